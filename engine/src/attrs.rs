@@ -1,0 +1,67 @@
+//! Attributes on record and attributes just seen: how they merge, and whether they differ.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::compare::{Likeness, compare};
+use kplan_model::{Change, Compare, KindInfo, Object, Value};
+
+/// A secret that the remote side reports: it may show it only once, when it makes it. Anything
+/// else that is not shown any more is gone.
+fn is_shown_once(info: &KindInfo, name: &str) -> bool {
+    info.field(name)
+        .is_some_and(|field| field.change == Change::Computed && field.secret)
+}
+
+/// What to put on record after seeing `seen`: all that was seen, and every computed secret that
+/// was not shown this time.
+pub(crate) fn merge(info: &KindInfo, recorded: &Object, seen: &Object) -> Object {
+    let mut merged: Object = seen
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for (name, value) in recorded {
+        if !merged.contains_key(name) && is_shown_once(info, name) && !value.is_null() {
+            merged.insert(name.clone(), value.clone());
+        }
+    }
+    merged
+}
+
+/// What to put on record of a resource seen for the first time.
+pub(crate) fn merge_new(seen: &Object) -> Object {
+    let set = seen.iter().filter(|(_, value)| !value.is_null());
+    set.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// Whether [`merge`] would change the record in a way that means something.
+pub(crate) fn differ(info: &KindInfo, recorded: &Object, seen: &Object) -> bool {
+    let changed = |name: &String, value: &Value| {
+        let how = info
+            .field(name)
+            .map_or(Compare::Exact, |field| field.compare);
+        let before = recorded.get(name).unwrap_or(&Value::Null);
+        compare(how, before, value) == Likeness::Different
+    };
+    let lost = |name: &String, value: &Value| {
+        !value.is_null() && seen.get(name).is_none_or(Value::is_null) && !is_shown_once(info, name)
+    };
+    seen.iter()
+        .any(|(name, value)| !value.is_null() && changed(name, value))
+        || recorded.iter().any(|(name, value)| lost(name, value))
+}
+
+/// The value under `name`, unless it is `Null`.
+pub(crate) fn set<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+/// What a reference to `path` of a resource with this id, these attributes and these arguments
+/// gives: the id, else an attribute, else an argument. `None` where none of them is set.
+pub(crate) fn attribute(id: &str, attrs: &Object, args: &Object, path: &str) -> Option<Value> {
+    if path == "id" {
+        return Some(Value::str(id));
+    }
+    let at = |object| kplan_model::value::lookup(object, path).filter(|value| !value.is_null());
+    at(attrs).or_else(|| at(args)).cloned()
+}

@@ -1,0 +1,111 @@
+//! What a run tells a front end while it goes on: plain data, in the order things happened.
+
+use kplan_model::{Action, Address, PlanMode, ProviderError, RemoteId, StepId};
+use std::time::Duration;
+
+/// Which step of which resource an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepRef {
+    /// The step's number.
+    pub step: StepId,
+    /// The resource.
+    pub address: Address,
+    /// What is done.
+    pub action: Action,
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A run began.
+    RunStarted {
+        /// What for.
+        mode: PlanMode,
+        /// How many steps it has.
+        steps: usize,
+    },
+    /// A step that an earlier run left in doubt is being cleared up.
+    Recovering {
+        /// The resource.
+        address: Address,
+        /// What was being done.
+        action: Action,
+    },
+    /// It was cleared up.
+    Recovered {
+        /// The resource.
+        address: Address,
+        /// What was found, in words.
+        outcome: String,
+    },
+    /// A step began.
+    StepStarted {
+        /// Which.
+        at: StepRef,
+        /// The remote id it acts on, where there is one.
+        id: Option<RemoteId>,
+    },
+    /// A step goes on.
+    StepProgress {
+        /// Which.
+        at: StepRef,
+        /// Since it began.
+        elapsed: Duration,
+        /// What it waits for, such as `status is "new"`.
+        waiting_for: String,
+    },
+    /// A call is put off: rate limit, busy resource, or a failure worth trying again after.
+    PutOff {
+        /// Which.
+        at: StepRef,
+        /// For how long.
+        pause: Duration,
+        /// Why.
+        why: ProviderError,
+    },
+    /// A step is done and recorded.
+    StepDone {
+        /// Which.
+        at: StepRef,
+        /// Since it began.
+        elapsed: Duration,
+        /// The remote id, where something exists now.
+        id: Option<RemoteId>,
+    },
+    /// A step failed; what exists is recorded.
+    StepFailed {
+        /// Which.
+        at: StepRef,
+        /// Since it began.
+        elapsed: Duration,
+        /// Why.
+        error: ProviderError,
+    },
+    /// A step's outcome is not known; the next run clears it up.
+    StepInDoubt {
+        /// Which.
+        at: StepRef,
+        /// Why.
+        error: ProviderError,
+    },
+    /// An interrupt was noticed: nothing new starts.
+    Stopping {
+        /// Whether calls in flight are given up, too.
+        hard: bool,
+    },
+    /// The run ended.
+    RunFinished {
+        /// Steps done.
+        done: usize,
+        /// Steps failed.
+        failed: usize,
+        /// Steps whose outcome is not known.
+        in_doubt: usize,
+        /// Steps not started.
+        not_started: usize,
+        /// How long it took, in seconds.
+        wall_seconds: f64,
+        /// How long its longest chain of steps took, in seconds.
+        critical_path_seconds: f64,
+    },
+}

@@ -1,0 +1,435 @@
+//! Recover: clears up what an earlier run left in doubt, before anything is planned or done.
+//!
+//! | left behind | found | becomes |
+//! |---|---|---|
+//! | create, id known | there | waited for; on record as ready, or tainted where it failed |
+//! | | gone | nothing |
+//! | create, no id | exactly one new thing that fits | adopted, then as above |
+//! | | nothing, twice where it is recent | nothing: the next plan makes it |
+//! | | anything else | a problem: somebody has to look |
+//! | update | there | its record, with what was seen and the *old* arguments |
+//! | delete | gone (looked for twice where it is recent) / there | nothing / its record |
+
+use super::Run;
+use super::adopt::{self, Lost, Verdict};
+use super::cancel::Level;
+use crate::attrs;
+use crate::event::Event;
+use crate::observe::{self, Observers, YOUNG_MILLIS, confirm, retry};
+use futures_util::stream::{self, StreamExt as _};
+use kplan_model::{
+    Action, Address, BoxFuture, ErrorKind, InDoubt, Journal, JournalEntry, JournalError,
+    JournalEvent, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded, Registry,
+    Snapshot, Status, Timestamp, Wanted,
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How one step that was in doubt was taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Note {
+    /// The resource.
+    pub address: Address,
+    /// What was being done.
+    pub action: Action,
+    /// What was found, in words; or why it could not be cleared up.
+    pub outcome: Result<String, ProviderError>,
+}
+
+/// What came of recovering.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Recovered {
+    /// What exists now. Steps that could not be cleared up are still in doubt in it.
+    pub snapshot: Snapshot,
+    /// One note per step, in address order.
+    pub notes: Vec<Note>,
+    /// Why the journal could not be written, if it could not: nothing may go on then.
+    pub journal: Option<JournalError>,
+}
+
+impl Recovered {
+    /// Whether everything was cleared up, so that a run may follow.
+    pub fn is_clear(&self) -> bool {
+        self.journal.is_none() && self.snapshot.in_doubt.is_empty()
+    }
+}
+
+/// Clears up what is in doubt, and writes it down. Needs the state's lock.
+pub async fn recover(
+    run: Run<'_>,
+    mut snapshot: Snapshot,
+    journal: &mut dyn Journal,
+    events: &mut (dyn FnMut(Event) + Send),
+) -> Recovered {
+    for doubt in snapshot.in_doubt.values() {
+        events(Event::Recovering {
+            address: doubt.address.clone(),
+            action: doubt.action,
+        });
+    }
+    let observers = observe::observers(run.registry);
+    let observing = observe::Options {
+        refresh: true,
+        parallelism: run.options.parallelism,
+        now: run.clock.now(),
+        pace: run.options.pace,
+        seed: run.options.seed,
+    };
+    let patience = Patience::Until(run.options.wait_limit);
+    let findings = tokio::select! {
+        biased;
+        _ = run.cancel.harder_than(Level::None) => Vec::new(),
+        findings = look_at_all(&observers, run.registry, &snapshot, &observing, patience) => findings,
+    };
+    let mut notes = Vec::new();
+    let mut entries = Vec::new();
+    for (doubt, finding) in findings {
+        let outcome = finding.map(|finding| {
+            entries.push(JournalEntry {
+                run: run.options.run.clone(),
+                at: run.clock.now(),
+                event: JournalEvent::Resolved {
+                    address: doubt.address.clone(),
+                    record: finding.record,
+                },
+            });
+            finding.words
+        });
+        let words = match &outcome {
+            Ok(words) => words.clone(),
+            Err(error) => error.to_string(),
+        };
+        events(Event::Recovered {
+            address: doubt.address.clone(),
+            outcome: words,
+        });
+        notes.push(Note {
+            address: doubt.address,
+            action: doubt.action,
+            outcome,
+        });
+    }
+    let written = if entries.is_empty() {
+        Ok(())
+    } else {
+        journal.append(&entries)
+    };
+    if written.is_ok() {
+        for entry in &entries {
+            snapshot.apply(entry);
+        }
+    }
+    Recovered {
+        snapshot,
+        notes,
+        journal: written.err(),
+    }
+}
+
+/// What [`recover`] would make of the snapshot, without writing and without waiting: for plans.
+pub(crate) async fn preview(
+    observers: &Observers,
+    registry: &Registry,
+    snapshot: &Snapshot,
+    observing: &observe::Options,
+) -> (Snapshot, Vec<Note>) {
+    let mut after = snapshot.clone();
+    let findings = look_at_all(observers, registry, snapshot, observing, Patience::None).await;
+    let mut notes = Vec::new();
+    for (doubt, finding) in findings {
+        let outcome = finding.map(|finding| {
+            after.apply(&JournalEntry {
+                run: kplan_model::RunId("preview".to_owned()),
+                at: observing.now,
+                event: JournalEvent::Resolved {
+                    address: doubt.address.clone(),
+                    record: finding.record,
+                },
+            });
+            finding.words
+        });
+        notes.push(Note {
+            address: doubt.address,
+            action: doubt.action,
+            outcome,
+        });
+    }
+    // A plan pins the state as it is stored, not as it was looked at.
+    after.serial = snapshot.serial;
+    (after, notes)
+}
+
+/// How long to wait for what was created to become ready.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// Not at all: what is on its way counts as ready.
+    None,
+    /// Until then it must be ready.
+    Until(Duration),
+}
+
+struct Finding {
+    record: Option<Recorded>,
+    words: String,
+}
+
+fn finding(record: Option<Recorded>, words: impl Into<String>) -> Finding {
+    Finding {
+        record,
+        words: words.into(),
+    }
+}
+
+async fn look_at_all(
+    observers: &Observers,
+    registry: &Registry,
+    snapshot: &Snapshot,
+    observing: &observe::Options,
+    patience: Patience,
+) -> Vec<(InDoubt, Result<Finding, ProviderError>)> {
+    let mut looks: Vec<BoxFuture<'_, (InDoubt, Result<Finding, ProviderError>)>> = Vec::new();
+    for doubt in snapshot.in_doubt.values() {
+        let kind = doubt.address.kind();
+        let look = observers
+            .get(kind)
+            .zip(registry.info(kind))
+            .map(|(observer, info)| Look {
+                observer: observer.as_ref(),
+                info,
+                snapshot,
+                observing,
+                patience,
+            });
+        looks.push(Box::pin(async move {
+            let found = match look {
+                Some(look) => look.at(doubt).await,
+                None => Err(ProviderError::new(
+                    ErrorKind::Bug,
+                    format!("no provider knows {}", doubt.address.kind()),
+                )),
+            };
+            (doubt.clone(), found)
+        }));
+    }
+    let width = observing.parallelism.max(1);
+    let mut all: Vec<_> = stream::iter(looks).buffer_unordered(width).collect().await;
+    all.sort_by(|a, b| a.0.address.cmp(&b.0.address));
+    all
+}
+
+/// One look at one doubt.
+struct Look<'a> {
+    observer: &'a dyn Observe,
+    info: &'static KindInfo,
+    snapshot: &'a Snapshot,
+    observing: &'a observe::Options,
+    patience: Patience,
+}
+
+impl Look<'_> {
+    async fn at(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
+        match (doubt.action, &doubt.id) {
+            (Action::Create, None) => self.lost_create(doubt).await,
+            (Action::Create, Some(_)) => self.answered_create(doubt).await,
+            (Action::Update | Action::Delete, _) => self.change(doubt).await,
+            // These touch nothing but the state: as long as it stands there, nothing happened.
+            (Action::Forget | Action::Record, _) => {
+                let record = self.current(doubt).cloned();
+                Ok(finding(record, "nothing had happened"))
+            }
+        }
+    }
+
+    fn current(&self, doubt: &InDoubt) -> Option<&Recorded> {
+        self.snapshot.resources.get(&doubt.address)
+    }
+
+    /// The record the doubt is about, by its remote id.
+    fn subject(&self, doubt: &InDoubt) -> Option<&Recorded> {
+        let id = doubt.id.as_ref()?;
+        let deposed = self
+            .snapshot
+            .deposed
+            .iter()
+            .filter(|old| old.address == doubt.address);
+        self.current(doubt)
+            .into_iter()
+            .chain(deposed)
+            .find(|record| record.id == *id)
+    }
+
+    fn is_young(&self, since: Timestamp) -> bool {
+        (0..YOUNG_MILLIS).contains(&self.observing.now.since(since))
+    }
+
+    /// Nothing new exists. What was on record at the address before (the old half of a
+    /// replacement) still does, and stays.
+    fn nothing_came_of_it(&self, doubt: &InDoubt) -> Finding {
+        finding(self.current(doubt).cloned(), "nothing had been created")
+    }
+
+    async fn lost_create(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
+        let lost = Lost {
+            info: self.info,
+            args: &doubt.args,
+            seen: &doubt.seen,
+            started_at: doubt.started_at,
+        };
+        let looks = if self.is_young(doubt.started_at) {
+            2
+        } else {
+            1
+        };
+        for look in 0..looks {
+            if look > 0 {
+                sleep(observe::SECOND_LOOK.mul_f64(self.observing.pace)).await;
+            }
+            let find = || {
+                let wanted = Wanted {
+                    owner: &self.snapshot.owner,
+                    address: &doubt.address,
+                    args: &doubt.args,
+                };
+                self.observer.find(wanted)
+            };
+            let found = retry(self.observing, 1, find).await?;
+            match adopt::judge(lost, found, self.snapshot) {
+                Verdict::Nothing => {}
+                Verdict::Unclear(error) => return Err(error),
+                Verdict::Ours(found) => {
+                    let record = Recorded {
+                        id: found.id,
+                        attrs: attrs::merge_new(&found.attrs),
+                        created_at: found.created_at.unwrap_or(doubt.started_at),
+                        ..Self::made(doubt)
+                    };
+                    let (record, words) = self.settle(record).await?;
+                    return Ok(finding(record, format!("it had been created: {words}")));
+                }
+            }
+        }
+        Ok(self.nothing_came_of_it(doubt))
+    }
+
+    /// The record that the doubt's create would leave, but for what only the answer tells.
+    fn made(doubt: &InDoubt) -> Recorded {
+        Recorded {
+            address: doubt.address.clone(),
+            id: doubt
+                .id
+                .clone()
+                .unwrap_or_else(|| kplan_model::RemoteId::new("")),
+            args: doubt.args.clone(),
+            attrs: Object::new(),
+            meta: doubt.meta.clone(),
+            depends_on: doubt.depends_on.clone(),
+            status: Status::Tainted,
+            created_at: doubt.started_at,
+            version: 0,
+        }
+    }
+
+    async fn answered_create(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
+        let known = self
+            .subject(doubt)
+            .cloned()
+            .unwrap_or_else(|| Self::made(doubt));
+        let (record, words) = self.settle(known).await?;
+        Ok(finding(record, words))
+    }
+
+    /// Waits until something created is ready, failed or gone.
+    async fn settle(
+        &self,
+        record: Recorded,
+    ) -> Result<(Option<Recorded>, &'static str), ProviderError> {
+        const CAP: Duration = Duration::from_secs(15);
+        let began = Instant::now();
+        let mut record = record;
+        loop {
+            let known = record.known();
+            let Some(attrs) = self.read(&known, record.created_at).await? else {
+                return Ok((None, "it is gone again"));
+            };
+            record.attrs = attrs::merge(self.info, &record.attrs, &attrs);
+            let waited = began.elapsed();
+            let (status, words) = match (self.observer.readiness(&record.attrs)?, self.patience) {
+                (Readiness::Ready, _) => (Status::Ready, "it is ready"),
+                (Readiness::Failed(_), _) => (Status::Tainted, "it failed and is to be replaced"),
+                (Readiness::Waiting(_), Patience::None) => {
+                    (Status::Ready, "it is on its way; apply waits for it")
+                }
+                (Readiness::Waiting(_), Patience::Until(limit)) if waited >= limit => (
+                    Status::Tainted,
+                    "it did not become ready in time and is to be replaced",
+                ),
+                (Readiness::Waiting(_), Patience::Until(_)) => {
+                    let pause = waited.mul_f64(0.05).max(Duration::from_secs(1)).min(CAP);
+                    sleep(pause.mul_f64(self.observing.pace)).await;
+                    continue;
+                }
+            };
+            record.status = status;
+            return Ok((Some(record), words));
+        }
+    }
+
+    /// An update or a delete that may or may not have happened.
+    async fn change(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
+        let Some(record) = self.subject(doubt) else {
+            return Ok(finding(
+                self.current(doubt).cloned(),
+                "it is no longer on record",
+            ));
+        };
+        let outside = |container: &Address| !self.snapshot.resources.contains_key(container);
+        if doubt.action == Action::Delete && record.meta.inside.as_ref().is_some_and(outside) {
+            return Ok(finding(None, "it went with its container"));
+        }
+        let known = record.known();
+        let mut seen = self.read(&known, record.created_at).await?;
+        // A delete that was accepted may take a while to show.
+        let recent = doubt.action == Action::Delete && self.is_young(doubt.started_at);
+        if recent && seen.is_some() {
+            sleep(observe::SECOND_LOOK.mul_f64(self.observing.pace)).await;
+            seen = self.read(&known, record.created_at).await?;
+        }
+        let Some(attrs) = seen else {
+            // `Resolved` without a record drops exactly the doubt's remote id.
+            return Ok(finding(None, "it is gone"));
+        };
+        let seen = Recorded {
+            attrs: attrs::merge(self.info, &record.attrs, &attrs),
+            ..record.clone()
+        };
+        let is_current = self
+            .current(doubt)
+            .is_some_and(|current| current.id == record.id);
+        let words = match doubt.action {
+            Action::Delete => "it is still there",
+            _ => "it is as far as it came; the plan shows what is left",
+        };
+        // A deposed resource that is still there stays deposed.
+        let keep = if is_current {
+            Some(seen)
+        } else {
+            self.current(doubt).cloned()
+        };
+        Ok(finding(keep.or_else(|| Some(record.clone())), words))
+    }
+
+    async fn read(
+        &self,
+        known: &Known,
+        created_at: Timestamp,
+    ) -> Result<Option<Object>, ProviderError> {
+        confirm(
+            self.observer,
+            known,
+            self.is_young(created_at),
+            self.observing,
+        )
+        .await
+    }
+}

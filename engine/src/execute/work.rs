@@ -1,0 +1,217 @@
+//! One step's calls: what is called next, with what.
+
+use super::dispatch::{After, Call, Dispatcher, Message, State};
+use super::resolve::resolve;
+use crate::event::Event;
+use kplan_model::{
+    Action, Entry, ErrorKind, JournalEvent, Permit, ProviderError, Recorded, Wanted,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+impl Dispatcher<'_> {
+    /// Runs a step's next call. It holds one of the places for calls until [`Self::release`].
+    pub(super) fn start(&mut self, at: usize, call: Call) {
+        self.slots[at].state = State::Running(call);
+        match call {
+            Call::Begin => self.begin(at),
+            Call::Look | Call::Relook { .. } => self.look(at),
+            Call::Change => self.change(at),
+        }
+    }
+
+    pub(super) fn begin(&mut self, at: usize) {
+        let step = self.step(at);
+        self.slots[at].began = Some(Instant::now());
+        let started = Event::StepStarted {
+            at: self.step_ref(at),
+            id: step.remote().cloned(),
+        };
+        self.emit(started);
+        if let Err(error) = self.prepare(at) {
+            self.release(at);
+            self.settle_failed(at, error);
+            return;
+        }
+        let no_call =
+            step.goes_with.is_some() || matches!(step.action, Action::Forget | Action::Record);
+        if no_call {
+            self.record_only(at);
+        } else if step.action == Action::Create {
+            self.start(at, Call::Look);
+        } else {
+            self.log_started(at);
+            self.slots[at].state = State::Recording;
+            self.then(After::Call(at));
+        }
+    }
+
+    /// Fills the arguments, and checks that the state is still as planned.
+    pub(super) fn prepare(&mut self, at: usize) -> Result<(), ProviderError> {
+        let step = self.step(at);
+        if self.snapshot.in_doubt.contains_key(&step.address) {
+            let message = "an earlier run left it in doubt";
+            return Err(ProviderError::new(ErrorKind::Busy, message).help("apply again"));
+        }
+        let replaced = step.action == Action::Create && step.before.is_some();
+        if step.action != Action::Create && self.live(at).is_none() {
+            let message = "it is no longer on record as it was planned";
+            return Err(ProviderError::new(ErrorKind::Invalid, message).help("plan again"));
+        }
+        let occupied = self.snapshot.resources.contains_key(&step.address);
+        if step.action == Action::Create && !replaced && occupied {
+            let message = "it is on record already";
+            return Err(ProviderError::new(ErrorKind::Exists, message).help("plan again"));
+        }
+        if let Some(args) = &step.args {
+            self.slots[at].args = resolve(args, &self.snapshot)?;
+        }
+        Ok(())
+    }
+
+    /// The record a step acts on: the current one or a deposed one, by remote id.
+    pub(super) fn live(&self, at: usize) -> Option<&Recorded> {
+        let step = self.step(at);
+        let id = step.remote()?;
+        let current = self.snapshot.resources.get(&step.address);
+        current
+            .into_iter()
+            .chain(
+                self.snapshot
+                    .deposed
+                    .iter()
+                    .filter(|old| old.address == step.address),
+            )
+            .find(|record| record.id == *id)
+    }
+
+    pub(super) fn log_started(&mut self, at: usize) {
+        let step = self.step(at);
+        let slot = &mut self.slots[at];
+        slot.started = Some(self.run.clock.now());
+        let event = JournalEvent::Started {
+            step: step.id,
+            address: step.address.clone(),
+            action: step.action,
+            args: slot.args.clone(),
+            meta: step.meta.clone(),
+            depends_on: step.depends_on.clone(),
+            id: step
+                .remote()
+                .filter(|_| step.action != Action::Create)
+                .cloned(),
+            seen: slot.seen.clone(),
+        };
+        self.log(event);
+    }
+
+    /// Steps that touch nothing but the state.
+    pub(super) fn record_only(&mut self, at: usize) {
+        let step = self.step(at);
+        let record = match step.action {
+            Action::Record => self.live(at).cloned().map(|record| Recorded {
+                args: self.slots[at].args.clone(),
+                meta: step.meta.clone(),
+                depends_on: step.depends_on.clone(),
+                ..record
+            }),
+            _ => None,
+        };
+        self.log_started(at);
+        self.log(JournalEvent::Succeeded {
+            step: step.id,
+            address: step.address.clone(),
+            record,
+        });
+        self.release(at);
+        self.slots[at].state = State::Recording;
+        self.then(After::Done(at));
+    }
+
+    pub(super) fn entry(&self, at: usize) -> Result<&Entry, ProviderError> {
+        let kind = self.step(at).address.kind();
+        self.run
+            .registry
+            .get(kind)
+            .ok_or_else(|| ProviderError::new(ErrorKind::Bug, format!("no provider knows {kind}")))
+    }
+
+    pub(super) fn is_gone_at_once(&self, at: usize) -> bool {
+        self.entry(at)
+            .is_ok_and(|entry| entry.observe.gone_at_once())
+    }
+
+    pub(super) fn look(&mut self, at: usize) {
+        let observe = match self.entry(at) {
+            Ok(entry) => Arc::clone(&entry.observe),
+            Err(error) => return self.on_looked(at, Err(error)),
+        };
+        let owner = self.snapshot.owner.clone();
+        let address = self.step(at).address.clone();
+        let args = self.slots[at].args.clone();
+        self.flights.push(Box::pin(async move {
+            let wanted = Wanted {
+                owner: &owner,
+                address: &address,
+                args: &args,
+            };
+            Message::Looked(at, observe.find(wanted).await)
+        }));
+    }
+
+    /// The changing call. Its `Started` is durable.
+    pub(super) fn change(&mut self, at: usize) {
+        self.slots[at].state = State::Running(Call::Change);
+        let step = self.step(at);
+        let (entry, permit) = match (self.entry(at), self.approved.permit(step.id)) {
+            (Ok(entry), Some(permit)) => (entry.clone(), permit),
+            (Err(error), _) => return self.refused(at, error),
+            (_, None) => {
+                let error = ProviderError::new(ErrorKind::Bug, "the plan has no such step");
+                return self.refused(at, error);
+            }
+        };
+        match step.action {
+            Action::Create => self.create(at, entry, permit),
+            Action::Update => self.update(at, entry, permit),
+            Action::Delete | Action::Forget | Action::Record => self.delete(at, entry, permit),
+        }
+    }
+
+    pub(super) fn create(&mut self, at: usize, entry: Entry, permit: Permit) {
+        let owner = self.snapshot.owner.clone();
+        let address = self.step(at).address.clone();
+        let args = self.slots[at].args.clone();
+        self.flights.push(Box::pin(async move {
+            let wanted = Wanted {
+                owner: &owner,
+                address: &address,
+                args: &args,
+            };
+            Message::Created(at, entry.mutate.create(wanted, &permit).await)
+        }));
+    }
+
+    pub(super) fn update(&mut self, at: usize, entry: Entry, permit: Permit) {
+        let Some(known) = self.live(at).map(Recorded::known) else {
+            let error = ProviderError::new(ErrorKind::Bug, "its record is gone");
+            return self.refused(at, error);
+        };
+        let args = self.slots[at].args.clone();
+        let changed = self.step(at).changed();
+        self.flights.push(Box::pin(async move {
+            let result = entry.mutate.update(&known, &args, &changed, &permit).await;
+            Message::Updated(at, result)
+        }));
+    }
+
+    pub(super) fn delete(&mut self, at: usize, entry: Entry, permit: Permit) {
+        let Some(known) = self.live(at).map(Recorded::known) else {
+            let error = ProviderError::new(ErrorKind::Bug, "its record is gone");
+            return self.refused(at, error);
+        };
+        self.flights.push(Box::pin(async move {
+            Message::Deleted(at, entry.mutate.delete(&known, &permit).await)
+        }));
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine: from declarations and state to a plan, and from an approved plan to a new state.
+//! It knows no provider and no kind; it sees addresses, tables of fields, and two traits.
+//!
+//! ```text
+//! Declarations ─┐
+//! Snapshot ─────┼─► graph::build ─► observe::observe ─► diff::compute ─► plan::make ─► plan::lint
+//! Kinds ────────┘                     (the only async stage)                              │
+//!                                                                            Plan::approve │
+//!                                                                                          ▼
+//! Snapshot ◄─ Journal ◄──────────────────────────────────────────────────── execute::run
+//! ```
+//!
+//! * [`plan()`] runs everything up to the linter and writes nothing.
+//! * [`recover()`] clears up what an earlier run left in doubt; it writes, so it needs the lock.
+//! * [`apply()`] executes an approved plan.
+//!
+//! `graph`, `diff` and `plan` are pure; `plan` and `execute` do not know each other.
+
+mod attrs;
+mod backoff;
+pub mod clock;
+pub mod compare;
+pub mod diff;
+pub mod error;
+pub mod event;
+pub mod execute;
+pub mod graph;
+pub mod observe;
+pub mod plan;
+#[cfg(test)]
+mod simulation;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use clock::Clock;
+pub use error::{EngineError, Refusal};
+pub use event::{Event, StepRef};
+pub use execute::recover::{Note, Recovered, recover};
+pub use execute::{Cancel, ExecuteOptions, Level, Outcome, Report, Run, run as apply};
+pub use graph::{Graph, GraphError};
+pub use plan::{Finding, NotDone, PlanOptions, PlanReport, WhyNot};
+
+use kplan_model::{Declarations, Plan, PlanMode, Registry, Snapshot};
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub struct Planning<'a> {
+    /// What the file asks for.
+    pub declarations: &'a Declarations,
+    /// What we believe exists.
+    pub snapshot: &'a Snapshot,
+    /// The kinds; only their reading halves and tables are used.
+    pub registry: &'a Registry,
+    /// What is wanted.
+    pub options: &'a PlanOptions,
+    /// How to observe. `refresh` is taken from `options`.
+    pub observing: &'a observe::Options,
+}
+
+/// A plan and what must be shown with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planned {
+    /// The plan, sound by the linter.
+    pub plan: Plan,
+    /// What it does not do.
+    pub report: PlanReport,
+    /// The state it was made from: as loaded, with what an earlier run left in doubt cleared up
+    /// as [`recover()`] would.
+    pub snapshot: Snapshot,
+    /// What was in doubt, and how it was taken.
+    pub notes: Vec<Note>,
+}
+
+/// Makes a plan. Reads the remote side, writes nothing, takes no lock.
+pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
+    let Planning {
+        declarations,
+        registry,
+        options,
+        ..
+    } = planning;
+    let observing = observe::Options {
+        refresh: options.refresh,
+        ..planning.observing.clone()
+    };
+    let observers = observe::observers(registry);
+    let (snapshot, notes) =
+        execute::recover::preview(&observers, registry, planning.snapshot, &observing).await;
+    let kinds = registry.kinds();
+    // Destroying and refreshing look at what is on record, not at what the file asks for.
+    let nothing = Declarations::default();
+    let asked = match options.mode {
+        PlanMode::Apply => declarations,
+        PlanMode::Destroy | PlanMode::RefreshOnly => &nothing,
+    };
+    let graph = graph::build(asked, &snapshot, &kinds).map_err(EngineError::Graph)?;
+    let observations = observe::observe(&snapshot, &observers, &observing).await;
+    let diff = diff::compute(&diff::Inputs {
+        declarations: asked,
+        snapshot: &snapshot,
+        graph: &graph,
+        observations: &observations,
+        kinds: &kinds,
+        mode: options.mode,
+        replace: &options.replace,
+        delete_kept: options.delete_kept,
+    });
+    let inputs = plan::Inputs {
+        declarations,
+        snapshot: &snapshot,
+        graph: &graph,
+        diff: &diff,
+        kinds: &kinds,
+        options,
+    };
+    let (plan, report) = plan::make(&inputs).map_err(EngineError::Refused)?;
+    let findings = plan::lint(&plan, &snapshot, &kinds);
+    if !findings.is_empty() {
+        return Err(EngineError::Unsound(findings));
+    }
+    Ok(Planned {
+        plan,
+        report,
+        snapshot,
+        notes,
+    })
+}

@@ -1,0 +1,433 @@
+//! The linter: checks a finished plan by its types alone, without trusting the planner. Run in
+//! every planner test and before every apply.
+
+use crate::graph::Kinds;
+use kplan_model::{
+    Action, Address, Group, Kind, Plan, PlanMode, Recorded, RemoteId, Snapshot, Status, Step,
+    StepId, Value,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Something wrong with a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// A stable code, such as `lint::order`.
+    pub code: &'static str,
+    /// The step.
+    pub step: StepId,
+    /// Its resource.
+    pub address: Address,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "step {} ({}): {} [{}]",
+            self.step, self.address, self.message, self.code
+        )
+    }
+}
+
+/// Checks a plan against the state it was made from. Empty means sound.
+pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
+    let mut lint = Lint::new(plan, snapshot);
+    for (place, step) in plan.steps.iter().enumerate() {
+        lint.shape(place, step, kinds);
+        lint.guards(step);
+        lint.dependencies(step);
+        lint.references(step);
+        lint.deletes(step);
+        lint.halves(step);
+    }
+    lint.one_at_a_time();
+    if plan.mode == PlanMode::Apply {
+        lint.groups();
+    }
+    lint.findings
+}
+
+struct Lint<'a> {
+    plan: &'a Plan,
+    snapshot: &'a Snapshot,
+    vanished: BTreeSet<&'a Address>,
+    /// The step that makes, changes or records a resource.
+    make: BTreeMap<&'a Address, &'a Step>,
+    /// The step that destroys the resource on record.
+    unmake: BTreeMap<&'a Address, &'a Step>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Lint<'a> {
+    fn new(plan: &'a Plan, snapshot: &'a Snapshot) -> Self {
+        let mut lint = Self {
+            plan,
+            snapshot,
+            vanished: plan.vanished.iter().collect(),
+            make: BTreeMap::new(),
+            unmake: BTreeMap::new(),
+            findings: Vec::new(),
+        };
+        for step in &plan.steps {
+            match step.action {
+                Action::Create | Action::Update | Action::Record => {
+                    lint.make.insert(&step.address, step);
+                }
+                Action::Delete | Action::Forget => {
+                    let current = snapshot.resources.get(&step.address);
+                    if current.map(|record| &record.id) == step.remote() {
+                        lint.unmake.insert(&step.address, step);
+                    }
+                }
+            }
+        }
+        lint
+    }
+
+    fn report(&mut self, code: &'static str, step: &Step, message: impl Into<String>) {
+        self.findings.push(Finding {
+            code,
+            step: step.id,
+            address: step.address.clone(),
+            message: message.into(),
+        });
+    }
+
+    /// The resource on record, unless the plan drops it as vanished.
+    fn living(&self, address: &Address) -> Option<&'a Recorded> {
+        let record = self.snapshot.resources.get(address)?;
+        (!self.vanished.contains(address)).then_some(record)
+    }
+
+    fn shape(&mut self, place: usize, step: &Step, kinds: &Kinds) {
+        if usize::try_from(step.id.0) != Ok(place) {
+            self.report("lint::number", step, "its number is not its place");
+        }
+        if step.requires.iter().any(|first| *first >= step.id) {
+            self.report(
+                "lint::order",
+                step,
+                "it requires a step that does not come before it",
+            );
+        }
+        if !kinds.contains_key(step.address.kind()) {
+            self.report("lint::kind", step, "no provider knows its kind");
+        }
+        let (needs_before, needs_args) = match step.action {
+            Action::Create => (step.pair.is_some(), true),
+            Action::Update | Action::Record => (true, true),
+            Action::Delete | Action::Forget => (true, false),
+        };
+        if needs_before && step.before.is_none() {
+            self.report(
+                "lint::before",
+                step,
+                "there is nothing on record for it to act on",
+            );
+        }
+        if needs_args != step.args.is_some() {
+            self.report("lint::args", step, "its arguments do not fit its action");
+        }
+        if step.action == Action::Create
+            && step.pair.is_none()
+            && self.living(&step.address).is_some()
+        {
+            self.report("lint::exists", step, "it is made although it is on record");
+        }
+    }
+
+    fn guards(&mut self, step: &Step) {
+        let guarded = step
+            .before
+            .as_ref()
+            .is_some_and(|record| record.meta.protect);
+        if step.action == Action::Delete && guarded {
+            self.report(
+                "lint::protected",
+                step,
+                "it is protected and would be destroyed",
+            );
+        }
+    }
+
+    fn dependencies(&mut self, step: &Step) {
+        if step.args.is_none() {
+            return;
+        }
+        let inside = step.meta.inside.iter();
+        for need in step.depends_on.iter().chain(&step.meta.after).chain(inside) {
+            match self.make.get(need) {
+                Some(first) if !step.requires.contains(&first.id) => {
+                    let message = format!("it may run before {need}, which it depends on");
+                    self.report("lint::dependency", step, message);
+                }
+                None if self.living(need).is_none() => {
+                    let message =
+                        format!("it depends on {need}, which neither is there nor is made");
+                    self.report("lint::missing", step, message);
+                }
+                None if self.unmake.contains_key(need) => {
+                    let message = format!("it depends on {need}, which is destroyed");
+                    self.report("lint::missing", step, message);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn references(&mut self, step: &Step) {
+        let Some(args) = &step.args else {
+            return;
+        };
+        let mut targets = BTreeSet::new();
+        for value in args.values() {
+            value.for_each_ref(&mut |reference| {
+                targets.insert(&reference.address);
+            });
+            if has_unknown(value) {
+                self.report(
+                    "lint::unknown",
+                    step,
+                    "an argument is unknown and nothing fills it",
+                );
+            }
+        }
+        for target in targets {
+            if !step.depends_on.contains(target) {
+                let message =
+                    format!("it refers to {target} and is not recorded as depending on it");
+                self.report("lint::reference", step, message);
+            }
+        }
+    }
+
+    /// No delete before the deletes of what depends on it; what goes with a container is
+    /// exempt, and so are peers of one group that are replaced in turns.
+    fn deletes(&mut self, step: &Step) {
+        let Some(record) = step
+            .before
+            .as_ref()
+            .filter(|_| step.action == Action::Delete)
+        else {
+            return;
+        };
+        if let Some(container) = &step.goes_with {
+            let mut firsts = step
+                .requires
+                .iter()
+                .filter_map(|first| self.plan.step(*first));
+            let destroys =
+                |first: &Step| first.action == Action::Delete && first.address == *container;
+            if !firsts.any(destroys) {
+                let message = format!("it goes with {container}, which is not destroyed before");
+                self.report("lint::goes_with", step, message);
+            }
+            return;
+        }
+        for need in &record.depends_on {
+            let Some(later) = self.unmake.get(need).copied() else {
+                continue;
+            };
+            let peers = group_name(step).is_some()
+                && group_name(step) == group_name(later)
+                && step.pair.is_some()
+                && later.pair.is_some();
+            if later.id != step.id && !peers && !later.requires.contains(&step.id) {
+                let message = format!("{need}, which it depends on, may be destroyed before it");
+                self.report("lint::delete", step, message);
+            }
+        }
+    }
+
+    fn halves(&mut self, step: &Step) {
+        let Some(pair) = step.pair else {
+            return;
+        };
+        let fits = self.plan.step(pair).is_some_and(|other| {
+            let actions = BTreeSet::from([step.action, other.action]);
+            other.pair == Some(step.id)
+                && other.address == step.address
+                && actions == BTreeSet::from([Action::Create, Action::Delete])
+        });
+        if !fits {
+            self.report(
+                "lint::pair",
+                step,
+                "it is half of a replacement without the other half",
+            );
+        }
+    }
+
+    /// Steps of one address and steps on one remote id are ordered.
+    fn one_at_a_time(&mut self) {
+        let mut by_address: BTreeMap<&Address, Vec<StepId>> = BTreeMap::new();
+        let mut by_remote: BTreeMap<(&Kind, &RemoteId), Vec<StepId>> = BTreeMap::new();
+        for step in &self.plan.steps {
+            by_address.entry(&step.address).or_default().push(step.id);
+            if let Some(id) = step.remote() {
+                by_remote
+                    .entry((step.address.kind(), id))
+                    .or_default()
+                    .push(step.id);
+            }
+        }
+        let all = by_address.into_values().chain(by_remote.into_values());
+        let crowds: Vec<Vec<StepId>> = all.filter(|steps| steps.len() > 1).collect();
+        for steps in crowds {
+            for (first, second) in steps.iter().zip(steps.iter().skip(1)) {
+                if !self.comes_after(*second, *first)
+                    && let Some(step) = self.plan.step(*second)
+                {
+                    let message =
+                        format!("it may run at the same time as step {first} on the same");
+                    self.report("lint::concurrent", step, message);
+                }
+            }
+        }
+    }
+
+    /// Whether `later` requires `first`, directly or not.
+    fn comes_after(&self, later: StepId, first: StepId) -> bool {
+        let mut queue = vec![later];
+        let mut seen = BTreeSet::new();
+        while let Some(step) = queue.pop().and_then(|id| self.plan.step(id)) {
+            if step.requires.contains(&first) {
+                return true;
+            }
+            let earlier = step.requires.iter().filter(|id| **id > first);
+            queue.extend(earlier.filter(|id| seen.insert(**id)));
+        }
+        false
+    }
+
+    /// No group has more members changing at once than it may, or fewer left than it needs.
+    fn groups(&mut self) {
+        let mut groups: BTreeMap<&str, GroupSteps<'a>> = BTreeMap::new();
+        for step in &self.plan.steps {
+            let Some(group) = &step.meta.group else {
+                continue;
+            };
+            let entry = groups
+                .entry(&group.name)
+                .or_insert_with(|| GroupSteps::new(group));
+            if is_interrupting(step) {
+                let unit = (step.address.name(), step.address.index());
+                entry.units.entry(unit).or_default().push(step);
+            }
+            if step.args.is_some() {
+                entry.group = group;
+                entry.grows = true;
+            }
+        }
+        let found: Vec<_> = groups
+            .values()
+            .filter_map(|steps| steps.check(self))
+            .collect();
+        for (step, message) in found {
+            self.report("lint::group", step, message);
+        }
+    }
+}
+
+struct GroupSteps<'a> {
+    group: &'a Group,
+    units: BTreeMap<(&'a str, Option<u32>), Vec<&'a Step>>,
+    /// Whether something of it is left or made.
+    grows: bool,
+}
+
+impl<'a> GroupSteps<'a> {
+    fn new(group: &'a Group) -> Self {
+        Self {
+            group,
+            units: BTreeMap::new(),
+            grows: false,
+        }
+    }
+
+    fn check(&self, lint: &Lint<'a>) -> Option<(&'a Step, String)> {
+        let width = usize::try_from(self.group.max_parallel.max(1)).unwrap_or(1);
+        let mut units: Vec<&Vec<&Step>> = self.units.values().collect();
+        units.sort_by_key(|steps| steps.iter().map(|step| step.id).min());
+        // Chains of width `width`: each unit waits for one that began before it. Those that do
+        // not are down at the same time, which is fine only as long as enough are left.
+        let waits = |place: usize| {
+            units[..place].iter().any(|earlier| {
+                earlier.iter().all(|end| {
+                    units[place]
+                        .iter()
+                        .all(|step| lint.comes_after(step.id, end.id))
+                })
+            })
+        };
+        let forced = (width..units.len()).filter(|place| !waits(*place)).count();
+        self.floor(lint, width + forced)
+    }
+
+    /// Ready members on record, less those that go for good, less those down at once.
+    fn floor(&self, lint: &Lint<'a>, width: usize) -> Option<(&'a Step, String)> {
+        let mut ready: BTreeSet<(&str, Option<u32>)> = BTreeSet::new();
+        let mut stays = self.grows;
+        for record in lint.snapshot.resources.values() {
+            let ours = record
+                .meta
+                .group
+                .as_ref()
+                .is_some_and(|group| group.name == self.group.name);
+            let unit = (record.address.name(), record.address.index());
+            if ours && lint.living(&record.address).is_some() {
+                stays |= !lint.unmake.contains_key(&record.address);
+                if record.status == Status::Ready {
+                    ready.insert(unit);
+                }
+            }
+        }
+        let gone = |steps: &&Vec<&Step>| steps.iter().all(|step| step.args.is_none());
+        let touched = || self.units.iter().filter(|(unit, _)| ready.contains(*unit));
+        let deleted = touched().filter(|(_, steps)| gone(steps)).count();
+        let turns = touched().filter(|(_, steps)| !gone(steps)).count();
+        let left = ready.len().saturating_sub(deleted + turns.min(width));
+        let short = usize::try_from(self.group.min_ready).is_ok_and(|needed| left < needed);
+        let (_, steps) = touched().next().filter(|_| stays && short)?;
+        let step = steps.first()?;
+        let name = &self.group.name;
+        Some((
+            *step,
+            format!("only {left} members of group `{name}` would be ready"),
+        ))
+    }
+}
+
+fn group_name(step: &Step) -> Option<&str> {
+    let group = step
+        .before
+        .as_ref()
+        .and_then(|record| record.meta.group.as_ref());
+    group.map(|group| group.name.as_str())
+}
+
+/// Whether a step takes a member down: it is destroyed (unless its new half is there already),
+/// made anew, or changed with an interruption.
+fn is_interrupting(step: &Step) -> bool {
+    match step.action {
+        Action::Delete => !step.pair.is_some_and(|pair| step.requires.contains(&pair)),
+        Action::Create => step.pair.is_some_and(|pair| step.requires.contains(&pair)),
+        Action::Update => step
+            .changes
+            .iter()
+            .any(|change| change.disruption != kplan_model::Disruption::None),
+        Action::Forget | Action::Record => false,
+    }
+}
+
+fn has_unknown(value: &Value) -> bool {
+    match value {
+        Value::Unknown => true,
+        Value::List(items) => items.iter().any(has_unknown),
+        Value::Map(map) => map.values().any(has_unknown),
+        _ => false,
+    }
+}

@@ -1,0 +1,56 @@
+//! `PlanReport`: what the plan does not do, and what it waits for.
+
+use kplan_model::{Address, ProviderError};
+use std::fmt;
+
+/// Why something that would have to be done is not in the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It could not be read, so nothing is known about it.
+    Unreadable(ProviderError),
+    /// It depends on, or is depended on by, something that could not be read.
+    WaitsFor(Address),
+    /// It is outside `--target`.
+    NotTargeted,
+    /// `destroy` leaves it, as it is marked `keep`.
+    Kept,
+}
+
+impl fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "could not be read: {error}"),
+            Self::WaitsFor(address) => write!(f, "waits for {address}, which could not be read"),
+            Self::NotTargeted => f.write_str("is outside the targets given"),
+            Self::Kept => f.write_str("is kept"),
+        }
+    }
+}
+
+/// Something that is not in the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotDone {
+    /// The resource.
+    pub address: Address,
+    /// Why.
+    pub why: WhyNot,
+}
+
+/// What the plan does not do. Whoever shows the plan must show this with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a plan without its report looks complete when it is not"]
+pub struct PlanReport {
+    /// What was left out, in address order.
+    pub not_done: Vec<NotDone>,
+    /// Fields that hold a sealed secret and could not be compared.
+    pub not_compared: Vec<(Address, String)>,
+}
+
+impl PlanReport {
+    /// Whether something could not be read: the plan is not the whole truth.
+    pub fn is_partial(&self) -> bool {
+        self.not_done
+            .iter()
+            .any(|item| matches!(item.why, WhyNot::Unreadable(_) | WhyNot::WaitsFor(_)))
+    }
+}

@@ -1,0 +1,88 @@
+//! `Declaration`: one resource the file asks for.
+
+use crate::address::Address;
+use crate::origin::Origin;
+use crate::value::Object;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// In which order a group's members change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutOrder {
+    /// By address.
+    Address,
+    /// By address, last first.
+    ReverseAddress,
+}
+
+/// Resources that must not all change at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Group {
+    /// The group's name.
+    pub name: String,
+    /// How many members must stay ready while others change or go (quorum).
+    pub min_ready: u32,
+    /// How many members may change at once.
+    pub max_parallel: u32,
+    /// In which order.
+    pub order: RolloutOrder,
+}
+
+/// What is said about a resource besides its arguments. Recorded with it, so that removing its
+/// block from the file cannot remove its guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Never destroyed while true.
+    #[serde(default)]
+    pub protect: bool,
+    /// Survives `destroy`, unless that is asked for by name.
+    #[serde(default)]
+    pub keep: bool,
+    /// Lives inside that container: absent when the container is absent, and goes with it.
+    #[serde(default)]
+    pub inside: Option<Address>,
+    /// Its group.
+    #[serde(default)]
+    pub group: Option<Group>,
+    /// Resources that must be there first, besides those its arguments refer to.
+    #[serde(default)]
+    pub after: Vec<Address>,
+}
+
+/// One desired resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declaration {
+    /// Its address; its kind is the address's kind.
+    pub address: Address,
+    /// Arguments, with references.
+    pub args: Object,
+    /// Everything else.
+    pub meta: Meta,
+    /// Where the file asks for it.
+    pub origin: Origin,
+    /// Where the file gives single fields, by field name.
+    pub field_origins: BTreeMap<String, Origin>,
+}
+
+impl Declaration {
+    /// A declaration with nothing but arguments.
+    pub fn new(address: Address, args: Object, origin: Origin) -> Self {
+        Self {
+            address,
+            args,
+            meta: Meta::default(),
+            origin,
+            field_origins: BTreeMap::new(),
+        }
+    }
+}
+
+/// Everything the file asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Declarations {
+    /// The resources, in the file's order.
+    pub resources: Vec<Declaration>,
+    /// Named results: values with references, shown by `output`.
+    pub outputs: Object,
+}

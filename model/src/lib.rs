@@ -1,0 +1,50 @@
+//! The vocabulary every kplan crate shares: values, addresses, plans, journal entries, and the
+//! ports (traits) that providers and stores implement. It depends on serde alone and does no IO,
+//! reads no clock and makes no decision: what is here is what must cross a crate boundary, and
+//! nothing else.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod address;
+pub mod codec;
+pub mod declaration;
+pub mod error;
+pub mod journal;
+pub mod kind;
+pub mod observation;
+pub mod origin;
+pub mod owner;
+pub mod plan;
+pub mod registry;
+pub mod resource;
+pub mod secret;
+pub mod snapshot;
+pub mod time;
+pub mod value;
+
+pub use address::{Address, AddressError};
+pub use codec::{Codec, Input, ObjectCodec, ShapeError};
+pub use declaration::{Declaration, Declarations, Group, Meta, RolloutOrder};
+pub use error::{ErrorKind, ProviderError};
+pub use journal::{
+    Journal, JournalEntry, JournalError, JournalEvent, RunId, Snapshots, StepState, StoreError,
+    StoredError,
+};
+pub use kind::{
+    Change, Compare, Disruption, Down, Field, FieldSet, Kind, KindInfo, Otherwise, ReplaceOrder,
+    Typical,
+};
+pub use observation::{Found, Known, Observation, Readiness, RemoteId};
+pub use origin::Origin;
+pub use owner::Owner;
+pub use plan::{
+    Action, Approval, ApprovedPlan, Base, Drift, FieldChange, Permit, Plan, PlanMode, Reason, Step,
+    StepId,
+};
+pub use registry::{Entry, Registry};
+pub use resource::{
+    BoxFuture, CreateFailed, Mutate, Observe, Preview, Resource, Wanted, WantedObject,
+};
+pub use secret::Secret;
+pub use snapshot::{InDoubt, Recorded, Snapshot, Status};
+pub use time::Timestamp;
+pub use value::{Object, Ref, Value};

@@ -1,0 +1,266 @@
+//! `Plan`: what will be done, leaving no choices; and `Permit`, without which nothing is mutated.
+
+use crate::address::Address;
+use crate::declaration::Meta;
+use crate::kind::{Disruption, FieldSet};
+use crate::observation::RemoteId;
+use crate::origin::Origin;
+use crate::owner::Owner;
+use crate::snapshot::Recorded;
+use crate::time::Timestamp;
+use crate::value::{Object, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// A step's number within its plan.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Makes it.
+    Create,
+    /// Changes it on the living resource.
+    Update,
+    /// Destroys it.
+    Delete,
+    /// Takes it out of the state; the remote side is not touched.
+    Forget,
+    /// Writes new relations or guards into the state; the remote side is not touched.
+    Record,
+}
+
+/// Why a step is in the plan. Terraform's `action_reason` where it has one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// In the file, not on record.
+    Declared,
+    /// Its arguments differ.
+    Changed,
+    /// A field cannot be changed on the living resource; the fields.
+    CannotUpdate(Vec<String>),
+    /// It was never finished.
+    Tainted,
+    /// `--replace`.
+    Requested,
+    /// Its container is replaced or gone.
+    ContainerReplaced(Address),
+    /// It was on record and is gone from the remote side.
+    Vanished,
+    /// The old half of a replacement that was interrupted after its new half was made.
+    Deposed,
+    /// No longer in the file.
+    NotInConfiguration,
+    /// Its index is beyond the count.
+    CountIndex,
+    /// `destroy`.
+    DestroyRequested,
+}
+
+/// One field that changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldChange {
+    /// The field.
+    pub field: String,
+    /// What it is.
+    pub before: Value,
+    /// What it will be; `Ref` or `Unknown` is known after apply.
+    pub after: Value,
+    /// Whether it forces replacement.
+    pub forces_replacement: bool,
+    /// What the change interrupts.
+    pub disruption: Disruption,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Its number: its index in [`Plan::steps`].
+    pub id: StepId,
+    /// The resource.
+    pub address: Address,
+    /// What is done.
+    pub action: Action,
+    /// The record as it is; `None` for a create that replaces nothing.
+    pub before: Option<Recorded>,
+    /// The arguments it will have, with references for what is known only after apply; `None`
+    /// for a delete.
+    pub args: Option<Object>,
+    /// The guards and relations it will be recorded with.
+    pub meta: Meta,
+    /// The dependencies it will be recorded with.
+    pub depends_on: Vec<Address>,
+    /// The fields that change (all of them for an update, those that force it for a replacement).
+    pub changes: Vec<FieldChange>,
+    /// Why.
+    pub reason: Reason,
+    /// Steps that must have succeeded before.
+    pub requires: BTreeSet<StepId>,
+    /// The other half of a replacement.
+    pub pair: Option<StepId>,
+    /// It disappears with this container: nothing is called, the record goes.
+    pub goes_with: Option<Address>,
+    /// What is lost for ever, in words, such as `the data on it`.
+    pub loses: Option<String>,
+    /// Where the file asks for it.
+    pub origin: Origin,
+}
+
+impl Step {
+    /// The names of the changed fields.
+    pub fn changed(&self) -> FieldSet {
+        self.changes
+            .iter()
+            .map(|change| change.field.clone())
+            .collect()
+    }
+
+    /// The remote id it acts on, where there is one.
+    pub fn remote(&self) -> Option<&RemoteId> {
+        self.before.as_ref().map(|record| &record.id)
+    }
+}
+
+/// A difference between the record and reality that nobody asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drift {
+    /// The resource.
+    pub address: Address,
+    /// The fields that differ: recorded value, real value. Empty when it vanished.
+    pub fields: Vec<(String, Value, Value)>,
+    /// Whether it is gone altogether.
+    pub vanished: bool,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanMode {
+    /// Make reality as the file says.
+    Apply,
+    /// Destroy everything on record.
+    Destroy,
+    /// Only write what was seen into the state.
+    RefreshOnly,
+}
+
+/// The state a plan was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The state's lineage.
+    pub lineage: String,
+    /// Its serial.
+    pub serial: u64,
+}
+
+/// What will be done. An immutable value: apply executes it, fills references, and re-derives
+/// nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Whose resources.
+    pub owner: Owner,
+    /// What for.
+    pub mode: PlanMode,
+    /// From which state.
+    pub base: Base,
+    /// The steps; a step's number is its index. Every requirement has a smaller number.
+    pub steps: Vec<Step>,
+    /// Records to be brought up to date with what was seen, before the first step.
+    pub refreshed: Vec<Recorded>,
+    /// Records of what is gone from the remote side, to be dropped before the first step.
+    pub vanished: Vec<Address>,
+    /// Differences nobody asked for.
+    pub drift: Vec<Drift>,
+    /// The results, with references.
+    pub outputs: Object,
+}
+
+impl Plan {
+    /// The step of that number.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        self.steps.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Whether anything on the remote side or any output would change.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Makes the plan executable. The only way to an [`ApprovedPlan`]; call it after the linter
+    /// found nothing and somebody agreed.
+    pub fn approve(self, approval: Approval) -> ApprovedPlan {
+        ApprovedPlan {
+            plan: self,
+            approval,
+        }
+    }
+}
+
+/// Who agreed to a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// How: `prompt`, `--auto-approve`, `plan file`.
+    pub how: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A plan somebody agreed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApprovedPlan {
+    plan: Plan,
+    approval: Approval,
+}
+
+impl ApprovedPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Who agreed.
+    pub fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// The permit for one of its steps.
+    pub fn permit(&self, step: StepId) -> Option<Permit> {
+        self.plan.step(step).map(|step| Permit {
+            step: step.id,
+            address: step.address.clone(),
+        })
+    }
+}
+
+/// The right to change one resource. Only an [`ApprovedPlan`] makes one, so code that plans or
+/// observes cannot mutate: it has nothing to show.
+#[derive(Debug)]
+pub struct Permit {
+    step: StepId,
+    address: Address,
+}
+
+impl Permit {
+    /// The step it is for.
+    pub fn step(&self) -> StepId {
+        self.step
+    }
+
+    /// The resource it is for.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}

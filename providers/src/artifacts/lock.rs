@@ -1,0 +1,176 @@
+//! `kplan.lock`: the digests of what was used, so that the next run uses the same bytes.
+
+use super::ArtifactRef;
+use kplan_model::{ErrorKind, ProviderError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The format this kplan writes.
+const FORMAT: u32 = 1;
+const HEAD: &str = "# Written by `kplan lock`: the digests of upstream artifacts. Commit it.\n\n";
+
+/// One line of the lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedArtifact {
+    /// The component.
+    pub component: String,
+    /// Its version.
+    pub version: String,
+    /// The file's name.
+    pub file: String,
+    /// Where the bytes came from.
+    pub url: String,
+    /// SHA-256 of the bytes, hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    format: u32,
+    #[serde(default, rename = "artifact")]
+    artifacts: Vec<LockedArtifact>,
+}
+
+type Key = (String, String, String);
+
+/// The whole lock, ordered by component, version and file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lock(BTreeMap<Key, LockedArtifact>);
+
+fn key(component: &str, version: &str, file: &str) -> Key {
+    (component.to_owned(), version.to_owned(), file.to_owned())
+}
+
+fn refused(message: String) -> ProviderError {
+    ProviderError::new(ErrorKind::Invalid, message)
+        .help("restore kplan.lock from version control, or delete it and run `kplan lock`")
+}
+
+impl Lock {
+    /// Reads a lock. Fails on anything it does not understand: a digest must not be overlooked.
+    pub fn parse(text: &str) -> Result<Self, ProviderError> {
+        let wire: Wire = toml::from_str(text)
+            .map_err(|error| refused(format!("kplan.lock cannot be read: {error}")))?;
+        if wire.format != FORMAT {
+            return Err(refused(format!(
+                "kplan.lock has format {}; this kplan reads format {FORMAT}",
+                wire.format
+            )));
+        }
+        let mut lock = Self::default();
+        for one in wire.artifacts {
+            let valid = one.sha256.len() == 64 && one.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            if !valid {
+                return Err(refused(format!(
+                    "kplan.lock: `{}` is not a SHA-256",
+                    one.sha256
+                )));
+            }
+            let key = key(&one.component, &one.version, &one.file);
+            if lock.0.insert(key, one.clone()).is_some() {
+                return Err(refused(format!(
+                    "kplan.lock has {} {} {} twice",
+                    one.component, one.version, one.file
+                )));
+            }
+        }
+        Ok(lock)
+    }
+
+    /// The lock as text. Same lock, same text.
+    pub fn render(&self) -> Result<String, ProviderError> {
+        let wire = Wire {
+            format: FORMAT,
+            artifacts: self.0.values().cloned().collect(),
+        };
+        toml::to_string(&wire)
+            .map(|text| format!("{HEAD}{text}"))
+            .map_err(|error| {
+                ProviderError::new(
+                    ErrorKind::Bug,
+                    format!("kplan.lock cannot be written: {error}"),
+                )
+            })
+    }
+
+    /// The recorded digest of one file.
+    pub fn digest(&self, component: &str, version: &str, file: &str) -> Option<&str> {
+        self.0
+            .get(&key(component, version, file))
+            .map(|one| one.sha256.as_str())
+    }
+
+    /// Records a digest that was computed from bytes.
+    pub fn record(&mut self, artifact: &ArtifactRef, sha256: String) {
+        let locked = LockedArtifact {
+            component: artifact.component.clone(),
+            version: artifact.version.clone(),
+            file: artifact.file.clone(),
+            url: artifact.url.clone(),
+            sha256,
+        };
+        self.0.insert(
+            key(&locked.component, &locked.version, &locked.file),
+            locked,
+        );
+    }
+
+    /// What is recorded, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &LockedArtifact> {
+        self.0.values()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(file: &str) -> ArtifactRef {
+        ArtifactRef {
+            component: "argo-cd".to_owned(),
+            version: "v3.4.7".to_owned(),
+            file: file.to_owned(),
+            url: format!("https://example.org/{file}"),
+            sha256: None,
+        }
+    }
+
+    #[test]
+    fn a_lock_reads_what_it_writes_in_one_order() {
+        let (mut one, mut other) = (Lock::default(), Lock::default());
+        for file in ["b.yaml", "a.yaml"] {
+            one.record(&artifact(file), "1".repeat(64));
+        }
+        for file in ["a.yaml", "b.yaml"] {
+            other.record(&artifact(file), "1".repeat(64));
+        }
+        let text = one.render().unwrap();
+        assert_eq!(text, other.render().unwrap());
+        assert_eq!(Lock::parse(&text).unwrap(), one);
+        assert_eq!(Lock::parse("format = 1").unwrap(), Lock::default());
+    }
+
+    #[test]
+    fn what_it_does_not_understand_is_refused() {
+        let line = "component='c'\nversion='v'\nfile='f'\nurl='u'\n";
+        let good = format!("[[artifact]]\n{line}sha256='{}'\n", "a".repeat(64));
+        assert!(Lock::parse(&format!("format = 1\n{good}")).is_ok());
+        for bad in [
+            String::new(),
+            format!("format = 2\n{good}"),
+            format!("format = 1\n{good}{good}"),
+            format!("format = 1\n[[artifact]]\n{line}sha256='abc'\n"),
+            format!("format = 1\nextra = true\n{good}"),
+            format!("format = 1\n[[artifact]]\n{line}"),
+        ] {
+            assert!(Lock::parse(&bad).is_err(), "{bad}");
+        }
+    }
+}

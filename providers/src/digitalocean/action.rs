@@ -1,0 +1,71 @@
+//! Actions: what DigitalOcean calls a change that takes a while.
+
+use super::DigitalOcean;
+use http::Method;
+use kplan_model::{ErrorKind, Permit, ProviderError};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The first pause between two looks at an action.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How often an action is looked at: 30 minutes altogether. Resizing a large disk takes a few
+/// minutes per 100 GiB; Terraform waits up to 60 minutes.
+const LOOKS: u32 = 125;
+
+/// An action as DigitalOcean shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Action {
+    id: u64,
+    status: String,
+    #[serde(rename = "type", default)]
+    what: String,
+}
+
+impl DigitalOcean {
+    /// Starts an action and waits until it is over.
+    ///
+    /// Errors: `Busy` while another event is in progress or when it takes longer than 30 minutes
+    /// (the same call may be made again), `Failed` when the action ends badly.
+    pub(super) async fn act(
+        &self,
+        permit: &Permit,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<(), ProviderError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            action: Action,
+        }
+        let Answer { mut action } = self.http.change(permit, &Method::POST, path, body).await?;
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..LOOKS {
+            match action.status.as_str() {
+                "completed" => return Ok(()),
+                "errored" => {
+                    return Err(ProviderError::new(
+                        ErrorKind::Failed,
+                        format!(
+                            "DigitalOcean reports that the action {} failed",
+                            action.what
+                        ),
+                    ));
+                }
+                _ => {}
+            }
+            self.http.pause(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            let Answer { action: seen } =
+                self.http.get(&format!("/v2/actions/{}", action.id)).await?;
+            action = seen;
+        }
+        Err(ProviderError::new(
+            ErrorKind::Busy,
+            format!(
+                "the action {} is still in progress after 30 minutes",
+                action.what
+            ),
+        ))
+    }
+}

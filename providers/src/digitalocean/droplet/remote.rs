@@ -1,0 +1,115 @@
+//! A droplet as DigitalOcean shows it.
+
+use super::DropletAttrs;
+use crate::digitalocean::owner_tag;
+use crate::digitalocean::remote::{Remote, Slug, filled};
+use kplan_model::Known;
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+struct Network {
+    ip_address: Option<String>,
+    #[serde(rename = "type")]
+    side: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Networks {
+    v4: Vec<Network>,
+    v6: Vec<Network>,
+}
+
+impl Networks {
+    fn address(networks: &[Network], side: &str) -> Option<String> {
+        let network = networks
+            .iter()
+            .find(|network| network.side.as_deref() == Some(side))?;
+        filled(network.ip_address.clone())
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Size {
+    price_monthly: Option<serde_json::Number>,
+}
+
+/// A droplet as DigitalOcean shows it.
+#[derive(Debug, Deserialize)]
+pub(super) struct DropletRemote {
+    id: u64,
+    pub(super) name: String,
+    pub(super) status: String,
+    pub(super) size_slug: String,
+    region: Option<Slug>,
+    vpc_uuid: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    features: Vec<String>,
+    #[serde(default)]
+    networks: Networks,
+    size: Option<Size>,
+    vcpus: Option<u32>,
+    memory: Option<u32>,
+    disk: Option<u32>,
+    created_at: Option<String>,
+}
+
+impl DropletRemote {
+    pub(super) fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|has| has == feature)
+    }
+
+    /// Tags without the owner's.
+    pub(super) fn tags(&self) -> Vec<String> {
+        owner_tag::split(&self.tags).0
+    }
+}
+
+impl Remote for DropletRemote {
+    type Attrs = DropletAttrs;
+    const PATH: &'static str = "/v2/droplets";
+    const ONE: &'static str = "droplet";
+    const MANY: &'static str = "droplets";
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn created_at(&self) -> Option<&str> {
+        self.created_at.as_deref()
+    }
+
+    fn attrs(&self, _known: Option<&Known>) -> DropletAttrs {
+        let (tags, owner_tag) = owner_tag::split(&self.tags);
+        let price = self
+            .size
+            .as_ref()
+            .and_then(|size| size.price_monthly.as_ref());
+        DropletAttrs {
+            name: self.name.clone(),
+            region: Slug::text(self.region.as_ref()),
+            size: self.size_slug.clone(),
+            vpc_uuid: filled(self.vpc_uuid.clone()),
+            tags,
+            monitoring: self.has("monitoring"),
+            backups: self.has("backups"),
+            ipv6: self.has("ipv6") || !self.networks.v6.is_empty(),
+            owner_tag,
+            ipv4_address: Networks::address(&self.networks.v4, "public"),
+            ipv4_address_private: Networks::address(&self.networks.v4, "private"),
+            ipv6_address: Networks::address(&self.networks.v6, "public"),
+            status: self.status.clone(),
+            urn: format!("do:droplet:{}", self.id),
+            vcpus: self.vcpus,
+            memory: self.memory,
+            disk: self.disk,
+            price_monthly: price.map(|price| {
+                let text = price.to_string();
+                text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+            }),
+            created_at: self.created_at.clone(),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! DigitalOcean: one file per kind of resource, and what they share: reading one, reading all by
+//! list, waiting for an action.
+
+mod action;
+mod database;
+mod database_db;
+mod database_part;
+mod database_user;
+mod droplet;
+mod firewall;
+mod load_balancer;
+mod owner_tag;
+mod project;
+mod remote;
+mod reserved_ip;
+mod spaces_key;
+mod ssh_key;
+mod tag;
+mod tagging;
+#[cfg(test)]
+mod tests;
+mod volume;
+mod vpc;
+
+pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
+pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
+pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
+pub use droplet::{Droplet, DropletArgs, DropletAttrs};
+pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};
+pub use load_balancer::{
+    ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
+    LoadBalancerFirewall,
+};
+pub use project::{Project, ProjectArgs, ProjectAttrs};
+pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
+pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
+pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs};
+pub use tag::{Tag, TagArgs, TagAttrs};
+pub use volume::{Volume, VolumeArgs, VolumeAttrs};
+pub use vpc::{Vpc, VpcArgs, VpcAttrs};
+
+pub(crate) use remote::applied;
+
+use crate::http::{Client, ClientConfig};
+
+/// What a connection to DigitalOcean is made of; nothing is read from the environment.
+pub type DigitalOceanConfig = ClientConfig;
+
+/// Where DigitalOcean's API is.
+pub const API_URL: &str = "https://api.digitalocean.com";
+
+/// A connection to DigitalOcean with one token. Clones share its limiter and its lists.
+#[derive(Clone)]
+pub struct DigitalOcean {
+    http: Client,
+}
+
+impl DigitalOcean {
+    /// A connection.
+    pub fn new(config: DigitalOceanConfig) -> Self {
+        Self {
+            http: Client::new(config),
+        }
+    }
+
+    /// Its HTTP client, for calls that are no resource (account, catalogues).
+    pub fn http(&self) -> &Client {
+        &self.http
+    }
+}

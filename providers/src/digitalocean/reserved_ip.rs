@@ -1,0 +1,180 @@
+//! `reserved_ip`: a public address that outlives droplets.
+//!
+//! DigitalOcean gives it neither a name nor a tag nor a creation time, so a create whose answer
+//! was lost can only be looked for by region and droplet: those that lead to the droplet asked for
+//! (a few seconds after they were made), or, where none is asked for, those of the region that lead
+//! nowhere.
+
+use super::DigitalOcean;
+use super::remote::{Remote, Slug, number, path_of, text};
+use kplan_model::{
+    CreateFailed, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit, ProviderError,
+    RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+object! {
+    /// What is asked of a reserved address.
+    pub struct ReservedIpArgs {
+        /// The region's slug.
+        pub region: String,
+        /// The droplet it leads to.
+        pub droplet_id: Option<Input<String>>,
+    }
+}
+
+object! {
+    /// What is seen of a reserved address.
+    pub struct ReservedIpAttrs {
+        /// The region's slug.
+        pub region: String,
+        /// The droplet it leads to.
+        pub droplet_id: Option<String>,
+        /// The address.
+        pub ip_address: String,
+        /// Its uniform resource name, for projects.
+        pub urn: String,
+    }
+}
+
+/// The kind `reserved_ip`.
+pub struct ReservedIp(pub DigitalOcean);
+
+static FIELDS: [Field; 4] = [
+    Field::replace("region", "The region's slug."),
+    Field::in_place("droplet_id", "The droplet it leads to."),
+    Field::computed("ip_address", "The address."),
+    Field::computed("urn", "Uniform resource name, for projects."),
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("reserved_ip"),
+    terraform: "digitalocean_reserved_ip",
+    doc: "A public address that outlives droplets.",
+    fields: &FIELDS,
+    replace: ReplaceOrder::CreateFirst,
+    identity: &["region"],
+    holds: Some("the address, which nobody can get back"),
+    // Estimates.
+    typical: Typical {
+        create: 10,
+        update: 10,
+        delete: 2,
+    },
+    max_parallel: 4,
+};
+
+#[derive(Debug, Deserialize)]
+struct Assigned {
+    id: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReservedIpRemote {
+    ip: String,
+    region: Option<Slug>,
+    droplet: Option<Assigned>,
+}
+
+impl ReservedIpRemote {
+    fn droplet(&self) -> Option<String> {
+        Some(self.droplet.as_ref()?.id?.to_string())
+    }
+}
+
+impl Remote for ReservedIpRemote {
+    type Attrs = ReservedIpAttrs;
+    const PATH: &'static str = "/v2/reserved_ips";
+    const ONE: &'static str = "reserved_ip";
+    const MANY: &'static str = "reserved_ips";
+    const ID: &'static str = "ip";
+
+    fn id(&self) -> String {
+        self.ip.clone()
+    }
+
+    fn attrs(&self, _known: Option<&Known>) -> ReservedIpAttrs {
+        ReservedIpAttrs {
+            region: Slug::text(self.region.as_ref()),
+            droplet_id: self.droplet(),
+            ip_address: self.ip.clone(),
+            urn: format!("do:floatingip:{}", self.ip),
+        }
+    }
+}
+
+impl Resource for ReservedIp {
+    type Args = ReservedIpArgs;
+    type Attrs = ReservedIpAttrs;
+    const INFO: &'static KindInfo = &INFO;
+
+    async fn read(&self, known: &Known) -> Result<Option<ReservedIpAttrs>, ProviderError> {
+        self.0.read::<ReservedIpRemote>(known).await
+    }
+
+    async fn read_all(
+        &self,
+        known: &[Known],
+    ) -> Result<BTreeMap<RemoteId, ReservedIpAttrs>, ProviderError> {
+        self.0
+            .read_all::<ReservedIpRemote>(known, &ReservedIpRemote::list())
+            .await
+    }
+
+    async fn find(
+        &self,
+        wanted: Wanted<'_, ReservedIpArgs>,
+    ) -> Result<Vec<Found<ReservedIpAttrs>>, ProviderError> {
+        let droplet = text(wanted.args.droplet_id.as_ref())?;
+        let region = &wanted.args.region;
+        self.0
+            .search(&ReservedIpRemote::list(), |ip: &ReservedIpRemote| {
+                Slug::text(ip.region.as_ref()) == *region && ip.droplet() == droplet
+            })
+            .await
+    }
+
+    async fn create(
+        &self,
+        wanted: Wanted<'_, ReservedIpArgs>,
+        permit: &Permit,
+    ) -> Result<Found<ReservedIpAttrs>, CreateFailed<ReservedIpAttrs>> {
+        let droplet = text(wanted.args.droplet_id.as_ref()).map_err(ProviderError::from)?;
+        let body = match &droplet {
+            Some(id) => json!({ "droplet_id": number(id)? }),
+            None => json!({ "region": wanted.args.region }),
+        };
+        let ip: ReservedIpRemote = self.0.make(permit, &body).await?;
+        let mut found = ip.found();
+        // The answer comes before the assignment is done.
+        found.attrs.droplet_id = droplet;
+        Ok(found)
+    }
+
+    async fn update(
+        &self,
+        known: &Known,
+        args: &ReservedIpArgs,
+        _changed: &FieldSet,
+        permit: &Permit,
+    ) -> Result<ReservedIpAttrs, ProviderError> {
+        let wanted = text(args.droplet_id.as_ref())?;
+        let ip: ReservedIpRemote = self.0.reread(known).await?;
+        if ip.droplet() != wanted {
+            let path = format!("{}/actions", path_of::<ReservedIpRemote>(known.id.as_str()));
+            let body = match &wanted {
+                Some(id) => json!({ "type": "assign", "droplet_id": number(id)? }),
+                None => json!({ "type": "unassign" }),
+            };
+            self.0.act(permit, &path, &body).await?;
+        }
+        let ip: ReservedIpRemote = self.0.reread(known).await?;
+        Ok(ip.attrs(Some(known)))
+    }
+
+    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        self.0.destroy::<ReservedIpRemote>(known, permit).await
+    }
+}

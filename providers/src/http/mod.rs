@@ -1,0 +1,22 @@
+//! The way to remote HTTP interfaces: transports, one client with retries, limits, coalesced
+//! lists and error mapping. Only this module and the S3 connector speak HTTP.
+
+mod client;
+mod clock;
+mod errors;
+mod event;
+mod flight;
+mod limiter;
+mod page;
+mod statistics;
+#[cfg(test)]
+pub(crate) mod testing;
+mod transport;
+
+pub use client::{Client, ClientConfig};
+pub use clock::{Now, parse_timestamp, system_clock};
+pub use event::{HttpEvent, OnEvent};
+pub use limiter::{Limiter, Rate};
+pub use page::{List, MAX_PER_PAGE, encode};
+pub use statistics::Statistics;
+pub use transport::{Reqwest, ServiceTransport, Transport, TransportError};

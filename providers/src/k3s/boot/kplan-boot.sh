@@ -1,0 +1,210 @@
+#!/bin/sh
+# Makes this machine a K3s node: waits for its signed bundle, verifies it, installs what it holds
+# and starts K3s. Holds no secret; run again by systemd until it succeeds.
+set -eu
+umask 077
+LC_ALL=C
+export LC_ALL
+
+root=${KPLAN_ROOT:-}
+metadata=${KPLAN_METADATA:-http://169.254.169.254}
+unit_wait=${KPLAN_UNIT_WAIT:-900}
+work=$root/run/kplan
+log=$root/var/log/kplan-boot.log
+env=$root/etc/kplan/node.env
+public_key=$root/etc/kplan/bundle.pub
+max_bundle=1048576
+
+mkdir -p "$work" "$root/var/log"
+exec >>"$log" 2>&1
+
+value() { # file key
+    sed -n "s/^$2=//p" "$1" | head -n 1
+}
+
+say() {
+    printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"
+}
+
+cluster=$(value "$env" CLUSTER)
+node=$(value "$env" NODE)
+role=$(value "$env" ROLE)
+bundle_url=$(value "$env" BUNDLE_URL)
+report_url=$(value "$env" REPORT_URL)
+
+# The texts that must not leave this machine, one per line: what the configuration holds of tokens
+# and of the datastore's password.
+secrets() {
+    config=$root/etc/rancher/k3s/config.yaml
+    : >"$work/secrets"
+    if [ -f "$config" ]; then
+        sed -n -e 's/^token: *//p' -e 's/^agent-token: *//p' -e 's/^datastore-endpoint: *//p' \
+            "$config" | sed -e "s/^[\"']//" -e "s/[\"']\$//" >"$work/raw"
+        cat "$work/raw" >>"$work/secrets"
+        sed -n 's/^K10.*::[a-z]*://p' "$work/raw" >>"$work/secrets"
+        sed -n 's|^[a-z]*://[^:@/]*:\([^@]*\)@.*|\1|p' "$work/raw" >>"$work/secrets"
+        rm -f "$work/raw"
+    fi
+    printf '%s\n%s\n' "$bundle_url" "$report_url" >>"$work/secrets"
+}
+
+# The end of the boot log and of K3s's own, secrets removed, as the inside of a JSON text.
+log_tail() {
+    secrets
+    {
+        tail -n 120 "$log"
+        if command -v journalctl >/dev/null 2>&1; then
+            journalctl --unit k3s.service --no-pager --lines 120 --output cat 2>/dev/null || true
+        fi
+    } | tr -d '\000-\010\013-\037\177' | awk '
+        BEGIN { while ((getline line < ARGV[1]) > 0) if (length(line) > 3) secret[++n] = line; ARGV[1] = "" }
+        {
+            text = $0
+            if (text ~ /BEGIN [A-Z ]*PRIVATE KEY/) hidden = 1
+            if (hidden) {
+                if (text ~ /END [A-Z ]*PRIVATE KEY/) hidden = 0
+                next
+            }
+            for (i = 1; i <= n; i++) {
+                while ((at = index(text, secret[i])) > 0)
+                    text = substr(text, 1, at - 1) "(removed)" substr(text, at + length(secret[i]))
+            }
+            print text
+        }' "$work/secrets" - | tail -c 24000 | escape
+}
+
+escape() {
+    tr -d '\000-\010\013-\037\177-\377' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/	/ /g' |
+        awk 'NR > 1 { printf "\\n" } { printf "%s", $0 }'
+}
+
+# Tells how far this machine is. A report that cannot be delivered stops nothing.
+report() { # phase message
+    say "$1: $2"
+    {
+        printf '{"format":1,"node":"%s","phase":"%s","message":"%s","log":"' \
+            "$node" "$1" "$(printf '%s' "$2" | escape)"
+        log_tail
+        printf '"}'
+    } >"$work/report.json"
+    curl -sS --retry 3 --max-time 30 -o /dev/null -H 'Content-Type: application/json' \
+        --upload-file "$work/report.json" "$report_url" || say "the report could not be delivered"
+    rm -f "$work/report.json" "$work/secrets"
+}
+
+die() { # message
+    report failed "$1"
+    exit 1
+}
+
+# Polls for the bundle. 403 is final once it stays: a young storage key may not be known everywhere.
+fetch_bundle() {
+    pause=2
+    refused=0
+    while :; do
+        status=$(curl -sS --max-time 60 --max-filesize "$max_bundle" -o "$work/bundle" \
+            -w '%{http_code}' "$bundle_url") || status=000
+        case $status in
+        200) return 0 ;;
+        403) refused=$((refused + 1)) ;;
+        *) refused=0 ;;
+        esac
+        [ "$refused" -lt "${KPLAN_REFUSALS:-20}" ] ||
+            die "the address of the bundle is refused (403): it has expired, or its key is gone"
+        sleep "$pause"
+        pause=$((pause + 2))
+        [ "$pause" -le 15 ] || pause=15
+    done
+}
+
+# Checks signature, header and member names, then unpacks into $work/files.
+verify_bundle() {
+    [ "$(wc -c <"$work/bundle")" -le "$max_bundle" ] || die "the bundle is too large"
+    first=$(head -n 1 "$work/bundle" | wc -c)
+    head -n 1 "$work/bundle" | base64 -d >"$work/signature" ||
+        die "the bundle does not begin with a signature"
+    tail -c "+$((first + 1))" "$work/bundle" >"$work/payload"
+    openssl pkeyutl -verify -pubin -inkey "$public_key" -rawin -in "$work/payload" \
+        -sigfile "$work/signature" >/dev/null 2>&1 ||
+        die "the signature of the bundle is not this cluster's"
+    tar -tf "$work/payload" >"$work/names" || die "the bundle is not an archive"
+    tar -tvf "$work/payload" | cut -c 1 >"$work/types"
+    [ "$(sort -u "$work/types")" = "-" ] || die "the bundle holds something that is not a file"
+    [ "$(head -n 1 "$work/names")" = header ] || die "the bundle does not begin with its header"
+    sed 1d "$work/names" | while IFS= read -r name; do
+        case /$name/ in
+        */../* | */./* | *//*) exit 1 ;;
+        esac
+        case $name in
+        files/etc/rancher/k3s/?* | files/var/lib/rancher/k3s/server/tls/?* | files/etc/kplan/?* | \
+            files/etc/systemd/system/k3s.service) ;;
+        *) exit 1 ;;
+        esac
+    done || die "the bundle holds a file that does not belong there"
+    rm -rf "$work/files" "$work/header"
+    tar -xf "$work/payload" -C "$work" --no-same-owner --preserve-permissions
+    droplet=$(curl -sS --retry 5 --max-time 10 "$metadata/metadata/v1/id") ||
+        die "the metadata service does not answer"
+    [ "$(value "$work/header" format)" = 1 ] || die "the bundle has another format"
+    [ "$(value "$work/header" cluster)" = "$cluster" ] || die "the bundle is for another cluster"
+    [ "$(value "$work/header" node)" = "$node" ] || die "the bundle is for another node"
+    [ "$(value "$work/header" role)" = "$role" ] || die "the bundle is for another role"
+    [ "$(value "$work/header" droplet_id)" = "$droplet" ] || die "the bundle is for another droplet"
+}
+
+install_files() {
+    (cd "$work/files" && find . -type f) | while IFS= read -r file; do
+        target=$root/${file#./}
+        (umask 022 && mkdir -p "$(dirname "$target")")
+        cp -p "$work/files/$file" "$target.new"
+        mv -f "$target.new" "$target"
+    done
+    rm -rf "$work/files" "$work/payload" "$work/bundle" "$work/signature"
+}
+
+install_k3s() {
+    url=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_URL)
+    digest=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_SHA256)
+    binary=$root/usr/local/bin/k3s
+    [ -n "$digest" ] || die "the bundle names no digest for K3s"
+    (umask 022 && mkdir -p "$root/usr/local/bin")
+    if [ -f "$binary" ] && printf '%s  %s\n' "$digest" "$binary" | sha256sum -c - >/dev/null 2>&1; then
+        return 0
+    fi
+    curl -fsSL --retry 8 --retry-all-errors --connect-timeout 15 -o "$binary.new" "$url" ||
+        die "K3s could not be downloaded"
+    printf '%s  %s\n' "$digest" "$binary.new" | sha256sum -c - ||
+        die "the digest of the downloaded K3s is not the pinned one ($digest)"
+    chmod 0755 "$binary.new"
+    mv -f "$binary.new" "$binary"
+}
+
+# K3s tells systemd when it is up; until then its unit is "activating".
+start_k3s() {
+    systemctl daemon-reload
+    systemctl enable k3s.service
+    systemctl start --no-block k3s.service
+    waited=0
+    while ! systemctl is-active --quiet k3s.service; do
+        [ "$waited" -lt "$unit_wait" ] || die "K3s did not start within $unit_wait seconds"
+        sleep 3
+        waited=$((waited + 3))
+        [ $((waited % 60)) -ne 0 ] || report installing "K3s is starting, for $waited seconds now"
+    done
+}
+
+if [ -f "$root/etc/kplan/booted" ]; then
+    exit 0
+fi
+systemctl is-active --quiet kplan-metadata.service ||
+    die "pods could reach the metadata service: kplan-metadata.service is not active"
+report waiting-for-bundle "polling for the bundle"
+fetch_bundle
+verify_bundle
+report bundle-verified "the bundle is this node's"
+install_files
+report installing "installing K3s $(value "$root/etc/kplan/k3s.env" K3S_VERSION)"
+install_k3s
+start_k3s
+report started "K3s is running"
+: >"$root/etc/kplan/booted"

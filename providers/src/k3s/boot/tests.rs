@@ -1,0 +1,177 @@
+use super::*;
+use proptest::prelude::*;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+pub(crate) fn args(role: &str) -> BootArgs {
+    BootArgs {
+        cluster: "demo-3f9a1c2e".to_owned(),
+        node: "demo-server-0".to_owned(),
+        role: role.to_owned(),
+        bucket: "kplan-demo-a1b2c3d4".to_owned().into(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
+        region: "fra1".to_owned().into(),
+        access_key: "DO00ABC".to_owned().into(),
+        secret_key: Secret::new("the-storage-key").into(),
+        public_key: "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n"
+            .to_owned()
+            .into(),
+    }
+}
+
+fn addresses() -> Addresses {
+    Addresses {
+        bundle: "https://b.example/boot/x?X-Amz-Signature=1&a=%2F".to_owned(),
+        report: "https://b.example/boot/x.report?X-Amz-Signature=2".to_owned(),
+    }
+}
+
+fn files(text: &str) -> std::collections::BTreeMap<String, (String, String)> {
+    let document: serde_norway::Value = serde_norway::from_str(text).unwrap();
+    let entries = document["write_files"].as_sequence().unwrap();
+    entries
+        .iter()
+        .map(|entry| {
+            let get = |key: &str| entry[key].as_str().unwrap().to_owned();
+            (get("path"), (get("permissions"), get("content")))
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_arrives_as_it_is_written_here() {
+    let text = render(&args("server"), &addresses()).unwrap();
+    assert!(text.starts_with("#cloud-config\n"));
+    let files = files(&text);
+    assert_eq!(
+        files["/usr/local/sbin/kplan-boot"],
+        ("0755".to_owned(), SCRIPT.to_owned())
+    );
+    assert_eq!(
+        files["/etc/nftables.d/kplan-metadata.nft"].1,
+        METADATA_RULES
+    );
+    assert_eq!(files["/etc/systemd/system/kplan-boot.service"].1, BOOT_UNIT);
+    assert_eq!(
+        files["/etc/kplan/node.env"].1,
+        "FORMAT=1\nCLUSTER=demo-3f9a1c2e\nNODE=demo-server-0\nROLE=server\n\
+         BUNDLE_URL=https://b.example/boot/x?X-Amz-Signature=1&a=%2F\n\
+         REPORT_URL=https://b.example/boot/x.report?X-Amz-Signature=2\n"
+    );
+    let document: serde_norway::Value = serde_norway::from_str(&text).unwrap();
+    assert_eq!(document["ssh_pwauth"].as_bool(), Some(false));
+    let last = document["runcmd"].as_sequence().unwrap().last().unwrap();
+    let words: Vec<&str> = last
+        .as_sequence()
+        .unwrap()
+        .iter()
+        .map(|w| w.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        words,
+        ["systemctl", "start", "--no-block", "kplan-boot.service"]
+    );
+}
+
+#[test]
+fn what_would_break_the_document_is_refused() {
+    let broken = |change: &dyn Fn(&mut BootArgs, &mut Addresses)| {
+        let (mut args, mut addresses) = (args("server"), addresses());
+        change(&mut args, &mut addresses);
+        render(&args, &addresses).unwrap_err().message
+    };
+    assert!(broken(&|args, _| args.role = "boss".to_owned()).contains("`server` or an `agent`"));
+    assert!(broken(&|args, _| args.node = "a\nROLE=server".to_owned()).contains("NODE"));
+    assert!(broken(&|_, to| to.bundle = "https://x/ y".to_owned()).contains("BUNDLE_URL"));
+    assert!(broken(&|_, to| to.report = "x".repeat(MAX_USER_DATA)).contains("more than"));
+    assert!(broken(&|args, _| args.public_key = "hello".to_owned().into()).contains("PEM"));
+}
+
+#[test]
+fn the_name_of_the_bundle_is_the_same_for_whoever_has_the_key() {
+    let one = args("server").bundle_key().unwrap();
+    assert_eq!(
+        one,
+        object_key("demo-3f9a1c2e", "demo-server-0", "the-storage-key")
+    );
+    assert!(
+        one.starts_with("boot/demo-server-0-") && one.len() == "boot/demo-server-0-".len() + 16
+    );
+    assert_ne!(
+        one,
+        object_key("demo-3f9a1c2e", "demo-server-0", "another-key")
+    );
+    assert_ne!(
+        one,
+        object_key("demo-3f9a1c2f", "demo-server-0", "the-storage-key")
+    );
+}
+
+#[test]
+fn the_script_is_a_shell_script() {
+    for shell in ["sh", "dash", "bash"] {
+        let Ok(mut child) = Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn() else {
+            continue;
+        };
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(SCRIPT.as_bytes())
+            .unwrap();
+        assert!(
+            child.wait().unwrap().success(),
+            "{shell} does not read the boot script"
+        );
+    }
+    let Ok(mut child) = Command::new("shellcheck")
+        .args(["--shell=sh", "--severity=style", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+    else {
+        println!("skipped: needs shellcheck");
+        return;
+    };
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(SCRIPT.as_bytes())
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn cloud_init_reads_the_document() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("user-data");
+    std::fs::write(&file, render(&args("agent"), &addresses()).unwrap()).unwrap();
+    let ran = Command::new("cloud-init")
+        .args(["schema", "--config-file"])
+        .arg(&file)
+        .output();
+    match ran {
+        Err(_) => println!("skipped: needs cloud-init"),
+        Ok(output) => assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_secret_of_the_arguments_is_in_user_data(secret in "[A-Za-z0-9+/]{20,60}") {
+        let mut args = args("server");
+        args.secret_key = Secret::new(secret.clone()).into();
+        let key = args.bundle_key().unwrap();
+        let addresses = Addresses {
+            bundle: format!("https://b.example/{key}"),
+            report: format!("https://b.example/{}", report_key(&key)),
+        };
+        let text = render(&args, &addresses).unwrap();
+        prop_assert!(!text.contains(&secret));
+        prop_assert!(text.len() <= MAX_USER_DATA);
+    }
+}

@@ -1,0 +1,22 @@
+//! K3s: the cluster's keys, how a droplet becomes a node, and the cluster itself.
+
+pub mod access;
+pub mod boot;
+pub mod bundle;
+pub mod cluster;
+pub mod config;
+pub mod kubeconfig;
+pub mod node;
+pub mod pki;
+pub mod report;
+pub mod storage;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use access::Access;
+pub use boot::BootArgs;
+pub use cluster::{Bundles, Cluster, ClusterArgs, ClusterAttrs};
+pub use kubeconfig::{Kubeconfig, exec_credential, kubeconfig, kubeconfig_exec};
+pub use node::{Datastore, K3sNode, NodeArgs, NodeAttrs};
+pub use pki::{Pki, PkiArgs, PkiAttrs};
+pub use storage::BootStorage;

@@ -1,0 +1,473 @@
+//! `k3s_node`: the K3s on one droplet. Creating it writes the node's signed bundle, for which the
+//! droplet polls; it is ready when the node reports that K3s runs.
+
+use super::boot::{self, ADDRESS_VALID, BootArgs};
+use super::bundle::{self, Header};
+use super::config;
+use super::pki::{Chains, ServerKeys, exposed};
+use super::report::{self, MAX_REPORT, Phase};
+use super::storage::{BootStorage, Listed, Place};
+use crate::artifacts::{ArtifactRef, ArtifactSource};
+use crate::http::{Now, parse_timestamp};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kplan_model::{
+    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known,
+    ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Secret,
+    Timestamp, Typical, Wanted,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+/// How many reports are read at once.
+const PARALLEL_READS: usize = 8;
+/// How much of a failed node's log an error shows.
+const LOG_LINES: usize = 20;
+
+kplan_model::object! {
+    /// Where K3s keeps its data.
+    pub struct Datastore {
+        /// `sqlite`, `etcd`, `postgres` or `mysql`; the rest is for the last two.
+        pub kind: String,
+        /// The database's private host.
+        pub host: Option<Input<String>>,
+        /// Its port.
+        pub port: Option<Input<u16>>,
+        /// The user K3s connects as.
+        pub user: Option<Input<String>>,
+        /// The user's password.
+        pub password: Option<Input<Secret>>,
+        /// The database.
+        pub database: Option<Input<String>>,
+        /// The authority that signed the database's certificate, PEM.
+        pub ca: Option<Input<String>>,
+    }
+}
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct NodeArgs {
+        /// Identity, role, and where the bundle goes.
+        pub boot: BootArgs,
+        /// The droplet.
+        pub droplet_id: Input<String>,
+        /// When the droplet was created, RFC 3339: its addresses are valid for an hour from then.
+        pub droplet_created_at: Option<Input<String>>,
+        /// The droplet's address in the VPC.
+        pub private_ip: Input<String>,
+        /// The droplet's public address.
+        pub public_ip: Option<Input<String>>,
+        /// Servers only: the authorities.
+        pub certificates: Option<Input<Chains>>,
+        /// Servers only: their keys.
+        pub server_keys: Option<Input<ServerKeys>>,
+        /// The digest every token pins.
+        pub token_hash: Input<String>,
+        /// Servers only: the secret of the server token.
+        pub server_token: Option<Input<Secret>>,
+        /// The secret of the agent token.
+        pub agent_token: Input<Secret>,
+        /// The key that signs bundles.
+        pub bundle_key: Input<Secret>,
+        /// Servers only: where K3s keeps its data.
+        pub datastore: Option<Datastore>,
+        /// The first etcd server of the cluster's life.
+        pub init: bool,
+        /// The private address of a living server to join.
+        pub join: Option<Input<String>>,
+        /// Names and addresses the API's certificate carries besides the node's own.
+        pub tls_sans: Vec<Input<String>>,
+        /// Components of K3s that are not deployed.
+        pub disable: Vec<String>,
+        /// Labels the node registers with.
+        pub labels: BTreeMap<String, String>,
+        /// Taints the node registers with, `key=value:Effect`.
+        pub taints: Vec<String>,
+        /// K3s's version, such as `v1.35.6+k3s1`.
+        pub version: String,
+        /// K3s's binary.
+        pub binary: ArtifactRef,
+    }
+}
+
+kplan_model::object! {
+    /// What is known of it.
+    pub struct NodeAttrs {
+        /// The node's name.
+        pub name: String,
+        /// The droplet.
+        pub droplet_id: String,
+        /// The droplet's address in the VPC, for others to join.
+        pub private_ip: String,
+        /// What the node reported last; `none` before its first report.
+        pub phase: String,
+        /// What it said.
+        pub message: Option<String>,
+        /// The end of its log, until K3s runs.
+        pub log: Option<String>,
+        /// When the last report was written, in milliseconds since 1970.
+        pub reported_at: Option<i64>,
+    }
+}
+
+const AT_START: &str = "K3s reads it when the node first starts, and changing it on a living node \
+                        is not supported yet: replace the node's droplet (--replace)";
+const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
+const UPGRADE: &str = "upgrading K3s on a living node is not supported yet: replace the node's \
+                       droplet (--replace), servers one at a time";
+const DATA: &str = "the data of a living cluster does not move to another datastore by an apply";
+
+static FIELDS: &[Field] = &[
+    Field::ignored(
+        "boot",
+        "Identity and role of the node, and where its bundle goes.",
+    ),
+    Field::replace("droplet_id", "The droplet it runs on."),
+    Field::ignored("droplet_created_at", "When the droplet was created."),
+    Field::replace("private_ip", "The droplet's address in the VPC."),
+    Field::new(
+        "public_ip",
+        Change::Refuse(AT_START),
+        "The droplet's public address.",
+    ),
+    Field::new(
+        "certificates",
+        Change::Refuse(KEYS),
+        "The authorities; servers only.",
+    ),
+    Field::new(
+        "server_keys",
+        Change::Refuse(KEYS),
+        "Their keys; servers only.",
+    )
+    .secret(),
+    Field::new(
+        "token_hash",
+        Change::Refuse(KEYS),
+        "The digest of the root every token pins.",
+    ),
+    Field::new(
+        "server_token",
+        Change::Refuse(KEYS),
+        "The secret servers join with.",
+    )
+    .secret(),
+    Field::new(
+        "agent_token",
+        Change::Refuse(KEYS),
+        "The secret agents join with.",
+    )
+    .secret(),
+    Field::ignored("bundle_key", "Signs the bundle.").secret(),
+    Field::new(
+        "datastore",
+        Change::Refuse(DATA),
+        "Where K3s keeps its data; servers only.",
+    ),
+    Field::ignored(
+        "init",
+        "Whether it is the first etcd server of the cluster's life.",
+    ),
+    Field::ignored("join", "The private address of the server it joins."),
+    Field::new(
+        "tls_sans",
+        Change::Refuse(AT_START),
+        "Names and addresses in the API's certificate.",
+    )
+    .by(Compare::Set),
+    Field::new(
+        "disable",
+        Change::Refuse(AT_START),
+        "Components of K3s that are not deployed.",
+    )
+    .by(Compare::Set),
+    Field::new(
+        "labels",
+        Change::Refuse(AT_START),
+        "Labels the node registers with.",
+    ),
+    Field::new(
+        "taints",
+        Change::Refuse(AT_START),
+        "Taints the node registers with.",
+    )
+    .by(Compare::Set),
+    Field::new("version", Change::Refuse(UPGRADE), "K3s's version."),
+    Field::ignored("binary", "Where K3s's binary comes from, and its digest."),
+    Field::computed("name", "The node's name."),
+    Field::computed("phase", "What the node reported last."),
+    Field::computed("message", "What it said."),
+    Field::computed("log", "The end of its boot log, until K3s runs."),
+    Field::computed(
+        "reported_at",
+        "When it reported last, in milliseconds since 1970.",
+    ),
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("k3s_node"),
+    terraform: "kplan_k3s_node",
+    doc: "K3s on one droplet, installed from a signed bundle.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &["droplet_id"],
+    holds: None,
+    // A droplet boots in about 40 s and K3s starts in about 30 s after a download of 70 MB.
+    typical: Typical {
+        create: 60,
+        update: 1,
+        delete: 2,
+    },
+    max_parallel: 32,
+};
+
+/// The kind.
+pub struct K3sNode {
+    storage: Arc<dyn BootStorage>,
+    artifacts: Arc<dyn ArtifactSource>,
+    now: Now,
+}
+
+impl K3sNode {
+    /// With a way to the boot bucket, to artifacts, and a clock.
+    pub fn new(
+        storage: Arc<dyn BootStorage>,
+        artifacts: Arc<dyn ArtifactSource>,
+        now: Now,
+    ) -> Self {
+        Self {
+            storage,
+            artifacts,
+            now,
+        }
+    }
+
+    /// When the addresses in the droplet's `user_data` stop working.
+    fn expires(args: &NodeArgs) -> Result<Option<Timestamp>, ProviderError> {
+        let Some(created) = &args.droplet_created_at else {
+            return Ok(None);
+        };
+        let valid = i64::try_from(ADDRESS_VALID.as_millis()).unwrap_or(i64::MAX);
+        Ok(parse_timestamp(created.known()?).map(|at| Timestamp(at.0.saturating_add(valid))))
+    }
+
+    fn is_over(&self, args: &NodeArgs) -> Result<bool, ProviderError> {
+        Ok(Self::expires(args)?.is_some_and(|end| (self.now)() >= end))
+    }
+
+    /// The attributes of a node by its last report, for which one list of its bucket is enough.
+    async fn look(
+        &self,
+        args: &NodeArgs,
+        place: &Place,
+        listed: &[Listed],
+    ) -> Result<NodeAttrs, ProviderError> {
+        let mut attrs = blank(args)?;
+        let bundle_key = args.boot.bundle_key()?;
+        let report_key = boot::report_key(&bundle_key);
+        let find = |key: &str| listed.iter().find(|one| one.key == key);
+        if let Some(seen) = find(&report_key) {
+            let bytes = self.storage.get(place, &report_key, MAX_REPORT).await?;
+            let read = bytes.and_then(|bytes| report::read(&bytes, &args.boot.node));
+            // A verdict that is older than the bundle is about an earlier bundle.
+            let stale = find(&bundle_key)
+                .is_some_and(|bundle| bundle.modified.is_some() && seen.modified < bundle.modified);
+            if let Some(report) = read
+                && !(stale && matches!(report.phase, Phase::Started | Phase::Failed))
+            {
+                report.phase.as_str().clone_into(&mut attrs.phase);
+                attrs.message = Some(report.message).filter(|text| !text.is_empty());
+                attrs.log = Some(report.log)
+                    .filter(|text| !text.is_empty() && report.phase != Phase::Started);
+                attrs.reported_at = seen.modified.map(|at| at.0);
+            }
+        }
+        let waits = matches!(attrs.phase.as_str(), "none" | "waiting-for-bundle");
+        if waits && self.is_over(args)? {
+            "failed".clone_into(&mut attrs.phase);
+            attrs.message = Some(EXPIRED.to_owned());
+        }
+        Ok(attrs)
+    }
+
+    async fn look_all(
+        &self,
+        known: &[Known],
+    ) -> Result<BTreeMap<RemoteId, NodeAttrs>, ProviderError> {
+        let mut found = BTreeMap::new();
+        let mut waiting: BTreeMap<Place, Vec<(RemoteId, NodeArgs)>> = BTreeMap::new();
+        for one in known {
+            let attrs = NodeAttrs::from_object(&one.attrs)?;
+            // K3s runs; from here on the droplet says whether the node exists, and the cluster
+            // whether it is well. The reports are gone after a day.
+            if attrs.phase == Phase::Started.as_str() {
+                found.insert(one.id.clone(), attrs);
+                continue;
+            }
+            let args = NodeArgs::from_object(&one.args)?;
+            waiting
+                .entry(args.boot.place()?)
+                .or_default()
+                .push((one.id.clone(), args));
+        }
+        for (place, nodes) in waiting {
+            let listed = self.storage.list(&place, boot::PREFIX).await?;
+            let (place, listed) = (&place, listed.as_slice());
+            let seen: Vec<(RemoteId, NodeAttrs)> = stream::iter(nodes)
+                .map(|(id, args)| async move {
+                    Ok::<_, ProviderError>((id, self.look(&args, place, listed).await?))
+                })
+                .buffer_unordered(PARALLEL_READS)
+                .try_collect()
+                .await?;
+            found.extend(seen);
+        }
+        Ok(found)
+    }
+}
+
+const EXPIRED: &str = "the addresses in its user_data were valid for an hour, and it did not fetch \
+                       its bundle in that time; its droplet has to be replaced";
+
+fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
+    Ok(NodeAttrs {
+        name: args.boot.node.clone(),
+        droplet_id: args.droplet_id.known()?.clone(),
+        private_ip: args.private_ip.known()?.clone(),
+        phase: "none".to_owned(),
+        message: None,
+        log: None,
+        reported_at: None,
+    })
+}
+
+fn id(args: &NodeArgs) -> Result<RemoteId, ProviderError> {
+    let boot = &args.boot;
+    Ok(RemoteId::new(format!(
+        "{}/{}/{}",
+        boot.cluster,
+        boot.node,
+        args.droplet_id.known()?
+    )))
+}
+
+impl Resource for K3sNode {
+    type Args = NodeArgs;
+    type Attrs = NodeAttrs;
+
+    const INFO: &'static KindInfo = &INFO;
+
+    async fn read(&self, known: &Known) -> Result<Option<NodeAttrs>, ProviderError> {
+        let mut found = self.look_all(std::slice::from_ref(known)).await?;
+        Ok(found.remove(&known.id))
+    }
+
+    async fn read_all(
+        &self,
+        known: &[Known],
+    ) -> Result<BTreeMap<RemoteId, NodeAttrs>, ProviderError> {
+        self.look_all(known).await
+    }
+
+    async fn find(
+        &self,
+        wanted: Wanted<'_, NodeArgs>,
+    ) -> Result<Vec<Found<NodeAttrs>>, ProviderError> {
+        let (args, place) = (wanted.args, wanted.args.boot.place()?);
+        let key = args.boot.bundle_key()?;
+        let listed = self.storage.list(&place, &key).await?;
+        let Some(bundle) = listed.iter().find(|one| one.key == key) else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![Found {
+            id: id(args)?,
+            created_at: bundle.modified,
+            attrs: self.look(args, &place, &listed).await?,
+        }])
+    }
+
+    async fn create(
+        &self,
+        wanted: Wanted<'_, NodeArgs>,
+        permit: &Permit,
+    ) -> Result<Found<NodeAttrs>, CreateFailed<NodeAttrs>> {
+        let args = wanted.args;
+        if self.is_over(args)? {
+            let error = ProviderError::new(
+                ErrorKind::Failed,
+                format!(
+                    "the droplet {} no longer waits for its bundle: {EXPIRED}",
+                    args.boot.node
+                ),
+            );
+            return Err(error
+                .help("apply again with --replace and the droplet's address")
+                .into());
+        }
+        let digest = match &args.binary.sha256 {
+            Some(digest) => digest.clone(),
+            None => self.artifacts.digest(&args.binary).await?,
+        };
+        let header = Header {
+            cluster: args.boot.cluster.clone(),
+            node: args.boot.node.clone(),
+            droplet_id: args
+                .droplet_id
+                .known()
+                .map_err(ProviderError::from)?
+                .clone(),
+            role: args.boot.role.clone(),
+        };
+        let key = args.bundle_key.known().map_err(ProviderError::from)?;
+        let bytes = bundle::pack(&header, &config::files(args, &digest)?, exposed(key)?)?;
+        let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
+        self.storage
+            .put(&place, &name, Bytes::from(bytes), permit)
+            .await?;
+        Ok(Found {
+            id: id(args)?,
+            created_at: Some((self.now)()),
+            attrs: blank(args)?,
+        })
+    }
+
+    async fn update(
+        &self,
+        _known: &Known,
+        _args: &NodeArgs,
+        _changed: &FieldSet,
+        _permit: &Permit,
+    ) -> Result<NodeAttrs, ProviderError> {
+        Err(ProviderError::new(ErrorKind::Bug, AT_START))
+    }
+
+    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        let args = NodeArgs::from_object(&known.args)?;
+        let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
+        self.storage.remove(&place, &name, permit).await?;
+        self.storage
+            .remove(&place, &boot::report_key(&name), permit)
+            .await
+    }
+
+    fn readiness(&self, attrs: &NodeAttrs) -> Readiness {
+        let message = attrs.message.as_deref().unwrap_or("no message");
+        match attrs.phase.as_str() {
+            "started" => Readiness::Ready,
+            "failed" => {
+                let mut text = format!("{}: {message}", attrs.name);
+                if let Some(log) = &attrs.log {
+                    let lines: Vec<&str> = log.lines().collect();
+                    text.push_str("\nthe end of its log:\n");
+                    text.push_str(&lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"));
+                }
+                Readiness::Failed(text)
+            }
+            "none" => Readiness::Waiting("the droplet boots".to_owned()),
+            _ => Readiness::Waiting(message.to_owned()),
+        }
+    }
+}

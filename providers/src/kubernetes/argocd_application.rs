@@ -1,0 +1,119 @@
+//! `argocd_application`: the root Application, which brings everything else from Git.
+
+use super::argocd::NAMESPACE;
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use crate::artifacts::ArtifactSource;
+use crate::k3s::access::Access;
+use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
+use serde_json::{Value, json};
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct ArgocdApplicationArgs {
+        /// How the cluster is reached.
+        pub access: Input<Access>,
+        /// Always applied.
+        pub objects: Applied,
+        /// The Application's name.
+        pub name: String,
+        /// The repository's address.
+        pub repo: String,
+        /// The folder in it.
+        pub path: String,
+        /// Branch, tag or commit.
+        pub revision: String,
+        /// The namespace of what names none.
+        pub namespace: String,
+        /// Whether folders below `path` are read too.
+        pub recurse: bool,
+        /// Whether what leaves Git leaves the cluster.
+        pub prune: bool,
+        /// Whether what is changed in the cluster is changed back.
+        pub self_heal: bool,
+    }
+}
+
+static FIELDS: &[Field] = &[
+    ACCESS,
+    OBJECTS,
+    Field::replace("name", "The Application's name."),
+    Field::in_place("repo", "The repository's address."),
+    Field::in_place("path", "The folder in the repository."),
+    Field::in_place("revision", "Branch, tag or commit."),
+    Field::in_place("namespace", "The namespace of what names none."),
+    Field::in_place("recurse", "Whether folders below are read too."),
+    Field::in_place("prune", "Whether what leaves Git leaves the cluster."),
+    Field::in_place(
+        "self_heal",
+        "Whether what is changed in the cluster is changed back.",
+    ),
+    INVENTORY,
+    WAITING,
+    FAILED,
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("argocd_application"),
+    terraform: "kplan_argocd_application",
+    doc: "The root Application.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &["name"],
+    holds: None,
+    // Reads the repository, then applies it; how much that is nobody knows.
+    typical: Typical {
+        create: 60,
+        update: 30,
+        delete: 60,
+    },
+    max_parallel: 4,
+};
+
+/// The kind.
+pub struct ArgocdApplication;
+
+impl BundleKind for ArgocdApplication {
+    type Args = ArgocdApplicationArgs;
+
+    const INFO: &'static KindInfo = &INFO;
+
+    fn access(args: &ArgocdApplicationArgs) -> &Input<Access> {
+        &args.access
+    }
+
+    async fn objects(
+        args: &ArgocdApplicationArgs,
+        _artifacts: &dyn ArtifactSource,
+    ) -> Result<Vec<Value>, ProviderError> {
+        let mut source = json!({
+            "repoURL": args.repo,
+            "path": args.path,
+            "targetRevision": args.revision,
+        });
+        if args.recurse {
+            source["directory"] = json!({ "recurse": true });
+        }
+        Ok(vec![json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {
+                "name": args.name,
+                "namespace": NAMESPACE,
+                // What it brought goes with it, while Argo CD is still there to do it.
+                "finalizers": ["resources-finalizer.argocd.argoproj.io"],
+            },
+            "spec": {
+                "project": "default",
+                "source": source,
+                "destination": {
+                    "server": "https://kubernetes.default.svc",
+                    "namespace": args.namespace,
+                },
+                "syncPolicy": {
+                    "automated": { "prune": args.prune, "selfHeal": args.self_heal },
+                    "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
+                },
+            },
+        })])
+    }
+}

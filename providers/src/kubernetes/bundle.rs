@@ -1,0 +1,421 @@
+//! A set of objects that belong together: labelled, applied in order, pruned, found again.
+
+use super::connect::Kubernetes;
+use super::object::{self, Object, Type, digest};
+use super::parallel;
+use super::session::{Ownership, Session};
+use super::wait;
+use kplan_model::{Address, BoxFuture, ErrorKind, Permit, ProviderError, Readiness};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// The label that says whose an object is.
+pub const OWNER: &str = "kplan.dev/owner";
+/// The label that says which resource of kplan's an object belongs to.
+pub const BUNDLE: &str = "kplan.dev/bundle";
+/// The annotation with the digest of what was applied.
+pub const DIGEST: &str = "kplan.dev/digest";
+
+/// How many requests one bundle has under way.
+const PARALLEL: usize = 8;
+/// How often a bundle looks for definitions, or for objects that go: about five minutes.
+const LOOKS: u32 = 40;
+/// The longest pause between two looks; the first is a half second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// How many names a message holds.
+const NAMES: usize = 3;
+
+/// Stamped objects of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bundle {
+    owner: String,
+    name: String,
+    objects: BTreeMap<Object, Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    value: Value,
+    digest: String,
+}
+
+/// One line of an inventory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// The object.
+    pub object: Object,
+    /// The digest of what was applied.
+    pub digest: String,
+}
+
+/// What is there of an inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// `applied`, or what differs.
+    pub objects: String,
+    /// Whether it works.
+    pub state: Readiness,
+}
+
+/// An address as a label's value: brackets are not allowed there.
+pub fn label_of(address: &Address) -> String {
+    address.to_string().replace('[', "-").replace(']', "")
+}
+
+/// Reads an inventory; lines it does not understand are an error, because what they name would
+/// never be pruned.
+pub fn read_inventory(lines: &[String]) -> Result<Vec<Line>, ProviderError> {
+    lines
+        .iter()
+        .map(|line| {
+            let (object, digest) = line.rsplit_once(' ')?;
+            Some(Line {
+                object: Object::parse(object)?,
+                digest: digest.to_owned(),
+            })
+        })
+        .collect::<Option<Vec<Line>>>()
+        .ok_or_else(|| {
+            ProviderError::new(
+                ErrorKind::Bug,
+                "the recorded inventory of a bundle cannot be read",
+            )
+        })
+}
+
+/// In which stage an object is applied: definitions, namespaces, what others refer to, what runs,
+/// objects of the definitions.
+fn stage(of: &Type) -> usize {
+    match of.kind.as_str() {
+        "CustomResourceDefinition" => 0,
+        "Namespace" => 1,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => 3,
+        _ if of.group().is_empty()
+            || of.group().ends_with(".k8s.io") && of.kind != "VolumeSnapshotClass" =>
+        {
+            2
+        }
+        _ if matches!(of.group(), "apps" | "batch" | "autoscaling" | "policy") => 2,
+        _ => 4,
+    }
+}
+const STAGES: usize = 5;
+
+/// What is never pruned, because more would go with it than what left the set.
+fn stays(of: &Type) -> bool {
+    matches!(
+        of.kind.as_str(),
+        "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim"
+    )
+}
+
+impl Bundle {
+    /// Stamps the objects of a resource with its labels and digests.
+    pub fn new(owner: &str, address: &Address, objects: Vec<Value>) -> Result<Self, ProviderError> {
+        let name = label_of(address);
+        let mut entries = BTreeMap::new();
+        for mut value in objects {
+            let object = Object::of(&value)?;
+            let digest = digest(&value);
+            let broken = || {
+                ProviderError::new(
+                    ErrorKind::Invalid,
+                    format!("{object} has metadata of another shape"),
+                )
+            };
+            let labels = object::metadata(&mut value, "labels").ok_or_else(broken)?;
+            labels.insert(OWNER.to_owned(), Value::from(owner));
+            labels.insert(BUNDLE.to_owned(), Value::from(name.as_str()));
+            let annotations = object::metadata(&mut value, "annotations").ok_or_else(broken)?;
+            annotations.insert(DIGEST.to_owned(), Value::from(digest.as_str()));
+            if entries
+                .insert(object.clone(), Entry { value, digest })
+                .is_some()
+            {
+                return Err(ProviderError::new(
+                    ErrorKind::Invalid,
+                    format!("{object} stands twice in one manifest"),
+                ));
+            }
+        }
+        Ok(Self {
+            owner: owner.to_owned(),
+            name,
+            objects: entries,
+        })
+    }
+
+    /// What is in it: one line per object.
+    pub fn inventory(&self) -> Vec<String> {
+        self.objects
+            .iter()
+            .map(|(object, entry)| format!("{object} {}", entry.digest))
+            .collect()
+    }
+
+    /// The stamped objects.
+    pub fn iter(&self) -> impl Iterator<Item = (&Object, &Value, &str)> {
+        self.objects
+            .iter()
+            .map(|(object, entry)| (object, &entry.value, entry.digest.as_str()))
+    }
+
+    fn selector(&self) -> String {
+        format!("{OWNER}={},{BUNDLE}={}", self.owner, self.name)
+    }
+
+    /// Applies the objects for which `which` says so, stage by stage. Definitions are waited for
+    /// before anything else is applied.
+    pub async fn apply(
+        &self,
+        to: &Target<'_>,
+        which: impl Fn(&Object, &str) -> bool,
+        ownership: Ownership,
+    ) -> Result<(), ProviderError> {
+        for now in 0..STAGES {
+            let mut due: Vec<BoxFuture<'_, Result<(), ProviderError>>> = Vec::new();
+            for (object, entry) in &self.objects {
+                if stage(&object.of) == now && which(object, &entry.digest) {
+                    due.push(Box::pin(to.apply(
+                        &entry.value,
+                        ownership,
+                        now == STAGES - 1,
+                    )));
+                }
+            }
+            let any = !due.is_empty();
+            parallel::all(PARALLEL, due).await?;
+            if now == 0 && any {
+                self.established(to).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn established(&self, to: &Target<'_>) -> Result<(), ProviderError> {
+        let of = Type::new("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+        let wanted: BTreeSet<&Object> = self
+            .objects
+            .keys()
+            .filter(|object| object.of == of)
+            .collect();
+        let mut last = String::new();
+        for look in 0..LOOKS {
+            let listed = to.session.list(&of, &self.selector()).await?;
+            let ours: Vec<&Value> = listed
+                .iter()
+                .filter(|value| Object::of(value).is_ok_and(|object| wanted.contains(&object)))
+                .collect();
+            match wait::all(ours.iter().copied()) {
+                Readiness::Ready if ours.len() == wanted.len() => return Ok(()),
+                Readiness::Ready => "some are not listed yet".clone_into(&mut last),
+                Readiness::Waiting(what) => last = what,
+                Readiness::Failed(why) => return Err(ProviderError::new(ErrorKind::Failed, why)),
+            }
+            to.pause(look).await;
+        }
+        Err(ProviderError::new(
+            ErrorKind::Busy,
+            format!("definitions are not established: {last}"),
+        ))
+    }
+
+    /// Brings what is there to what the bundle says: applies what is missing or differs, and every
+    /// secret, then prunes. `before` is the recorded inventory.
+    pub async fn update(&self, to: &Target<'_>, before: &[Line]) -> Result<(), ProviderError> {
+        let wanted: Vec<Line> = self
+            .objects
+            .iter()
+            .map(|(object, entry)| Line {
+                object: object.clone(),
+                digest: entry.digest.clone(),
+            })
+            .collect();
+        let live = labelled(to.session, &self.owner, &self.name, &wanted).await?;
+        let differs = |object: &Object, digest: &str| {
+            object.is_secret()
+                || live
+                    .get(object)
+                    .is_none_or(|value| value["metadata"]["annotations"][DIGEST] != digest)
+        };
+        self.apply(to, differs, Ownership::Respect).await?;
+        self.prune(to, before).await
+    }
+
+    /// Deletes what carries the bundle's labels and is not in it any more. `before` is the
+    /// recorded inventory: it says where to look.
+    pub async fn prune(&self, to: &Target<'_>, before: &[Line]) -> Result<(), ProviderError> {
+        let types: BTreeSet<&Type> = before
+            .iter()
+            .map(|line| &line.object.of)
+            .chain(self.objects.keys().map(|o| &o.of))
+            .collect();
+        for of in types.into_iter().filter(|of| !stays(of)) {
+            for value in to.session.list(of, &self.selector()).await?.iter() {
+                let object = Object::of(value)?;
+                if !self.objects.contains_key(&object) {
+                    to.session.delete(to.permit, &object).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A cluster that may be changed.
+pub struct Target<'a> {
+    /// Its connections, for pauses.
+    pub kubernetes: &'a Kubernetes,
+    /// The session.
+    pub session: &'a Session,
+    /// The right to change it.
+    pub permit: &'a Permit,
+}
+
+impl Target<'_> {
+    async fn pause(&self, look: u32) {
+        let pause = Duration::from_millis(500) * 2_u32.saturating_pow(look.min(8));
+        self.kubernetes.pause(pause.min(LONGEST_PAUSE)).await;
+    }
+
+    /// Applies one object. One of a new definition is tried again for a while: a server serves a
+    /// type a moment after it says that it is established.
+    async fn apply(
+        &self,
+        value: &Value,
+        ownership: Ownership,
+        new: bool,
+    ) -> Result<(), ProviderError> {
+        let mut look = 0;
+        loop {
+            match self.session.apply(self.permit, value, ownership).await {
+                Err(error) if new && error.kind == ErrorKind::NotFound && look < LOOKS / 4 => {
+                    self.pause(look).await;
+                    look += 1;
+                }
+                other => return other.map(drop),
+            }
+        }
+    }
+}
+
+/// Everything labelled as the owner's, of the types of an inventory, by identity.
+async fn labelled(
+    session: &Session,
+    owner: &str,
+    name: &str,
+    inventory: &[Line],
+) -> Result<BTreeMap<Object, Value>, ProviderError> {
+    let types: BTreeSet<&Type> = inventory.iter().map(|line| &line.object.of).collect();
+    // By owner alone, so that all bundles of a cluster share one list per type.
+    let labels = format!("{OWNER}={owner}");
+    let mut calls: Vec<BoxFuture<'_, Result<_, ProviderError>>> = Vec::new();
+    for of in types {
+        calls.push(Box::pin(session.list(of, &labels)));
+    }
+    let lists = parallel::all(PARALLEL, calls).await?;
+    let mut found = BTreeMap::new();
+    for value in lists.iter().flat_map(|list| list.iter()) {
+        if value["metadata"]["labels"][BUNDLE] == name {
+            found.insert(Object::of(value)?, value.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Looks for what an inventory names; `None` when nothing of it is left.
+pub async fn look(
+    session: &Session,
+    owner: &str,
+    name: &str,
+    inventory: &[Line],
+) -> Result<Option<Seen>, ProviderError> {
+    let found = labelled(session, owner, name, inventory).await?;
+    let (mut missing, mut changed, mut present) = (Vec::new(), Vec::new(), Vec::new());
+    for line in inventory {
+        match found.get(&line.object) {
+            None => missing.push(&line.object),
+            Some(value) => {
+                present.push(value);
+                if value["metadata"]["annotations"][DIGEST] != line.digest.as_str() {
+                    changed.push(&line.object);
+                }
+            }
+        }
+    }
+    if present.is_empty() {
+        return Ok(None);
+    }
+    let differences: Vec<String> = [("missing", missing), ("changed", changed)]
+        .into_iter()
+        .filter(|(_, objects)| !objects.is_empty())
+        .map(|(word, objects)| {
+            let names: Vec<String> = objects
+                .iter()
+                .take(NAMES)
+                .map(ToString::to_string)
+                .collect();
+            let more = if objects.len() > NAMES { ", …" } else { "" };
+            format!("{} {word} ({}{more})", objects.len(), names.join(", "))
+        })
+        .collect();
+    let objects = if differences.is_empty() {
+        APPLIED.to_owned()
+    } else {
+        differences.join(", ")
+    };
+    Ok(Some(Seen {
+        objects,
+        state: wait::all(present),
+    }))
+}
+
+/// The text for an inventory that is there as it was applied.
+pub const APPLIED: &str = "applied";
+
+/// Deletes everything of an inventory that carries the bundle's labels, what runs first and
+/// definitions last, and waits until it is gone.
+pub async fn delete(
+    to: &Target<'_>,
+    owner: &str,
+    name: &str,
+    inventory: &[Line],
+) -> Result<(), ProviderError> {
+    let mut left = BTreeMap::new();
+    for look in 0..LOOKS {
+        left = labelled(to.session, owner, name, inventory).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        // Objects of definitions first, then the rest: a controller that is gone removes no
+        // finalizer.
+        let last = left
+            .keys()
+            .map(|object| stage(&object.of))
+            .max()
+            .unwrap_or(0);
+        let mut due: Vec<BoxFuture<'_, Result<(), ProviderError>>> = Vec::new();
+        for (object, value) in &left {
+            let turn = stage(&object.of) == last || last < STAGES - 1;
+            if turn && value["metadata"].get("deletionTimestamp").is_none() {
+                due.push(Box::pin(to.session.delete(to.permit, object)));
+            }
+        }
+        parallel::all(PARALLEL, due).await?;
+        to.pause(look).await;
+    }
+    let names: Vec<String> = left.keys().take(NAMES).map(ToString::to_string).collect();
+    Err(ProviderError::new(
+        ErrorKind::Busy,
+        format!(
+            "{} objects are still being deleted: {}",
+            left.len(),
+            names.join(", ")
+        ),
+    )
+    .help("something holds them, such as a finalizer whose controller is gone"))
+}

@@ -1,0 +1,369 @@
+//! What every kind made of Kubernetes objects shares: a kind says which objects it consists of,
+//! and everything else is here.
+
+use super::bundle::{self, APPLIED, Bundle, Target, label_of, read_inventory};
+use super::connect::{Kubernetes, Role};
+use super::diff;
+use super::parallel;
+use super::session::{Ownership, Session};
+use crate::artifacts::ArtifactSource;
+use crate::k3s::access::Access;
+use kplan_model::{
+    BoxFuture, Codec, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, KindInfo, Known,
+    ObjectCodec, Permit, Preview, ProviderError, Readiness, RemoteId, Resource, ShapeError, Value,
+    Wanted,
+};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+/// How many bundles are read at once.
+const PARALLEL: usize = 4;
+
+/// What is asked of a bundle's objects: to be there as they were applied. Its counterpart in the
+/// attributes says what differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied;
+
+impl Codec for Applied {
+    fn encode(&self) -> Value {
+        Value::str(APPLIED)
+    }
+
+    fn decode(_value: &Value) -> Result<Self, ShapeError> {
+        Ok(Self)
+    }
+}
+
+kplan_model::object! {
+    /// What is known of a bundle.
+    pub struct BundleAttrs {
+        /// `applied`, or what differs.
+        pub objects: String,
+        /// What was applied: one line per object, with a digest.
+        pub inventory: Vec<String>,
+        /// What it waits for.
+        pub waiting: Option<String>,
+        /// Why it never will work.
+        pub failed: Option<String>,
+    }
+}
+
+/// The fields every such kind has besides its own.
+pub(super) const ACCESS: Field = Field::in_place("access", "How the cluster is reached.").secret();
+pub(super) const OBJECTS: Field = Field::in_place(
+    "objects",
+    "Whether every object is there as it was applied.",
+);
+pub(super) const INVENTORY: Field = Field::computed(
+    "inventory",
+    "What was applied: one line per object, with a digest.",
+);
+pub(super) const WAITING: Field = Field::computed("waiting", "What it waits for.");
+pub(super) const FAILED: Field = Field::computed("failed", "Why it never will work.");
+
+/// A kind that consists of Kubernetes objects.
+pub trait BundleKind: Send + Sync + 'static {
+    /// What is asked for.
+    type Args: ObjectCodec + Clone;
+
+    /// The kind, its fields and what changing them means.
+    const INFO: &'static KindInfo;
+
+    /// The connection among the arguments.
+    fn access(args: &Self::Args) -> &Input<Access>;
+
+    /// The objects it consists of.
+    fn objects(
+        args: &Self::Args,
+        artifacts: &dyn ArtifactSource,
+    ) -> impl Future<Output = Result<Vec<serde_json::Value>, ProviderError>> + Send;
+
+    /// What it waits for besides its own objects.
+    fn waits_for(
+        session: &Session,
+        args: &Self::Args,
+    ) -> impl Future<Output = Result<Option<String>, ProviderError>> + Send {
+        let _ = (session, args);
+        async { Ok(None) }
+    }
+}
+
+/// A [`BundleKind`] as a resource.
+pub struct Bundled<K> {
+    kubernetes: Kubernetes,
+    artifacts: Arc<dyn ArtifactSource>,
+    kind: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K: BundleKind> Bundled<K> {
+    /// With connections and artifacts.
+    pub fn new(kubernetes: Kubernetes, artifacts: Arc<dyn ArtifactSource>) -> Self {
+        Self {
+            kubernetes,
+            artifacts,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    fn session(&self, args: &K::Args) -> Result<Session, ProviderError> {
+        self.kubernetes
+            .session(K::access(args).known()?, Role::Admin)
+    }
+
+    async fn bundle(
+        &self,
+        owner: &str,
+        address: &kplan_model::Address,
+        args: &K::Args,
+    ) -> Result<Bundle, ProviderError> {
+        Bundle::new(
+            owner,
+            address,
+            K::objects(args, self.artifacts.as_ref()).await?,
+        )
+    }
+
+    async fn look(
+        session: &Session,
+        owner: &str,
+        address: &kplan_model::Address,
+        args: &K::Args,
+        inventory: Vec<String>,
+    ) -> Result<Option<BundleAttrs>, ProviderError> {
+        let lines = read_inventory(&inventory)?;
+        let Some(seen) = bundle::look(session, owner, &label_of(address), &lines).await? else {
+            return Ok(None);
+        };
+        let (mut waiting, mut failed) = (None, None);
+        match seen.state {
+            Readiness::Ready => waiting = K::waits_for(session, args).await?,
+            Readiness::Waiting(what) => waiting = Some(what),
+            Readiness::Failed(why) => failed = Some(why),
+        }
+        Ok(Some(BundleAttrs {
+            objects: seen.objects,
+            inventory,
+            waiting,
+            failed,
+        }))
+    }
+
+    async fn look_known(&self, known: &Known) -> Result<Option<BundleAttrs>, ProviderError> {
+        let args = K::Args::from_object(&known.args)?;
+        let session = self.session(&args)?;
+        let recorded = BundleAttrs::from_object(&known.attrs)?;
+        Self::look(
+            &session,
+            owner(known)?,
+            &known.address,
+            &args,
+            recorded.inventory,
+        )
+        .await
+    }
+}
+
+fn applied(inventory: Vec<String>) -> BundleAttrs {
+    BundleAttrs {
+        objects: APPLIED.to_owned(),
+        inventory,
+        waiting: Some("it was applied just now".to_owned()),
+        failed: None,
+    }
+}
+
+/// The owner id in a remote id, `<owner id>/<address>`.
+fn owner(known: &Known) -> Result<&str, ProviderError> {
+    known
+        .id
+        .as_str()
+        .split_once('/')
+        .map(|(owner, _)| owner)
+        .ok_or_else(|| {
+            ProviderError::new(
+                ErrorKind::Bug,
+                format!("`{}` is not the id of a bundle", known.id),
+            )
+        })
+}
+
+impl<K: BundleKind> Resource for Bundled<K> {
+    type Args = K::Args;
+    type Attrs = BundleAttrs;
+
+    const INFO: &'static KindInfo = K::INFO;
+
+    async fn read(&self, known: &Known) -> Result<Option<BundleAttrs>, ProviderError> {
+        self.look_known(known).await
+    }
+
+    async fn read_all(
+        &self,
+        known: &[Known],
+    ) -> Result<BTreeMap<RemoteId, BundleAttrs>, ProviderError> {
+        let mut calls: Vec<BoxFuture<'_, Result<_, ProviderError>>> = Vec::new();
+        for one in known {
+            calls.push(Box::pin(self.look_known(one)));
+        }
+        let found = parallel::all(PARALLEL, calls).await?;
+        let ids = known.iter().map(|one| one.id.clone());
+        Ok(ids
+            .zip(found)
+            .filter_map(|(id, attrs)| Some((id, attrs?)))
+            .collect())
+    }
+
+    async fn find(
+        &self,
+        wanted: Wanted<'_, K::Args>,
+    ) -> Result<Vec<Found<BundleAttrs>>, ProviderError> {
+        let owner = wanted.owner.id();
+        let session = self.session(wanted.args)?;
+        let inventory = self
+            .bundle(&owner, wanted.address, wanted.args)
+            .await?
+            .inventory();
+        let found = Self::look(&session, &owner, wanted.address, wanted.args, inventory).await?;
+        let id = RemoteId::new(format!("{owner}/{}", wanted.address));
+        Ok(found
+            .into_iter()
+            .map(|attrs| Found {
+                id: id.clone(),
+                created_at: None,
+                attrs,
+            })
+            .collect())
+    }
+
+    async fn create(
+        &self,
+        wanted: Wanted<'_, K::Args>,
+        permit: &Permit,
+    ) -> Result<Found<BundleAttrs>, CreateFailed<BundleAttrs>> {
+        let owner = wanted.owner.id();
+        let session = self.session(wanted.args)?;
+        let bundle = self.bundle(&owner, wanted.address, wanted.args).await?;
+        let found = Found {
+            id: RemoteId::new(format!("{owner}/{}", wanted.address)),
+            created_at: None,
+            attrs: applied(bundle.inventory()),
+        };
+        let to = Target {
+            kubernetes: &self.kubernetes,
+            session: &session,
+            permit,
+        };
+        // Nobody's fields are respected when it is first installed: there is nobody yet, or
+        // somebody who is to be taken over.
+        match bundle.apply(&to, |_, _| true, Ownership::Take).await {
+            Ok(()) => Ok(found),
+            Err(error) => Err(CreateFailed {
+                error,
+                partial: Some(found),
+            }),
+        }
+    }
+
+    async fn update(
+        &self,
+        known: &Known,
+        args: &K::Args,
+        _changed: &FieldSet,
+        permit: &Permit,
+    ) -> Result<BundleAttrs, ProviderError> {
+        let session = self.session(args)?;
+        let bundle = self.bundle(owner(known)?, &known.address, args).await?;
+        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let to = Target {
+            kubernetes: &self.kubernetes,
+            session: &session,
+            permit,
+        };
+        bundle.update(&to, &before).await?;
+        Ok(applied(bundle.inventory()))
+    }
+
+    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        let args = K::Args::from_object(&known.args)?;
+        let session = self.session(&args)?;
+        let lines = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let to = Target {
+            kubernetes: &self.kubernetes,
+            session: &session,
+            permit,
+        };
+        bundle::delete(&to, owner(known)?, &label_of(&known.address), &lines).await
+    }
+
+    fn readiness(&self, attrs: &BundleAttrs) -> Readiness {
+        match (&attrs.failed, &attrs.waiting) {
+            (Some(why), _) => Readiness::Failed(why.clone()),
+            (None, Some(what)) => Readiness::Waiting(what.clone()),
+            (None, None) => Readiness::Ready,
+        }
+    }
+
+    /// Of an update alone: before a create there is nothing to compare with, and most of its
+    /// objects would be refused because their namespace is one of them.
+    async fn preview(
+        &self,
+        known: Option<&Known>,
+        args: &K::Args,
+    ) -> Result<Vec<Preview>, ProviderError> {
+        let Some(known) = known else {
+            return Ok(Vec::new());
+        };
+        if !args.encode().is_known() {
+            return Ok(Vec::new());
+        }
+        let session = self.session(args)?;
+        let bundle = self.bundle(owner(known)?, &known.address, args).await?;
+        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        diff::previews(&session, &bundle, &before).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k3s::{Cluster, K3sNode, Pki};
+    use crate::kubernetes::{
+        Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi, Velero,
+    };
+    use std::collections::BTreeSet;
+
+    /// Every argument and attribute is a field, and every field is one of them.
+    fn whole<R: Resource>() {
+        let names = R::Args::NAMES.iter().chain(R::Attrs::NAMES);
+        let names: BTreeSet<&str> = names.copied().collect();
+        let fields: BTreeSet<&str> = R::INFO.fields.iter().map(|field| field.name).collect();
+        assert_eq!(names, fields, "{}", R::INFO.kind);
+        assert_eq!(
+            fields.len(),
+            R::INFO.fields.len(),
+            "{}: a field twice",
+            R::INFO.kind
+        );
+        for field in R::INFO.identity {
+            assert!(fields.contains(field), "{}: identity {field}", R::INFO.kind);
+        }
+        for field in R::INFO.fields {
+            assert!(field.doc.ends_with('.'), "{}: {}", R::INFO.kind, field.name);
+        }
+    }
+
+    #[test]
+    fn every_table_is_whole() {
+        whole::<Pki>();
+        whole::<K3sNode>();
+        whole::<Cluster>();
+        whole::<Bundled<CloudSecret>>();
+        whole::<Bundled<Ccm>>();
+        whole::<Bundled<Csi>>();
+        whole::<Bundled<Velero>>();
+        whole::<Bundled<Argocd>>();
+        whole::<Bundled<ArgocdRepository>>();
+        whole::<Bundled<ArgocdApplication>>();
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads manifests: YAML with several documents, to JSON with every field kept.
+
+use super::object::Object;
+use kplan_model::{ErrorKind, ProviderError};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+/// Kinds that live in no namespace, of those that manifests hold.
+const CLUSTER_WIDE: &[&str] = &[
+    "APIService",
+    "CSIDriver",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "IngressClass",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "RuntimeClass",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeSnapshotClass",
+];
+
+fn is_cluster_wide(object: &Value) -> bool {
+    object["kind"]
+        .as_str()
+        .is_some_and(|kind| CLUSTER_WIDE.contains(&kind))
+}
+
+fn refused(what: &str, why: &str) -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Invalid,
+        format!("the manifest {what} cannot be used: {why}"),
+    )
+}
+
+/// The objects of a manifest, in its order; `List`s are opened, empty documents skipped, and what
+/// lives in no namespace names none.
+///
+/// `what` names the manifest in errors.
+pub fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Value>, ProviderError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| refused(what, "it is not UTF-8"))?;
+    let mut objects = Vec::new();
+    for document in serde_norway::Deserializer::from_str(text) {
+        let value =
+            Value::deserialize(document).map_err(|error| refused(what, &error.to_string()))?;
+        match value {
+            Value::Null => {}
+            Value::Object(mut map) if map.get("kind").and_then(Value::as_str) == Some("List") => {
+                let Some(Value::Array(items)) = map.remove("items") else {
+                    return Err(refused(what, "a List has no items"));
+                };
+                objects.extend(items);
+            }
+            other => objects.push(other),
+        }
+    }
+    for object in &mut objects {
+        // A server takes such a namespace away; upstream's CSI driver has one.
+        if is_cluster_wide(object)
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("namespace");
+        }
+        Object::of(object).map_err(|error| refused(what, &error.message))?;
+    }
+    Ok(objects)
+}
+
+/// Puts every object that lives in a namespace and names none into this one.
+pub fn in_namespace(objects: &mut [Value], namespace: &str) {
+    for object in objects {
+        if !is_cluster_wide(object) && object["metadata"].get("namespace").is_none() {
+            object["metadata"]["namespace"] = Value::from(namespace);
+        }
+    }
+}
+
+/// The one object of that kind and name, to be changed.
+///
+/// Fails when the manifest has none: then it is another manifest than the one this was written for.
+pub fn find<'a>(
+    objects: &'a mut [Value],
+    kind: &str,
+    name: &str,
+) -> Result<&'a mut Value, ProviderError> {
+    objects
+        .iter_mut()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        .ok_or_else(|| {
+            ProviderError::new(
+                ErrorKind::Invalid,
+                format!("the upstream manifest has no {kind} {name}"),
+            )
+            .help("this version is laid out differently from the ones kplan was tested with")
+        })
+}
+
+/// The containers of a workload, to be changed.
+pub fn containers(workload: &mut Value) -> impl Iterator<Item = &mut Value> {
+    workload
+        .pointer_mut("/spec/template/spec/containers")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+}
+
+/// Sets an environment variable of a container.
+pub fn set_env(container: &mut Value, name: &str, value: &str) {
+    let entry = serde_json::json!({ "name": name, "value": value });
+    if !container["env"].is_array() {
+        container["env"] = Value::Array(Vec::new());
+    }
+    if let Some(env) = container["env"].as_array_mut() {
+        match env.iter_mut().find(|one| one["name"] == name) {
+            Some(slot) => *slot = entry,
+            None => env.push(entry),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_lists_and_comments_are_read() {
+        let text = "# only a comment\n---\napiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: \
+                    ConfigMap\n  metadata: {name: a}\n---\n---\nkind: Secret\napiVersion: v1\nmetadata:\n  \
+                    name: b\n  unknown: {kept: [1, 2.5, true, null]}\n";
+        let objects = parse("test", text.as_bytes()).unwrap();
+        assert_eq!(objects.len(), 2);
+        assert_eq!(objects[1]["metadata"]["unknown"]["kept"][1], 2.5);
+        assert!(parse("test", b"kind: Secret").is_err());
+        assert!(parse("test", b"a: [").is_err());
+    }
+
+    #[test]
+    fn only_what_names_no_namespace_gets_one() {
+        let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n\
+                    {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: b}}\n---\n\
+                    {apiVersion: v1, kind: Namespace, metadata: {name: a}}";
+        let mut objects = parse("test", text.as_bytes()).unwrap();
+        in_namespace(&mut objects, "x");
+        let namespaces: Vec<_> = objects
+            .iter()
+            .map(|o| o["metadata"]["namespace"].as_str())
+            .collect();
+        assert_eq!(namespaces, [Some("x"), Some("b"), None]);
+        let role = b"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: a, namespace: b}}";
+        assert_eq!(
+            parse("test", role).unwrap()[0]["metadata"],
+            serde_json::json!({"name": "a"})
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! Kubernetes: server-side apply with an inventory, readiness, pruning, the server's own dry run;
+//! and one file per kind that is made of Kubernetes objects.
+
+pub mod argocd;
+pub mod argocd_application;
+pub mod argocd_repository;
+pub mod bundle;
+pub mod ccm;
+pub mod cloud_secret;
+pub mod connect;
+pub mod csi;
+pub mod diff;
+pub mod kind;
+pub mod manifest;
+pub mod object;
+mod parallel;
+pub mod session;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod velero;
+pub mod wait;
+
+pub use argocd::{Argocd, ArgocdArgs};
+pub use argocd_application::{ArgocdApplication, ArgocdApplicationArgs};
+pub use argocd_repository::{ArgocdRepository, ArgocdRepositoryArgs, GithubApp};
+pub use ccm::{Ccm, CcmArgs};
+pub use cloud_secret::{CloudSecret, CloudSecretArgs};
+pub use connect::{
+    Connector, Endpoint, Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role,
+};
+pub use csi::{Csi, CsiArgs};
+pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
+pub use session::Session;
+pub use velero::{Schedule, Velero, VeleroArgs};

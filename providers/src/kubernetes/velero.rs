@@ -1,0 +1,332 @@
+//! `velero`: backups of the cluster into a bucket.
+
+use super::ccm::upstream;
+use super::cloud_secret::data;
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use crate::artifacts::{ArtifactRef, ArtifactSource};
+use crate::k3s::access::Access;
+use crate::k3s::pki::exposed;
+use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Typical};
+use serde_json::{Value, json};
+
+/// Velero's namespace.
+pub const NAMESPACE: &str = "velero";
+/// The AWS plugin that belongs to Velero 1.17. Not 1.14: it damages backups on storage that is not
+/// AWS's (velero-io/velero issues 9804 and 9951).
+pub const PLUGIN_VERSION: &str = "v1.13.2";
+const CREDENTIALS: &str = "cloud-credentials";
+
+kplan_model::object! {
+    /// A backup that is made again and again.
+    pub struct Schedule {
+        /// Its name.
+        pub name: String,
+        /// When, as five cron fields.
+        pub cron: String,
+        /// How long each backup is kept, such as `720h0m0s`.
+        pub ttl: String,
+        /// The namespaces in it; all when there are none.
+        pub namespaces: Vec<String>,
+    }
+}
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct VeleroArgs {
+        /// How the cluster is reached.
+        pub access: Input<Access>,
+        /// Always applied.
+        pub objects: Applied,
+        /// The upstream definitions.
+        pub artifacts: Vec<ArtifactRef>,
+        /// Velero's version; the images follow it.
+        pub version: String,
+        /// The bucket.
+        pub bucket: Input<String>,
+        /// The folder in it.
+        pub prefix: Option<String>,
+        /// The bucket's region.
+        pub region: String,
+        /// The storage's address.
+        pub endpoint: Input<String>,
+        /// The id of the bucket's key.
+        pub access_key: Input<String>,
+        /// The key.
+        pub secret_key: Input<Secret>,
+        /// Whether what is in volumes is copied into the bucket too.
+        pub volumes: bool,
+        /// The backups.
+        pub schedules: Vec<Schedule>,
+    }
+}
+
+static FIELDS: &[Field] = &[
+    ACCESS,
+    OBJECTS,
+    Field::in_place(
+        "artifacts",
+        "The upstream definitions, with their version and digests.",
+    ),
+    Field::in_place("version", "Velero's version."),
+    Field::in_place("bucket", "The bucket backups go to."),
+    Field::in_place("prefix", "The folder in the bucket."),
+    Field::in_place("region", "The bucket's region."),
+    Field::in_place("endpoint", "The storage's address."),
+    Field::in_place("access_key", "The id of the bucket's key."),
+    Field::in_place("secret_key", "The bucket's key.").secret(),
+    Field::in_place("volumes", "Whether what is in volumes is backed up too."),
+    Field::in_place("schedules", "The backups that are made again and again."),
+    INVENTORY,
+    WAITING,
+    FAILED,
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("velero"),
+    terraform: "kplan_velero",
+    doc: "Velero, its backup location and its schedules.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &[],
+    holds: None,
+    // Pulls two images, then checks the location once a minute.
+    typical: Typical {
+        create: 70,
+        update: 40,
+        delete: 15,
+    },
+    max_parallel: 1,
+};
+
+/// The kind.
+pub struct Velero;
+
+impl BundleKind for Velero {
+    type Args = VeleroArgs;
+
+    const INFO: &'static KindInfo = &INFO;
+
+    fn access(args: &VeleroArgs) -> &Input<Access> {
+        &args.access
+    }
+
+    async fn objects(
+        args: &VeleroArgs,
+        artifacts: &dyn ArtifactSource,
+    ) -> Result<Vec<Value>, ProviderError> {
+        let mut objects = upstream(&args.artifacts, artifacts).await?;
+        objects.extend(identity());
+        objects.push(credentials(args)?);
+        objects.push(server(args));
+        if args.volumes {
+            objects.push(node_agent(args));
+        }
+        objects.push(location(args)?);
+        objects.extend(
+            args.schedules
+                .iter()
+                .map(|schedule| backup(schedule, args.volumes)),
+        );
+        Ok(objects)
+    }
+}
+
+/// Namespace, account, and the binding that lets it back up everything.
+fn identity() -> [Value; 3] {
+    [
+        json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": NAMESPACE,
+                "labels": {
+                    "pod-security.kubernetes.io/enforce": "privileged",
+                    "pod-security.kubernetes.io/audit": "privileged",
+                    "pod-security.kubernetes.io/warn": "privileged",
+                },
+            },
+        }),
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": { "name": "velero", "namespace": NAMESPACE },
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": { "name": "velero" },
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "cluster-admin",
+            },
+            "subjects": [{ "kind": "ServiceAccount", "name": "velero", "namespace": NAMESPACE }],
+        }),
+    ]
+}
+
+fn credentials(args: &VeleroArgs) -> Result<Value, ProviderError> {
+    let ini = format!(
+        "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
+        args.access_key.known()?,
+        exposed(args.secret_key.known()?)?
+    );
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": CREDENTIALS, "namespace": NAMESPACE },
+        "type": "Opaque",
+        "data": { "cloud": data(&ini) },
+    }))
+}
+
+/// The pod both workloads share: plugins, scratch space and credentials.
+fn environment() -> Value {
+    json!([
+        { "name": "VELERO_NAMESPACE", "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },
+        { "name": "VELERO_SCRATCH_DIR", "value": "/scratch" },
+        { "name": "LD_LIBRARY_PATH", "value": "/plugins" },
+        { "name": "AWS_SHARED_CREDENTIALS_FILE", "value": "/credentials/cloud" },
+    ])
+}
+
+fn server(args: &VeleroArgs) -> Value {
+    let labels = json!({ "component": "velero", "deploy": "velero" });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "velero", "namespace": NAMESPACE, "labels": { "component": "velero" } },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "deploy": "velero" } },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": {
+                    "serviceAccountName": "velero",
+                    "restartPolicy": "Always",
+                    "initContainers": [{
+                        "name": "velero-plugin-for-aws",
+                        "image": format!("velero/velero-plugin-for-aws:{PLUGIN_VERSION}"),
+                        "imagePullPolicy": "IfNotPresent",
+                        "volumeMounts": [{ "name": "plugins", "mountPath": "/target" }],
+                    }],
+                    "containers": [{
+                        "name": "velero",
+                        "image": format!("velero/velero:{}", args.version),
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["/velero"],
+                        "args": ["server", "--features=EnableCSI", "--uploader-type=kopia"],
+                        "env": environment(),
+                        "ports": [{ "name": "metrics", "containerPort": 8085, "protocol": "TCP" }],
+                        "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } },
+                        "volumeMounts": [
+                            { "name": "plugins", "mountPath": "/plugins" },
+                            { "name": "scratch", "mountPath": "/scratch" },
+                            { "name": CREDENTIALS, "mountPath": "/credentials" },
+                        ],
+                    }],
+                    "volumes": [
+                        { "name": "plugins", "emptyDir": {} },
+                        { "name": "scratch", "emptyDir": {} },
+                        { "name": CREDENTIALS, "secret": { "secretName": CREDENTIALS } },
+                    ],
+                },
+            },
+        },
+    })
+}
+
+/// Copies volumes into the bucket, on the node they are mounted on.
+fn node_agent(args: &VeleroArgs) -> Value {
+    let mut env = environment();
+    if let Some(env) = env.as_array_mut() {
+        env.push(json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } }));
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": { "name": "node-agent", "namespace": NAMESPACE, "labels": { "component": "velero" } },
+        "spec": {
+            "selector": { "matchLabels": { "name": "node-agent" } },
+            "template": {
+                "metadata": {
+                    "labels": { "component": "velero", "name": "node-agent", "role": "node-agent" },
+                },
+                "spec": {
+                    "serviceAccountName": "velero",
+                    "securityContext": { "runAsUser": 0 },
+                    "containers": [{
+                        "name": "node-agent",
+                        "image": format!("velero/velero:{}", args.version),
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["/velero"],
+                        "args": ["node-agent", "server", "--features=EnableCSI"],
+                        "env": env,
+                        "securityContext": { "privileged": true },
+                        "resources": { "requests": { "cpu": "50m", "memory": "64Mi" } },
+                        "volumeMounts": [
+                            { "name": "host-pods", "mountPath": "/host_pods", "mountPropagation": "HostToContainer" },
+                            { "name": "host-plugins", "mountPath": "/var/lib/kubelet/plugins", "mountPropagation": "HostToContainer" },
+                            { "name": "scratch", "mountPath": "/scratch" },
+                            { "name": CREDENTIALS, "mountPath": "/credentials" },
+                        ],
+                    }],
+                    "volumes": [
+                        { "name": "host-pods", "hostPath": { "path": "/var/lib/kubelet/pods" } },
+                        { "name": "host-plugins", "hostPath": { "path": "/var/lib/kubelet/plugins" } },
+                        { "name": "scratch", "emptyDir": {} },
+                        { "name": CREDENTIALS, "secret": { "secretName": CREDENTIALS } },
+                    ],
+                },
+            },
+        },
+    })
+}
+
+fn location(args: &VeleroArgs) -> Result<Value, ProviderError> {
+    let mut storage = json!({ "bucket": args.bucket.known()? });
+    if let Some(prefix) = &args.prefix {
+        storage["prefix"] = Value::from(prefix.as_str());
+    }
+    Ok(json!({
+        "apiVersion": "velero.io/v1",
+        "kind": "BackupStorageLocation",
+        "metadata": { "name": "default", "namespace": NAMESPACE },
+        "spec": {
+            "provider": "aws",
+            "default": true,
+            "accessMode": "ReadWrite",
+            "objectStorage": storage,
+            "credential": { "name": CREDENTIALS, "key": "cloud" },
+            "config": {
+                "region": args.region,
+                "s3Url": args.endpoint.known()?,
+                "s3ForcePathStyle": "true",
+                // The plugin's own default, CRC32, is refused by storage that is not AWS's.
+                "checksumAlgorithm": "",
+            },
+        },
+    }))
+}
+
+fn backup(schedule: &Schedule, volumes: bool) -> Value {
+    let mut template = json!({
+        "ttl": schedule.ttl,
+        "storageLocation": "default",
+        "snapshotMoveData": volumes,
+    });
+    if !schedule.namespaces.is_empty() {
+        template["includedNamespaces"] = Value::from(schedule.namespaces.clone());
+    }
+    json!({
+        "apiVersion": "velero.io/v1",
+        "kind": "Schedule",
+        "metadata": { "name": schedule.name, "namespace": NAMESPACE },
+        "spec": {
+            "schedule": schedule.cron,
+            // After a restore every schedule would otherwise fire at once.
+            "skipImmediately": true,
+            "template": template,
+        },
+    })
+}

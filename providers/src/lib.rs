@@ -1,0 +1,10 @@
+//! Adapters to DigitalOcean, Spaces, K3s and Kubernetes: one file per kind of resource, and the
+//! registry that names them all. Nothing here reads the environment, plans or compares.
+
+pub mod artifacts;
+pub mod digitalocean;
+pub mod http;
+pub mod k3s;
+pub mod kubernetes;
+pub mod registry;
+pub mod spaces;

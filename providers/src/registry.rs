@@ -1,0 +1,82 @@
+//! The one list of kinds.
+
+use crate::artifacts::ArtifactSource;
+use crate::digitalocean::{self, DigitalOcean};
+use crate::http::Now;
+use crate::k3s::{Cluster, K3sNode, Pki};
+use crate::kubernetes::{
+    Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
+    Kubernetes, Velero,
+};
+use crate::spaces::{Bucket, Spaces};
+use kplan_model::Registry;
+use std::sync::Arc;
+
+/// Connections to the remote sides, made once by whoever runs a command.
+#[derive(Clone)]
+pub struct Clients {
+    /// DigitalOcean.
+    pub digitalocean: DigitalOcean,
+    /// Spaces.
+    pub spaces: Spaces,
+    /// Clusters.
+    pub kubernetes: Kubernetes,
+    /// Upstream artifacts.
+    pub artifacts: Arc<dyn ArtifactSource>,
+    /// The current moment.
+    pub now: Now,
+}
+
+/// Every kind there is.
+pub fn all(clients: &Clients) -> Registry {
+    let mut registry = cloud(&clients.digitalocean, &clients.spaces);
+    k3s(clients, &mut registry);
+    bundled::<CloudSecret>(clients, &mut registry);
+    bundled::<Ccm>(clients, &mut registry);
+    bundled::<Csi>(clients, &mut registry);
+    bundled::<Velero>(clients, &mut registry);
+    bundled::<Argocd>(clients, &mut registry);
+    bundled::<ArgocdRepository>(clients, &mut registry);
+    bundled::<ArgocdApplication>(clients, &mut registry);
+    registry
+}
+
+/// The kinds of DigitalOcean and Spaces alone.
+pub fn cloud(cloud: &DigitalOcean, spaces: &Spaces) -> Registry {
+    let mut registry = Registry::default();
+    registry.add(digitalocean::Tag(cloud.clone()));
+    registry.add(digitalocean::Vpc(cloud.clone()));
+    registry.add(digitalocean::Droplet {
+        cloud: cloud.clone(),
+        spaces: spaces.clone(),
+    });
+    registry.add(digitalocean::Firewall(cloud.clone()));
+    registry.add(digitalocean::Project(cloud.clone()));
+    registry.add(digitalocean::SshKey(cloud.clone()));
+    registry.add(digitalocean::LoadBalancer(cloud.clone()));
+    registry.add(digitalocean::ReservedIp(cloud.clone()));
+    registry.add(digitalocean::Volume(cloud.clone()));
+    registry.add(digitalocean::Database(cloud.clone()));
+    registry.add(digitalocean::DatabaseUser(cloud.clone()));
+    registry.add(digitalocean::DatabaseDb(cloud.clone()));
+    registry.add(digitalocean::SpacesKey(cloud.clone()));
+    registry.add(Bucket(spaces.clone()));
+    registry
+}
+
+fn k3s(clients: &Clients, registry: &mut Registry) {
+    let artifacts = Arc::clone(&clients.artifacts);
+    let storage = Arc::new(clients.spaces.clone());
+    registry.add(Pki::new(Arc::clone(&clients.now)));
+    registry.add(K3sNode::new(
+        Arc::clone(&storage) as _,
+        artifacts,
+        Arc::clone(&clients.now),
+    ));
+    registry.add(Cluster::new(clients.kubernetes.clone(), storage));
+}
+
+fn bundled<K: BundleKind>(clients: &Clients, registry: &mut Registry) {
+    let artifacts = Arc::clone(&clients.artifacts);
+    registry.add(Bundled::<K>::new(clients.kubernetes.clone(), artifacts));
+}

@@ -1,0 +1,283 @@
+//! One sandbox in this process, and clients of it.
+
+use kplan_conformance::{Exceptions, required_document};
+use kplan_model::{
+    Action, Address, Approval, Base, Found, Known, Meta, Object, Origin, Owner, Permit, Plan,
+    PlanMode, Readiness, Reason, Secret, Step, StepId, Timestamp, Value, WantedObject,
+};
+use kplan_providers::digitalocean::DigitalOcean;
+use kplan_providers::http::{
+    ClientConfig, Rate, ServiceTransport, Statistics, Transport, TransportError,
+};
+use kplan_providers::registry;
+use kplan_providers::spaces::{Spaces, SpacesConfig};
+use kplan_sandbox::{Clock, Config, Fault, FaultRule, Sandbox};
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::io::BufReader;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How many times faster than DigitalOcean's the sandbox's clock runs.
+const SCALE: u32 = 60;
+
+/// Loses the answer of the next call after it was made, when told to.
+struct Lossy<T> {
+    inner: T,
+    armed: Arc<AtomicBool>,
+}
+
+impl<T: Transport> Transport for Lossy<T> {
+    fn call(
+        &self,
+        request: http::Request<bytes::Bytes>,
+    ) -> kplan_model::BoxFuture<'static, Result<http::Response<bytes::Bytes>, TransportError>> {
+        let changes =
+            request.method() != http::Method::GET && request.method() != http::Method::HEAD;
+        let lose = changes && self.armed.swap(false, Ordering::SeqCst);
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            if lose {
+                Err(TransportError::Lost("dropped by the test".to_owned()))
+            } else {
+                answer
+            }
+        })
+    }
+}
+
+/// One sandbox in this process, and clients of it.
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) spaces: Spaces,
+    pub(crate) registry: kplan_model::Registry,
+    pub(crate) owner: Owner,
+    pub(crate) statistics: Arc<Statistics>,
+    lose_s3: Arc<AtomicBool>,
+    record: tempfile::NamedTempFile,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::open(200, true)
+    }
+
+    /// A world whose lists come in pages of that many items.
+    pub(crate) fn with_pages(per_page: u32) -> Self {
+        Self::open(per_page, true)
+    }
+
+    /// A world of an account that was never used: no region has a default VPC yet.
+    pub(crate) fn of_new_account() -> Self {
+        Self::open(200, false)
+    }
+
+    fn open(per_page: u32, default_vpcs: bool) -> Self {
+        let record = tempfile::NamedTempFile::new().unwrap();
+        let config = Config {
+            time_scale: f64::from(SCALE),
+            seed: 11,
+            token: "dop_v1_contract".to_owned(),
+            record: Some(record.path().to_owned()),
+            default_vpcs,
+            ..Config::default()
+        };
+        // Timestamps that every test sees again; paused time starts no later than the runtime.
+        let start: jiff::Timestamp = "2026-08-01T00:00:00Z".parse().unwrap();
+        let sandbox = in_runtime(|| {
+            Sandbox::open_at(&config, Clock::starting_at(f64::from(SCALE), start)).unwrap()
+        });
+        let clock = in_runtime(|| Clock::starting_at(f64::from(SCALE), start));
+        let now: kplan_providers::http::Now =
+            Arc::new(move || Timestamp(clock.now().as_millisecond()));
+        let statistics = Arc::new(Statistics::default());
+        let digitalocean = DigitalOcean::new(ClientConfig {
+            base_url: "https://api.digitalocean.com".to_owned(),
+            token: Secret::new("dop_v1_contract"),
+            transport: Arc::new(ServiceTransport::new(sandbox.service())),
+            rate: Rate::DIGITALOCEAN,
+            scale: SCALE,
+            statistics: Arc::clone(&statistics),
+            now: Arc::clone(&now),
+            on_event: None,
+            per_page,
+            seed: 5,
+        });
+        let lose_s3 = Arc::new(AtomicBool::new(false));
+        let store = sandbox.spaces();
+        let service = tower::service_fn(move |request| {
+            let store = store.clone();
+            async move { Ok::<_, Infallible>(store.handle(request).await) }
+        });
+        let spaces = Spaces::new(SpacesConfig {
+            endpoint: Some("http://127.0.0.1:9000".to_owned()),
+            keys: None,
+            transport: Arc::new(Lossy {
+                inner: ServiceTransport::new(service),
+                armed: Arc::clone(&lose_s3),
+            }),
+            statistics: Arc::clone(&statistics),
+            now,
+            scale: SCALE,
+        });
+        Self {
+            registry: registry::cloud(&digitalocean, &spaces),
+            sandbox,
+            spaces,
+            owner: Owner {
+                cluster: "demo".to_owned(),
+                suffix: "3f9a1c2e".to_owned(),
+            },
+            statistics,
+            lose_s3,
+            record,
+        }
+    }
+
+    /// Carries out the next changing call of that path, and loses its answer.
+    pub(crate) fn lose_answer(&self, path: &str) {
+        if path == "s3" {
+            self.lose_s3.store(true, Ordering::SeqCst);
+            return;
+        }
+        let rule = FaultRule {
+            method: Some("POST".to_owned()),
+            path: Some(path.to_owned()),
+            nth: None,
+            probability: None,
+            times: Some(1),
+            fault: Fault::LostResponse,
+        };
+        self.sandbox.set_faults(vec![rule], None);
+    }
+
+    pub(crate) fn entry(&self, address: &Address) -> &kplan_model::Entry {
+        self.registry.get(address.kind()).unwrap()
+    }
+
+    pub(crate) fn wanted<'a>(&'a self, address: &'a Address, args: &'a Object) -> WantedObject<'a> {
+        WantedObject {
+            owner: &self.owner,
+            address,
+            args,
+        }
+    }
+
+    /// Makes something and waits until it is ready.
+    pub(crate) async fn make(&self, address: &str, args: Object) -> Known {
+        let address: Address = address.parse().unwrap();
+        let permit = permit(&address);
+        let wanted = self.wanted(&address, &args);
+        let found = self
+            .entry(&address)
+            .mutate
+            .create(wanted, &permit)
+            .await
+            .unwrap();
+        let known = known(&address, args, found);
+        self.ready(&known).await
+    }
+
+    /// Waits until something is ready; its attributes are those read last.
+    pub(crate) async fn ready(&self, known: &Known) -> Known {
+        let entry = self.entry(&known.address);
+        let mut known = known.clone();
+        for _ in 0..500 {
+            if let Some(attrs) = entry.observe.read(&known).await.unwrap() {
+                known.attrs = attrs;
+                match entry.observe.readiness(&known.attrs).unwrap() {
+                    Readiness::Ready => return known,
+                    Readiness::Failed(why) => panic!("{}: {why}", known.address),
+                    Readiness::Waiting(_) => {}
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{} is not ready: {:?}", known.address, known.attrs);
+    }
+
+    /// Holds every exchange against DigitalOcean's own document, where it is at hand.
+    pub(crate) fn judge(&self) {
+        let Some(document) = required_document().unwrap() else {
+            return;
+        };
+        let lines = BufReader::new(std::fs::File::open(self.record.path()).unwrap());
+        let mut report = document.check_lines(lines).unwrap();
+        Exceptions::bundled().unwrap().apply(&mut report);
+        assert!(report.violations.is_empty(), "{report}");
+    }
+}
+
+/// Opens something that starts a tokio clock, also outside a runtime.
+fn in_runtime<T>(open: impl FnOnce() -> T) -> T {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return open();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _guard = runtime.enter();
+    open()
+}
+
+/// Our record of something found.
+pub(crate) fn known(address: &Address, args: Object, found: Found<Object>) -> Known {
+    Known {
+        address: address.clone(),
+        id: found.id,
+        args,
+        attrs: found.attrs,
+    }
+}
+
+/// The reference's value, as the engine would fill it in.
+pub(crate) fn attr(known: &Known, name: &str) -> String {
+    match known.attrs.get(name) {
+        Some(Value::Str(text)) => text.clone(),
+        other => panic!("{}.{name} is {other:?}", known.address),
+    }
+}
+
+/// The permit of a plan of one step.
+pub(crate) fn permit(address: &Address) -> Permit {
+    let step = Step {
+        id: StepId(0),
+        address: address.clone(),
+        action: Action::Create,
+        before: None,
+        args: Some(Object::new()),
+        meta: Meta::default(),
+        depends_on: Vec::new(),
+        changes: Vec::new(),
+        reason: Reason::Declared,
+        requires: BTreeSet::new(),
+        pair: None,
+        goes_with: None,
+        loses: None,
+        origin: Origin::Default,
+    };
+    let plan = Plan {
+        owner: Owner {
+            cluster: "demo".to_owned(),
+            suffix: "3f9a1c2e".to_owned(),
+        },
+        mode: PlanMode::Apply,
+        base: Base {
+            lineage: "test".to_owned(),
+            serial: 0,
+        },
+        steps: vec![step],
+        refreshed: Vec::new(),
+        vanished: Vec::new(),
+        drift: Vec::new(),
+        outputs: Object::new(),
+    };
+    let approval = Approval {
+        how: "test".to_owned(),
+        at: Timestamp(0),
+    };
+    plan.approve(approval).permit(StepId(0)).unwrap()
+}

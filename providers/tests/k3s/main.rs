@@ -1,0 +1,7 @@
+//! The boot script itself, run by a shell in a folder that stands for the machine, against a small
+//! HTTP server that stands for storage, metadata service and download site.
+
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod site;

@@ -1,0 +1,9 @@
+//! Nodes that boot, clusters and what runs in them: against upstream's own manifests, and against
+//! a sandbox over loopback.
+
+#[cfg(test)]
+mod boots;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod upstream;

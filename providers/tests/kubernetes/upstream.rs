@@ -1,0 +1,431 @@
+//! Upstream's own manifests, as they are released: every one is read without losing a field, and
+//! what kplan changes in them is what it means to change.
+//!
+//! They are looked for in the folder `KPLAN_TEST_UPSTREAM` names, laid out like a mirror.
+
+use base64::Engine as _;
+use kplan_model::{Input, Secret};
+use kplan_providers::artifacts::{
+    ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet,
+};
+use kplan_providers::k3s::Access;
+use kplan_providers::kubernetes::bundle::Bundle;
+use kplan_providers::kubernetes::csi::DEFAULT_CLASS;
+use kplan_providers::kubernetes::{
+    Applied, Argocd, ArgocdArgs, BundleKind, Ccm, CcmArgs, Csi, CsiArgs, Velero, VeleroArgs,
+    manifest, velero,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tempfile::TempDir;
+
+struct Upstream {
+    source: Fetcher,
+    set: VersionSet,
+    _cache: TempDir,
+}
+
+fn upstream() -> Option<Upstream> {
+    let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
+        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        return None;
+    };
+    let cache = TempDir::new().unwrap();
+    let config = FetcherConfig {
+        cache: cache.path().to_owned(),
+        mirror: Some(Mirror::Folder(folder.into())),
+    };
+    Some(Upstream {
+        source: Fetcher::new(config).unwrap(),
+        set: VersionSet::embedded().unwrap(),
+        _cache: cache,
+    })
+}
+
+impl Upstream {
+    fn artifacts(&self, component: &str) -> Vec<kplan_providers::artifacts::ArtifactRef> {
+        let version = self.set.default_version(component).unwrap();
+        self.set
+            .resolve(&Lock::default(), component, version)
+            .unwrap()
+    }
+}
+
+fn access() -> Input<Access> {
+    Input::Unknown
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let mut found = objects
+        .iter()
+        .filter(|o| o["kind"] == kind && o["metadata"]["name"] == name);
+    let first = found.next().unwrap_or_else(|| panic!("no {kind} {name}"));
+    assert!(found.next().is_none(), "{kind} {name} twice");
+    first
+}
+
+fn env(container: &Value) -> BTreeMap<String, Value> {
+    let entries = container["env"].as_array().unwrap();
+    let all: BTreeMap<String, Value> = entries
+        .iter()
+        .map(|e| (e["name"].as_str().unwrap().to_owned(), e.clone()))
+        .collect();
+    assert_eq!(all.len(), entries.len(), "a variable twice");
+    all
+}
+
+fn bundle(objects: Vec<Value>) -> Bundle {
+    Bundle::new("demo-3f9a1c2e", &"argocd.main".parse().unwrap(), objects).unwrap()
+}
+
+#[tokio::test]
+async fn every_manifest_is_read_whole() {
+    let Some(upstream) = upstream() else { return };
+    let mut count = 0;
+    for component in ["argo-cd", "csi-digitalocean", "digitalocean-ccm", "velero"] {
+        for artifact in upstream.artifacts(component) {
+            assert!(
+                artifact.sha256.is_some(),
+                "{} is not pinned",
+                artifact.path()
+            );
+            let bytes = upstream.source.bytes(&artifact).await.unwrap();
+            let objects = manifest::parse(&artifact.path(), &bytes).unwrap();
+            count += objects.len();
+            // Through JSON and back nothing is lost: the YAML reader reads the same again.
+            for object in &objects {
+                let yaml = serde_norway::to_string(object).unwrap();
+                let again = manifest::parse("again", yaml.as_bytes()).unwrap();
+                assert_eq!(&again[0], object, "{}", artifact.path());
+            }
+            // YAML 1.1 reads octal numbers and yes/no where 1.2 does not: none may stand there.
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let ambiguous = text.lines().find(|line| {
+                let value = line.split_once(": ").map_or("", |(_, value)| value.trim());
+                matches!(value, "yes" | "no" | "on" | "off" | "y" | "n")
+                    || (value.len() > 1
+                        && value.starts_with('0')
+                        && value.bytes().all(|b| b.is_ascii_digit()))
+            });
+            assert_eq!(ambiguous, None, "{}", artifact.path());
+        }
+    }
+    assert!(count > 150, "{count}");
+}
+
+#[tokio::test]
+async fn the_cloud_controller_knows_its_vpc() {
+    let Some(upstream) = upstream() else { return };
+    let args = CcmArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: upstream.artifacts("digitalocean-ccm"),
+        region: "fra1".to_owned(),
+        vpc_id: "vpc-uuid".to_owned().into(),
+        cluster_id: "demo-3f9a1c2e".to_owned(),
+        load_balancer_type: "REGIONAL".to_owned(),
+        api_url: None,
+    };
+    let objects = Ccm::objects(&args, &upstream.source).await.unwrap();
+    let deployment = find(
+        &objects,
+        "Deployment",
+        "digitalocean-cloud-controller-manager",
+    );
+    let pod = &deployment["spec"]["template"]["spec"];
+    // Before nodes are initialized nothing else resolves names or has a network.
+    assert_eq!(
+        (&pod["hostNetwork"], &pod["dnsPolicy"]),
+        (&json!(true), &json!("Default"))
+    );
+    let tolerated = pod["tolerations"].as_array().unwrap();
+    assert!(
+        tolerated
+            .iter()
+            .any(|t| t["key"] == "node.cloudprovider.kubernetes.io/uninitialized")
+    );
+    let env_of = env(&pod["containers"][0]);
+    for (name, value) in [
+        ("REGION", "fra1"),
+        ("DO_CLUSTER_VPC_ID", "vpc-uuid"),
+        ("DO_CLUSTER_ID", "demo-3f9a1c2e"),
+        ("DEFAULT_LB_TYPE", "REGIONAL"),
+    ] {
+        assert_eq!(env_of[name]["value"], value, "{name}");
+    }
+    assert_eq!(
+        env_of["DO_ACCESS_TOKEN"]["valueFrom"]["secretKeyRef"]["key"],
+        "access-token"
+    );
+    assert!(!env_of.contains_key("DO_OVERRIDE_URL"));
+    let other = CcmArgs {
+        api_url: Some("http://127.0.0.1:1".to_owned()),
+        ..args
+    };
+    let objects = Ccm::objects(&other, &upstream.source).await.unwrap();
+    let deployment = find(
+        &objects,
+        "Deployment",
+        "digitalocean-cloud-controller-manager",
+    );
+    let env_of = env(&deployment["spec"]["template"]["spec"]["containers"][0]);
+    assert_eq!(env_of["DO_OVERRIDE_URL"]["value"], "http://127.0.0.1:1");
+}
+
+fn csi_args(upstream: &Upstream, default_class: Option<&str>) -> CsiArgs {
+    CsiArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: upstream.artifacts("csi-digitalocean"),
+        tag: "kplan:demo-3f9a1c2e".to_owned().into(),
+        default_class: default_class.map(str::to_owned),
+        api_url: None,
+    }
+}
+
+fn default_classes(objects: &[Value]) -> Vec<&str> {
+    objects
+        .iter()
+        .filter(|object| object["kind"] == "StorageClass")
+        .filter(|object| {
+            object["metadata"]["annotations"]
+                .get(DEFAULT_CLASS)
+                .is_some()
+        })
+        .map(|object| object["metadata"]["name"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn exactly_one_storage_class_is_the_default() {
+    let Some(upstream) = upstream() else { return };
+    for (wanted, found) in [
+        (Some("do-block-storage"), vec!["do-block-storage"]),
+        (
+            Some("do-block-storage-xfs-retain"),
+            vec!["do-block-storage-xfs-retain"],
+        ),
+        (None, vec![]),
+    ] {
+        let objects = Csi::objects(&csi_args(&upstream, wanted), &upstream.source)
+            .await
+            .unwrap();
+        assert_eq!(default_classes(&objects), found);
+    }
+    let unknown = csi_args(&upstream, Some("local-path"));
+    assert!(Csi::objects(&unknown, &upstream.source).await.is_err());
+}
+
+#[tokio::test]
+async fn the_volume_driver_reaches_the_metadata_service_and_tags_its_volumes() {
+    let Some(upstream) = upstream() else { return };
+    let args = csi_args(&upstream, Some("do-block-storage"));
+    let objects = Csi::objects(&args, &upstream.source).await.unwrap();
+    let controller = find(&objects, "StatefulSet", "csi-do-controller");
+    let pod = &controller["spec"]["template"]["spec"];
+    assert_eq!(
+        (&pod["hostNetwork"], &pod["dnsPolicy"]),
+        (&json!(true), &json!("ClusterFirstWithHostNet"))
+    );
+    // Two containers of the host's network must not want one port.
+    let ports: Vec<&Value> = pod["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|c| c.get("ports"))
+        .collect();
+    assert_eq!(ports, Vec::<&Value>::new());
+    for (kind, name) in [
+        ("StatefulSet", "csi-do-controller"),
+        ("DaemonSet", "csi-do-node"),
+    ] {
+        let containers = find(&objects, kind, name)["spec"]["template"]["spec"]["containers"]
+            .as_array()
+            .unwrap();
+        let tagged: Vec<&Value> = containers
+            .iter()
+            .filter(|c| {
+                c["args"]
+                    .as_array()
+                    .is_some_and(|a| a.contains(&json!("--do-tag=kplan:demo-3f9a1c2e")))
+            })
+            .map(|c| &c["name"])
+            .collect();
+        assert_eq!(tagged, ["csi-do-plugin"], "{name}");
+        let plugin = containers
+            .iter()
+            .find(|c| c["name"] == "csi-do-plugin")
+            .unwrap();
+        assert_eq!(
+            env(plugin)["DIGITALOCEAN_API_URL"]["value"],
+            "https://api.digitalocean.com/"
+        );
+    }
+}
+
+#[tokio::test]
+async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications() {
+    let Some(upstream) = upstream() else { return };
+    for file in ["install.yaml", "ha-install.yaml"] {
+        let mut artifacts = upstream.artifacts("argo-cd");
+        artifacts.retain(|artifact| artifact.file == file);
+        let args = ArgocdArgs {
+            access: access(),
+            objects: Applied,
+            artifacts,
+        };
+        let objects = Argocd::objects(&args, &upstream.source).await.unwrap();
+        let key = "resource.customizations.health.argoproj.io_Application";
+        let health = find(&objects, "ConfigMap", "argocd-cm")["data"][key]
+            .as_str()
+            .unwrap();
+        assert!(health.ends_with("return hs\n"), "{health}");
+        let wide: BTreeSet<&str> = objects
+            .iter()
+            .filter(|object| object["metadata"].get("namespace").is_none())
+            .map(|object| object["kind"].as_str().unwrap())
+            .collect();
+        let expected = [
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "CustomResourceDefinition",
+            "Namespace",
+        ];
+        assert_eq!(wide, BTreeSet::from(expected), "{file}");
+        assert!(bundle(objects).inventory().len() > 59, "{file}");
+    }
+}
+
+fn velero_args(upstream: &Upstream) -> VeleroArgs {
+    VeleroArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: upstream.artifacts("velero"),
+        version: "v1.17.2".to_owned(),
+        bucket: "acme-demo-backup".to_owned().into(),
+        prefix: Some("demo".to_owned()),
+        region: "fra1".to_owned(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
+        access_key: "DO00".to_owned().into(),
+        secret_key: Secret::new("s3cret").into(),
+        volumes: true,
+        schedules: vec![velero::Schedule {
+            name: "nightly".to_owned(),
+            cron: "0 2 * * *".to_owned(),
+            ttl: "720h0m0s".to_owned(),
+            namespaces: vec!["shop".to_owned()],
+        }],
+    }
+}
+
+#[tokio::test]
+async fn veleros_own_objects_fit_its_definitions() {
+    let Some(upstream) = upstream() else { return };
+    let objects = Velero::objects(&velero_args(&upstream), &upstream.source)
+        .await
+        .unwrap();
+    let definitions: BTreeMap<&str, &Value> = objects
+        .iter()
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+        .map(|object| (object["spec"]["names"]["kind"].as_str().unwrap(), object))
+        .collect();
+    assert_eq!(definitions.len(), 13);
+    for kind in ["BackupStorageLocation", "Schedule"] {
+        let object = objects
+            .iter()
+            .find(|object| object["kind"] == kind)
+            .unwrap();
+        let versions = definitions[kind]["spec"]["versions"].as_array().unwrap();
+        let version = versions
+            .iter()
+            .find(|v| object["apiVersion"] == format!("velero.io/{}", v["name"].as_str().unwrap()))
+            .unwrap();
+        let schema = &version["schema"]["openAPIV3Schema"];
+        fits(kind, &object["spec"], &schema["properties"]["spec"]);
+    }
+    let location = objects
+        .iter()
+        .find(|object| object["kind"] == "BackupStorageLocation")
+        .unwrap();
+    assert_eq!(location["spec"]["config"]["checksumAlgorithm"], "");
+}
+
+/// Every field stands in the schema, with its type and among its values.
+fn fits(path: &str, value: &Value, schema: &Value) {
+    let kind = schema["type"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{path} is not in the schema"));
+    match value {
+        Value::Object(map) => {
+            assert_eq!(kind, "object", "{path}");
+            for required in schema["required"].as_array().into_iter().flatten() {
+                assert!(
+                    map.contains_key(required.as_str().unwrap()),
+                    "{path} lacks {required}"
+                );
+            }
+            for (name, inner) in map {
+                let inner_schema = schema["properties"]
+                    .get(name)
+                    .or_else(|| schema.get("additionalProperties"));
+                fits(
+                    &format!("{path}.{name}"),
+                    inner,
+                    inner_schema.unwrap_or_else(|| panic!("{path}.{name} is unknown")),
+                );
+            }
+        }
+        Value::Array(items) => {
+            assert_eq!(kind, "array", "{path}");
+            for item in items {
+                fits(path, item, &schema["items"]);
+            }
+        }
+        Value::String(_) => {
+            assert_eq!(kind, "string", "{path}");
+            if let Some(values) = schema["enum"].as_array() {
+                assert!(values.contains(value), "{path}: {value}");
+            }
+        }
+        Value::Bool(_) => assert_eq!(kind, "boolean", "{path}"),
+        Value::Number(_) => assert_eq!(kind, "integer", "{path}"),
+        Value::Null => panic!("{path} is null"),
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_in_the_cluster_and_nowhere_else() {
+    let Some(upstream) = upstream() else { return };
+    let objects = Velero::objects(&velero_args(&upstream), &upstream.source)
+        .await
+        .unwrap();
+    let (secrets, others): (Vec<&Value>, Vec<&Value>) = objects
+        .iter()
+        .partition(|object| object["kind"] == "Secret");
+    let ini = secrets[0]["data"]["cloud"].as_str().unwrap();
+    let ini = base64::engine::general_purpose::STANDARD
+        .decode(ini)
+        .unwrap();
+    assert!(
+        String::from_utf8(ini)
+            .unwrap()
+            .ends_with("aws_secret_access_key=s3cret\n")
+    );
+    assert_eq!(secrets.len(), 1);
+    assert!(
+        others
+            .iter()
+            .all(|object| !object.to_string().contains("s3cret"))
+    );
+    let inventory = bundle(objects).inventory().join("\n");
+    let other = VeleroArgs {
+        secret_key: Secret::new("another").into(),
+        ..velero_args(&upstream)
+    };
+    let objects = Velero::objects(&other, &upstream.source).await.unwrap();
+    assert_eq!(
+        bundle(objects).inventory().join("\n"),
+        inventory,
+        "an inventory says nothing of a secret"
+    );
+}

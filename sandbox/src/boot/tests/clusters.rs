@@ -1,0 +1,176 @@
+//! Who opens a cluster, and who may join it.
+
+use serde_json::json;
+
+use super::pki::{PKI, Pki};
+use super::rig::{AGENT_SECRET, Node, Rig, SERVER_SECRET};
+use crate::boot::Phase;
+
+fn init() -> Node {
+    Node::server(1, &PKI, json!({"cluster-init": true}))
+}
+
+fn joining(id: u8) -> Node {
+    Node::server(id, &PKI, json!({"server": "https://10.0.0.1:6443"}))
+}
+
+fn node_token() -> String {
+    format!("K10{}::node:{AGENT_SECRET}", PKI.root)
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_with_the_token_join_etcd() {
+    let rig = Rig::new(60.0).await;
+    assert_eq!(
+        rig.boot(&init()).await.message,
+        "server demo-server-1 of cluster etcd-1001 is up"
+    );
+    assert_eq!(
+        rig.boot(&joining(2)).await.message,
+        "server demo-server-2 of cluster etcd-1001 is up"
+    );
+    assert_eq!(rig.boot(&joining(3)).await.phase, Phase::Started);
+    let record = rig.nodes.cluster_record("etcd-1001").unwrap();
+    assert_eq!(
+        record.members.into_iter().collect::<Vec<_>>(),
+        [1001, 1002, 1003]
+    );
+    assert_ne!(rig.nodes.endpoint_of(1001), rig.nodes.endpoint_of(1002));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_cluster_init_is_a_second_cluster() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    let second = Node::server(2, &PKI, json!({"cluster-init": true}));
+    assert_eq!(
+        rig.boot(&second).await.message,
+        "server demo-server-2 of cluster etcd-1002 is up"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_without_the_right_token_or_files_stay_out() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    let mut node = joining(2);
+    node.config["token"] = json!(format!("K10{}::server:wrong", PKI.root));
+    assert!(rig.boot(&node).await.message.contains("401 Unauthorized"));
+    let mut node = joining(3);
+    node.config["token"] = json!(format!("K10{}::node:{AGENT_SECRET}", PKI.root));
+    assert!(
+        rig.boot(&node)
+            .await
+            .message
+            .contains("a server needs a server token")
+    );
+    let other = Pki::new();
+    let node = Node::server(4, &other, json!({"server": "https://10.0.0.1:6443"}));
+    assert!(rig.boot(&node).await.message.contains("pins another root"));
+    let mut node = joining(5);
+    node.vpc = "vpc-b";
+    assert!(rig.boot(&node).await.message.contains("connection refused"));
+    let mut node = joining(6);
+    node.config["cluster-cidr"] = json!("10.50.0.0/16");
+    assert!(
+        rig.boot(&node)
+            .await
+            .message
+            .contains("cluster-cidr differs")
+    );
+    assert_eq!(
+        rig.nodes.cluster_record("etcd-1001").unwrap().members.len(),
+        1
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sqlite_server_takes_no_second_one() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&Node::single()).await;
+    assert!(
+        rig.boot(&joining(2))
+            .await
+            .message
+            .contains("keeps its state in SQLite")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_join_with_the_agent_or_server_token_only() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    let server = format!("K10{}::server:{SERVER_SECRET}", PKI.root);
+    for (id, token) in [(10, node_token()), (11, server)] {
+        let status = rig.boot(&Node::agent(id, 1, token)).await;
+        assert_eq!(status.phase, Phase::Started, "{status:?}");
+        assert_eq!(rig.nodes.endpoint_of(status.droplet_id), None);
+    }
+    let other = Pki::new();
+    let cases = [
+        (
+            12,
+            format!("K10{}::node:wrong", PKI.root),
+            "401 Unauthorized",
+        ),
+        (
+            13,
+            format!("K10{}::server:{AGENT_SECRET}", PKI.root),
+            "401 Unauthorized",
+        ),
+        (
+            14,
+            format!("K10{}::node:{AGENT_SECRET}", other.root),
+            "pins another root",
+        ),
+        (15, AGENT_SECRET.to_owned(), "is not K10"),
+    ];
+    for (id, token, why) in cases {
+        let node = Node::agent(id, 1, token);
+        let status = rig.boot(&node).await;
+        assert!(
+            status.phase == Phase::Failed && status.message.contains(why),
+            "{status:?}"
+        );
+        assert!(!rig.report(&node).await.to_string().contains(AGENT_SECRET));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_waits_for_its_server() {
+    let rig = Rig::new(60.0).await;
+    let agent = Node::agent(10, 1, node_token());
+    assert!(
+        rig.boot(&agent)
+            .await
+            .message
+            .contains("connection refused")
+    );
+    rig.boot(&init()).await;
+    assert_eq!(
+        rig.wait(agent.id, &[Phase::Started]).await.message,
+        "agent demo-agent-10 joined cluster etcd-1001"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_belongs_to_one_droplet() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    let mut node = Node::agent(10, 1, node_token());
+    rig.boot(&node).await;
+    let first = node.id;
+    node = Node::agent(11, 1, node_token());
+    node.config["node-name"] = json!("demo-agent-10");
+    assert!(
+        rig.boot(&node)
+            .await
+            .message
+            .contains("node password rejected")
+    );
+    rig.nodes.droplet_gone(first).unwrap();
+    assert_eq!(
+        rig.wait(node.id, &[Phase::Started]).await.phase,
+        Phase::Started
+    );
+}

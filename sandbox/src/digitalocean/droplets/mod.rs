@@ -1,0 +1,355 @@
+//! Droplets: what they are, what changes them, how they are shown.
+
+mod act;
+mod backups;
+mod create;
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::actions::Effect;
+use super::vpcs::{self, Member};
+use super::{moment, projects, required, tags};
+use crate::http::{ApiError, Reply, Request, Response, list};
+use crate::world::catalogue::{self, disk_info, image_view, region_view, size_view};
+use crate::world::table::Row;
+use crate::world::{Event, World, net};
+
+pub(crate) use act::{act, act_by_tag, action, actions};
+pub(crate) use backups::{BackupPolicy, backup_policies, backup_policy, supported_backup_policies};
+pub(crate) use create::create;
+
+/// Where a droplet is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    New,
+    Active,
+    Off,
+}
+
+/// A droplet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Droplet {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) region: String,
+    pub(crate) size: String,
+    /// A resize may leave the disk as it is.
+    pub(crate) disk_gib: u32,
+    pub(crate) image: String,
+    pub(crate) status: Status,
+    pub(crate) tags: Vec<String>,
+    pub(crate) vpc_uuid: String,
+    pub(crate) public_ip: Option<Ipv4Addr>,
+    pub(crate) private_ip: Ipv4Addr,
+    pub(crate) user_data: Option<String>,
+    ssh_keys: Vec<u64>,
+    ipv6: bool,
+    monitoring: bool,
+    agent: bool,
+    backups: bool,
+    backup_policy: Option<BackupPolicy>,
+    /// The action that keeps it busy.
+    pending: Option<u64>,
+    created_at: Timestamp,
+}
+
+impl Row for Droplet {
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+}
+
+impl Droplet {
+    pub(crate) fn urn(&self) -> String {
+        format!("do:droplet:{}", self.id)
+    }
+
+    pub(crate) fn member(&self) -> Member {
+        Member {
+            urn: self.urn(),
+            name: self.name.clone(),
+            created_at: self.created_at,
+        }
+    }
+
+    /// Whether something is being done to it.
+    pub(crate) fn busy(&self) -> bool {
+        self.pending.is_some()
+    }
+}
+
+/// The key of a droplet: its id with leading zeros, so that keys sort like ids.
+pub(crate) fn key(id: u64) -> String {
+    format!("{id:012}")
+}
+
+/// A droplet that exists.
+pub(crate) fn find(world: &World, id: u64) -> Result<&Droplet, ApiError> {
+    world.droplets.get(&key(id)).ok_or_else(ApiError::not_found)
+}
+
+/// Makes a droplet busy with an action, or says that it already is.
+pub(crate) fn occupy(world: &mut World, id: u64, action: u64) -> Result<(), ApiError> {
+    idle(world, id)?;
+    if let Some(droplet) = world.droplets.get_mut(&key(id)) {
+        droplet.pending = Some(action);
+    }
+    Ok(())
+}
+
+/// Refuses while something is being done to the droplet.
+pub(crate) fn idle(world: &World, id: u64) -> Result<(), ApiError> {
+    if find(world, id)?.busy() {
+        return Err(ApiError::unprocessable(
+            "Droplet already has a pending event.",
+        ));
+    }
+    Ok(())
+}
+
+/// The droplet's action has ended.
+pub(crate) fn release(world: &mut World, id: u64, action: u64) {
+    if let Some(droplet) = world.droplets.get_mut(&key(id))
+        && droplet.pending == Some(action)
+    {
+        droplet.pending = None;
+    }
+}
+
+/// Changes a droplet the way its action says; false when it is gone.
+pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
+    let Some(droplet) = world.droplets.get_mut(&key(id)) else {
+        return false;
+    };
+    match effect {
+        Effect::PowerOn => {
+            droplet.status = Status::Active;
+            world.emit(Event::Active(id));
+        }
+        Effect::PowerOff => {
+            droplet.status = Status::Off;
+            world.emit(Event::Stopped(id));
+        }
+        Effect::Rename(name) => droplet.name.clone_from(name),
+        Effect::Resize { size, disk } => {
+            droplet.size.clone_from(size);
+            if let Some(size) = catalogue::size_of(size).filter(|_| *disk) {
+                droplet.disk_gib = size.disk_gib;
+            }
+        }
+        Effect::EnableIpv6 => droplet.ipv6 = true,
+        Effect::Backups { on, policy } => {
+            droplet.backups = *on;
+            droplet.backup_policy = policy.filter(|_| *on);
+        }
+        _ => {}
+    }
+    true
+}
+
+pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
+    let (tag, name) = (request.query("tag_name"), request.query("name"));
+    if tag.is_some() && name.is_some() {
+        return Err(ApiError::unprocessable(
+            "tag_name and name can not be combined",
+        ));
+    }
+    // The sandbox sells no GPU droplets.
+    let any = request.query("type") != Some("gpus");
+    let rows = world.droplets.filtered(|droplet| {
+        any && tag.is_none_or(|tag| droplet.tags.iter().any(|own| tags::same(own, tag)))
+            && name.is_none_or(|name| droplet.name.eq_ignore_ascii_case(name))
+    });
+    Ok(list(
+        request,
+        "droplets",
+        rows,
+        |droplet| droplet.created_at,
+        |d| view(world, d),
+    ))
+}
+
+pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
+    let droplet = find(world, request.id(0)?)?;
+    let body = json!({ "droplet": view(world, droplet) });
+    Ok(Response::ok(body).created_at(droplet.created_at))
+}
+
+pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
+    let id = request.id(0)?;
+    idle(world, id)?;
+    destroy(world, id);
+    Ok(Response::no_content())
+}
+
+/// Destroys every droplet with a tag; none when one of them is busy.
+pub(crate) fn delete_by_tag(world: &mut World, request: &Request) -> Reply {
+    let tag = required(request.query("tag_name"), "tag_name")?;
+    let ids: Vec<u64> = world
+        .droplets
+        .filtered(|droplet| droplet.tags.iter().any(|own| tags::same(own, tag)))
+        .iter()
+        .map(|droplet| droplet.id)
+        .collect();
+    for id in &ids {
+        idle(world, *id)?;
+    }
+    for id in ids {
+        destroy(world, id);
+    }
+    Ok(Response::no_content())
+}
+
+fn destroy(world: &mut World, id: u64) {
+    let Some(droplet) = world.droplets.remove(&key(id)) else {
+        return;
+    };
+    for volume in world
+        .volumes
+        .keys_where(|volume| volume.droplet == Some(id))
+    {
+        if let Some(volume) = world.volumes.get_mut(&volume) {
+            volume.droplet = None;
+        }
+    }
+    for ip in world.reserved_ips.keys_where(|ip| ip.droplet == Some(id)) {
+        if let Some(ip) = world.reserved_ips.get_mut(&ip) {
+            ip.droplet = None;
+        }
+    }
+    super::firewalls::forget_droplet(world, id);
+    super::load_balancers::forget_droplet(world, id);
+    projects::forget(world, &droplet.urn());
+    vpcs::linger(world, &droplet.vpc_uuid, droplet.member());
+    world.emit(Event::Gone(id));
+}
+
+/// The firewalls that guard a droplet, by id or by tag.
+pub(crate) fn firewalls(world: &mut World, request: &Request) -> Reply {
+    let droplet = find(world, request.id(0)?)?;
+    let rows = world
+        .firewalls
+        .filtered(|firewall| firewall.covers(droplet));
+    Ok(list(
+        request,
+        "firewalls",
+        rows,
+        Row::created_at,
+        super::firewalls::view,
+    ))
+}
+
+/// The sandbox has one rack for each droplet, so nobody has neighbours.
+pub(crate) fn neighbors(world: &mut World, request: &Request) -> Reply {
+    find(world, request.id(0)?)?;
+    Ok(Response::ok(json!({ "droplets": [] })))
+}
+
+/// The droplet's own snapshots.
+pub(crate) fn snapshots(world: &mut World, request: &Request) -> Reply {
+    let id = request.id(0)?;
+    find(world, id)?;
+    let rows = world
+        .snapshots
+        .filtered(|snapshot| snapshot.is_of_droplet(id));
+    Ok(list(
+        request,
+        "snapshots",
+        rows,
+        Row::created_at,
+        super::snapshots::droplet_view,
+    ))
+}
+
+pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
+    let volumes: Vec<&str> = world
+        .volumes
+        .filtered(|volume| volume.droplet == Some(droplet.id))
+        .iter()
+        .map(|volume| volume.id.as_str())
+        .collect();
+    let snapshots: Vec<u64> = world
+        .snapshots
+        .filtered(|snapshot| snapshot.is_of_droplet(droplet.id))
+        .iter()
+        .filter_map(|snapshot| snapshot.id.parse().ok())
+        .collect();
+    let size = catalogue::size_of(&droplet.size);
+    let mut features = vec!["private_networking"];
+    let optional = [
+        (droplet.ipv6, "ipv6"),
+        (droplet.monitoring, "monitoring"),
+        (droplet.backups, "backups"),
+        (droplet.agent, "droplet_agent"),
+    ];
+    features.extend(
+        optional
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name),
+    );
+    json!({
+        "id": droplet.id,
+        "name": droplet.name,
+        "memory": size.map(|size| size.memory_mib),
+        "vcpus": size.map(|size| size.vcpus),
+        "disk": droplet.disk_gib,
+        "disk_info": disk_info(droplet.disk_gib),
+        "locked": droplet.busy(),
+        "status": droplet.status,
+        "kernel": Value::Null,
+        "created_at": moment(droplet.created_at),
+        "features": features,
+        "backup_ids": [],
+        "next_backup_window": Value::Null,
+        "snapshot_ids": snapshots,
+        "image": catalogue::image_of(&droplet.image).map(image_view),
+        "volume_ids": volumes,
+        "size": size.map(size_view),
+        "size_slug": droplet.size,
+        "networks": networks(world, droplet),
+        "region": region_view(&droplet.region),
+        "tags": droplet.tags,
+        "vpc_uuid": droplet.vpc_uuid,
+    })
+}
+
+/// No address is shown before the droplet is active for the first time.
+fn networks(world: &World, droplet: &Droplet) -> Value {
+    if droplet.status == Status::New {
+        return json!({ "v4": [], "v6": [] });
+    }
+    let mut v4 = Vec::new();
+    if let Some(vpc) = world.vpcs.get(&droplet.vpc_uuid) {
+        v4.push(json!({
+            "ip_address": droplet.private_ip,
+            "netmask": vpc.ip_range.netmask(),
+            "gateway": vpc.ip_range.hosts().next(),
+            "type": "private",
+        }));
+    }
+    if let Some(ip) = droplet.public_ip {
+        v4.push(json!({
+            "ip_address": ip,
+            "netmask": "255.255.255.0",
+            "gateway": net::public_gateway(ip),
+            "type": "public",
+        }));
+    }
+    let v6 = if droplet.ipv6 {
+        vec![json!({
+            "ip_address": net::public_ipv6(droplet.id),
+            "netmask": 64,
+            "gateway": net::public_ipv6(0),
+            "type": "public",
+        })]
+    } else {
+        Vec::new()
+    };
+    json!({ "v4": v4, "v6": v6 })
+}

@@ -1,0 +1,297 @@
+//! The settings of a load balancer that a PUT replaces, with their documented defaults.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::http::ApiError;
+
+/// Everything that is left out is at its default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    forwarding_rules: Vec<ForwardingRule>,
+    health_check: Option<HealthCheck>,
+    sticky_sessions: Option<StickySessions>,
+    firewall: Option<Firewall>,
+    domains: Option<Value>,
+    algorithm: Option<String>,
+    redirect_http_to_https: Option<bool>,
+    enable_proxy_protocol: Option<bool>,
+    enable_backend_keepalive: Option<bool>,
+    disable_lets_encrypt_dns_records: Option<bool>,
+    http_idle_timeout_seconds: Option<u32>,
+    tls_cipher_policy: Option<String>,
+    r#type: Option<String>,
+    network: Option<String>,
+    network_stack: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ForwardingRule {
+    entry_protocol: String,
+    entry_port: u16,
+    target_protocol: String,
+    target_port: u16,
+    #[serde(default)]
+    certificate_id: String,
+    #[serde(default)]
+    tls_passthrough: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct HealthCheck {
+    protocol: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    check_interval_seconds: Option<u32>,
+    response_timeout_seconds: Option<u32>,
+    unhealthy_threshold: Option<u32>,
+    healthy_threshold: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct StickySessions {
+    r#type: Option<String>,
+    cookie_name: Option<String>,
+    cookie_ttl_seconds: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Firewall {
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+impl Settings {
+    pub(super) fn is_global(&self) -> bool {
+        self.r#type.as_deref() == Some("GLOBAL")
+    }
+
+    pub(super) fn is_internal(&self) -> bool {
+        self.network.as_deref() == Some("INTERNAL")
+    }
+
+    /// Whether what can never change is as it was (or left out).
+    pub(super) fn same_kind(&self, old: &Settings) -> bool {
+        let same = |new: &Option<String>, old: &Option<String>, default: &str| {
+            let old = old.as_deref().unwrap_or(default);
+            new.as_deref().is_none_or(|new| new == old)
+        };
+        same(&self.r#type, &old.r#type, "REGIONAL")
+            && same(&self.network, &old.network, "EXTERNAL")
+            && same(&self.network_stack, &old.network_stack, "IPV4")
+    }
+
+    /// Takes over what can never change.
+    pub(super) fn keep_kind(mut self, old: &Settings) -> Settings {
+        self.r#type.clone_from(&old.r#type);
+        self.network.clone_from(&old.network);
+        self.network_stack.clone_from(&old.network_stack);
+        self
+    }
+
+    pub(super) fn change_rules(&mut self, rules: Vec<ForwardingRule>, add: bool) {
+        self.forwarding_rules.retain(|rule| !rules.contains(rule));
+        if add {
+            self.forwarding_rules.extend(rules);
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        if self.forwarding_rules.is_empty() {
+            return Err(ApiError::unprocessable(
+                "at least one forwarding rule is required",
+            ));
+        }
+        let mut entries = std::collections::BTreeSet::new();
+        for rule in &self.forwarding_rules {
+            rule.check()?;
+            if !entries.insert((rule.entry_protocol == "udp", rule.entry_port)) {
+                let message = format!("entry port {} is used twice", rule.entry_port);
+                return Err(ApiError::unprocessable(message));
+            }
+        }
+        self.check_words()?;
+        if self
+            .http_idle_timeout_seconds
+            .is_some_and(|seconds| !(30..=600).contains(&seconds))
+        {
+            return Err(ApiError::unprocessable(
+                "http_idle_timeout_seconds must be 30 to 600",
+            ));
+        }
+        if let Some(check) = &self.health_check {
+            check.check()?;
+        }
+        self.firewall.iter().try_for_each(Firewall::check)
+    }
+
+    fn check_words(&self) -> Result<(), ApiError> {
+        let words: [(&str, &Option<String>, &[&str]); 5] = [
+            (
+                "algorithm",
+                &self.algorithm,
+                &["round_robin", "least_connections"],
+            ),
+            (
+                "tls_cipher_policy",
+                &self.tls_cipher_policy,
+                &["DEFAULT", "STRONG"],
+            ),
+            (
+                "type",
+                &self.r#type,
+                &["REGIONAL", "REGIONAL_NETWORK", "GLOBAL"],
+            ),
+            ("network", &self.network, &["EXTERNAL", "INTERNAL"]),
+            ("network_stack", &self.network_stack, &["IPV4", "DUALSTACK"]),
+        ];
+        words
+            .into_iter()
+            .try_for_each(|(name, value, allowed)| one_of(name, value.as_ref(), allowed))
+    }
+
+    pub(super) fn view(&self) -> Value {
+        let text = |value: &Option<String>, default: &str| {
+            value.clone().unwrap_or_else(|| default.to_owned())
+        };
+        let health = self.health_check.clone().unwrap_or_default();
+        let firewall = self.firewall.clone().unwrap_or_default();
+        let mut value = json!({
+            "algorithm": text(&self.algorithm, "round_robin"),
+            "forwarding_rules": self.forwarding_rules,
+            "health_check": health.view(),
+            "sticky_sessions": self.sticky_sessions.clone().unwrap_or_default().view(),
+            "redirect_http_to_https": self.redirect_http_to_https.unwrap_or(false),
+            "enable_proxy_protocol": self.enable_proxy_protocol.unwrap_or(false),
+            "enable_backend_keepalive": self.enable_backend_keepalive.unwrap_or(false),
+            "disable_lets_encrypt_dns_records":
+                self.disable_lets_encrypt_dns_records.unwrap_or(false),
+            "http_idle_timeout_seconds": self.http_idle_timeout_seconds.unwrap_or(60),
+            "tls_cipher_policy": text(&self.tls_cipher_policy, "DEFAULT"),
+            "type": text(&self.r#type, "REGIONAL"),
+            "network": text(&self.network, "EXTERNAL"),
+            "network_stack": text(&self.network_stack, "IPV4"),
+            "firewall": { "allow": firewall.allow, "deny": firewall.deny },
+        });
+        if let Some(domains) = &self.domains {
+            value["domains"] = domains.clone();
+        }
+        value
+    }
+}
+
+impl ForwardingRule {
+    fn check(&self) -> Result<(), ApiError> {
+        let entry = ["http", "https", "http2", "http3", "tcp", "udp"];
+        let target = ["http", "https", "http2", "tcp", "udp"];
+        one_of("entry_protocol", Some(&self.entry_protocol), &entry)?;
+        one_of("target_protocol", Some(&self.target_protocol), &target)?;
+        if self.entry_port == 0 || self.target_port == 0 {
+            return Err(ApiError::unprocessable(
+                "ports of forwarding rules must be 1 to 65535",
+            ));
+        }
+        let tls = matches!(self.entry_protocol.as_str(), "https" | "http2" | "http3");
+        if tls && self.certificate_id.is_empty() && !self.tls_passthrough {
+            return Err(ApiError::unprocessable(
+                "a TLS entry needs certificate_id or tls_passthrough",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl HealthCheck {
+    fn check(&self) -> Result<(), ApiError> {
+        one_of(
+            "health_check.protocol",
+            self.protocol.as_ref(),
+            &["http", "https", "tcp"],
+        )?;
+        let ranges = [
+            (
+                "check_interval_seconds",
+                self.check_interval_seconds,
+                3..=300,
+            ),
+            (
+                "response_timeout_seconds",
+                self.response_timeout_seconds,
+                3..=300,
+            ),
+            ("unhealthy_threshold", self.unhealthy_threshold, 2..=10),
+            ("healthy_threshold", self.healthy_threshold, 2..=10),
+        ];
+        for (name, value, range) in ranges {
+            if value.is_some_and(|value| !range.contains(&value)) {
+                let (low, high) = (range.start(), range.end());
+                let message = format!("health_check.{name} must be {low} to {high}");
+                return Err(ApiError::unprocessable(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> Value {
+        let protocol = self.protocol.as_deref().unwrap_or("http");
+        let mut value = json!({
+            "protocol": protocol,
+            "port": self.port.unwrap_or(80),
+            "check_interval_seconds": self.check_interval_seconds.unwrap_or(10),
+            "response_timeout_seconds": self.response_timeout_seconds.unwrap_or(5),
+            "unhealthy_threshold": self.unhealthy_threshold.unwrap_or(5),
+            "healthy_threshold": self.healthy_threshold.unwrap_or(3),
+        });
+        let default = if protocol == "tcp" { "" } else { "/" };
+        value["path"] = json!(self.path.as_deref().unwrap_or(default));
+        value
+    }
+}
+
+impl StickySessions {
+    fn view(&self) -> Value {
+        let mut value = json!({ "type": self.r#type.as_deref().unwrap_or("none") });
+        if let Some(name) = &self.cookie_name {
+            value["cookie_name"] = json!(name);
+        }
+        if let Some(seconds) = self.cookie_ttl_seconds {
+            value["cookie_ttl_seconds"] = json!(seconds);
+        }
+        value
+    }
+}
+
+impl Firewall {
+    /// Entries are `ip:ADDRESS` or `cidr:RANGE`.
+    fn check(&self) -> Result<(), ApiError> {
+        for entry in self.allow.iter().chain(&self.deny) {
+            let valid = match entry.split_once(':') {
+                Some(("ip", address)) => address.parse::<IpAddr>().is_ok(),
+                Some(("cidr", range)) => range.parse::<IpNet>().is_ok(),
+                _ => false,
+            };
+            if !valid {
+                let message =
+                    format!("firewall rule {entry:?} must be ip:<address> or cidr:<range>");
+                return Err(ApiError::unprocessable(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one_of(name: &str, value: Option<&String>, allowed: &[&str]) -> Result<(), ApiError> {
+    match value {
+        Some(value) if !allowed.contains(&value.as_str()) => Err(ApiError::unprocessable(format!(
+            "{name} {value:?} must be one of {}",
+            allowed.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,55 @@
+//! DigitalOcean's API: one file per family of endpoints.
+
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "every handler has the type of the table of routes"
+)]
+
+pub(crate) mod account;
+pub(crate) mod actions;
+pub(crate) mod databases;
+pub(crate) mod domains;
+pub(crate) mod droplets;
+pub(crate) mod firewalls;
+pub(crate) mod inspect;
+pub(crate) mod load_balancers;
+pub(crate) mod projects;
+pub(crate) mod reserved_ips;
+pub(crate) mod routes;
+pub(crate) mod snapshots;
+pub(crate) mod spaces_keys;
+pub(crate) mod ssh_keys;
+pub(crate) mod tags;
+pub(crate) mod volumes;
+pub(crate) mod vpcs;
+
+use jiff::Timestamp;
+
+use crate::http::ApiError;
+use crate::world::catalogue;
+
+/// A moment the way the API writes it: whole seconds, UTC.
+pub(crate) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// A value the request must have.
+pub(crate) fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
+    value.ok_or_else(|| ApiError::unprocessable(format!("{name} is required and can't be blank")))
+}
+
+/// A region that exists.
+pub(crate) fn region(slug: &str) -> Result<String, ApiError> {
+    let slug = slug.to_ascii_lowercase();
+    if catalogue::has_region(&slug) {
+        return Ok(slug);
+    }
+    Err(ApiError::unprocessable(format!(
+        "Region is not available: {slug:?} is not a region."
+    )))
+}
+
+/// Whether a text is one or more characters, each accepted, at most `max`.
+pub(crate) fn all_chars(text: &str, max: usize, accept: impl Fn(char) -> bool) -> bool {
+    !text.is_empty() && text.chars().count() <= max && text.chars().all(accept)
+}

@@ -1,0 +1,311 @@
+//! Tags, and what carries them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{all_chars, firewalls, required};
+use crate::http::{ApiError, Reply, Request, Response, list};
+use crate::world::World;
+use crate::world::table::Row;
+
+/// A tag. Its key is the name in lower case; the first spelling stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tag {
+    pub(crate) name: String,
+    created_at: Timestamp,
+}
+
+impl Row for Tag {
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Tagging {
+    resources: Option<Vec<Target>>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Target {
+    resource_id: Option<Value>,
+    resource_type: Option<String>,
+}
+
+/// A resource that can be tagged.
+enum Taggable {
+    Droplet(u64),
+    Volume(String),
+    Snapshot(String),
+    Database(String),
+}
+
+/// Whether two tag names mean the same tag.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+/// The tag's own spelling, if it exists.
+pub(crate) fn spelling(world: &World, name: &str) -> Option<String> {
+    world
+        .tags
+        .get(&name.to_ascii_lowercase())
+        .map(|tag| tag.name.clone())
+}
+
+/// The tag's own spelling, or the answer for a tag that has to exist.
+pub(crate) fn existing(world: &World, name: &str) -> Result<String, ApiError> {
+    spelling(world, name).ok_or_else(|| {
+        ApiError::unprocessable(format!(
+            "tag {name:?} does not exist; create it before using it here"
+        ))
+    })
+}
+
+/// Makes the tags that do not exist yet; answers all with their own spelling, each once.
+pub(crate) fn ensure(world: &mut World, names: &[String]) -> Result<Vec<String>, ApiError> {
+    for name in names {
+        valid(name)?;
+    }
+    let mut spelled: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        let key = name.to_ascii_lowercase();
+        if !world.tags.contains(&key) {
+            let tag = Tag {
+                name: name.clone(),
+                created_at: world.now(),
+            };
+            world.tags.insert(key, tag);
+        }
+        let own = spelling(world, name).unwrap_or_default();
+        if !spelled.contains(&own) {
+            spelled.push(own);
+        }
+    }
+    Ok(spelled)
+}
+
+/// Refuses what cannot be a tag's name.
+pub(crate) fn valid(name: &str) -> Result<(), ApiError> {
+    if all_chars(name, 255, |c| {
+        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':')
+    }) {
+        return Ok(());
+    }
+    Err(ApiError::unprocessable(format!(
+        "tag name {name:?} must be 1 to 255 letters, numbers, colons, dashes or underscores"
+    )))
+}
+
+pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
+    let name = required(request.body::<Named>()?.name, "name")?;
+    ensure(world, std::slice::from_ref(&name))?;
+    let key = name.to_ascii_lowercase();
+    let tag = world.tags.get(&key).ok_or_else(ApiError::not_found)?;
+    Ok(Response::new(201, json!({ "tag": view(world, tag) })))
+}
+
+pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
+    let tags = world.tags.sorted();
+    Ok(list(
+        request,
+        "tags",
+        tags,
+        |tag| tag.created_at,
+        |tag| view(world, tag),
+    ))
+}
+
+pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
+    let key = request.param(0).to_ascii_lowercase();
+    let tag = world.tags.get(&key).ok_or_else(ApiError::not_found)?;
+    Ok(Response::ok(json!({ "tag": view(world, tag) })).created_at(tag.created_at))
+}
+
+/// Takes the tag off everything, firewalls and load balancers included.
+pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
+    let name = request.param(0).to_owned();
+    if world.tags.remove(&name.to_ascii_lowercase()).is_none() {
+        return Err(ApiError::not_found());
+    }
+    let has = |tags: &[String]| tags.iter().any(|tag| same(tag, &name));
+    for key in world.droplets.keys_where(|droplet| has(&droplet.tags)) {
+        if let Some(droplet) = world.droplets.get_mut(&key) {
+            droplet.tags.retain(|tag| !same(tag, &name));
+        }
+    }
+    for key in world.volumes.keys_where(|volume| has(&volume.tags)) {
+        if let Some(volume) = world.volumes.get_mut(&key) {
+            volume.tags.retain(|tag| !same(tag, &name));
+        }
+    }
+    for key in world.snapshots.keys_where(|snapshot| has(&snapshot.tags)) {
+        if let Some(snapshot) = world.snapshots.get_mut(&key) {
+            snapshot.tags.retain(|tag| !same(tag, &name));
+        }
+    }
+    for key in world.databases.keys_where(|database| has(&database.tags)) {
+        if let Some(database) = world.databases.get_mut(&key) {
+            database.tags.retain(|tag| !same(tag, &name));
+        }
+    }
+    for key in world
+        .load_balancers
+        .keys_where(|balancer| same(&balancer.tag, &name))
+    {
+        if let Some(balancer) = world.load_balancers.get_mut(&key) {
+            balancer.tag = String::new();
+        }
+    }
+    firewalls::forget_tag(world, &name);
+    Ok(Response::no_content())
+}
+
+pub(crate) fn tag_resources(world: &mut World, request: &Request) -> Reply {
+    let name = spelling(world, request.param(0)).ok_or_else(ApiError::not_found)?;
+    for target in targets(world, request)? {
+        if let Some(tags) = tags_of(world, &target)
+            && !tags.contains(&name)
+        {
+            tags.push(name.clone());
+        }
+        if let Taggable::Droplet(id) = target {
+            firewalls::touch(world, std::slice::from_ref(&name), id);
+        }
+    }
+    Ok(Response::no_content())
+}
+
+pub(crate) fn untag_resources(world: &mut World, request: &Request) -> Reply {
+    let name = spelling(world, request.param(0)).ok_or_else(ApiError::not_found)?;
+    for target in targets(world, request)? {
+        if let Some(tags) = tags_of(world, &target) {
+            tags.retain(|tag| !same(tag, &name));
+        }
+    }
+    Ok(Response::no_content())
+}
+
+/// The resources of a request, all of which must exist.
+fn targets(world: &World, request: &Request) -> Result<Vec<Taggable>, ApiError> {
+    let resources = required(request.body::<Tagging>()?.resources, "resources")?;
+    resources
+        .into_iter()
+        .map(|target| find(world, target))
+        .collect()
+}
+
+fn find(world: &World, target: Target) -> Result<Taggable, ApiError> {
+    let id = match target.resource_id {
+        Some(Value::String(id)) => id,
+        Some(Value::Number(id)) => id.to_string(),
+        _ => return Err(ApiError::unprocessable("resource_id is required")),
+    };
+    let (found, taggable) = match target.resource_type.as_deref() {
+        Some("droplet") => {
+            let number = id.parse().map_err(|_| ApiError::not_found())?;
+            (
+                world.droplets.contains(&super::droplets::key(number)),
+                Taggable::Droplet(number),
+            )
+        }
+        Some("volume") => (world.volumes.contains(&id), Taggable::Volume(id)),
+        Some("volume_snapshot") => (world.snapshots.contains(&id), Taggable::Snapshot(id)),
+        Some("database") => (world.databases.contains(&id), Taggable::Database(id)),
+        Some("image") => return Err(ApiError::not_implemented("tagging images")),
+        other => {
+            let message = format!("resource_type {other:?} cannot be tagged");
+            return Err(ApiError::unprocessable(message));
+        }
+    };
+    if found {
+        Ok(taggable)
+    } else {
+        Err(ApiError::not_found())
+    }
+}
+
+fn tags_of<'a>(world: &'a mut World, target: &Taggable) -> Option<&'a mut Vec<String>> {
+    match target {
+        Taggable::Droplet(id) => world
+            .droplets
+            .get_mut(&super::droplets::key(*id))
+            .map(|droplet| &mut droplet.tags),
+        Taggable::Volume(id) => world.volumes.get_mut(id).map(|volume| &mut volume.tags),
+        Taggable::Snapshot(id) => world
+            .snapshots
+            .get_mut(id)
+            .map(|snapshot| &mut snapshot.tags),
+        Taggable::Database(id) => world
+            .databases
+            .get_mut(id)
+            .map(|database| &mut database.tags),
+    }
+}
+
+/// The documented shape has no place for images (it misspells the property), and none can be
+/// tagged here.
+fn view(world: &World, tag: &Tag) -> Value {
+    let has = |tags: &[String]| tags.iter().any(|own| same(own, &tag.name));
+    let droplets: Vec<String> = world
+        .droplets
+        .filtered(|d| has(&d.tags))
+        .iter()
+        .map(|d| d.id.to_string())
+        .collect();
+    let volumes: Vec<String> = world
+        .volumes
+        .filtered(|v| has(&v.tags))
+        .iter()
+        .map(|v| v.id.clone())
+        .collect();
+    let snapshots: Vec<String> = world
+        .snapshots
+        .filtered(|s| has(&s.tags))
+        .iter()
+        .map(|s| s.id.clone())
+        .collect();
+    let databases: Vec<String> = world
+        .databases
+        .filtered(|d| has(&d.tags))
+        .iter()
+        .map(|d| d.id.clone())
+        .collect();
+    let count = droplets.len() + volumes.len() + snapshots.len() + databases.len();
+    let mut resources = json!({
+        "count": count,
+        "droplets": counted("droplets", &droplets),
+        "volumes": counted("volumes", &volumes),
+        "volume_snapshots": counted("snapshots", &snapshots),
+        "databases": counted("databases", &databases),
+    });
+    let last = [
+        ("droplets", &droplets),
+        ("volumes", &volumes),
+        ("databases", &databases),
+    ]
+    .into_iter()
+    .find_map(|(path, ids)| ids.last().map(|id| uri(path, id)));
+    if let Some(last) = last {
+        resources["last_tagged_uri"] = Value::String(last);
+    }
+    json!({ "name": tag.name, "resources": resources })
+}
+
+fn counted(path: &str, ids: &[String]) -> Value {
+    let mut value = json!({ "count": ids.len() });
+    if let Some(last) = ids.last() {
+        value["last_tagged_uri"] = Value::String(uri(path, last));
+    }
+    value
+}
+
+fn uri(path: &str, id: &str) -> String {
+    format!("https://api.digitalocean.com/v2/{path}/{id}")
+}

@@ -1,0 +1,275 @@
+//! The controllers: one task reconciles everything, again after every change, and after lags.
+
+mod argocd;
+mod claims;
+mod daemon_sets;
+mod definitions;
+mod deployments;
+mod garbage;
+mod jobs;
+mod kubelet;
+mod namespaces;
+mod nodes;
+mod replica_sets;
+mod scheduler;
+mod stateful_sets;
+mod velero;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::apiserver::ApiServer;
+use super::object::{self, Object};
+use super::write::{DeleteOptions, Target, WriteOptions};
+use super::{BucketCheck, NodeFacts, Outside};
+
+/// Passes in a row that change something before the task lets others run.
+const BURST: usize = 64;
+
+/// A kubelet as the control plane knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NodeRecord {
+    pub(crate) facts: NodeFacts,
+    /// The machine is gone or off.
+    pub(crate) lost: bool,
+}
+
+/// All controllers of a control plane.
+pub(crate) struct Controllers {
+    ca_certificates: String,
+    outside: Arc<Mutex<Outside>>,
+    wake: Arc<Notify>,
+    timers: Timers,
+}
+
+/// What a pass of the controllers works with.
+pub(crate) struct Pass<'a> {
+    pub(crate) server: &'a ApiServer,
+    pub(crate) nodes: BTreeMap<String, NodeRecord>,
+    pub(crate) bucket_check: Option<BucketCheck>,
+    pub(crate) ca_certificates: &'a str,
+    timers: &'a mut Timers,
+}
+
+/// Lags under way, by what they are for. Those nobody asks about in a pass are forgotten.
+#[derive(Debug, Default)]
+struct Timers {
+    running: BTreeMap<String, Timer>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    due: Instant,
+    asked: bool,
+}
+
+impl Controllers {
+    /// Controllers that have not run yet.
+    pub(crate) fn new(
+        ca_certificates: String,
+        outside: Arc<Mutex<Outside>>,
+        wake: Arc<Notify>,
+    ) -> Controllers {
+        Controllers {
+            ca_certificates,
+            outside,
+            wake,
+            timers: Timers::default(),
+        }
+    }
+
+    /// Reconciles until the server is gone.
+    pub(crate) async fn run(mut self, server: Weak<ApiServer>) {
+        let Some(mut changes) = server.upgrade().map(|server| server.storage.subscribe()) else {
+            return;
+        };
+        let mut burst = 0;
+        loop {
+            let seen = *changes.borrow_and_update();
+            let next = {
+                let Some(server) = server.upgrade() else {
+                    return;
+                };
+                self.pass(&server);
+                // A store that fails is reported by the requests that write to it.
+                drop(server.storage.sync());
+                burst = if server.storage.version() == seen {
+                    0
+                } else {
+                    burst + 1
+                };
+                self.timers.next()
+            };
+            if burst > BURST {
+                burst = 0;
+                tokio::task::yield_now().await;
+            }
+            let lag = async {
+                match next {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                changed = changes.changed() => if changed.is_err() { return },
+                () = self.wake.notified() => {}
+                () = lag => {}
+            }
+        }
+    }
+
+    fn pass(&mut self, server: &ApiServer) {
+        let (nodes, bucket_check) = {
+            let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+            (outside.nodes.clone(), outside.bucket_check.clone())
+        };
+        let timers = &mut self.timers;
+        let mut pass = Pass {
+            server,
+            nodes,
+            bucket_check,
+            ca_certificates: &self.ca_certificates,
+            timers,
+        };
+        definitions::reconcile(&mut pass);
+        namespaces::reconcile(&mut pass);
+        nodes::reconcile(&mut pass);
+        deployments::reconcile(&mut pass);
+        replica_sets::reconcile(&mut pass);
+        stateful_sets::reconcile(&mut pass);
+        daemon_sets::reconcile(&mut pass);
+        jobs::reconcile(&mut pass);
+        claims::reconcile(&mut pass);
+        scheduler::reconcile(&mut pass);
+        kubelet::reconcile(&mut pass);
+        garbage::reconcile(&mut pass);
+        argocd::reconcile(&mut pass);
+        velero::reconcile(&mut pass);
+        self.timers.sweep();
+    }
+}
+
+impl Timers {
+    fn due(&mut self, key: String, lag: Duration) -> bool {
+        let now = Instant::now();
+        let timer = self.running.entry(key).or_insert_with(|| Timer {
+            due: now + lag,
+            asked: true,
+        });
+        timer.asked = true;
+        timer.due <= now
+    }
+
+    fn sweep(&mut self) {
+        self.running
+            .retain(|_, timer| std::mem::take(&mut timer.asked));
+    }
+
+    /// The earliest moment at which a lag is over.
+    fn next(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.running
+            .values()
+            .map(|timer| timer.due)
+            .filter(|due| *due > now)
+            .min()
+    }
+}
+
+impl Pass<'_> {
+    /// Whether a lag of the real cluster, begun when first asked about, is over.
+    pub(crate) fn due(&mut self, what: &str, object: &Value, lag: Duration) -> bool {
+        let lag = self.server.clock.scaled(lag);
+        self.timers
+            .due(format!("{what}/{}", object::uid(object)), lag)
+    }
+
+    /// All objects of a collection.
+    pub(crate) fn all(&self, collection: &str) -> Vec<Object> {
+        self.server.storage.all(collection)
+    }
+
+    /// The objects of a collection in a namespace.
+    pub(crate) fn in_namespace(&self, collection: &str, namespace: &str) -> Vec<Object> {
+        self.server.storage.list(collection, Some(namespace)).0
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, collection: &str, namespace: &str, name: &str) -> Option<Object> {
+        self.server.storage.get(collection, namespace, name)
+    }
+
+    /// Changes an object in place.
+    pub(crate) fn adjust(
+        &self,
+        collection: &str,
+        object: &Value,
+        change: impl FnOnce(&mut Value),
+    ) -> bool {
+        self.server.adjust(collection, object, change)
+    }
+
+    /// Creates an object of a built-in or custom kind. What fails is tried again in a later pass.
+    pub(crate) fn create(&self, object: Value) -> Option<Object> {
+        let (version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
+        let resource = self.server.catalogue().of_kind(version, kind)?;
+        let namespace = object::namespace(&object).to_owned();
+        let created =
+            self.server
+                .create(&resource, &namespace, object, &WriteOptions::controller());
+        created.ok().map(|written| written.object)
+    }
+
+    /// Deletes an object the way a client would.
+    pub(crate) fn delete(&self, collection: &str, object: &Value) {
+        if let Some(resource) = self.server.catalogue().stored(collection) {
+            let (namespace, name) = (object::namespace(object), object::name(object));
+            let target = Target {
+                resource: &resource,
+                namespace,
+                name,
+                subresource: "",
+            };
+            let options = DeleteOptions {
+                uid: Some(object::uid(object).to_owned()),
+                ..DeleteOptions::default()
+            };
+            // Somebody else may have deleted it first.
+            drop(self.server.delete(target, &options));
+        }
+    }
+
+    /// Sets a condition in `status.conditions`; the transition time moves only with the status.
+    pub(crate) fn set_condition(
+        &self,
+        object: &mut Value,
+        kind: &str,
+        status: bool,
+        reason: &str,
+        message: &str,
+    ) {
+        let status = if status { "True" } else { "False" };
+        let mut conditions = object::items(object, &["status", "conditions"]).to_vec();
+        let now = self.server.now();
+        let mut condition = serde_json::json!({
+            "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
+        });
+        match conditions.iter_mut().find(|other| other["type"] == kind) {
+            Some(old) if old["status"] == status => {
+                condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
+                *old = condition;
+            }
+            Some(old) => *old = condition,
+            None => conditions.push(condition),
+        }
+        object::set(object, &["status", "conditions"], conditions);
+    }
+}

@@ -1,0 +1,252 @@
+//! Nodes: kubelets register them, the cloud controller manager initialises and removes them.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{NodeRecord, Pass};
+use crate::kubernetes::NodeRole;
+use crate::kubernetes::object::{self, Object, at, items, map_mut, number, set, text};
+
+const NODES: &str = "/nodes";
+
+/// From registration until the kubelet reports Ready.
+const READY: Duration = Duration::from_secs(10);
+
+/// Silence after which a node counts as not ready (the controller manager's grace period).
+const SILENT: Duration = Duration::from_secs(40);
+
+/// The cloud controller manager's round.
+const CLOUD: Duration = Duration::from_secs(5);
+
+/// Taint of nodes the cloud controller manager has not seen.
+pub(super) const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+
+/// Labels the cloud controller manager sets.
+const CLOUD_LABELS: &[&str] = &[
+    "topology.kubernetes.io/region",
+    "node.kubernetes.io/instance-type",
+];
+
+/// One pass over all nodes.
+pub(super) fn reconcile(pass: &mut Pass<'_>) {
+    let cloud = cloud_controller_works(pass);
+    for (name, record) in pass.nodes.clone() {
+        match pass.get(NODES, "", &name) {
+            None if record.lost => {}
+            None => drop(pass.create(new_node(pass, &record))),
+            Some(node) => {
+                follow(pass, &node, &record);
+                if cloud {
+                    initialise(pass, &node, &record);
+                }
+            }
+        }
+    }
+}
+
+/// The real manager's conditions: its pod runs, and has a token to ask DigitalOcean with.
+fn cloud_controller_works(pass: &Pass<'_>) -> bool {
+    let deployment = pass.get(
+        "apps/deployments",
+        "kube-system",
+        "digitalocean-cloud-controller-manager",
+    );
+    let available =
+        deployment.is_some_and(|d| number(&d, &["status", "availableReplicas"]).unwrap_or(0) > 0);
+    let secret = pass.get("/secrets", "kube-system", "digitalocean");
+    available
+        && secret
+            .is_some_and(|s| text(&s, &["data", "access-token"]).is_some_and(|t| !t.is_empty()))
+}
+
+fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
+    let facts = &record.facts;
+    let mut labels = Map::new();
+    for (key, value) in [
+        ("kubernetes.io/hostname", facts.name.as_str()),
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", "amd64"),
+        ("beta.kubernetes.io/os", "linux"),
+        ("beta.kubernetes.io/arch", "amd64"),
+    ] {
+        labels.insert(key.to_owned(), value.into());
+    }
+    if facts.role == NodeRole::Server {
+        labels.insert(
+            "node-role.kubernetes.io/control-plane".to_owned(),
+            "true".into(),
+        );
+    }
+    if facts.etcd {
+        labels.insert("node-role.kubernetes.io/etcd".to_owned(), "true".into());
+    }
+    let own = facts
+        .labels
+        .iter()
+        .filter(|(key, _)| !CLOUD_LABELS.contains(&key.as_str()));
+    labels.extend(own.map(|(key, value)| (key.clone(), value.as_str().into())));
+    let mut taints: Vec<Value> = facts
+        .taints
+        .iter()
+        .map(|(key, value, effect)| json!({"key": key, "value": value, "effect": effect}))
+        .collect();
+    taints.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
+    let number = pass
+        .nodes
+        .keys()
+        .position(|name| *name == facts.name)
+        .unwrap_or(0);
+    let cidr = format!("10.42.{}.0/24", number % 256);
+    let mut annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
+    if facts.etcd {
+        annotations["etcd.k3s.cattle.io/node-name"] = facts.name.clone().into();
+        annotations["etcd.k3s.cattle.io/node-address"] = facts.internal_ip.to_string().into();
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": facts.name, "labels": labels, "annotations": annotations},
+        "spec": {"providerID": facts.provider_id, "podCIDR": cidr, "podCIDRs": [cidr], "taints": taints},
+    })
+}
+
+/// What the kubelet reports.
+fn status(pass: &Pass<'_>, node: &mut Value, record: &NodeRecord, ready: bool) {
+    let facts = &record.facts;
+    let memory = format!("{}Ki", u64::from(facts.memory_mib) * 1024);
+    let resources = json!({"cpu": facts.cpu.to_string(), "memory": memory, "pods": "110"});
+    if items(node, &["status", "addresses"]).is_empty() {
+        let addresses = json!([
+            {"type": "InternalIP", "address": facts.internal_ip.to_string()},
+            {"type": "Hostname", "address": facts.name},
+        ]);
+        set(node, &["status", "addresses"], addresses);
+    }
+    set(node, &["status", "capacity"], resources.clone());
+    set(node, &["status", "allocatable"], resources);
+    let info = json!({
+        "kubeletVersion": pass.server.version,
+        "osImage": "Ubuntu 24.04 LTS",
+        "kernelVersion": "6.8.0",
+        "containerRuntimeVersion": "containerd://2.1.5-k3s1",
+        "operatingSystem": "linux",
+        "architecture": "amd64",
+        "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": "",
+    });
+    set(node, &["status", "nodeInfo"], info);
+    for (kind, reason) in [
+        ("MemoryPressure", "KubeletHasSufficientMemory"),
+        ("DiskPressure", "KubeletHasNoDiskPressure"),
+        ("PIDPressure", "KubeletHasSufficientPID"),
+    ] {
+        pass.set_condition(
+            node,
+            kind,
+            false,
+            reason,
+            "kubelet has sufficient resources",
+        );
+    }
+    if ready {
+        pass.set_condition(
+            node,
+            "Ready",
+            true,
+            "KubeletReady",
+            "kubelet is posting ready status",
+        );
+    } else {
+        pass.set_condition(
+            node,
+            "Ready",
+            false,
+            "KubeletNotReady",
+            "container runtime network not ready",
+        );
+    }
+}
+
+fn set_taint(node: &mut Value, key: &str, effects: &[&str]) {
+    let mut taints = items(node, &["spec", "taints"]).to_vec();
+    taints.retain(|taint| taint["key"] != key);
+    taints.extend(
+        effects
+            .iter()
+            .map(|effect| json!({"key": key, "effect": effect})),
+    );
+    if taints.is_empty() {
+        object::remove(node, &["spec", "taints"]);
+    } else {
+        set(node, &["spec", "taints"], taints);
+    }
+}
+
+/// Readiness follows the kubelet.
+fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
+    let was_ready = object::is_true(node, "Ready");
+    if record.lost {
+        let silent = was_ready && pass.due("silent", node, SILENT);
+        if silent {
+            pass.adjust(NODES, node, |node| {
+                pass.set_condition(
+                    node,
+                    "Ready",
+                    false,
+                    "NodeStatusUnknown",
+                    "Kubelet stopped posting node status.",
+                );
+            });
+            pass.adjust(NODES, node, |node| {
+                set_taint(node, UNREACHABLE, &["NoSchedule", "NoExecute"]);
+            });
+        }
+        return;
+    }
+    if at(node, &["status", "nodeInfo"]).is_none() {
+        pass.adjust(NODES, node, |node| status(pass, node, record, false));
+        return;
+    }
+    if !was_ready && pass.due("ready", node, READY) {
+        pass.adjust(NODES, node, |node| status(pass, node, record, true));
+        pass.adjust(NODES, node, |node| {
+            set_taint(node, NOT_READY, &[]);
+            set_taint(node, UNREACHABLE, &[]);
+        });
+    }
+}
+
+/// What the cloud controller manager does to a node.
+fn initialise(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
+    if record.lost {
+        if pass.due("cloud-gone", node, CLOUD) {
+            pass.delete(NODES, node);
+        }
+        return;
+    }
+    let tainted = items(node, &["spec", "taints"])
+        .iter()
+        .any(|taint| taint["key"] == UNINITIALIZED);
+    if !tainted || !pass.due("cloud", node, CLOUD) {
+        return;
+    }
+    let facts = &record.facts;
+    pass.adjust(NODES, node, |node| {
+        let mut addresses = items(node, &["status", "addresses"]).to_vec();
+        addresses.retain(|address| address["type"] != "ExternalIP");
+        if let Some(ip) = facts.external_ip {
+            addresses.push(json!({"type": "ExternalIP", "address": ip.to_string()}));
+        }
+        set(node, &["status", "addresses"], addresses);
+    });
+    pass.adjust(NODES, node, |node| {
+        set_taint(node, UNINITIALIZED, &[]);
+        for key in CLOUD_LABELS {
+            if let Some(value) = facts.labels.get(*key) {
+                map_mut(node, &["metadata", "labels"])
+                    .insert((*key).to_owned(), value.as_str().into());
+            }
+        }
+    });
+}

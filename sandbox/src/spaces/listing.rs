@@ -1,0 +1,322 @@
+//! Lists of objects and versions: prefixes, delimiters, pages.
+
+use s3s::dto::{
+    CommonPrefix, DeleteMarkerEntry, ETag, EncodingType, ListObjectVersionsInput,
+    ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, ObjectStorageClass, ObjectVersion, ObjectVersionStorageClass,
+};
+use s3s::{S3Result, s3_error};
+
+use super::access::Caller;
+use super::buckets::{Bucket, Shared};
+use super::objects::{to_dto, to_dto_owner};
+use super::presigned::percent_encode;
+use super::records::VersionRecord;
+
+/// Most entries of one page.
+const PAGE: i32 = 1000;
+
+/// What a page holds: keys, and the prefixes that stand for the keys below them.
+enum Entry {
+    Key(String),
+    Prefix(String),
+}
+
+impl Entry {
+    fn name(&self) -> &str {
+        match self {
+            Entry::Key(name) | Entry::Prefix(name) => name,
+        }
+    }
+}
+
+/// How to walk the keys.
+struct Walk<'a> {
+    prefix: &'a str,
+    delimiter: Option<&'a str>,
+    /// Entries up to and including this one are left out.
+    after: &'a str,
+    limit: usize,
+}
+
+/// One page, and whether there is more.
+fn page(keys: impl Iterator<Item = String>, walk: &Walk<'_>) -> (Vec<Entry>, bool) {
+    let mut entries: Vec<Entry> = Vec::new();
+    for key in keys.filter(|key| key.starts_with(walk.prefix)) {
+        let below = walk.delimiter.and_then(|delimiter| {
+            let rest = &key[walk.prefix.len()..];
+            rest.find(delimiter)
+                .map(|at| key[..walk.prefix.len() + at + delimiter.len()].to_owned())
+        });
+        let entry = below.map_or_else(|| Entry::Key(key.clone()), Entry::Prefix);
+        let repeated = entries
+            .last()
+            .is_some_and(|last| last.name() == entry.name());
+        if repeated || entry.name() <= walk.after {
+            continue;
+        }
+        if entries.len() == walk.limit {
+            return (entries, true);
+        }
+        entries.push(entry);
+    }
+    (entries, false)
+}
+
+fn limit(max_keys: Option<i32>) -> S3Result<usize> {
+    let asked = max_keys.unwrap_or(PAGE).min(PAGE);
+    usize::try_from(asked)
+        .map_err(|_negative| s3_error!(InvalidArgument, "max-keys is not negative"))
+}
+
+/// Encodes names where the client asked for it.
+fn encoder(encoding: Option<&EncodingType>) -> impl Fn(&str) -> String {
+    let url = encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL);
+    move |text| {
+        if url {
+            percent_encode(text, true)
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+fn object(
+    bucket: &Bucket,
+    key: &str,
+    owner: bool,
+    encode: &impl Fn(&str) -> String,
+) -> Option<Object> {
+    let (version, content) = bucket.current(key)?;
+    Some(Object {
+        e_tag: Some(ETag::Strong(content.etag.clone())),
+        key: Some(encode(key)),
+        last_modified: Some(to_dto(version.modified)),
+        owner: owner.then(to_dto_owner),
+        size: i64::try_from(content.size).ok(),
+        storage_class: Some(ObjectStorageClass::from_static(
+            ObjectStorageClass::STANDARD,
+        )),
+        ..Object::default()
+    })
+}
+
+/// A page of current objects, its last name, and whether there is more.
+struct Objects {
+    contents: Vec<Object>,
+    prefixes: Vec<CommonPrefix>,
+    last: Option<String>,
+    more: bool,
+}
+
+fn list(
+    shared: &Shared,
+    caller: &Caller,
+    name: &str,
+    walk: &Walk<'_>,
+    owner: bool,
+    encode: &impl Fn(&str) -> String,
+) -> S3Result<Objects> {
+    shared.in_bucket(caller, name, |bucket, _| {
+        let live = bucket
+            .keys
+            .keys()
+            .filter(|key| bucket.current(key).is_some())
+            .cloned();
+        let (entries, more) = page(live, walk);
+        let last = entries.last().map(|entry| entry.name().to_owned());
+        let (mut contents, mut prefixes) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Key(key) => contents.extend(object(bucket, &key, owner, encode)),
+                Entry::Prefix(prefix) => prefixes.push(CommonPrefix {
+                    prefix: Some(encode(&prefix)),
+                }),
+            }
+        }
+        Ok(Objects {
+            contents,
+            prefixes,
+            last,
+            more: more && walk.limit > 0,
+        })
+    })
+}
+
+pub(super) fn objects_v2(
+    shared: &Shared,
+    caller: &Caller,
+    input: ListObjectsV2Input,
+) -> S3Result<ListObjectsV2Output> {
+    let after = input
+        .continuation_token
+        .as_deref()
+        .or(input.start_after.as_deref())
+        .unwrap_or_default();
+    let walk = Walk {
+        prefix: input.prefix.as_deref().unwrap_or_default(),
+        delimiter: input.delimiter.as_deref().filter(|d| !d.is_empty()),
+        after,
+        limit: limit(input.max_keys)?,
+    };
+    let encode = encoder(input.encoding_type.as_ref());
+    let found = list(
+        shared,
+        caller,
+        &input.bucket,
+        &walk,
+        input.fetch_owner == Some(true),
+        &encode,
+    )?;
+    let count = found.contents.len() + found.prefixes.len();
+    Ok(ListObjectsV2Output {
+        name: Some(input.bucket.clone()),
+        prefix: input.prefix.as_deref().map(&encode),
+        max_keys: Some(input.max_keys.unwrap_or(PAGE).min(PAGE)),
+        key_count: i32::try_from(count).ok(),
+        continuation_token: input.continuation_token.clone(),
+        is_truncated: Some(found.more),
+        next_continuation_token: found.last.filter(|_| found.more),
+        contents: Some(found.contents),
+        common_prefixes: Some(found.prefixes),
+        delimiter: input.delimiter.as_deref().map(&encode),
+        start_after: input.start_after.as_deref().map(&encode),
+        encoding_type: input.encoding_type.clone(),
+        ..ListObjectsV2Output::default()
+    })
+}
+
+pub(super) fn objects_v1(
+    shared: &Shared,
+    caller: &Caller,
+    input: ListObjectsInput,
+) -> S3Result<ListObjectsOutput> {
+    let walk = Walk {
+        prefix: input.prefix.as_deref().unwrap_or_default(),
+        delimiter: input.delimiter.as_deref().filter(|d| !d.is_empty()),
+        after: input.marker.as_deref().unwrap_or_default(),
+        limit: limit(input.max_keys)?,
+    };
+    let encode = encoder(input.encoding_type.as_ref());
+    let found = list(shared, caller, &input.bucket, &walk, true, &encode)?;
+    Ok(ListObjectsOutput {
+        name: Some(input.bucket.clone()),
+        prefix: input.prefix.as_deref().map(&encode),
+        marker: input.marker.as_deref().map(&encode),
+        max_keys: Some(input.max_keys.unwrap_or(PAGE).min(PAGE)),
+        is_truncated: Some(found.more),
+        next_marker: found.last.filter(|_| found.more).as_deref().map(&encode),
+        contents: Some(found.contents),
+        common_prefixes: Some(found.prefixes),
+        delimiter: input.delimiter.as_deref().map(&encode),
+        encoding_type: input.encoding_type.clone(),
+        ..ListObjectsOutput::default()
+    })
+}
+
+/// Versions of all keys, keys in order and newest first; pages end at any version.
+fn ordered<'a>(bucket: &'a Bucket, prefix: &str) -> Vec<(&'a VersionRecord, bool)> {
+    let keys = bucket
+        .keys
+        .range(prefix.to_owned()..)
+        .take_while(|(key, _)| key.starts_with(prefix));
+    keys.flat_map(|(_, versions)| {
+        versions
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(at, version)| (version, at == 0))
+    })
+    .collect()
+}
+
+/// Where the page after a marker starts.
+fn resume(all: &[(&VersionRecord, bool)], key: Option<&str>, version: Option<&str>) -> usize {
+    let Some(key) = key else { return 0 };
+    let Some(version) = version.filter(|version| !version.is_empty()) else {
+        return all
+            .iter()
+            .take_while(|(found, _)| found.key.as_str() <= key)
+            .count();
+    };
+    let at = all
+        .iter()
+        .position(|(found, _)| found.key == key && found.version_id == version);
+    // The marked version may have been deleted since: the rest of its key is listed again.
+    at.map_or_else(
+        || {
+            all.iter()
+                .take_while(|(found, _)| found.key.as_str() < key)
+                .count()
+        },
+        |at| at + 1,
+    )
+}
+
+pub(super) fn versions(
+    shared: &Shared,
+    caller: &Caller,
+    input: ListObjectVersionsInput,
+) -> S3Result<ListObjectVersionsOutput> {
+    if input
+        .delimiter
+        .as_ref()
+        .is_some_and(|delimiter| !delimiter.is_empty())
+    {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox lists versions without a delimiter only"
+        ));
+    }
+    let limit = limit(input.max_keys)?;
+    let encode = encoder(input.encoding_type.as_ref());
+    shared.in_bucket(caller, &input.bucket, |bucket, _| {
+        let all = ordered(bucket, input.prefix.as_deref().unwrap_or_default());
+        let start = resume(
+            &all,
+            input.key_marker.as_deref(),
+            input.version_id_marker.as_deref(),
+        );
+        let rest = all.get(start..).unwrap_or_default();
+        let shown = rest.get(..limit).unwrap_or(rest);
+        let more = limit > 0 && rest.len() > shown.len();
+        let last = shown.last().filter(|_| more).map(|(version, _)| *version);
+        let (mut versions, mut markers) = (Vec::new(), Vec::new());
+        for (version, latest) in shown {
+            match &version.content {
+                Some(content) => versions.push(ObjectVersion {
+                    e_tag: Some(ETag::Strong(content.etag.clone())),
+                    is_latest: Some(*latest),
+                    key: Some(encode(&version.key)),
+                    last_modified: Some(to_dto(version.modified)),
+                    owner: Some(to_dto_owner()),
+                    size: i64::try_from(content.size).ok(),
+                    storage_class: Some(ObjectVersionStorageClass::from_static(
+                        ObjectVersionStorageClass::STANDARD,
+                    )),
+                    version_id: Some(version.version_id.clone()),
+                    ..ObjectVersion::default()
+                }),
+                None => markers.push(DeleteMarkerEntry {
+                    is_latest: Some(*latest),
+                    key: Some(encode(&version.key)),
+                    last_modified: Some(to_dto(version.modified)),
+                    owner: Some(to_dto_owner()),
+                    version_id: Some(version.version_id.clone()),
+                }),
+            }
+        }
+        Ok(ListObjectVersionsOutput {
+            name: Some(input.bucket.clone()),
+            prefix: input.prefix.as_deref().map(&encode),
+            max_keys: Some(input.max_keys.unwrap_or(PAGE).min(PAGE)),
+            is_truncated: Some(more),
+            next_key_marker: last.map(|version| encode(&version.key)),
+            next_version_id_marker: last.map(|version| version.version_id.clone()),
+            versions: Some(versions),
+            delete_markers: Some(markers),
+            encoding_type: input.encoding_type.clone(),
+            ..ListObjectVersionsOutput::default()
+        })
+    })
+}

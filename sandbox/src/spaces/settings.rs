@@ -1,0 +1,463 @@
+//! Buckets themselves and their settings: versioning, lifecycle, CORS, policy, ACL.
+
+use s3s::dto::{
+    BucketCannedACL, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketLifecycleInput,
+    DeleteBucketLifecycleOutput, DeleteBucketOutput, DeleteBucketPolicyInput,
+    DeleteBucketPolicyOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketCorsInput,
+    GetBucketCorsOutput, GetBucketLifecycleConfigurationInput,
+    GetBucketLifecycleConfigurationOutput, GetBucketLocationInput, GetBucketLocationOutput,
+    GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, Permission, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
+    PutBucketCorsOutput, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+    PutBucketVersioningInput, PutBucketVersioningOutput, Type,
+};
+use s3s::{S3Result, s3_error};
+
+use super::access::{Caller, REGIONS};
+use super::buckets::{Bucket, Shared};
+use super::lifecycle;
+use super::objects::{to_dto, to_dto_owner};
+use super::records::{BucketRecord, PRIVATE, PUBLIC_READ, Versioning};
+
+/// Buckets an account can have before it asks for more.
+const MAX_BUCKETS: usize = 100;
+/// Rules a CORS configuration can have.
+const MAX_CORS_RULES: usize = 100;
+/// Largest policy document in bytes.
+const MAX_POLICY_BYTES: usize = 20 * 1024;
+
+/// The canned ACLs Spaces has; anything else is refused.
+pub(super) fn canned_acl(acl: Option<&str>) -> S3Result<String> {
+    match acl {
+        None => Ok(PRIVATE.to_owned()),
+        Some(acl @ (PRIVATE | PUBLIC_READ)) => Ok(acl.to_owned()),
+        Some(other) => Err(s3_error!(
+            InvalidArgument,
+            "Spaces has the canned ACLs private and public-read, not {other:?}"
+        )),
+    }
+}
+
+/// The grants a canned ACL stands for.
+pub(super) fn grants(acl: &str) -> Vec<Grant> {
+    let owner = Grantee {
+        display_name: None,
+        email_address: None,
+        id: to_dto_owner().id,
+        type_: Type::from_static(Type::CANONICAL_USER),
+        uri: None,
+    };
+    let mut grants = vec![Grant {
+        grantee: Some(owner),
+        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
+    }];
+    if acl == PUBLIC_READ {
+        let everyone = Grantee {
+            display_name: None,
+            email_address: None,
+            id: None,
+            type_: Type::from_static(Type::GROUP),
+            uri: Some("http://acs.amazonaws.com/groups/global/AllUsers".to_owned()),
+        };
+        grants.push(Grant {
+            grantee: Some(everyone),
+            permission: Some(Permission::from_static(Permission::READ)),
+        });
+    }
+    grants
+}
+
+pub(super) fn create_bucket(
+    shared: &Shared,
+    caller: &Caller,
+    input: CreateBucketInput,
+) -> S3Result<CreateBucketOutput> {
+    let region = caller.region.clone().unwrap_or_default();
+    if !REGIONS.contains(&region.as_str()) {
+        return Err(s3_error!(
+            InvalidLocationConstraint,
+            "{region:?} is not a Spaces region ({}): the sandbox takes it from the endpoint's name or, at an \
+             address, from the signature's scope",
+            REGIONS.join(", ")
+        ));
+    }
+    let wanted = input
+        .create_bucket_configuration
+        .and_then(|c| c.location_constraint);
+    if wanted
+        .as_ref()
+        .is_some_and(|wanted| !wanted.as_str().is_empty() && wanted.as_str() != region)
+    {
+        return Err(s3_error!(
+            InvalidLocationConstraint,
+            "LocationConstraint is not the endpoint's region {region}"
+        ));
+    }
+    let acl = canned_acl(input.acl.as_ref().map(BucketCannedACL::as_str))?;
+    let name = input.bucket;
+    shared.change(|buckets, retired, change| {
+        if buckets.contains_key(&name) {
+            return Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket {name} already exists in this account"));
+        }
+        if retired.contains(&name) && !shared.config.reuse_deleted_names {
+            return Err(s3_error!(
+                BucketAlreadyExists,
+                "the bucket {name} was deleted and is pending destruction; its name cannot be used for a week or more"
+            ));
+        }
+        if buckets.len() >= MAX_BUCKETS {
+            return Err(s3_error!(TooManyBuckets, "an account has at most {MAX_BUCKETS} buckets"));
+        }
+        let record = BucketRecord {
+            name: name.clone(),
+            region,
+            created: change.now,
+            acl,
+            versioning: Versioning::Never,
+            lifecycle: None,
+            cors: None,
+            policy: None,
+        };
+        change.bucket(&record)?;
+        buckets.insert(name.clone(), Bucket::new(record));
+        Ok(CreateBucketOutput { location: Some(format!("/{name}")) })
+    })
+}
+
+pub(super) fn delete_bucket(
+    shared: &Shared,
+    caller: &Caller,
+    input: DeleteBucketInput,
+) -> S3Result<DeleteBucketOutput> {
+    let name = input.bucket;
+    shared.in_bucket(caller, &name, |bucket, change| {
+        if !bucket.keys.is_empty() {
+            return Err(s3_error!(
+                BucketNotEmpty,
+                "the bucket {name} still has objects, versions or delete markers"
+            ));
+        }
+        // Parts of unfinished uploads go with the bucket.
+        for id in bucket.uploads.keys().cloned().collect::<Vec<_>>() {
+            bucket.remove_upload(change, &id);
+        }
+        Ok(())
+    })?;
+    shared.change(|buckets, retired, change| {
+        // Another request may have come between the two looks.
+        if buckets
+            .get(&name)
+            .is_some_and(|bucket| !bucket.keys.is_empty())
+        {
+            return Err(s3_error!(
+                BucketNotEmpty,
+                "the bucket {name} still has objects, versions or delete markers"
+            ));
+        }
+        change.forget_bucket(&name, true)?;
+        buckets.remove(&name);
+        retired.insert(name.clone());
+        Ok(DeleteBucketOutput::default())
+    })
+}
+
+pub(super) fn head_bucket(
+    shared: &Shared,
+    caller: &Caller,
+    input: HeadBucketInput,
+) -> S3Result<HeadBucketOutput> {
+    shared.in_bucket(caller, &input.bucket, |bucket, _| {
+        Ok(HeadBucketOutput {
+            bucket_region: Some(bucket.record.region.clone()),
+            ..HeadBucketOutput::default()
+        })
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of every operation")]
+pub(super) fn list_buckets(
+    shared: &Shared,
+    caller: &Caller,
+    _input: ListBucketsInput,
+) -> S3Result<ListBucketsOutput> {
+    let buckets = shared.read(|state| {
+        let mine = state.buckets.values().filter(|bucket| {
+            let here = caller
+                .region
+                .as_ref()
+                .is_none_or(|region| *region == bucket.record.region);
+            here && caller.may_read(&bucket.record.name)
+        });
+        mine.map(|bucket| s3s::dto::Bucket {
+            bucket_region: Some(bucket.record.region.clone()),
+            creation_date: Some(to_dto(bucket.record.created)),
+            name: Some(bucket.record.name.clone()),
+        })
+        .collect()
+    });
+    Ok(ListBucketsOutput {
+        buckets: Some(buckets),
+        owner: Some(to_dto_owner()),
+        ..ListBucketsOutput::default()
+    })
+}
+
+pub(super) fn get_location(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketLocationInput,
+) -> S3Result<GetBucketLocationOutput> {
+    shared.in_bucket(caller, &input.bucket, |bucket, _| {
+        Ok(GetBucketLocationOutput {
+            location_constraint: Some(bucket.record.region.clone().into()),
+        })
+    })
+}
+
+/// Changes a bucket's settings.
+fn set(
+    shared: &Shared,
+    caller: &Caller,
+    name: &str,
+    edit: impl FnOnce(&mut BucketRecord),
+) -> S3Result<()> {
+    shared.in_bucket(caller, name, |bucket, change| {
+        let mut record = bucket.record.clone();
+        edit(&mut record);
+        change.bucket(&record)?;
+        bucket.record = record;
+        Ok(())
+    })
+}
+
+fn get<T>(
+    shared: &Shared,
+    caller: &Caller,
+    name: &str,
+    look: impl FnOnce(&BucketRecord) -> T,
+) -> S3Result<T> {
+    shared.in_bucket(caller, name, |bucket, _| Ok(look(&bucket.record)))
+}
+
+pub(super) fn get_versioning(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketVersioningInput,
+) -> S3Result<GetBucketVersioningOutput> {
+    let status = get(shared, caller, &input.bucket, |record| {
+        match record.versioning {
+            Versioning::Never => None,
+            Versioning::Enabled => Some(BucketVersioningStatus::from_static(
+                BucketVersioningStatus::ENABLED,
+            )),
+            Versioning::Suspended => Some(BucketVersioningStatus::from_static(
+                BucketVersioningStatus::SUSPENDED,
+            )),
+        }
+    })?;
+    Ok(GetBucketVersioningOutput {
+        status,
+        ..GetBucketVersioningOutput::default()
+    })
+}
+
+pub(super) fn put_versioning(
+    shared: &Shared,
+    caller: &Caller,
+    input: PutBucketVersioningInput,
+) -> S3Result<PutBucketVersioningOutput> {
+    let status = input.versioning_configuration.status;
+    let versioning = match status.as_ref().map(BucketVersioningStatus::as_str) {
+        Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
+        Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
+        other => {
+            return Err(s3_error!(
+                MalformedXML,
+                "Status is Enabled or Suspended, not {other:?}"
+            ));
+        }
+    };
+    set(shared, caller, &input.bucket, |record| {
+        record.versioning = versioning;
+    })?;
+    Ok(PutBucketVersioningOutput::default())
+}
+
+pub(super) fn get_lifecycle(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketLifecycleConfigurationInput,
+) -> S3Result<GetBucketLifecycleConfigurationOutput> {
+    let rules = get(shared, caller, &input.bucket, |record| {
+        record.lifecycle.clone()
+    })?
+    .ok_or_else(|| {
+        s3_error!(
+            NoSuchLifecycleConfiguration,
+            "the bucket has no lifecycle configuration"
+        )
+    })?
+    .rules;
+    Ok(GetBucketLifecycleConfigurationOutput {
+        rules: Some(rules),
+        ..GetBucketLifecycleConfigurationOutput::default()
+    })
+}
+
+pub(super) fn put_lifecycle(
+    shared: &Shared,
+    caller: &Caller,
+    input: PutBucketLifecycleConfigurationInput,
+) -> S3Result<PutBucketLifecycleConfigurationOutput> {
+    let configuration = input
+        .lifecycle_configuration
+        .ok_or_else(|| s3_error!(MalformedXML, "the request has no LifecycleConfiguration"))?;
+    lifecycle::validate(&configuration.rules)?;
+    set(shared, caller, &input.bucket, |record| {
+        record.lifecycle = Some(configuration);
+    })?;
+    Ok(PutBucketLifecycleConfigurationOutput::default())
+}
+
+pub(super) fn delete_lifecycle(
+    shared: &Shared,
+    caller: &Caller,
+    input: DeleteBucketLifecycleInput,
+) -> S3Result<DeleteBucketLifecycleOutput> {
+    set(shared, caller, &input.bucket, |record| {
+        record.lifecycle = None;
+    })?;
+    Ok(DeleteBucketLifecycleOutput::default())
+}
+
+pub(super) fn get_cors(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketCorsInput,
+) -> S3Result<GetBucketCorsOutput> {
+    let cors = get(shared, caller, &input.bucket, |record| record.cors.clone())?;
+    let cors = cors.ok_or_else(|| {
+        s3_error!(
+            NoSuchCORSConfiguration,
+            "the bucket has no CORS configuration"
+        )
+    })?;
+    Ok(GetBucketCorsOutput {
+        cors_rules: Some(cors.cors_rules),
+    })
+}
+
+pub(super) fn put_cors(
+    shared: &Shared,
+    caller: &Caller,
+    input: PutBucketCorsInput,
+) -> S3Result<PutBucketCorsOutput> {
+    let rules = &input.cors_configuration.cors_rules;
+    if rules.is_empty() || rules.len() > MAX_CORS_RULES {
+        return Err(s3_error!(
+            MalformedXML,
+            "a CORS configuration has 1 to {MAX_CORS_RULES} rules"
+        ));
+    }
+    for rule in rules {
+        let known =
+            |method: &String| ["GET", "PUT", "HEAD", "POST", "DELETE"].contains(&method.as_str());
+        if rule.allowed_origins.is_empty()
+            || rule.allowed_methods.is_empty()
+            || !rule.allowed_methods.iter().all(known)
+        {
+            return Err(s3_error!(
+                InvalidRequest,
+                "a CORS rule has at least one AllowedOrigin and one AllowedMethod of GET, PUT, HEAD, POST, DELETE"
+            ));
+        }
+    }
+    set(shared, caller, &input.bucket, |record| {
+        record.cors = Some(input.cors_configuration);
+    })?;
+    Ok(PutBucketCorsOutput::default())
+}
+
+pub(super) fn delete_cors(
+    shared: &Shared,
+    caller: &Caller,
+    input: DeleteBucketCorsInput,
+) -> S3Result<DeleteBucketCorsOutput> {
+    set(shared, caller, &input.bucket, |record| record.cors = None)?;
+    Ok(DeleteBucketCorsOutput::default())
+}
+
+pub(super) fn get_policy(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketPolicyInput,
+) -> S3Result<GetBucketPolicyOutput> {
+    let policy = get(shared, caller, &input.bucket, |record| {
+        record.policy.clone()
+    })?;
+    let policy = policy.ok_or_else(|| s3_error!(NoSuchBucketPolicy, "the bucket has no policy"))?;
+    Ok(GetBucketPolicyOutput {
+        policy: Some(policy),
+    })
+}
+
+pub(super) fn put_policy(
+    shared: &Shared,
+    caller: &Caller,
+    input: PutBucketPolicyInput,
+) -> S3Result<PutBucketPolicyOutput> {
+    let document: Option<serde_json::Value> = serde_json::from_str(&input.policy).ok();
+    let shaped = document.is_some_and(|document| {
+        document.get("Version").is_some() && document.get("Statement").is_some()
+    });
+    if !shaped || input.policy.len() > MAX_POLICY_BYTES {
+        return Err(s3_error!(
+            MalformedPolicy,
+            "a policy is a JSON object with Version and Statement of at most {MAX_POLICY_BYTES} bytes"
+        ));
+    }
+    set(shared, caller, &input.bucket, |record| {
+        record.policy = Some(input.policy);
+    })?;
+    Ok(PutBucketPolicyOutput::default())
+}
+
+pub(super) fn delete_policy(
+    shared: &Shared,
+    caller: &Caller,
+    input: DeleteBucketPolicyInput,
+) -> S3Result<DeleteBucketPolicyOutput> {
+    set(shared, caller, &input.bucket, |record| record.policy = None)?;
+    Ok(DeleteBucketPolicyOutput::default())
+}
+
+pub(super) fn get_bucket_acl(
+    shared: &Shared,
+    caller: &Caller,
+    input: GetBucketAclInput,
+) -> S3Result<GetBucketAclOutput> {
+    let acl = get(shared, caller, &input.bucket, |record| record.acl.clone())?;
+    Ok(GetBucketAclOutput {
+        grants: Some(grants(&acl)),
+        owner: Some(to_dto_owner()),
+    })
+}
+
+pub(super) fn put_bucket_acl(
+    shared: &Shared,
+    caller: &Caller,
+    input: PutBucketAclInput,
+) -> S3Result<PutBucketAclOutput> {
+    let Some(acl) = input.acl else {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox sets bucket ACLs by the header x-amz-acl only"
+        ));
+    };
+    let acl = canned_acl(Some(acl.as_str()))?;
+    set(shared, caller, &input.bucket, |record| record.acl = acl)?;
+    Ok(PutBucketAclOutput::default())
+}

@@ -1,0 +1,436 @@
+//! The account behind its mutex: takes requests, keeps them durable, tells others what happened.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{Event, World};
+use crate::clock::Clock;
+use crate::digitalocean::{databases, droplets, inspect, routes, spaces_keys};
+use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
+use crate::fault::{self, Fault, FaultRule, Faults};
+use crate::http::{ApiError, Limiter, Request, Response, Verdict};
+use crate::record::{self, Lines};
+use crate::rng::Rng;
+use crate::store::{Store, StoreError};
+
+/// Longer than any client waits for an answer.
+const TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Hears what becomes of droplets. Called outside the world's lock, in the order of the events.
+pub(crate) trait Hooks: Send + Sync {
+    /// A droplet runs now.
+    fn active(&self, droplet: &droplets::Droplet) -> Result<(), StoreError>;
+    /// A droplet was powered off; its disk stays.
+    fn stopped(&self, id: u64) -> Result<(), StoreError>;
+    /// A droplet was destroyed with its disk.
+    fn gone(&self, id: u64) -> Result<(), StoreError>;
+}
+
+/// How the answer leaves.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// After a while, as a response.
+    Respond(Duration, Response),
+    /// After a while, the connection is closed without a word.
+    Drop(Duration),
+}
+
+/// What the cloud is made of.
+pub(crate) struct Parts {
+    pub(crate) world: World,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) token: String,
+    pub(crate) limiter: Limiter,
+    pub(crate) faults: Faults,
+    pub(crate) record: Option<Lines>,
+    pub(crate) request_log: Option<Lines>,
+}
+
+struct Inner {
+    world: Mutex<World>,
+    store: Store,
+    clock: Clock,
+    rng: Rng,
+    token: String,
+    limiter: Mutex<Limiter>,
+    faults: Mutex<Faults>,
+    record: Option<Lines>,
+    request_log: Option<Lines>,
+    hooks: OnceLock<Arc<dyn Hooks>>,
+    /// Held while events are taken and delivered, so that they arrive in order.
+    delivery: Mutex<()>,
+    wake: Notify,
+}
+
+/// The DigitalOcean account; clones share it.
+#[derive(Clone)]
+pub(crate) struct Cloud {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cloud").finish_non_exhaustive()
+    }
+}
+
+impl Cloud {
+    pub(crate) fn new(parts: Parts) -> Cloud {
+        let Parts {
+            world,
+            store,
+            clock,
+            rng,
+            token,
+            limiter,
+            faults,
+            record,
+            request_log,
+        } = parts;
+        Cloud {
+            inner: Arc::new(Inner {
+                world: Mutex::new(world),
+                store,
+                clock,
+                rng,
+                token,
+                limiter: Mutex::new(limiter),
+                faults: Mutex::new(faults),
+                record,
+                request_log,
+                hooks: OnceLock::new(),
+                delivery: Mutex::new(()),
+                wake: Notify::new(),
+            }),
+        }
+    }
+
+    /// Names who hears of droplets; only the first call counts. Droplets that already run are
+    /// announced at once, so that a restarted sandbox boots them again.
+    pub(crate) fn set_hooks(&self, hooks: Arc<dyn Hooks>) -> Result<(), StoreError> {
+        let _delivery = lock(&self.inner.delivery);
+        let running: Vec<droplets::Droplet> = {
+            let mut world = self.world();
+            world.advance();
+            // Covered by the announcement below.
+            drop(world.take_events());
+            let active = droplets::Status::Active;
+            world
+                .droplets
+                .filtered(|d| d.status == active)
+                .into_iter()
+                .cloned()
+                .collect()
+        };
+        for droplet in &running {
+            hooks.active(droplet)?;
+        }
+        drop(self.inner.hooks.set(hooks));
+        Ok(())
+    }
+
+    /// Whether a request may speak to this account.
+    pub(crate) fn authorized(&self, request: &Request) -> bool {
+        let given = request.authorization.as_deref().and_then(|header| {
+            let (scheme, token) = header.split_once(' ')?;
+            scheme
+                .eq_ignore_ascii_case("bearer")
+                .then_some(token.trim())
+        });
+        given == Some(self.inner.token.as_str())
+    }
+
+    /// Answers a request of the API.
+    pub(crate) fn handle(&self, mut request: Request) -> Outcome {
+        let request_id = self.inner.rng.uuid();
+        let outcome = self.outcome(&mut request, &request_id);
+        if let Outcome::Respond(_, response) = &outcome
+            && let Some(record) = &self.inner.record
+        {
+            record.write(&record::exchange(&request, response));
+        }
+        if let Some(log) = &self.inner.request_log {
+            log.write(&serde_json::json!({
+                "time": self.inner.clock.now().to_string(),
+                "method": request.method.as_str(),
+                "path": request.path,
+                "status": match &outcome {
+                    Outcome::Respond(_, response) => Some(response.status),
+                    Outcome::Drop(_) => None,
+                },
+                "request_id": request_id,
+            }));
+        }
+        outcome
+    }
+
+    fn outcome(&self, request: &mut Request, request_id: &str) -> Outcome {
+        let finish = |mut response: Response, limits: Vec<(&'static str, String)>| {
+            response.headers.extend(limits);
+            response
+                .headers
+                .push(("x-request-id", request_id.to_owned()));
+            response
+        };
+        if !self.authorized(request) {
+            let refused = ApiError::unauthorized().into_response(request_id);
+            return Outcome::Respond(Duration::ZERO, finish(refused, Vec::new()));
+        }
+        let ssh_key_list =
+            request.method == http::Method::GET && request.path == "/v2/account/keys";
+        let Verdict { headers, refused } =
+            lock(&self.inner.limiter).admit(&self.inner.clock, ssh_key_list);
+        if let Some(refused) = refused {
+            let refused = refused.into_response(request_id);
+            return Outcome::Respond(Duration::ZERO, finish(refused, headers));
+        }
+        let faults = lock(&self.inner.faults).decide(request.method.as_str(), &request.path);
+        let mut plan = Plan::default();
+        for fault in faults {
+            plan.add(fault, self);
+        }
+        let delay = plan.delay;
+        if plan.drop_before {
+            return Outcome::Drop(delay);
+        }
+        if let Some(refused) = plan.refused {
+            return Outcome::Respond(delay, finish(refused.into_response(request_id), headers));
+        }
+        request.visible_before = plan.visible_before;
+        let reply = self.commit(plan.slower, |world| routes::answer(world, request));
+        let reply = reply.and_then(
+            |response| match (plan.visible_before, response.created_at) {
+                (Some(horizon), Some(created)) if created > horizon => Err(ApiError::not_found()),
+                _ => Ok(response),
+            },
+        );
+        if plan.drop_after {
+            return Outcome::Drop(delay);
+        }
+        let response = reply.unwrap_or_else(|error| error.into_response(request_id));
+        Outcome::Respond(delay, finish(response, headers))
+    }
+
+    /// Lets a handler change the world; what it changed is on disk when this returns.
+    fn commit(
+        &self,
+        slower: Duration,
+        handler: impl FnOnce(&mut World) -> Result<Response, ApiError>,
+    ) -> Result<Response, ApiError> {
+        let reply = {
+            let mut world = self.world();
+            world.advance();
+            world.slower = slower;
+            let reply = handler(&mut world);
+            world.slower = Duration::ZERO;
+            self.append(&mut world).map(|()| reply)
+        };
+        // Also for reads: what they show may have been changed by somebody still waiting here.
+        let written = reply.and_then(|reply| self.inner.store.sync().map(|()| reply));
+        self.inner.wake.notify_one();
+        let written = written.and_then(|reply| self.deliver().map(|()| reply));
+        written.unwrap_or_else(|error| Err(ApiError::server(error.to_string())))
+    }
+
+    fn append(&self, world: &mut World) -> Result<(), StoreError> {
+        let batch = world.flush()?;
+        self.inner.store.append(batch)
+    }
+
+    /// Does what is due, and says when the next thing is.
+    pub(crate) fn tick(&self) -> Result<Option<jiff::Timestamp>, StoreError> {
+        let next = {
+            let mut world = self.world();
+            world.advance();
+            self.append(&mut world)?;
+            world.next_due()
+        };
+        self.inner.store.sync()?;
+        self.deliver()?;
+        Ok(next)
+    }
+
+    /// Keeps doing what is due, until the store fails.
+    pub(crate) async fn run(self) -> StoreError {
+        loop {
+            let next = match self.tick() {
+                Ok(next) => next,
+                Err(error) => return error,
+            };
+            let due = async {
+                match next {
+                    Some(moment) => self.inner.clock.sleep_until(moment).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.inner.wake.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    fn deliver(&self) -> Result<(), StoreError> {
+        let Some(hooks) = self.inner.hooks.get() else {
+            return Ok(());
+        };
+        let _delivery = lock(&self.inner.delivery);
+        loop {
+            let news: Vec<(Event, Option<droplets::Droplet>)> = {
+                let mut world = self.world();
+                let events = world.take_events();
+                events
+                    .into_iter()
+                    .map(|event| {
+                        let Event::Active(id) = event else {
+                            return (event, None);
+                        };
+                        let droplet = droplets::find(&world, id).ok().cloned();
+                        (event, droplet)
+                    })
+                    .collect()
+            };
+            if news.is_empty() {
+                return Ok(());
+            }
+            for (event, droplet) in news {
+                match (event, droplet) {
+                    (Event::Active(_), Some(droplet)) => hooks.active(&droplet)?,
+                    (Event::Active(_), None) => {}
+                    (Event::Stopped(id), _) => hooks.stopped(id)?,
+                    (Event::Gone(id), _) => hooks.gone(id)?,
+                }
+            }
+        }
+    }
+
+    /// Puts fault rules in force.
+    pub(crate) fn set_faults(&self, rules: Vec<FaultRule>, seed: Option<u64>) {
+        lock(&self.inner.faults).replace(rules, seed);
+    }
+
+    /// Whether changes wait for a disk.
+    pub(crate) fn on_disk(&self) -> bool {
+        self.inner.store.on_disk()
+    }
+
+    /// Whether there is a droplet with this id.
+    pub(crate) fn has_droplet(&self, id: u64) -> bool {
+        droplets::find(&self.world(), id).is_ok()
+    }
+
+    /// A summary of everything that did not come with the account.
+    pub(crate) fn inspect(&self) -> std::collections::BTreeMap<String, Vec<Value>> {
+        let mut world = self.world();
+        world.advance();
+        inspect::resources(&world)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.inner.world)
+    }
+}
+
+/// What the faults of one request add up to.
+#[derive(Default)]
+struct Plan {
+    delay: Duration,
+    slower: Duration,
+    drop_before: bool,
+    drop_after: bool,
+    refused: Option<ApiError>,
+    visible_before: Option<jiff::Timestamp>,
+}
+
+impl Plan {
+    fn add(&mut self, fault: Fault, cloud: &Cloud) {
+        let clock = &cloud.inner.clock;
+        match fault {
+            Fault::LostResponse => self.drop_after = true,
+            Fault::Reset => self.drop_before = true,
+            Fault::Timeout { committed } => {
+                self.delay += clock.scaled(TIMEOUT);
+                self.drop_after |= committed;
+                self.drop_before |= !committed;
+            }
+            Fault::TooManyRequests { retry_after } => {
+                let error = ApiError::new(429, "too_many_requests", "API Rate limit exceeded.");
+                self.refused = Some(error.with_header("retry-after", retry_after.to_string()));
+            }
+            Fault::Status { status } => {
+                let (status, id, message) = match status {
+                    502 => (502, "bad_gateway", "Bad Gateway"),
+                    503 => (503, "service_unavailable", "Service Unavailable"),
+                    504 => (504, "gateway_timeout", "Gateway Timeout"),
+                    _ => (500, "server_error", "Unexpected server-side error"),
+                };
+                self.refused = Some(ApiError::new(status, id, message));
+            }
+            Fault::Delay { seconds } => self.delay += clock.scaled(fault::seconds(seconds)),
+            Fault::Stale { seconds } => {
+                let age = clock.scaled(fault::seconds(seconds));
+                let horizon = clock.now().saturating_sub(age);
+                self.visible_before = Some(horizon.unwrap_or(jiff::Timestamp::MIN));
+            }
+            Fault::SlowActions { seconds } => self.slower += fault::seconds(seconds),
+        }
+    }
+}
+
+impl CloudFacts for Cloud {
+    fn database_by_private_host(&self, host: &str) -> Option<DatabaseFacts> {
+        let mut world = self.world();
+        world.advance();
+        databases::facts(&world, host)
+    }
+
+    fn load_balancer_targets(&self, ip: Ipv4Addr) -> Option<Vec<Ipv4Addr>> {
+        let mut world = self.world();
+        world.advance();
+        let balancer = world.load_balancers.values().find(|balancer| {
+            balancer.ready_at.is_none() && (balancer.ip == ip || balancer.private_ip == Some(ip))
+        })?;
+        let running = |droplet: &droplets::Droplet| {
+            droplet.status == droplets::Status::Active && balancer.targets(droplet)
+        };
+        Some(
+            world
+                .droplets
+                .values()
+                .filter(|droplet| running(droplet))
+                .map(|droplet| droplet.public_ip.unwrap_or(droplet.private_ip))
+                .collect(),
+        )
+    }
+
+    fn droplet_by_ip(&self, ip: Ipv4Addr) -> Option<u64> {
+        let mut world = self.world();
+        world.advance();
+        let reserved = world
+            .reserved_ips
+            .get(&ip.to_string())
+            .and_then(|row| row.droplet);
+        reserved.or_else(|| {
+            world
+                .droplets
+                .values()
+                .find(|droplet| droplet.public_ip == Some(ip) || droplet.private_ip == ip)
+                .map(|droplet| droplet.id)
+        })
+    }
+
+    fn spaces_keys(&self) -> Vec<SpacesKeyFacts> {
+        spaces_keys::facts(&self.world())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

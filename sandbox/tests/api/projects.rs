@@ -1,0 +1,66 @@
+//! Projects: every resource is in exactly one.
+
+use serde_json::json;
+
+use crate::client::{Client, id};
+
+#[tokio::test(start_paused = true)]
+async fn resources_start_in_the_default_project_and_move() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let urn = format!("do:droplet:{droplet}");
+    let of_default = client.get("/v2/projects/default/resources").await;
+    assert_eq!(of_default["resources"][0]["urn"], urn);
+    let body = json!({ "name": "p", "purpose": "Web Application" });
+    let project = id(
+        &client.post(201, "/v2/projects", body.clone()).await,
+        "project",
+    );
+    client.post(409, "/v2/projects", body).await;
+    let path = format!("/v2/projects/{project}");
+    let urns = json!({ "resources": [urn, "do:droplet:1", "do:space:kept"] });
+    let moved = client
+        .post(200, &format!("{path}/resources"), urns.clone())
+        .await;
+    let status = |n: usize| moved["resources"][n]["status"].as_str().unwrap();
+    assert_eq!(
+        [status(0), status(1), status(2)],
+        ["assigned", "not_found", "assigned"]
+    );
+    let again = client.post(200, &format!("{path}/resources"), urns).await;
+    assert_eq!(again["resources"][0]["status"], "already_assigned");
+    assert_eq!(
+        client.get("/v2/projects/default/resources").await["meta"]["total"],
+        0
+    );
+    client.expect(412, "DELETE", &path, None).await;
+    client.delete(&format!("/v2/droplets/{droplet}")).await;
+    let space = json!({ "resources": ["do:space:kept"] });
+    client
+        .post(200, "/v2/projects/default/resources", space)
+        .await;
+    client.delete(&path).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_project_can_change_and_never_go() {
+    let client = Client::in_memory();
+    let first = id(&client.get("/v2/projects/default").await, "project");
+    client
+        .expect(412, "DELETE", &format!("/v2/projects/{first}"), None)
+        .await;
+    let body = json!({ "name": "p", "purpose": "x", "environment": "development" });
+    client.post(422, "/v2/projects", body).await;
+    let body = json!({ "name": "p", "purpose": "x", "environment": "Development" });
+    let second = id(&client.post(201, "/v2/projects", body).await, "project");
+    let path = format!("/v2/projects/{second}");
+    client
+        .expect(200, "PATCH", &path, Some(json!({ "is_default": true })))
+        .await;
+    assert_eq!(
+        id(&client.get("/v2/projects/default").await, "project"),
+        second
+    );
+    client.put(422, &path, json!({ "name": "only" })).await;
+    client.delete(&format!("/v2/projects/{first}")).await;
+}

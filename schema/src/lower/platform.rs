@@ -1,0 +1,262 @@
+//! `[gitops]`, `[backup]`, `[storage]`, `[cloud_controller]`, `[addons]`, `[mirror]`.
+
+use super::{Lowerer, flag, whole};
+use crate::code::Code;
+use crate::diagnostic::Finding;
+use crate::raw::{
+    Leaf, RawAddons, RawBackup, RawCloudController, RawCredentials, RawGitops, RawMirror,
+    RawSchedule, RawStorage, RawTable, Req, Sensitive,
+};
+use crate::span::{Span, Spanned};
+use crate::spec::{
+    Addons, Backup, CloudController, Cluster, GitCredentials, Gitops, Mirror, Schedule, Storage,
+};
+use crate::value::{
+    ArgoCdVersion, FromText, Invalid, RepoPath, Retention, SecretSource, VeleroVersion,
+};
+
+impl Lowerer<'_> {
+    pub(super) fn gitops(&mut self, raw: &RawGitops) -> Gitops {
+        Gitops {
+            repo: self.required(&raw.repo),
+            path: self.text_or(&raw.path, RepoPath::stand_in),
+            revision: self.free_text(&raw.revision, 1, 255, "HEAD"),
+            version: self.text_or(&raw.version, ArgoCdVersion::default_version),
+            ha: flag(&raw.ha, false),
+            credentials: raw.credentials.as_ref().map(|leaf| match leaf {
+                Leaf::Unread(span) => Spanned::at(*span, stand_in_credentials()),
+                Leaf::Read(table) => {
+                    let span = table.span.unwrap_or(table.value.0.span);
+                    let read = self.credentials(&table.value.0);
+                    if read.is_none() {
+                        self.report.distrust(span);
+                    }
+                    Spanned::at(span, read.unwrap_or_else(stand_in_credentials))
+                }
+            }),
+            span: Some(raw.span),
+        }
+    }
+
+    fn credentials(&mut self, raw: &RawCredentials) -> Option<GitCredentials> {
+        let written = [
+            ("token", raw.token.is_some()),
+            ("ssh_key", raw.ssh_key.is_some()),
+            ("github_app", raw.github_app.is_some()),
+        ];
+        if !self.exactly_one(&written, raw.span, "One repository is read in one way.") {
+            return None;
+        }
+        if let Some(leaf) = &raw.token {
+            return Some(GitCredentials::Token(self.secret(leaf)));
+        }
+        if let Some(leaf) = &raw.ssh_key {
+            return Some(GitCredentials::SshKey(self.secret(leaf)));
+        }
+        match raw.github_app.as_ref()? {
+            Leaf::Unread(_) => None,
+            Leaf::Read(app) => {
+                let app = &app.value.0;
+                Some(GitCredentials::GithubApp {
+                    id: self.id(&app.id),
+                    installation_id: self.id(&app.installation_id),
+                    private_key: match &app.private_key.0 {
+                        Some(leaf) => self.secret(leaf),
+                        None => Spanned::default_of(SecretSource::stand_in()),
+                    },
+                })
+            }
+        }
+    }
+
+    fn id(&mut self, field: &Req<i64>) -> Spanned<u64> {
+        match &field.0 {
+            None => Spanned::default_of(1),
+            Some(Leaf::Unread(span)) => Spanned::at(*span, 1),
+            Some(Leaf::Read(value)) => {
+                let span = value.span.unwrap_or(Span::new(0, 0));
+                match u64::try_from(value.value) {
+                    Ok(id) if id >= 1 => Spanned::at(span, id),
+                    _ => {
+                        self.invalid(
+                            span,
+                            Invalid::new(
+                                Code::OutOfRange,
+                                "an id is a positive number",
+                                "GitHub counts apps and installations from 1.",
+                                "Copy it from the app's settings page.",
+                            ),
+                        );
+                        Spanned::at(span, 1)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether exactly one of the alternatives is written; reports it otherwise.
+    pub(super) fn exactly_one(&mut self, written: &[(&str, bool)], span: Span, why: &str) -> bool {
+        let names: Vec<String> = written
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let found: Vec<&str> = written
+            .iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| *name)
+            .collect();
+        let message = match found.as_slice() {
+            [_] => return true,
+            [] => format!("none of {} is given", names.join(", ")),
+            several => format!("`{}` exclude each other", several.join("` and `")),
+        };
+        self.report.distrust(span);
+        self.report.push(
+            Finding::new(Code::OneOf, message)
+                .label(span, "exactly one belongs here")
+                .why(why)
+                .remedy(format!("Keep exactly one of {}.", names.join(", "))),
+        );
+        false
+    }
+
+    pub(super) fn backup(&mut self, raw: &RawBackup, cluster: &Cluster) -> Backup {
+        // A schedule that could not be read is still a schedule.
+        let schedules: Vec<RawSchedule> = match &raw.schedules {
+            None => Vec::new(),
+            Some(Leaf::Unread(span)) => vec![RawSchedule::empty(*span)],
+            Some(Leaf::Read(leaves)) => leaves.value.iter().map(whole).collect(),
+        };
+        Backup {
+            bucket: self.required(&raw.bucket),
+            region: self.text_or(&raw.region, || cluster.region.value.clone()),
+            version: self.text_or(&raw.version, VeleroVersion::default_version),
+            versioning: flag(&raw.versioning, true),
+            noncurrent_days: self.number(
+                &raw.noncurrent_days,
+                1..=3650,
+                7,
+                "It decides when deleted backups are gone for good.",
+            ),
+            schedules: schedules.iter().map(|table| self.schedule(table)).collect(),
+            span: Some(raw.span),
+        }
+    }
+
+    fn schedule(&mut self, raw: &RawSchedule) -> Schedule {
+        Schedule {
+            name: self.required(&raw.name),
+            cron: self.required(&raw.cron),
+            keep: self.text_or(&raw.keep, || Retention::days(30)),
+            include_namespaces: self.list(&raw.include_namespaces),
+            exclude_namespaces: self.list(&raw.exclude_namespaces),
+            paused: flag(&raw.paused, false),
+            span: Some(raw.span),
+        }
+    }
+
+    pub(super) fn storage(raw: &Option<RawStorage>) -> Storage {
+        match raw {
+            None => Storage {
+                csi: Spanned::default_of(true),
+                span: None,
+            },
+            Some(raw) => Storage {
+                csi: flag(&raw.csi, true),
+                span: Some(raw.span),
+            },
+        }
+    }
+
+    pub(super) fn cloud_controller(&mut self, raw: &Option<RawCloudController>) -> CloudController {
+        let token: Option<&Leaf<Sensitive<_>>> = raw.as_ref().and_then(|raw| raw.token.as_ref());
+        CloudController {
+            token: token.map(|leaf| self.secret(leaf)),
+            span: raw.as_ref().map(|raw| raw.span),
+        }
+    }
+
+    pub(super) fn addons(raw: &Option<RawAddons>, storage: &Storage) -> Addons {
+        let local_storage = !storage.csi.value;
+        match raw {
+            None => Addons {
+                traefik: Spanned::default_of(false),
+                metrics_server: Spanned::default_of(true),
+                local_storage: Spanned::default_of(local_storage),
+                span: None,
+            },
+            Some(raw) => Addons {
+                traefik: flag(&raw.traefik, false),
+                metrics_server: flag(&raw.metrics_server, true),
+                local_storage: flag(&raw.local_storage, local_storage),
+                span: Some(raw.span),
+            },
+        }
+    }
+
+    pub(super) fn mirror(&mut self, raw: &RawMirror) -> Option<Mirror> {
+        let written = [("url", raw.url.is_some()), ("folder", raw.folder.is_some())];
+        if !self.exactly_one(&written, raw.span, "Every artifact comes from one place.") {
+            return None;
+        }
+        if let Some(leaf) = &raw.url {
+            return Some(Mirror::Url(self.text::<MirrorUrl>(leaf).map(|url| url.0)));
+        }
+        Some(Mirror::Folder(self.free_text(&raw.folder, 1, 4096, ".")))
+    }
+}
+
+fn stand_in_credentials() -> GitCredentials {
+    GitCredentials::Token(Spanned::default_of(SecretSource::stand_in()))
+}
+
+/// Base address of a mirror, without a trailing slash.
+struct MirrorUrl(String);
+
+impl FromText for MirrorUrl {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        let invalid = |code, what: &str, remedy: &str| {
+            Err(Invalid::new(
+                code,
+                what,
+                "Every artifact is fetched from below this address; what comes is checked against \
+                 its digest.",
+                remedy,
+            ))
+        };
+        let Some(rest) = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+        else {
+            return invalid(
+                Code::MirrorInvalid,
+                "the mirror's address is neither HTTPS nor HTTP",
+                "Write it like `https://mirror.example.com/kplan`.",
+            );
+        };
+        let host = rest.split('/').next().unwrap_or_default();
+        if host.contains('@') {
+            return invalid(
+                Code::SecretLiteral,
+                "the mirror's address holds credentials",
+                "Revoke them, and let the mirror serve without credentials: artifacts are public.",
+            );
+        }
+        let clean = !host.is_empty()
+            && text.len() <= 2048
+            && !text.contains(['?', '#', '\\'])
+            && !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        if !clean {
+            return invalid(
+                Code::MirrorInvalid,
+                "the mirror's address is no base address",
+                "Write host and path only, like `https://mirror.example.com/kplan`.",
+            );
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    fn stand_in() -> Self {
+        Self("https://example.com".to_owned())
+    }
+}

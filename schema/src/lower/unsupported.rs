@@ -1,0 +1,62 @@
+//! Tables the grammar has and this version does not act on: refused, never skipped.
+
+use super::Lowerer;
+use crate::code::Code;
+use crate::diagnostic::Finding;
+use crate::raw::{Leaf, Opt, RawFile, RawState, RawTable, STATE_BACKENDS};
+use crate::span::Span;
+use crate::value::unknown_word;
+
+impl Lowerer<'_> {
+    /// Refuses every table whose behaviour does not exist yet.
+    pub(super) fn unsupported(&mut self, raw: &RawFile) {
+        self.refuse_each("[[import]]", &raw.import);
+        self.refuse_each("[[moved]]", &raw.moved);
+        self.refuse_each("[[removed]]", &raw.removed);
+        self.refuse_each("[[domain_record]]", &raw.domain_record);
+        self.refuse_each("[[addon]]", &raw.addon);
+        if let Some(Leaf::Read(table)) = &raw.restore {
+            self.refuse("`[restore]`", table.value.span);
+        }
+        if let Some(Leaf::Read(table)) = &raw.state {
+            self.state(&table.value);
+        }
+    }
+
+    fn state(&mut self, raw: &RawState) {
+        if let Some(Leaf::Read(backend)) = &raw.backend {
+            let span = backend.span.unwrap_or(raw.span);
+            let word = backend.value.as_str();
+            if !STATE_BACKENDS.contains(&word) {
+                let why = "The state is kept in one of these kinds of store.";
+                self.invalid(span, unknown_word(word, STATE_BACKENDS, why));
+            } else if word != "local" {
+                self.refuse(&format!("the state backend `{word}`"), span);
+            }
+        }
+        if let Some(Leaf::Read(table)) = &raw.s3 {
+            self.refuse("`[state.s3]`", table.value.span);
+        }
+    }
+
+    fn refuse_each<T: RawTable>(&mut self, name: &str, field: &Opt<Vec<Leaf<T>>>) {
+        for table in Self::tables(field) {
+            self.refuse(&format!("`{name}`"), table.span());
+        }
+    }
+
+    fn refuse(&mut self, what: &str, span: Span) {
+        self.report.push(
+            Finding::new(
+                Code::NotYetSupported,
+                format!("{what} is not supported yet"),
+            )
+            .label(span, "known, but nothing would be done with it")
+            .why(
+                "kplan refuses what it cannot act on: skipping it would show a plan that \
+                     leaves out what you asked for.",
+            )
+            .remedy("Take it out for now."),
+        );
+    }
+}

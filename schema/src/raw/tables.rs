@@ -1,0 +1,577 @@
+//! Every table of `cluster.toml`. The comments of the keys become the descriptions in the JSON
+//! Schema and the reference documentation.
+
+use super::leaf::{Leaf, Map, Opt, Req};
+use super::reader::raw_table;
+use super::secret::Sensitive;
+use crate::value::{
+    DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION, Datastore, Environment,
+    FilesystemType, REGIONS, SPACES_REGIONS, TESTED_K3S_VERSIONS,
+};
+
+raw_table! {
+    /// One GitOps Kubernetes cluster on DigitalOcean. Only `[cluster]` and `[servers]` are
+    /// required.
+    #[schemars(title = "cluster.toml")]
+    RawFile {
+        /// Who the cluster is and where it runs.
+        cluster: Req<RawCluster>,
+        /// The DigitalOcean project its resources are filed under. Without it they stay in the
+        /// account's default project.
+        project: Opt<RawProject>,
+        /// Its private network and who may reach it.
+        network: Opt<RawNetwork>,
+        /// The control plane's droplets.
+        servers: Req<RawServers>,
+        /// Pools of worker droplets.
+        agents: Opt<Vec<Leaf<RawAgentPool>>>,
+        /// K3s's version and datastore.
+        k3s: Opt<RawK3s>,
+        /// Load balancers kplan makes itself. (Those of Kubernetes services are made by the
+        /// cluster.)
+        load_balancer: Opt<RawLoadBalancers>,
+        /// A stable address of the Kubernetes API besides a load balancer's.
+        endpoint: Opt<RawEndpoint>,
+        /// Argo CD and the repository it follows. Without it no Argo CD is installed.
+        gitops: Opt<RawGitops>,
+        /// Velero, its bucket and its schedules. Without it there are no backups.
+        backup: Opt<RawBackup>,
+        /// Persistent volumes.
+        storage: Opt<RawStorage>,
+        /// The credentials of the controllers inside the cluster.
+        cloud_controller: Opt<RawCloudController>,
+        /// Components K3s brings along.
+        addons: Opt<RawAddons>,
+        /// Manifests or Helm charts of your own. Not yet supported.
+        addon: Opt<Vec<Leaf<RawAddon>>>,
+        /// SSH public keys to register with DigitalOcean and put on every droplet.
+        ssh_key: Opt<Vec<Leaf<RawSshKey>>>,
+        /// Droplets beside the cluster, in its region and network.
+        droplet: Opt<Vec<Leaf<RawDroplet>>>,
+        /// Block storage volumes beside the cluster, in its region.
+        volume: Opt<Vec<Leaf<RawVolume>>>,
+        /// DNS records. Not yet supported.
+        domain_record: Opt<Vec<Leaf<RawDomainRecord>>>,
+        /// Existing resources to take over. Not yet supported.
+        import: Opt<Vec<Leaf<RawImport>>>,
+        /// Resources whose address changed. Not yet supported.
+        moved: Opt<Vec<Leaf<RawMoved>>>,
+        /// Resources to forget without destroying them. Not yet supported.
+        removed: Opt<Vec<Leaf<RawRemoved>>>,
+        /// Bring the cluster back from a backup. Not yet supported.
+        restore: Opt<RawRestore>,
+        /// Where kplan keeps what it knows about the cluster.
+        state: Opt<RawState>,
+        /// Where upstream manifests and binaries come from instead of their own addresses.
+        mirror: Opt<RawMirror>,
+    }
+}
+
+raw_table! {
+    /// `[cluster]`: who the cluster is and where it runs.
+    RawCluster {
+        /// DNS label; prefix of every remote name and part of the owner tag. It cannot be changed
+        /// later: another name is another cluster.
+        name: Req<String>,
+        /// DigitalOcean region of everything but, perhaps, the backup bucket.
+        #[schemars(extend("enum" = REGIONS))]
+        region: Req<String>,
+        /// While true, `destroy` is refused.
+        #[schemars(extend("default" = false))]
+        protect: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[project]`: the DigitalOcean project the cluster's resources are filed under.
+    RawProject {
+        /// Unique in the account, at most 175 characters. Default: the cluster's name.
+        name: Opt<String>,
+        /// What the project is for.
+        #[schemars(extend("enum" = Environment::WORDS, "default" = "Development"))]
+        environment: Opt<String>,
+        /// At most 255 characters.
+        #[schemars(extend("default" = ""))]
+        description: Opt<String>,
+        /// At most 255 characters; DigitalOcean offers a list, but takes any text.
+        #[schemars(extend("default" = "Service or API"))]
+        purpose: Opt<String>,
+    }
+}
+
+raw_table! {
+    /// `[network]`: the private network and who may reach it.
+    RawNetwork {
+        /// The cluster's own VPC.
+        vpc: Opt<RawVpc>,
+        /// Networks (IPv4 or IPv6, CIDR) that may reach the Kubernetes API on port 6443. Absent:
+        /// the whole internet, with a warning. An empty list is refused.
+        api_allow: Opt<Vec<Leaf<String>>>,
+        /// Networks that may reach SSH. Empty or absent: there is no SSH rule at all; kplan never
+        /// needs one.
+        ssh_allow: Opt<Vec<Leaf<String>>>,
+    }
+}
+
+raw_table! {
+    /// `[network] vpc`: the cluster's own private network.
+    RawVpc {
+        /// Default: the cluster's name.
+        name: Opt<String>,
+        /// Private IPv4 network from /16 to /28 that overlaps neither 10.42.0.0/16 (pods) nor
+        /// 10.43.0.0/16 (services). It cannot be changed later. Default: DigitalOcean chooses a
+        /// free /20.
+        ip_range: Opt<String>,
+    }
+}
+
+raw_table! {
+    /// `[servers]`: the control plane's droplets.
+    RawServers {
+        /// Number of servers. etcd needs an odd number; SQLite exactly one.
+        #[schemars(extend("default" = 1, "minimum" = 1))]
+        count: Opt<i64>,
+        /// Droplet size, such as `s-2vcpu-4gb`.
+        size: Req<String>,
+        /// Droplet image; cloud-init and systemd are required.
+        #[schemars(extend("default" = "ubuntu-24-04-x64"))]
+        image: Opt<String>,
+        /// Kubernetes node labels.
+        labels: Opt<Map<String>>,
+        /// Kubernetes node taints, such as `dedicated=control:NoSchedule`.
+        taints: Opt<Vec<Leaf<String>>>,
+        /// Whether workloads may run on servers. False adds the control-plane taint and needs
+        /// agents.
+        #[schemars(extend("default" = true))]
+        schedulable: Opt<bool>,
+        /// DigitalOcean's own weekly droplet backups, at its surcharge.
+        #[schemars(extend("default" = false))]
+        backups: Opt<bool>,
+        /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
+        #[schemars(extend("default" = true))]
+        monitoring: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[[agents]]`: a pool of equal worker droplets.
+    RawAgentPool {
+        /// DNS label, unique; part of addresses (`droplet.<name>[0]`) and droplet names.
+        name: Req<String>,
+        /// Number of droplets in the pool.
+        #[schemars(extend("default" = 1, "minimum" = 1))]
+        count: Opt<i64>,
+        /// Droplet size, such as `s-2vcpu-4gb`.
+        size: Req<String>,
+        /// Droplet image. Default: the servers'.
+        image: Opt<String>,
+        /// Kubernetes node labels.
+        labels: Opt<Map<String>>,
+        /// Kubernetes node taints, such as `dedicated=database:NoSchedule`.
+        taints: Opt<Vec<Leaf<String>>>,
+        /// DigitalOcean's own weekly droplet backups, at its surcharge.
+        #[schemars(extend("default" = false))]
+        backups: Opt<bool>,
+        /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
+        #[schemars(extend("default" = true))]
+        monitoring: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[k3s]`: version and datastore.
+    RawK3s {
+        /// K3s release, one of those kplan is tested with.
+        #[schemars(extend("enum" = TESTED_K3S_VERSIONS, "default" = DEFAULT_K3S_VERSION))]
+        version: Opt<String>,
+        /// What holds the cluster's state. Default: `sqlite` for one server, `etcd` for several.
+        #[schemars(extend("enum" = Datastore::WORDS))]
+        datastore: Opt<String>,
+        /// The managed database; required for, and only for, `postgres` and `mysql`.
+        database: Opt<RawDatabase>,
+    }
+}
+
+raw_table! {
+    /// `[k3s.database]`: the managed database that holds the cluster's state.
+    RawDatabase {
+        /// Name of the database cluster. Default: `<cluster>-datastore`.
+        name: Opt<String>,
+        /// Engine version. Default: `16` for PostgreSQL, `8` for MySQL.
+        version: Opt<String>,
+        /// Plan, such as `db-s-1vcpu-2gb`; at least 2 GiB for several servers.
+        size: Req<String>,
+        /// Number of database nodes; more than one adds standbys.
+        #[schemars(extend("default" = 1, "minimum" = 1, "maximum" = 3))]
+        nodes: Opt<i64>,
+        /// The user K3s signs in as; kplan makes it.
+        #[schemars(extend("default" = "k3s"))]
+        user: Opt<String>,
+        /// The database K3s writes to; kplan makes it.
+        #[schemars(extend("default" = "k3s"))]
+        database: Opt<String>,
+    }
+}
+
+raw_table! {
+    /// `[load_balancer]`: load balancers kplan makes itself.
+    RawLoadBalancers {
+        /// TCP 6443 in front of the servers, passed through, with a TCP health check.
+        api: Opt<RawApiLoadBalancer>,
+    }
+}
+
+raw_table! {
+    /// `[load_balancer.api]`: TCP 6443 in front of the servers.
+    RawApiLoadBalancer {
+        /// Default: `<cluster>-api`.
+        name: Opt<String>,
+        /// Number of load balancer nodes; it can be changed once an hour.
+        #[schemars(extend("default" = 1, "minimum" = 1, "maximum" = 200))]
+        size_unit: Opt<i64>,
+    }
+}
+
+raw_table! {
+    /// `[endpoint]`: a stable address of the Kubernetes API besides a load balancer's.
+    RawEndpoint {
+        /// DNS name that you point at the servers or the load balancer; it goes into the API's
+        /// certificate and the kubeconfig.
+        hostname: Opt<String>,
+        /// Give the only server a reserved IP, which outlives the droplet.
+        #[schemars(extend("default" = false))]
+        reserved_ip: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[gitops]`: Argo CD and the repository it follows.
+    RawGitops {
+        /// HTTPS or SSH address of the repository, without credentials in it.
+        repo: Req<String>,
+        /// Folder in the repository that holds the root application's manifests.
+        #[schemars(extend("default" = "."))]
+        path: Opt<String>,
+        /// Branch, tag or commit.
+        #[schemars(extend("default" = "HEAD"))]
+        revision: Opt<String>,
+        /// Argo CD release.
+        #[schemars(extend("default" = DEFAULT_ARGOCD_VERSION))]
+        version: Opt<String>,
+        /// Argo CD's highly available manifests; they need at least three nodes.
+        #[schemars(extend("default" = false))]
+        ha: Opt<bool>,
+        /// How to read a private repository; leave it out for a public one.
+        credentials: Opt<Sensitive<RawCredentials>>,
+    }
+}
+
+raw_table! {
+    /// `[gitops] credentials`: exactly one of these.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    RawCredentials {
+        /// Access token, for repositories read over HTTPS.
+        token: Opt<Sensitive<RawSecretSource>>,
+        /// Private deploy key, for repositories read over SSH.
+        ssh_key: Opt<Sensitive<RawSecretSource>>,
+        /// GitHub App, for repositories read over HTTPS.
+        github_app: Opt<Sensitive<RawGithubApp>>,
+    }
+}
+
+raw_table! {
+    /// A GitHub App's installation.
+    RawGithubApp {
+        /// The app's id.
+        #[schemars(extend("minimum" = 1))]
+        id: Req<i64>,
+        /// Id of its installation in the organisation.
+        #[schemars(extend("minimum" = 1))]
+        installation_id: Req<i64>,
+        /// The app's private key (PEM).
+        private_key: Req<Sensitive<RawSecretSource>>,
+    }
+}
+
+raw_table! {
+    /// Where a secret comes from: exactly one of these. The file never holds the secret itself.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    RawSecretSource {
+        /// Name of an environment variable.
+        env: Opt<String>,
+        /// A file's content, without a final line break; `~/` is the home folder.
+        file: Opt<String>,
+        /// What a program prints, without a final line break. It is started directly, never by a
+        /// shell.
+        command: Opt<Vec<Leaf<String>>>,
+    }
+}
+
+raw_table! {
+    /// `[backup]`: Velero, its bucket and its schedules.
+    RawBackup {
+        /// Spaces bucket that kplan makes; names are global, and a deleted one stays taken for
+        /// weeks.
+        bucket: Req<String>,
+        /// Region of the bucket; it has to have Spaces. Default: the cluster's.
+        #[schemars(extend("enum" = SPACES_REGIONS))]
+        region: Opt<String>,
+        /// Velero release.
+        #[schemars(extend("default" = DEFAULT_VELERO_VERSION))]
+        version: Opt<String>,
+        /// Keep overwritten and deleted objects for `noncurrent_days`.
+        #[schemars(extend("default" = true))]
+        versioning: Opt<bool>,
+        /// Days until such objects are deleted for good.
+        #[schemars(extend("default" = 7, "minimum" = 1, "maximum" = 3650))]
+        noncurrent_days: Opt<i64>,
+        /// When to back up what, and for how long to keep it.
+        schedules: Opt<Vec<Leaf<RawSchedule>>>,
+    }
+}
+
+raw_table! {
+    /// One of `[backup] schedules`.
+    RawSchedule {
+        /// DNS label, unique; name of the Velero schedule.
+        name: Req<String>,
+        /// Minute, hour, day of month, month, day of week, in UTC; or `@daily` and the like.
+        cron: Req<String>,
+        /// How long each backup is kept: a whole number with `m`, `h`, `d` or `w`.
+        #[schemars(extend("default" = "30d"))]
+        keep: Opt<String>,
+        /// Only these namespaces. Default: all.
+        include_namespaces: Opt<Vec<Leaf<String>>>,
+        /// All but these namespaces.
+        exclude_namespaces: Opt<Vec<Leaf<String>>>,
+        /// Whether the schedule is suspended.
+        #[schemars(extend("default" = false))]
+        paused: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[storage]`: persistent volumes.
+    RawStorage {
+        /// Install DigitalOcean's CSI driver, so that claims become block storage volumes.
+        #[schemars(extend("default" = true))]
+        csi: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[cloud_controller]`: the credentials of the controllers inside the cluster.
+    RawCloudController {
+        /// DigitalOcean token with only the scopes the cloud controller and the CSI driver need.
+        /// Without it your own token goes into the cluster, with a warning.
+        token: Opt<Sensitive<RawSecretSource>>,
+    }
+}
+
+raw_table! {
+    /// `[addons]`: components K3s brings along.
+    RawAddons {
+        /// The Traefik ingress controller.
+        #[schemars(extend("default" = false))]
+        traefik: Opt<bool>,
+        /// metrics-server, for `kubectl top` and autoscaling.
+        #[schemars(extend("default" = true))]
+        metrics_server: Opt<bool>,
+        /// The `local-path` storage class on the nodes' own disks. Default: true when
+        /// `[storage] csi` is false.
+        local_storage: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[[addon]]`: a pinned manifest or Helm chart of your own. Not yet supported.
+    RawAddon {
+        /// DNS label, unique.
+        name: Req<String>,
+        /// Namespace to install into.
+        namespace: Opt<String>,
+        /// A manifest.
+        manifest: Opt<RawAddonManifest>,
+        /// A Helm chart.
+        helm: Opt<RawAddonHelm>,
+    }
+}
+
+raw_table! {
+    /// A manifest, pinned by its digest.
+    RawAddonManifest {
+        /// Address of the manifest.
+        url: Req<String>,
+        /// SHA-256 of its bytes, in hexadecimal digits.
+        sha256: Req<String>,
+    }
+}
+
+raw_table! {
+    /// A Helm chart, pinned by its version.
+    RawAddonHelm {
+        /// Address of the chart repository.
+        repo: Req<String>,
+        /// Name of the chart.
+        chart: Req<String>,
+        /// Version of the chart.
+        version: Req<String>,
+        /// Values file, relative to `cluster.toml`.
+        values: Opt<String>,
+    }
+}
+
+raw_table! {
+    /// `[[ssh_key]]`: an SSH public key to register with DigitalOcean.
+    RawSshKey {
+        /// DNS label, unique; part of the address and the key's name at DigitalOcean.
+        name: Req<String>,
+        /// One line in OpenSSH's format: `ssh-ed25519 AAAA… you@host`.
+        public_key: Req<String>,
+    }
+}
+
+raw_table! {
+    /// `[[droplet]]`: a droplet beside the cluster, in its region and network.
+    RawDroplet {
+        /// DNS label, unique; part of the address and the droplet's name.
+        name: Req<String>,
+        /// Droplet size, such as `s-1vcpu-1gb`.
+        size: Req<String>,
+        /// Droplet image.
+        #[schemars(extend("default" = "ubuntu-24-04-x64"))]
+        image: Opt<String>,
+        /// Tags besides kplan's own.
+        tags: Opt<Vec<Leaf<String>>>,
+        /// DigitalOcean's own weekly droplet backups, at its surcharge.
+        #[schemars(extend("default" = false))]
+        backups: Opt<bool>,
+        /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
+        #[schemars(extend("default" = true))]
+        monitoring: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[[volume]]`: a block storage volume beside the cluster, in its region.
+    RawVolume {
+        /// DNS label, unique; part of the address and the volume's name.
+        name: Req<String>,
+        /// Size in GiB; it can only grow.
+        #[schemars(extend("minimum" = 1, "maximum" = 16384))]
+        size: Req<i64>,
+        /// File system to make on the new volume; without it the volume is raw.
+        #[schemars(extend("enum" = FilesystemType::WORDS))]
+        filesystem: Opt<String>,
+        /// Free text.
+        #[schemars(extend("default" = ""))]
+        description: Opt<String>,
+        /// Tags besides kplan's own.
+        tags: Opt<Vec<Leaf<String>>>,
+    }
+}
+
+raw_table! {
+    /// `[[domain_record]]`: a DNS record. Not yet supported.
+    RawDomainRecord {
+        /// The domain, which has to exist.
+        domain: Req<String>,
+        /// Record type, such as `A` or `CNAME`.
+        r#type: Req<String>,
+        /// Name within the domain; `@` is the domain itself.
+        name: Req<String>,
+        /// What the record says.
+        value: Req<String>,
+        /// Seconds resolvers may keep it.
+        ttl: Opt<i64>,
+        /// Priority, for `MX` and `SRV`.
+        priority: Opt<i64>,
+        /// Port, for `SRV`.
+        port: Opt<i64>,
+        /// Weight, for `SRV`.
+        weight: Opt<i64>,
+    }
+}
+
+raw_table! {
+    /// `[[import]]`: an existing resource to take over. Not yet supported.
+    RawImport {
+        /// Address it gets, such as `droplet.servers[0]`.
+        to: Req<String>,
+        /// Its id at DigitalOcean.
+        id: Req<String>,
+    }
+}
+
+raw_table! {
+    /// `[[moved]]`: a resource whose address changed. Not yet supported.
+    RawMoved {
+        /// Old address.
+        from: Req<String>,
+        /// New address.
+        to: Req<String>,
+    }
+}
+
+raw_table! {
+    /// `[[removed]]`: a resource to forget. Not yet supported.
+    RawRemoved {
+        /// Its address.
+        from: Req<String>,
+        /// Whether it is destroyed, too.
+        destroy: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[restore]`: bring the cluster back from a backup. Not yet supported.
+    RawRestore {
+        /// Name of the backup, or `latest`.
+        from: Req<String>,
+        /// Only these namespaces.
+        include_namespaces: Opt<Vec<Leaf<String>>>,
+        /// All but these namespaces.
+        exclude_namespaces: Opt<Vec<Leaf<String>>>,
+    }
+}
+
+raw_table! {
+    /// `[state]`: where kplan keeps what it knows about the cluster. Only `local` is supported
+    /// yet: a folder `.kplan/<cluster>` beside the file.
+    RawState {
+        /// Kind of store.
+        #[schemars(extend("enum" = STATE_BACKENDS, "default" = "local"))]
+        backend: Opt<String>,
+        /// Settings of the `s3` backend. Not yet supported.
+        s3: Opt<RawStateS3>,
+    }
+}
+
+/// Words of `[state] backend`.
+pub(crate) const STATE_BACKENDS: &[&str] = &["local", "s3", "postgres"];
+
+raw_table! {
+    /// `[state.s3]`: a bucket to share the state in. Not yet supported.
+    RawStateS3 {
+        /// Name of the bucket.
+        bucket: Req<String>,
+        /// Region of the bucket.
+        region: Req<String>,
+        /// Address of the service. Default: DigitalOcean Spaces in that region.
+        endpoint: Opt<String>,
+        /// Beginning of every object's name.
+        prefix: Opt<String>,
+    }
+}
+
+raw_table! {
+    /// `[mirror]`: exactly one place upstream manifests and binaries come from instead of their
+    /// own addresses. Digests are checked as ever.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    RawMirror {
+        /// Base address, `https://…`.
+        url: Opt<String>,
+        /// Folder, relative to `cluster.toml` unless absolute.
+        folder: Opt<String>,
+    }
+}

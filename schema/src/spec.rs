@@ -1,0 +1,575 @@
+//! The validated cluster description: what `compose` turns into resource declarations.
+//!
+//! Every leaf is a [`Spanned`] value, so that anything downstream can point into the file. Defaults
+//! are filled in (their span is `None`), names are final, and no rule is left to be checked.
+
+use std::collections::BTreeMap;
+
+use crate::span::{Span, Spanned};
+use crate::value::{
+    ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore,
+    DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, RegionSlug,
+    RepoPath, RepoUrl, ResourceName, Retention, SecretSource, SizeSlug, SqlName, SshPublicKey, Tag,
+    Taint, VeleroVersion,
+};
+
+/// Kubernetes node labels: key to value.
+pub type Labels = BTreeMap<String, Spanned<LabelValue>>;
+
+/// A whole `cluster.toml`, valid and complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// `[cluster]`
+    pub cluster: Cluster,
+    /// `[project]`
+    pub project: Option<Project>,
+    /// `[network]`; always present, since a cluster always gets its own VPC.
+    pub network: Network,
+    /// `[servers]`
+    pub servers: Servers,
+    /// `[[agents]]`, in the order of the file; names are unique.
+    pub agents: Vec<AgentPool>,
+    /// `[k3s]`; always present.
+    pub k3s: K3s,
+    /// `[load_balancer.api]`
+    pub api_load_balancer: Option<ApiLoadBalancer>,
+    /// `[endpoint]`
+    pub endpoint: Option<Endpoint>,
+    /// `[gitops]`
+    pub gitops: Option<Gitops>,
+    /// `[backup]`
+    pub backup: Option<Backup>,
+    /// `[storage]`; always present.
+    pub storage: Storage,
+    /// `[cloud_controller]`; always present.
+    pub cloud_controller: CloudController,
+    /// `[addons]`; always present.
+    pub addons: Addons,
+    /// `[[ssh_key]]`
+    pub ssh_keys: Vec<SshKey>,
+    /// `[[droplet]]`
+    pub droplets: Vec<FreeDroplet>,
+    /// `[[volume]]`
+    pub volumes: Vec<FreeVolume>,
+    /// `[mirror]`
+    pub mirror: Option<Mirror>,
+}
+
+/// `[cluster]`: who the cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Prefix of every remote name.
+    pub name: Spanned<DnsLabel>,
+    /// Region of everything but, perhaps, the backup bucket.
+    pub region: Spanned<RegionSlug>,
+    /// `destroy` is refused while true; default false.
+    pub protect: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[project]`: the DigitalOcean project the resources are filed under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Unique in the account; at most 175 characters; default the cluster's name.
+    pub name: Spanned<String>,
+    /// Default `Development`.
+    pub environment: Spanned<Environment>,
+    /// At most 255 characters; default empty.
+    pub description: Spanned<String>,
+    /// At most 255 characters; default `Service or API`.
+    pub purpose: Spanned<String>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The cluster's own VPC.
+    pub vpc: Vpc,
+    /// Who may reach port 6443. `None` means nobody said: open to the world, with a warning.
+    /// Never an empty list.
+    pub api_allow: Option<Spanned<Vec<Spanned<Cidr>>>>,
+    /// Who may reach port 22; empty (the default) means no SSH rule at all.
+    pub ssh_allow: Spanned<Vec<Spanned<Cidr>>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[network] vpc`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vpc {
+    /// Default: the cluster's name.
+    pub name: Spanned<ResourceName>,
+    /// IPv4, private, /16 to /28. `None` lets DigitalOcean choose a free /20.
+    pub ip_range: Option<Spanned<Cidr>>,
+    /// The table.
+    pub span: Option<Span>,
+}
+
+/// `[servers]`: the control plane's droplets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Servers {
+    /// At least 1; default 1.
+    pub count: Spanned<u32>,
+    /// Droplet size.
+    pub size: Spanned<SizeSlug>,
+    /// Default `ubuntu-24-04-x64`.
+    pub image: Spanned<ImageSlug>,
+    /// Node labels; default none.
+    pub labels: Labels,
+    /// Node taints; default none.
+    pub taints: Vec<Spanned<Taint>>,
+    /// Whether workloads may run on servers; default true. False adds the control-plane taint.
+    pub schedulable: Spanned<bool>,
+    /// DigitalOcean's own droplet backups; default false.
+    pub backups: Spanned<bool>,
+    /// DigitalOcean's monitoring agent; default true.
+    pub monitoring: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[agents]]`: a pool of equal worker droplets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentPool {
+    /// Unique, and not `servers`.
+    pub name: Spanned<DnsLabel>,
+    /// At least 1; default 1.
+    pub count: Spanned<u32>,
+    /// Droplet size.
+    pub size: Spanned<SizeSlug>,
+    /// Default: the servers' image.
+    pub image: Spanned<ImageSlug>,
+    /// Node labels; default none.
+    pub labels: Labels,
+    /// Node taints; default none.
+    pub taints: Vec<Spanned<Taint>>,
+    /// DigitalOcean's own droplet backups; default false.
+    pub backups: Spanned<bool>,
+    /// DigitalOcean's monitoring agent; default true.
+    pub monitoring: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[k3s]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct K3s {
+    /// Default: kplan's tested default version.
+    pub version: Spanned<K3sVersion>,
+    /// Default: SQLite for one server, embedded etcd for several.
+    pub datastore: Spanned<Datastore>,
+    /// Present exactly when the datastore is `postgres` or `mysql`.
+    pub database: Option<Database>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[k3s.database]`: the managed database that holds the cluster's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Name of the database cluster; default `<cluster>-datastore`.
+    pub name: Spanned<ResourceName>,
+    /// Engine version; default 16 for PostgreSQL and 8 for `MySQL`.
+    pub version: Spanned<DatabaseVersion>,
+    /// Plan.
+    pub size: Spanned<DatabaseSize>,
+    /// 1 to 3; default 1.
+    pub nodes: Spanned<u32>,
+    /// K3s's own user; default `k3s`.
+    pub user: Spanned<SqlName>,
+    /// K3s's own database, owned by that user; default `k3s`.
+    pub database: Spanned<SqlName>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[load_balancer.api]`: TCP 6443 pass-through in front of the servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiLoadBalancer {
+    /// Default `<cluster>-api`.
+    pub name: Spanned<ResourceName>,
+    /// Number of load balancer nodes, 1 to 200; default 1.
+    pub size_unit: Spanned<u32>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[endpoint]`: a stable address of the API besides a load balancer's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A DNS name the user points at the servers or the load balancer himself.
+    pub hostname: Option<Spanned<Hostname>>,
+    /// Whether the (only) server gets a reserved IP; default false.
+    pub reserved_ip: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[gitops]`: Argo CD and the repository it follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gitops {
+    /// HTTPS or SSH address, without credentials in it.
+    pub repo: Spanned<RepoUrl>,
+    /// Folder in the repository; default `.`.
+    pub path: Spanned<RepoPath>,
+    /// Branch, tag or commit; default `HEAD`.
+    pub revision: Spanned<String>,
+    /// Argo CD's version.
+    pub version: Spanned<ArgoCdVersion>,
+    /// Argo CD's highly available manifests; default false; needs three nodes.
+    pub ha: Spanned<bool>,
+    /// How to read a private repository; `None` for a public one.
+    pub credentials: Option<Spanned<GitCredentials>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[gitops] credentials`, tagged by its one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitCredentials {
+    /// `token = {…}`: a personal or project access token, sent over HTTPS.
+    Token(Spanned<SecretSource>),
+    /// `ssh_key = {…}`: a private deploy key.
+    SshKey(Spanned<SecretSource>),
+    /// `github_app = {…}`
+    GithubApp {
+        /// The app's id.
+        id: Spanned<u64>,
+        /// Id of its installation in the organisation.
+        installation_id: Spanned<u64>,
+        /// The app's private key (PEM).
+        private_key: Spanned<SecretSource>,
+    },
+}
+
+/// `[backup]`: Velero and its bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Spaces bucket; its name is global.
+    pub bucket: Spanned<BucketName>,
+    /// A region that has Spaces; default the cluster's.
+    pub region: Spanned<RegionSlug>,
+    /// Velero's version.
+    pub version: Spanned<VeleroVersion>,
+    /// Keep overwritten and deleted objects for a while; default true.
+    pub versioning: Spanned<bool>,
+    /// Days after which such noncurrent objects expire, 1 to 3650; default 7.
+    pub noncurrent_days: Spanned<u32>,
+    /// Backup schedules; names are unique.
+    pub schedules: Vec<Schedule>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One of `[backup] schedules`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Name of the Velero schedule.
+    pub name: Spanned<DnsLabel>,
+    /// When, in UTC.
+    pub cron: Spanned<CronSchedule>,
+    /// How long each backup lives; default 30 days.
+    pub keep: Spanned<Retention>,
+    /// Only these namespaces; empty (the default) means all.
+    pub include_namespaces: Vec<Spanned<DnsLabel>>,
+    /// All but these; default none.
+    pub exclude_namespaces: Vec<Spanned<DnsLabel>>,
+    /// Whether the schedule is suspended; default false.
+    pub paused: Spanned<bool>,
+    /// The table.
+    pub span: Option<Span>,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Whether DigitalOcean's CSI driver is installed; default true.
+    pub csi: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[cloud_controller]`: the token the cluster's own controllers use (CCM and CSI).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudController {
+    /// `None`: the operator's own token goes into the cluster, with a warning.
+    pub token: Option<Spanned<SecretSource>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[addons]`: components K3s brings along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addons {
+    /// The Traefik ingress controller; default false.
+    pub traefik: Spanned<bool>,
+    /// metrics-server (`kubectl top`, autoscaling); default true.
+    pub metrics_server: Spanned<bool>,
+    /// The `local-path` storage class on the nodes' own disks; default: true when CSI is off.
+    pub local_storage: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[ssh_key]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshKey {
+    /// Part of the address (`ssh_key.<name>`) and the key's name at DigitalOcean.
+    pub name: Spanned<DnsLabel>,
+    /// One line in OpenSSH's format.
+    pub public_key: Spanned<SshPublicKey>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[droplet]]` that is no cluster node; it lives in the cluster's region and VPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeDroplet {
+    /// Part of the address and the droplet's name; neither `servers` nor an agent pool's name.
+    pub name: Spanned<DnsLabel>,
+    /// Droplet size.
+    pub size: Spanned<SizeSlug>,
+    /// Default `ubuntu-24-04-x64`.
+    pub image: Spanned<ImageSlug>,
+    /// Tags besides kplan's own.
+    pub tags: Vec<Spanned<Tag>>,
+    /// DigitalOcean's own droplet backups; default false.
+    pub backups: Spanned<bool>,
+    /// DigitalOcean's monitoring agent; default true.
+    pub monitoring: Spanned<bool>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[volume]]`; it lives in the cluster's region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeVolume {
+    /// Part of the address and the volume's name.
+    pub name: Spanned<DnsLabel>,
+    /// Size in GiB, 1 to 16384; it can only grow.
+    pub size: Spanned<u32>,
+    /// File system made at creation; `None` leaves it raw.
+    pub filesystem: Option<Spanned<FilesystemType>>,
+    /// Default empty.
+    pub description: Spanned<String>,
+    /// Tags besides kplan's own.
+    pub tags: Vec<Spanned<Tag>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// `[mirror]`: where artifacts come from instead of their upstream addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mirror {
+    /// `url = "https://…"`: base address without a trailing slash.
+    Url(Spanned<String>),
+    /// `folder = "…"`: relative to the file's folder unless absolute.
+    Folder(Spanned<String>),
+}
+
+/// A node pool as compose sees it: the servers, or one agent pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool<'a> {
+    /// `[servers]`
+    Servers(&'a Servers),
+    /// One `[[agents]]`
+    Agents(&'a AgentPool),
+}
+
+impl<'a> Pool<'a> {
+    /// `servers`, or the agent pool's name.
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Servers(_) => SERVERS_POOL,
+            Self::Agents(pool) => pool.name.as_str(),
+        }
+    }
+
+    /// Number of nodes.
+    pub fn count(self) -> &'a Spanned<u32> {
+        match self {
+            Self::Servers(servers) => &servers.count,
+            Self::Agents(pool) => &pool.count,
+        }
+    }
+
+    /// Droplet size.
+    pub fn size(self) -> &'a Spanned<SizeSlug> {
+        match self {
+            Self::Servers(servers) => &servers.size,
+            Self::Agents(pool) => &pool.size,
+        }
+    }
+
+    /// Droplet image.
+    pub fn image(self) -> &'a Spanned<ImageSlug> {
+        match self {
+            Self::Servers(servers) => &servers.image,
+            Self::Agents(pool) => &pool.image,
+        }
+    }
+
+    /// Node labels.
+    pub fn labels(self) -> &'a Labels {
+        match self {
+            Self::Servers(servers) => &servers.labels,
+            Self::Agents(pool) => &pool.labels,
+        }
+    }
+
+    /// Node taints as written; `schedulable = false` is not among them.
+    pub fn taints(self) -> &'a [Spanned<Taint>] {
+        match self {
+            Self::Servers(servers) => &servers.taints,
+            Self::Agents(pool) => &pool.taints,
+        }
+    }
+
+    /// DigitalOcean's own droplet backups.
+    pub fn backups(self) -> &'a Spanned<bool> {
+        match self {
+            Self::Servers(servers) => &servers.backups,
+            Self::Agents(pool) => &pool.backups,
+        }
+    }
+
+    /// DigitalOcean's monitoring agent.
+    pub fn monitoring(self) -> &'a Spanned<bool> {
+        match self {
+            Self::Servers(servers) => &servers.monitoring,
+            Self::Agents(pool) => &pool.monitoring,
+        }
+    }
+
+    /// The table's header.
+    pub fn span(self) -> Option<Span> {
+        match self {
+            Self::Servers(servers) => servers.span,
+            Self::Agents(pool) => pool.span,
+        }
+    }
+}
+
+/// Name of the servers' pool in addresses and droplet names; no agent pool may take it.
+pub const SERVERS_POOL: &str = "servers";
+
+/// Pod network of every cluster: K3s's default.
+pub const POD_CIDR: &str = "10.42.0.0/16";
+
+/// Service network of every cluster: K3s's default.
+pub const SERVICE_CIDR: &str = "10.43.0.0/16";
+
+impl Spec {
+    /// Name of the cluster.
+    pub fn name(&self) -> &str {
+        self.cluster.name.as_str()
+    }
+
+    /// Region of the cluster.
+    pub fn region(&self) -> &str {
+        self.cluster.region.as_str()
+    }
+
+    /// Number of control-plane nodes.
+    pub fn server_count(&self) -> u32 {
+        self.servers.count.value
+    }
+
+    /// Number of worker nodes over all pools.
+    pub fn agent_count(&self) -> u32 {
+        self.agents
+            .iter()
+            .fold(0, |sum, pool| sum.saturating_add(pool.count.value))
+    }
+
+    /// Number of all nodes.
+    pub fn node_count(&self) -> u32 {
+        self.server_count().saturating_add(self.agent_count())
+    }
+
+    /// What holds the cluster's state.
+    pub fn datastore(&self) -> Datastore {
+        self.k3s.datastore.value
+    }
+
+    /// The servers, then every agent pool in the order of the file.
+    pub fn pools(&self) -> impl Iterator<Item = Pool<'_>> {
+        std::iter::once(Pool::Servers(&self.servers)).chain(self.agents.iter().map(Pool::Agents))
+    }
+
+    /// Name of one node: droplet, host and Kubernetes node alike. `index` counts from 0, as in
+    /// addresses (`droplet.servers[0]`).
+    pub fn node_name(&self, pool: &str, index: u32) -> String {
+        format!("{}-{pool}-{index}", self.name())
+    }
+
+    /// Who may reach the Kubernetes API, as DigitalOcean's firewalls take it: what the file says,
+    /// or the whole of IPv4 and IPv6.
+    pub fn api_sources(&self) -> Vec<String> {
+        match &self.network.api_allow {
+            Some(list) => list.iter().map(ToString::to_string).collect(),
+            None => vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()],
+        }
+    }
+
+    /// Packaged K3s components to switch off, in K3s's own names, sorted. `ServiceLB` always is:
+    /// DigitalOcean's cloud controller makes the load balancers.
+    pub fn k3s_disable(&self) -> Vec<&'static str> {
+        let mut disable = Vec::new();
+        if !self.addons.local_storage.value {
+            disable.push("local-storage");
+        }
+        if !self.addons.metrics_server.value {
+            disable.push("metrics-server");
+        }
+        disable.push("servicelb");
+        if !self.addons.traefik.value {
+            disable.push("traefik");
+        }
+        disable
+    }
+
+    /// Names and addresses the API's certificate must hold that are known before anything exists.
+    pub fn api_hostname(&self) -> Option<&Spanned<Hostname>> {
+        self.endpoint
+            .as_ref()
+            .and_then(|endpoint| endpoint.hostname.as_ref())
+    }
+
+    /// Whether the only server gets a reserved IP.
+    pub fn has_reserved_ip(&self) -> bool {
+        self.endpoint
+            .as_ref()
+            .is_some_and(|endpoint| endpoint.reserved_ip.value)
+    }
+
+    /// Every secret source of the file, with the path of its key, in the order of the file's
+    /// documentation. Whoever may not run commands or read files asks here first.
+    pub fn secret_sources(&self) -> Vec<(&'static str, &Spanned<SecretSource>)> {
+        let mut sources = Vec::new();
+        match self
+            .gitops
+            .as_ref()
+            .and_then(|g| g.credentials.as_ref())
+            .map(|c| &c.value)
+        {
+            Some(GitCredentials::Token(source)) => {
+                sources.push(("gitops.credentials.token", source));
+            }
+            Some(GitCredentials::SshKey(source)) => {
+                sources.push(("gitops.credentials.ssh_key", source));
+            }
+            Some(GitCredentials::GithubApp { private_key, .. }) => {
+                sources.push(("gitops.credentials.github_app.private_key", private_key));
+            }
+            None => {}
+        }
+        if let Some(token) = &self.cloud_controller.token {
+            sources.push(("cloud_controller.token", token));
+        }
+        sources
+    }
+}

@@ -1,0 +1,136 @@
+//! The artifacts a plan rests on: the version set, and what `kplan.lock` pins of it.
+
+use crate::error::{Failure, Problem};
+use crate::load::Loaded;
+use crate::wire::Cloud;
+use kplan_model::ProviderError;
+use kplan_providers::artifacts::{ArtifactRef, Fetcher, FetcherConfig, Lock, Mirror, VersionSet};
+use kplan_schema::Spec;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The lock's file name, beside `cluster.toml`.
+pub const LOCK_FILE: &str = "kplan.lock";
+
+/// A version set and a lock.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    set: VersionSet,
+    lock: Lock,
+}
+
+impl Artifacts {
+    /// The set inside this kplan with an empty lock: for commands that fetch nothing.
+    pub fn embedded() -> Result<Self, ProviderError> {
+        Ok(Self { set: VersionSet::embedded()?, lock: Lock::default() })
+    }
+
+    /// The set inside this kplan with that lock.
+    pub fn locked(lock: Lock) -> Result<Self, ProviderError> {
+        Ok(Self { set: VersionSet::embedded()?, lock })
+    }
+
+    /// The set and lock of one file. The embedded cloud serves a set of its own, which is pinned
+    /// by nature; the lock is for the real one.
+    pub async fn of(loaded: &Loaded, cloud: &Cloud) -> Result<Self, Failure> {
+        if let Some(mirror) = &cloud.mirror_url {
+            let listing = crate::embedded::version_set(mirror).await?;
+            let set = VersionSet::served(listing.as_bytes(), mirror)?;
+            return Ok(Self { set, lock: Lock::default() });
+        }
+        Ok(Self { set: VersionSet::embedded()?, lock: read_lock(&lock_path(&loaded.folder))? })
+    }
+
+    /// Its name, for the plan's header.
+    pub fn name(&self) -> &str {
+        &self.set.name
+    }
+
+    /// What is pinned by the lock.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// Every file of a version. An unknown component is a bug of kplan's own set and gives none;
+    /// the provider then says what is missing.
+    pub fn version(&self, component: &str, version: &str) -> Vec<ArtifactRef> {
+        self.set.resolve(&self.lock, component, version).unwrap_or_default()
+    }
+
+    /// Every file of the default version.
+    pub fn all(&self, component: &str) -> Vec<ArtifactRef> {
+        let version = self.set.default_version(component).unwrap_or_default().to_owned();
+        self.version(component, &version)
+    }
+
+    /// One file of a version.
+    pub fn file(&self, component: &str, version: &str, file: &str) -> Vec<ArtifactRef> {
+        self.version(component, version).into_iter().filter(|one| one.file == file).collect()
+    }
+
+    /// The K3s binary for amd64, which is what droplets are.
+    pub fn k3s(&self, version: &str) -> ArtifactRef {
+        self.file("k3s", version, "k3s").pop().unwrap_or_else(|| ArtifactRef {
+            component: "k3s".to_owned(),
+            version: version.to_owned(),
+            file: "k3s".to_owned(),
+            url: String::new(),
+            sha256: None,
+        })
+    }
+
+    /// Everything this file uses.
+    pub fn used(&self, spec: &Spec) -> Vec<ArtifactRef> {
+        let mut used = vec![self.k3s(&spec.k3s.version.to_string())];
+        used.extend(self.all("digitalocean-ccm"));
+        if spec.storage.csi.value {
+            used.extend(self.all("csi-digitalocean"));
+        }
+        if let Some(backup) = &spec.backup {
+            used.extend(self.version("velero", backup.version.as_str()));
+        }
+        if let Some(gitops) = &spec.gitops {
+            let file = if gitops.ha.value { "ha-install.yaml" } else { "install.yaml" };
+            used.extend(self.file("argo-cd", gitops.version.as_str(), file));
+        }
+        used
+    }
+}
+
+/// Where the lock lies.
+pub fn lock_path(folder: &Path) -> PathBuf {
+    folder.join(LOCK_FILE)
+}
+
+/// Reads the lock; none is an empty one.
+pub fn read_lock(path: &Path) -> Result<Lock, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Lock::parse(&text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Lock::default()),
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", path.display());
+            Err(Problem::error("lock::unreadable", message).into())
+        }
+    }
+}
+
+/// The fetcher with its cache: `$XDG_CACHE_HOME/kplan` or `~/.cache/kplan`.
+/// The embedded cloud has its own mirror, whatever the file says.
+pub fn fetcher(loaded: &Loaded, embedded: bool) -> Result<Arc<Fetcher>, Failure> {
+    use kplan_schema::spec::Mirror as Wanted;
+    let wanted = loaded.spec.mirror.as_ref().filter(|_| !embedded);
+    let mirror = wanted.map(|mirror| match mirror {
+        Wanted::Url(url) => Mirror::Url(url.value.clone()),
+        Wanted::Folder(folder) => Mirror::Folder(loaded.folder.join(&folder.value)),
+    });
+    Ok(Arc::new(Fetcher::new(FetcherConfig { cache: cache(), mirror })?))
+}
+
+fn cache() -> PathBuf {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    base.join("kplan").join("artifacts")
+}

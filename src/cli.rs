@@ -1,0 +1,264 @@
+//! The command line: clap types and nothing else.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Plan and apply a GitOps Kubernetes cluster on DigitalOcean from one file.
+#[derive(Debug, Parser)]
+#[command(name = "kplan", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    /// Options every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The cluster's file
+    #[arg(short = 'f', long = "file", value_name = "FILE", global = true, default_value = "cluster.toml")]
+    pub file: PathBuf,
+    /// Switch to this folder first
+    #[arg(long, value_name = "DIR", global = true)]
+    pub chdir: Option<PathBuf>,
+    /// Use the embedded cloud of this folder instead of DigitalOcean
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// Print one JSON document (for `apply` and `destroy`: one JSON event a line)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Never use colour
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the file and report everything that is wrong with it
+    Validate(ValidateArgs),
+    /// Show what apply would do
+    Plan(PlanArgs),
+    /// Make the cloud as the file says
+    Apply(ApplyArgs),
+    /// Destroy everything that is on record
+    Destroy(DestroyArgs),
+    /// Show what is on record
+    Show,
+    /// Show the results of the last apply
+    Output(OutputArgs),
+    /// Print a kubeconfig with a short-lived certificate
+    Kubeconfig(KubeconfigArgs),
+    /// Look into the state
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Show the resources and what they depend on
+    Graph(GraphArgs),
+    /// Resolve the version set to digests and write kplan.lock
+    Lock(LockArgs),
+    /// Serve the embedded cloud in the foreground, or look into it
+    Sandbox(SandboxArgs),
+    /// Print the JSON Schema of cluster.toml
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where secrets may come from.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct SecretArgs {
+    /// Run the commands and read the files that secret sources name, also under CI=true
+    #[arg(long)]
+    pub allow_secret_sources: bool,
+}
+
+/// `validate`.
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {}
+
+/// What a plan covers.
+#[derive(Debug, Clone, Args)]
+pub struct PlanningArgs {
+    /// Only this resource and what it depends on (repeatable); not for routine use
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Replace this resource (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// Only write what was seen into the state
+    #[arg(long, conflicts_with_all = ["target", "replace"])]
+    pub refresh_only: bool,
+    /// Whether to look at the cloud first
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub refresh: bool,
+    /// Allow apply to destroy this resource and what is lost with it (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    pub allow_destroy: Vec<String>,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// `plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What it covers.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Plan to destroy everything
+    #[arg(long)]
+    pub destroy: bool,
+    /// Exit 0 when nothing would change, 2 when something would, 1 on error
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How an apply runs.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// How many changes may run at once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallelism: u16,
+    /// How long to wait for another kplan to finish, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub lock_timeout: String,
+}
+
+/// `apply`.
+#[derive(Debug, Clone, Args)]
+pub struct ApplyArgs {
+    /// What it covers.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `destroy`.
+#[derive(Debug, Clone, Args)]
+pub struct DestroyArgs {
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The cluster's name: with --auto-approve, consent to losing it
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    /// Destroy the backups too: the bucket, and every object in it
+    #[arg(long)]
+    pub delete_backups: bool,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// `output`.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// Only this one
+    pub name: Option<String>,
+    /// Print the bare value
+    #[arg(long, requires = "name")]
+    pub raw: bool,
+}
+
+/// `kubeconfig`.
+#[derive(Debug, Clone, Args)]
+pub struct KubeconfigArgs {
+    /// Write it to a file only you can read and print the path
+    #[arg(long)]
+    pub path: bool,
+    /// Whose name the certificate carries
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    pub user: String,
+    /// How long the certificate is valid, such as 8h
+    #[arg(long, value_name = "DURATION", default_value = "8h")]
+    pub valid: String,
+}
+
+/// `state …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum StateCommand {
+    /// List the addresses on record
+    List,
+    /// Show one record
+    Show {
+        /// Its address
+        address: String,
+    },
+}
+
+/// `graph`.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// The graph language
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
+}
+
+/// Graph languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
+
+/// `lock`.
+#[derive(Debug, Clone, Args)]
+pub struct LockArgs {}
+
+/// `sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// What to do; none serves it.
+    #[command(subcommand)]
+    pub command: Option<SandboxCommand>,
+    /// The port of the DigitalOcean API; 0 takes any
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port: u16,
+    /// By how much the cloud's waits are divided
+    #[arg(long, value_name = "FACTOR", default_value_t = 60.0)]
+    pub time_scale: f64,
+    /// Where ids, faults and jitter come from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Exit after this long without a request, such as 10m (0s: never)
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub idle_exit: String,
+    /// Write every exchange of the DigitalOcean API to this file, one JSON object a line
+    /// (bodies included: passwords the embedded cloud makes up stand in it)
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// `sandbox …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SandboxCommand {
+    /// Print what exists in this folder's embedded cloud
+    Inspect,
+    /// Stop this folder's embedded cloud; what exists in it stays on disk
+    Stop,
+}

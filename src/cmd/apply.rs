@@ -1,0 +1,57 @@
+//! `kplan apply`: makes the cloud as the file says.
+
+use crate::cli::{ApplyArgs, Global};
+use crate::cmd::execution::{Execution, consent};
+use crate::cmd::plan::{changes, show};
+use crate::cmd::session::{self, Session};
+use crate::error::{CommandResult, Problem};
+use crate::exit::Exit;
+use crate::load::SourcePolicy;
+use crate::render::Terminal;
+use kplan_model::PlanMode;
+
+const QUESTION: &str = "Do you want to perform these actions?
+  kplan will perform the actions described above.
+  Only 'yes' will be accepted to approve.";
+
+const REFRESH_QUESTION: &str = "Would you like to update the state to reflect these detected changes?
+  kplan will write these changes to the state without modifying any real infrastructure.
+  Only 'yes' will be accepted to confirm.";
+
+/// Runs it.
+pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> CommandResult {
+    if global.json && !args.run.auto_approve {
+        return Err(Problem::error("cli::no_consent", "--json cannot ask for consent")
+            .help("add --auto-approve")
+            .into());
+    }
+    let session = Session::open(global, terminal).await?;
+    let options = session::options(&args.planning, false)?;
+    let mut execution = Execution::open(&session, global, &args.run, "apply", terminal)?;
+    let snapshot = execution.recovered(terminal).await?;
+    let declarations = session.declarations(&snapshot, SourcePolicy::All)?;
+    let planned = session.plan(&declarations, &snapshot, &options).await?;
+    show(&session, &planned, &declarations, terminal, global.json);
+    if planned.report.is_partial() {
+        let problem = Problem::error(
+            "plan::partial",
+            "something could not be read, so the plan is not the whole truth; nothing was changed",
+        );
+        return Err(problem.help("see the notes above; run apply again when it can be read").into());
+    }
+    let plan = planned.plan;
+    let question = match (changes(&plan), plan.mode) {
+        (true, PlanMode::RefreshOnly) => Some(REFRESH_QUESTION),
+        (true, _) => Some(QUESTION),
+        (false, _) => None,
+    };
+    let how = if args.run.auto_approve { "--auto-approve" } else { "prompt" };
+    if let Some(question) = question
+        && !args.run.auto_approve
+        && !consent(terminal, question, "yes")
+    {
+        terminal.line("Apply cancelled.");
+        return Ok(Exit::Error);
+    }
+    execution.run(plan, how, terminal).await
+}

@@ -1,0 +1,70 @@
+//! `kplan destroy`: destroys everything on record but what is kept by design.
+
+use crate::cli::{DestroyArgs, Global};
+use crate::cmd::execution::{Execution, consent};
+use crate::cmd::plan::{changes, show};
+use crate::cmd::session::Session;
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::render::Terminal;
+use kplan_engine::PlanOptions;
+use kplan_model::{Declarations, PlanMode};
+
+/// Runs it.
+pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -> CommandResult {
+    let session = Session::open(global, terminal).await?;
+    let name = session.loaded.spec.name().to_owned();
+    confirmed(args, global, &name)?;
+    if !session.place.exists() {
+        terminal.line("No changes. No objects need to be destroyed.");
+        return Ok(Exit::Ok);
+    }
+    let mut execution = Execution::open(&session, global, &args.run, "destroy", terminal)?;
+    let snapshot = execution.recovered(terminal).await?;
+    let mut options = PlanOptions::new(PlanMode::Destroy);
+    options.delete_kept = args.delete_backups;
+    // Destroying looks at the record; the file need not resolve a single secret for it.
+    let declarations = Declarations::default();
+    let planned = session.plan(&declarations, &snapshot, &options).await?;
+    show(&session, &planned, &declarations, terminal, global.json);
+    if planned.report.is_partial() {
+        let problem = Problem::error(
+            "plan::partial",
+            "something could not be read, so nobody knows what would be left; nothing was destroyed",
+        );
+        return Err(problem.help("see the notes above; run destroy again when it can be read").into());
+    }
+    if !changes(&planned.plan) {
+        return Ok(Exit::Ok);
+    }
+    let question = format!(
+        "Do you really want to destroy all resources?\n  kplan will destroy everything shown above. \
+         There is no undo.\n  Only the cluster's name, {name}, will be accepted to confirm."
+    );
+    if !args.run.auto_approve && !consent(terminal, &question, &name) {
+        terminal.line("Destroy cancelled.");
+        return Ok(Exit::Error);
+    }
+    let how = if args.run.auto_approve { "--confirm" } else { "prompt" };
+    execution.run(planned.plan, how, terminal).await
+}
+
+/// Without a prompt the cluster's name stands in for the answer.
+fn confirmed(args: &DestroyArgs, global: &Global, name: &str) -> Result<(), Failure> {
+    if !args.run.auto_approve {
+        if global.json {
+            let problem = Problem::error("cli::no_consent", "--json cannot ask for consent");
+            return Err(problem.help("add --auto-approve --confirm NAME").into());
+        }
+        return Ok(());
+    }
+    if args.confirm.as_deref() == Some(name) {
+        return Ok(());
+    }
+    let message = match &args.confirm {
+        Some(other) => format!("--confirm {other} is not the cluster's name"),
+        None => "--auto-approve alone does not consent to losing a cluster".to_owned(),
+    };
+    let problem = Problem::error("destroy::not_confirmed", message);
+    Err(Failure::with(Exit::Refused, problem.help(format!("add --confirm {name}"))))
+}

@@ -1,0 +1,278 @@
+//! What `apply` and `destroy` share: the lock, recovery, consent, the run, and its report.
+
+use crate::cli::{Global, RunArgs};
+use crate::cmd::session::{Session, notices};
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::render::progress::Progress;
+use crate::render::{Terminal, problem, value};
+use crate::wire::SystemClock;
+use kplan_engine::clock::Clock as _;
+use kplan_engine::{Cancel, ExecuteOptions, Outcome, Report, Run};
+use kplan_model::{Action, Approval, Plan, PlanMode, RunId, Snapshot};
+use kplan_state::{LocalWriter, WriteOptions};
+use std::io::BufRead as _;
+
+/// A state opened for writing, and how the run is done.
+pub struct Execution<'a> {
+    session: &'a Session,
+    global: &'a Global,
+    args: &'a RunArgs,
+    command: &'static str,
+    cancel: Cancel,
+    writer: Option<LocalWriter>,
+}
+
+impl<'a> Execution<'a> {
+    /// Takes the lock where there is a state already; a first apply takes it after consent, so
+    /// that nothing is written before.
+    pub fn open(
+        session: &'a Session,
+        global: &'a Global,
+        args: &'a RunArgs,
+        command: &'static str,
+        terminal: &mut Terminal,
+    ) -> Result<Self, Failure> {
+        let cancel = Cancel::new();
+        let mut execution = Self { session, global, args, command, cancel, writer: None };
+        if session.place.exists() {
+            execution.writer = Some(execution.lock(None, terminal)?);
+        }
+        Ok(execution)
+    }
+
+    fn lock(
+        &self,
+        lineage: Option<String>,
+        terminal: &mut Terminal,
+    ) -> Result<LocalWriter, Failure> {
+        let identity = self.session.place.identity_or_new(terminal)?;
+        let mut options = WriteOptions::new(self.command);
+        options.lineage = lineage;
+        options.lock_timeout = crate::duration::parse("--lock-timeout", &self.args.lock_timeout)?;
+        let place = &self.session.place;
+        let mut writer = LocalWriter::open(&place.dir, &place.cluster, &identity, &options)?;
+        notices(terminal, &writer.take_notices());
+        Ok(writer)
+    }
+
+    fn options(&self, id: &str) -> ExecuteOptions {
+        let mut options = ExecuteOptions::new(RunId(id.to_owned()));
+        options.parallelism = usize::from(self.args.parallelism);
+        options.pace = 1.0 / f64::from(self.session.cloud.scale);
+        options
+    }
+
+    /// Clears up what an earlier run left in doubt; gives the state as it is then.
+    pub async fn recovered(&mut self, terminal: &mut Terminal) -> Result<Snapshot, Failure> {
+        let options = self.options(&run_id());
+        let Some(writer) = &mut self.writer else {
+            return self.session.recorded(terminal);
+        };
+        let snapshot = writer.snapshot().clone();
+        if snapshot.in_doubt.is_empty() {
+            return Ok(snapshot);
+        }
+        let run = Run {
+            registry: &self.session.adapters.registry,
+            clock: &SystemClock,
+            cancel: &self.cancel,
+            options: &options,
+        };
+        let mut progress = Progress::new(terminal, self.global.json);
+        let mut show = |event| progress.show(terminal, &event);
+        let recovered = kplan_engine::recover(run, snapshot, writer, &mut show).await;
+        if recovered.is_clear() {
+            return Ok(recovered.snapshot);
+        }
+        let mut problems: Vec<Problem> = recovered.notes.iter().filter_map(stuck).collect();
+        if let Some(error) = &recovered.journal {
+            problems.push(Problem::error("state::not_written", error.to_string()));
+        }
+        Err(Failure::all(Exit::Error, problems))
+    }
+
+    /// Runs the plan, which somebody agreed to.
+    pub async fn run(mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.lock(Some(plan.base.lineage.clone()), terminal)?,
+        };
+        let mut writer = current(writer, &plan)?;
+        let mode = plan.mode;
+        let approved = plan.approve(Approval { how: how.to_owned(), at: SystemClock.now() });
+        let options = self.options(&run_id());
+        let run = Run {
+            registry: &self.session.adapters.registry,
+            clock: &SystemClock,
+            cancel: &self.cancel,
+            options: &options,
+        };
+        listen(&self.cancel);
+        let mut progress = Progress::new(terminal, self.global.json);
+        let snapshot = writer.snapshot().clone();
+        let mut show = |event| progress.show(terminal, &event);
+        let outcome =
+            kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
+        drop(progress);
+        match writer.close(self.command, SystemClock.now()) {
+            Ok(said) => notices(terminal, &said),
+            Err(error) => {
+                problem::print(terminal, &Failure::from(error).problems, self.global.json);
+            }
+        }
+        Ok(finish(&outcome, mode, self.global.json, terminal))
+    }
+}
+
+/// The state must be the one the plan was made from.
+fn current(writer: LocalWriter, plan: &Plan) -> Result<LocalWriter, Failure> {
+    let now = writer.snapshot();
+    if now.lineage == plan.base.lineage && now.serial == plan.base.serial {
+        return Ok(writer);
+    }
+    let message = format!(
+        "the state changed after the plan was made: it was at serial {}, it is at {}",
+        plan.base.serial, now.serial
+    );
+    Err(Failure::with(
+        Exit::StalePlan,
+        Problem::error("plan::stale", message).help("nothing was changed; run the command again"),
+    ))
+}
+
+/// A step of an earlier run that could not be cleared up.
+fn stuck(note: &kplan_engine::Note) -> Option<Problem> {
+    let error = note.outcome.as_ref().err()?;
+    let message = format!(
+        "{}: an earlier run was cut off while it worked on it, and what came of that is not \
+         clear: {error}",
+        note.address
+    );
+    let mut problem = Problem::error("state::in_doubt", message);
+    problem.help = error.help.clone().or_else(|| {
+        Some("nothing was changed; clear up what exists, then run the command again".to_owned())
+    });
+    Some(problem)
+}
+
+fn run_id() -> String {
+    format!("{}-{}", SystemClock.now().0, std::process::id())
+}
+
+/// Once: stop politely. Twice: give up calls in flight. SIGINT, SIGTERM and SIGHUP alike.
+fn listen(cancel: &Cancel) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
+            let Ok(mut stream) = signal(kind) else { continue };
+            let cancel = cancel.clone();
+            // Lives as long as the process: a second signal counts, too.
+            drop(tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    cancel.press();
+                }
+            }));
+        }
+    }
+}
+
+/// Asks; only `yes` is a yes.
+pub fn consent(terminal: &mut Terminal, question: &str, expected: &str) -> bool {
+    terminal.out(&format!("\n{question}\n\n  Enter a value: "));
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    terminal.line("");
+    read.is_ok() && line.trim() == expected
+}
+
+fn finish(outcome: &Outcome, mode: PlanMode, json: bool, terminal: &mut Terminal) -> Exit {
+    let report = outcome.report();
+    let exit = exit_of(outcome);
+    if json {
+        return exit;
+    }
+    failures(report, terminal);
+    summary(report, mode, exit, terminal);
+    if mode == PlanMode::Apply && exit == Exit::Ok {
+        outputs(&report.snapshot, terminal);
+    }
+    exit
+}
+
+fn exit_of(outcome: &Outcome) -> Exit {
+    let report = outcome.report();
+    match outcome {
+        Outcome::Interrupted(_) => Exit::Interrupted,
+        Outcome::Completed(_) if report.is_complete() => Exit::Ok,
+        Outcome::Completed(_) if report.done.is_empty() => Exit::Error,
+        Outcome::Completed(_) => Exit::Partial,
+    }
+}
+
+fn failures(report: &Report, terminal: &mut Terminal) {
+    let mut problems = Vec::new();
+    for failure in report.failed.iter().chain(&report.in_doubt) {
+        let code = format!("cloud::{}", crate::error::code_of(failure.error.kind));
+        let message = format!("{}: {}", failure.address, failure.error);
+        let mut problem = Problem::error(code, message);
+        problem.help.clone_from(&failure.error.help);
+        problems.push(problem);
+    }
+    if let Some(error) = &report.journal {
+        problems.push(
+            Problem::error("state::not_written", error.to_string()).help(
+                "everything reported as done before is recorded; make room or repair the disk, \
+                 then run apply again",
+            ),
+        );
+    }
+    problem::print(terminal, &problems, false);
+    for item in &report.not_started {
+        terminal.note(&format!("{}: not started: {}", item.address, item.why));
+    }
+}
+
+fn summary(report: &Report, mode: PlanMode, exit: Exit, terminal: &mut Terminal) {
+    let count = |wanted: Action| report.done.iter().filter(|step| step.action == wanted).count();
+    let (added, changed, destroyed) =
+        (count(Action::Create), count(Action::Update), count(Action::Delete));
+    let word = if mode == PlanMode::Destroy { "Destroy" } else { "Apply" };
+    let text = match (exit, mode) {
+        (Exit::Ok, PlanMode::Destroy) => {
+            format!("Destroy complete! Resources: {destroyed} destroyed.")
+        }
+        (Exit::Ok, _) => format!(
+            "Apply complete! Resources: {added} added, {changed} changed, {destroyed} destroyed."
+        ),
+        (Exit::Interrupted, _) => format!(
+            "{word} cancelled. {added} added, {changed} changed, {destroyed} destroyed; all of it \
+             is recorded. Run it again to carry on."
+        ),
+        _ => format!(
+            "{word} incomplete: {added} added, {changed} changed, {destroyed} destroyed, {} \
+             failed, {} in doubt, {} not started. What was done is recorded; run it again to \
+             carry on.",
+            report.failed.len(),
+            report.in_doubt.len(),
+            report.not_started.len()
+        ),
+    };
+    terminal.line(&format!("\n{text}"));
+    terminal.line(&format!(
+        "Took {:.1} s; the longest chain of dependent steps took {:.1} s.",
+        report.wall_seconds, report.critical_path_seconds
+    ));
+}
+
+fn outputs(snapshot: &Snapshot, terminal: &mut Terminal) {
+    if snapshot.outputs.is_empty() {
+        return;
+    }
+    terminal.line("\nOutputs:\n");
+    let width = snapshot.outputs.keys().map(String::len).max().unwrap_or(0);
+    for (name, item) in &snapshot.outputs {
+        terminal.line(&format!("{name:width$} = {}", value::show(item, 0)));
+    }
+}

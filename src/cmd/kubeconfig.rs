@@ -1,0 +1,92 @@
+//! `kplan kubeconfig`: a kubeconfig whose certificate is minted now and short-lived.
+
+use crate::cli::{Global, KubeconfigArgs};
+use crate::cmd::state::view;
+use crate::embedded;
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::load;
+use crate::render::Terminal;
+use crate::wire::{StatePlace, SystemClock};
+use kplan_engine::clock::Clock as _;
+use kplan_model::{Codec as _, Secret, Snapshot};
+use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Runs it. Needs the identity: the key that signs certificates is in the state, encrypted.
+pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal) -> CommandResult {
+    let valid = crate::duration::parse("--valid", &args.valid)?;
+    let snapshot = view(global, terminal)?.snapshot;
+    let access = access(&snapshot)?;
+    let loaded = load::file(&global.file)?;
+    let (place, embedded) = StatePlace::to_read(global, &loaded);
+    let proxy = match embedded {
+        true => Some(embedded::ensure(&loaded.folder).await?.0.proxy_url),
+        false => None,
+    };
+    let text = kubeconfig(
+        &access,
+        Kubeconfig {
+            name: &place.cluster,
+            user: &args.user,
+            proxy_url: proxy.as_deref(),
+            now: SystemClock.now(),
+            valid,
+        },
+    )?;
+    if args.path {
+        let path = write(&place.dir, &text)?;
+        terminal.line(&path.display().to_string());
+    } else {
+        terminal.out(text.expose().unwrap_or_default());
+    }
+    Ok(Exit::Ok)
+}
+
+fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
+    let none = || {
+        Problem::error("kubeconfig::no_cluster", "there is no cluster on record yet")
+            .help("run `kplan apply` first, or again if it did not finish")
+    };
+    let record = snapshot
+        .resources
+        .get(&crate::compose::k3s::cluster())
+        .ok_or_else(none)?;
+    let value = record.attrs.get("access").ok_or_else(none)?;
+    let access = Access::decode(value).map_err(|error| {
+        Problem::error("kubeconfig::no_access", format!("the record of the cluster: {error}"))
+    })?;
+    if access.client_ca_key.expose().is_none() {
+        return Err(Problem::error(
+            "state::no_identity",
+            "the key that signs certificates is encrypted and no identity opens it",
+        )
+        .help("set KPLAN_IDENTITY or restore ~/.config/kplan/identity")
+        .into());
+    }
+    Ok(access)
+}
+
+/// Writes the file for its owner alone, whole or not at all.
+fn write(dir: &Path, text: &Secret) -> Result<PathBuf, Failure> {
+    let path = dir.join("kubeconfig");
+    let fresh = dir.join("kubeconfig.tmp");
+    let attempt = || -> std::io::Result<()> {
+        drop(std::fs::remove_file(&fresh));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&fresh)?;
+        file.write_all(text.expose().unwrap_or_default().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &path)
+    };
+    attempt().map_err(|error| {
+        Problem::error("kubeconfig::unwritable", format!("cannot write {}: {error}", path.display()))
+    })?;
+    std::path::absolute(&path).map_err(|error| {
+        Problem::error("kubeconfig::unwritable", error.to_string()).into()
+    })
+}

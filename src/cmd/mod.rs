@@ -1,0 +1,17 @@
+//! The verbs, one file each.
+
+pub mod apply;
+pub mod completions;
+pub mod destroy;
+pub mod execution;
+pub mod graph;
+pub mod kubeconfig;
+pub mod lock;
+pub mod output;
+pub mod plan;
+pub mod sandbox;
+pub mod schema;
+pub mod session;
+pub mod show;
+pub mod state;
+pub mod validate;

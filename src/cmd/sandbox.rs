@@ -1,0 +1,81 @@
+//! `kplan sandbox`: serves the embedded cloud of this folder, or looks into it.
+
+use crate::cli::{Global, SandboxArgs, SandboxCommand};
+use crate::embedded;
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::render::Terminal;
+use std::path::Path;
+
+/// Runs it.
+pub async fn run(global: &Global, args: &SandboxArgs, terminal: &mut Terminal) -> CommandResult {
+    let beside = global.file.parent().filter(|p| !p.as_os_str().is_empty());
+    let beside = beside.unwrap_or(Path::new("."));
+    match args.command {
+        None => serve(beside, args, terminal).await,
+        Some(SandboxCommand::Inspect) => inspect(beside, global, terminal).await,
+        Some(SandboxCommand::Stop) => stop(beside, terminal).await,
+    }
+}
+
+async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> CommandResult {
+    let dir = embedded::folder(beside);
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        Problem::error("sandbox::folder", format!("cannot make {}: {error}", dir.display()))
+    })?;
+    let idle = crate::duration::parse("--idle-exit", &args.idle_exit)?;
+    let config = kplan_sandbox::Config {
+        dir: Some(dir),
+        api_port: args.port,
+        time_scale: args.time_scale,
+        seed: args.seed,
+        record: args.record.clone(),
+        idle_exit: (!idle.is_zero()).then_some(idle),
+        ..kplan_sandbox::Config::default()
+    };
+    let running = kplan_sandbox::start(config).await.map_err(|error| {
+        Failure::from(Problem::error("sandbox::not_started", error.to_string()))
+    })?;
+    let endpoints = running.endpoints();
+    terminal.line(&format!("DIGITALOCEAN_API_URL={}", endpoints.api_url));
+    terminal.line(&format!("DIGITALOCEAN_TOKEN={}", endpoints.token));
+    terminal.line(&format!("SPACES_ENDPOINT_URL={}", endpoints.spaces_url));
+    terminal.line(&format!("HTTPS_PROXY={}   # for kubectl", endpoints.proxy_url));
+    terminal.line(&format!("# artifact mirror: {}", endpoints.mirror_url));
+    tokio::select! {
+        ended = running.stopped() => ended.map_err(|error| {
+            Failure::from(Problem::error("sandbox::stopped", error.to_string()))
+        })?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(Exit::Ok)
+}
+
+/// The sandbox is started where it is not running: what exists in it is on disk.
+async fn inspect(beside: &Path, global: &Global, terminal: &mut Terminal) -> CommandResult {
+    let (endpoints, _) = embedded::ensure(beside).await?;
+    let answer = embedded::call(&endpoints, "GET", "/_sandbox/inspect").await.map_err(|error| {
+        Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
+    })?;
+    let document: serde_json::Value = serde_json::from_str(&answer.body).map_err(|error| {
+        Failure::from(Problem::error("sandbox::answer", format!("unreadable answer: {error}")))
+    })?;
+    if global.json {
+        terminal.line(&document.to_string());
+    } else {
+        terminal.line(&format!("{document:#}"));
+    }
+    Ok(Exit::Ok)
+}
+
+async fn stop(beside: &Path, terminal: &mut Terminal) -> CommandResult {
+    match embedded::running(beside).await {
+        None => terminal.note("No embedded cloud is running in this folder."),
+        Some(endpoints) => {
+            // The process ends while it answers; a connection that breaks is the success.
+            drop(embedded::call(&endpoints, "POST", "/_sandbox/shutdown").await);
+            terminal.note("The embedded cloud has stopped; what exists in it stays on disk.");
+        }
+    }
+    Ok(Exit::Ok)
+}

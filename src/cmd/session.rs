@@ -1,0 +1,234 @@
+//! What `plan`, `apply` and `destroy` share: the file, the cloud, the state as it is, and a plan
+//! of the one against the other.
+
+use crate::artifacts::{self, Artifacts};
+use crate::cli::{Global, PlanningArgs};
+use crate::compose::{self, Inputs};
+use crate::error::{Failure, Problem};
+use crate::exit::Exit;
+use crate::load::{self, Loaded, SourcePolicy};
+use crate::render::json::Statistics;
+use crate::render::{Terminal, problem};
+use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
+use kplan_engine::clock::Clock as _;
+use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning};
+use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot};
+use kplan_state::{LocalReader, Notice};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// One command's view of the world.
+pub struct Session {
+    /// The file.
+    pub loaded: Loaded,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The state's place.
+    pub place: StatePlace,
+    /// Clients and kinds.
+    pub adapters: Adapters,
+    /// When the command began.
+    pub began: Instant,
+}
+
+impl Session {
+    /// Reads the file, chooses the cloud, makes the clients.
+    pub async fn open(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let loaded = load::file(&global.file)?;
+        if !global.json {
+            problem::print(terminal, &loaded.warnings, false);
+        }
+        let cloud = Cloud::choose(global, &loaded, terminal).await?;
+        let place = StatePlace::of(global, &loaded);
+        let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
+        let artifacts = Artifacts::of(&loaded, &cloud).await?;
+        let adapters = Adapters::new(&cloud, artifacts, fetcher)?;
+        Ok(Self { loaded, cloud, place, adapters, began })
+    }
+
+    /// The tables of all kinds.
+    pub fn kinds(&self) -> BTreeMap<Kind, &'static KindInfo> {
+        self.adapters.registry.kinds()
+    }
+
+    /// What the file asks for. Resolves secret sources.
+    pub fn declarations(
+        &self,
+        snapshot: &Snapshot,
+        policy: SourcePolicy,
+    ) -> Result<Declarations, Failure> {
+        let inputs = Inputs {
+            owner: snapshot.owner.clone(),
+            living_servers: living_servers(snapshot),
+            artifacts: self.adapters.artifacts.clone(),
+            secrets: load::secrets(&self.loaded, policy)?,
+            token: self.cloud.token.clone(),
+        };
+        Ok(compose::compose(&self.loaded.spec, &inputs))
+    }
+
+    /// What is on record; an empty state with a fresh lineage where there is none. Takes no lock
+    /// and writes nothing.
+    pub fn recorded(&self, terminal: &mut Terminal) -> Result<Snapshot, Failure> {
+        let identity = self.place.identity()?;
+        let reader = LocalReader::open(&self.place.dir, &self.place.cluster, identity.as_ref());
+        let found = reader.read()?;
+        notices(terminal, &found.notices);
+        match found.snapshot {
+            Some(snapshot) => Ok(snapshot),
+            None => {
+                let lineage = kplan_state::new_lineage()?;
+                let owner = kplan_state::owner(&self.place.cluster, &lineage)?;
+                Ok(Snapshot::empty(lineage, owner))
+            }
+        }
+    }
+
+    /// Makes a plan.
+    pub async fn plan(
+        &self,
+        declarations: &Declarations,
+        snapshot: &Snapshot,
+        options: &PlanOptions,
+    ) -> Result<Planned, Failure> {
+        let mut observing = kplan_engine::observe::Options::new(SystemClock.now());
+        observing.pace = 1.0 / f64::from(self.cloud.scale);
+        let planning = Planning {
+            declarations,
+            snapshot,
+            registry: &self.adapters.registry,
+            options,
+            observing: &observing,
+        };
+        kplan_engine::plan(planning).await.map_err(|error| self.explain(error))
+    }
+
+    /// What planning cost so far.
+    pub fn statistics(&self, planned: &Planned, declarations: &Declarations) -> Statistics {
+        let kinds = self.kinds();
+        let mut known: BTreeSet<&Address> = planned.snapshot.resources.keys().collect();
+        known.extend(declarations.resources.iter().map(|declaration| &declaration.address));
+        Statistics {
+            api_calls: self.adapters.api_calls(),
+            kubernetes_calls: self.adapters.kubernetes_calls(),
+            wall_seconds: self.began.elapsed().as_secs_f64(),
+            critical_path_seconds: critical_path(planned, &kinds),
+            resources: known.len(),
+        }
+    }
+
+    /// An engine's error with its places in the file.
+    fn explain(&self, error: EngineError) -> Failure {
+        match error {
+            EngineError::Graph(errors) => {
+                let problems = errors.iter().map(|error| self.graph_problem(error)).collect();
+                Failure::all(Exit::Error, problems)
+            }
+            EngineError::Refused(refusals) => {
+                let problems = refusals
+                    .iter()
+                    .map(|refusal| {
+                        let problem =
+                            Problem::error(refusal.code, refusal.to_string()).help(&refusal.help);
+                        self.at(problem, refusal.origin)
+                    })
+                    .collect();
+                Failure::all(Exit::Refused, problems)
+            }
+            EngineError::Unsound(_) => Failure::with(
+                Exit::Refused,
+                Problem::error("plan::unsound", error.to_string())
+                    .help("nothing was changed; please report this with the file"),
+            ),
+        }
+    }
+
+    fn graph_problem(&self, error: &GraphError) -> Problem {
+        self.at(Problem::error("plan::graph", error.to_string()), Origin::Default)
+    }
+
+    fn at(&self, problem: Problem, origin: Origin) -> Problem {
+        match origin {
+            Origin::File { start, end } => problem.at(&self.loaded.source, (start, end), "here"),
+            Origin::Default | Origin::State => problem,
+        }
+    }
+}
+
+/// The servers that became nodes: whole records of the kind that makes a droplet one.
+fn living_servers(snapshot: &Snapshot) -> BTreeSet<u32> {
+    snapshot
+        .ready()
+        .map(|record| &record.address)
+        .filter(|at| at.kind().as_str() == "k3s_node" && at.name() == kplan_schema::spec::SERVERS_POOL)
+        .filter_map(Address::index)
+        .collect()
+}
+
+/// Seconds of the longest chain of steps, by the kinds' typical durations.
+fn critical_path(planned: &Planned, kinds: &BTreeMap<Kind, &'static KindInfo>) -> f64 {
+    use kplan_model::Action;
+    let mut ends: Vec<f64> = Vec::with_capacity(planned.plan.steps.len());
+    for step in &planned.plan.steps {
+        let begins = step
+            .requires
+            .iter()
+            .filter_map(|id| ends.get(usize::try_from(id.0).unwrap_or(usize::MAX)))
+            .fold(0.0_f64, |latest, end| latest.max(*end));
+        let typical = kinds.get(step.address.kind()).map_or(0, |info| match step.action {
+            _ if step.goes_with.is_some() => 0,
+            Action::Create => info.typical.create,
+            Action::Update => info.typical.update,
+            Action::Delete => info.typical.delete,
+            Action::Forget | Action::Record => 0,
+        });
+        ends.push(begins + f64::from(typical));
+    }
+    ends.into_iter().fold(0.0, f64::max)
+}
+
+/// What the state has to tell.
+pub fn notices(terminal: &mut Terminal, notices: &[Notice]) {
+    for notice in notices {
+        let mut text = format!("{}: {}", notice.code, notice.message);
+        if let Some(help) = &notice.help {
+            text.push_str("\n  ");
+            text.push_str(help);
+        }
+        terminal.note(&text);
+    }
+}
+
+/// The engine's options from the command line's.
+pub fn options(args: &PlanningArgs, destroy: bool) -> Result<PlanOptions, Failure> {
+    let mode = match (destroy, args.refresh_only) {
+        (true, _) => PlanMode::Destroy,
+        (false, true) => PlanMode::RefreshOnly,
+        (false, false) => PlanMode::Apply,
+    };
+    let mut options = PlanOptions::new(mode);
+    options.refresh = args.refresh;
+    options.targets = addresses("--target", &args.target)?;
+    options.replace = addresses("--replace", &args.replace)?;
+    options.allow_destroy = addresses("--allow-destroy", &args.allow_destroy)?;
+    Ok(options)
+}
+
+fn addresses(flag: &str, texts: &[String]) -> Result<BTreeSet<Address>, Failure> {
+    let mut problems = Vec::new();
+    let mut addresses = BTreeSet::new();
+    for text in texts {
+        match text.parse() {
+            Ok(address) => drop(addresses.insert(address)),
+            Err(error) => problems.push(Problem::error("cli::address", format!("{flag}: {error}"))),
+        }
+    }
+    if problems.is_empty() { Ok(addresses) } else { Err(Failure::all(Exit::Error, problems)) }
+}
+
+/// Under `CI=true` a plan neither runs commands nor reads files that the spec names, unless told.
+pub fn planning_policy(allow: bool) -> SourcePolicy {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    if ci && !allow { SourcePolicy::EnvironmentOnly } else { SourcePolicy::All }
+}

@@ -1,0 +1,35 @@
+//! `kplan show`: everything on record.
+
+use crate::cli::Global;
+use crate::cmd::state::{block, view};
+use crate::error::CommandResult;
+use crate::exit::Exit;
+use crate::render::{Terminal, json};
+use serde_json::json;
+
+/// Runs it.
+pub fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
+    let view = view(global, terminal)?;
+    if global.json {
+        let kinds = crate::wire::kinds();
+        let resources: Vec<_> =
+            view.snapshot.resources.values().map(|record| json::record(record, &kinds)).collect();
+        let document = json!({
+            "format_version": "1.0",
+            "kplan_version": env!("CARGO_PKG_VERSION"),
+            "serial": view.snapshot.serial,
+            "lineage": view.snapshot.lineage,
+            "in_doubt": view.snapshot.in_doubt.keys().map(ToString::to_string).collect::<Vec<_>>(),
+            "values": { "root_module": { "resources": resources } },
+        });
+        terminal.line(&document.to_string());
+        return Ok(Exit::Ok);
+    }
+    for record in view.snapshot.resources.values() {
+        terminal.line(&block(record));
+    }
+    if view.snapshot.resources.is_empty() {
+        terminal.line("The state is empty. No resources are recorded.");
+    }
+    Ok(Exit::Ok)
+}

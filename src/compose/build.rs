@@ -1,0 +1,128 @@
+//! What every part of `compose` uses: addresses, references, and the list being built.
+
+use crate::load::{Secrets, origin};
+use crate::artifacts::Artifacts;
+use kplan_model::{
+    Address, Declaration, Declarations, Input, Kind, Meta, Object, ObjectCodec, Owner, Ref,
+    Secret, Value,
+};
+use kplan_schema::value::SecretSource;
+use std::collections::BTreeSet;
+use kplan_schema::{Span, Spec};
+
+/// Kinds that carry the owner's tag.
+const TAGGED: [&str; 3] = ["droplet", "database", "volume"];
+
+/// What compose needs besides the file.
+pub struct Inputs {
+    /// Whose resources these will be; its id is part of names that must be unique in the world.
+    pub owner: Owner,
+    /// The secrets the file names.
+    pub secrets: Secrets,
+    /// The operator's own DigitalOcean token: what the cluster's controllers use when the file
+    /// names none for them.
+    pub token: Secret,
+    /// Indices of servers that are on record as nodes: a new server joins one of these, whatever
+    /// its own index is.
+    pub living_servers: BTreeSet<u32>,
+    /// The artifacts of the version set, with what the lock pins.
+    pub artifacts: Artifacts,
+}
+
+impl Inputs {
+    /// The secret of that source; the loader resolved every source of the file.
+    pub fn secret(&self, source: &SecretSource) -> Secret {
+        self.secrets.get(source).cloned().unwrap_or_else(|| Secret::sealed("unresolved"))
+    }
+}
+
+/// `kind.name`.
+pub fn address(kind: &'static str, name: &str) -> Address {
+    Address::new(Kind::new(kind), name)
+}
+
+/// `kind.name[index]`.
+pub fn indexed(kind: &'static str, name: &str, index: u32) -> Address {
+    Address::indexed(Kind::new(kind), name, index)
+}
+
+/// An attribute of another resource.
+pub fn to<T>(address: &Address, attribute: &str) -> Input<T> {
+    Input::Ref(Ref::new(address.clone(), attribute))
+}
+
+/// The list being built.
+pub struct Builder<'a> {
+    /// The file.
+    pub spec: &'a Spec,
+    /// The rest.
+    pub inputs: &'a Inputs,
+    declarations: Declarations,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty list.
+    pub fn new(spec: &'a Spec, inputs: &'a Inputs) -> Self {
+        Self { spec, inputs, declarations: Declarations::default() }
+    }
+
+    /// Declares a resource; gives its address back for references.
+    pub fn add(&mut self, address: Address, args: &impl ObjectCodec, span: Option<Span>) -> Address {
+        self.add_with(address, args, span, Meta::default())
+    }
+
+    /// Declares a resource with guards and relations.
+    pub fn add_with(
+        &mut self,
+        address: Address,
+        args: &impl ObjectCodec,
+        span: Option<Span>,
+        meta: Meta,
+    ) -> Address {
+        let mut declaration = Declaration::new(address.clone(), args.to_object(), origin(span));
+        declaration.meta = meta;
+        // Its tag is on everything taggable, put there by the providers: it goes last.
+        if TAGGED.contains(&address.kind().as_str()) {
+            declaration.meta.after.push(super::network::owner_tag());
+        }
+        self.declarations.resources.push(declaration);
+        address
+    }
+
+    /// Notes where the file gives a field of the resource declared last.
+    pub fn field_at(&mut self, field: &str, span: Option<Span>) {
+        if let (Some(last), Some(_)) = (self.declarations.resources.last_mut(), span) {
+            last.field_origins.insert(field.to_owned(), origin(span));
+        }
+    }
+
+    /// A result that `output` shows.
+    pub fn output(&mut self, name: &str, value: Value) {
+        self.declarations.outputs.insert(name.to_owned(), value);
+    }
+
+    /// `kplan:`-free prefix of every remote name.
+    pub fn name(&self, suffix: &str) -> String {
+        format!("{}-{suffix}", self.spec.name())
+    }
+
+    /// The guard of everything that must not be lost by accident.
+    pub fn guarded(&self) -> Meta {
+        Meta { protect: self.spec.cluster.protect.value, ..Meta::default() }
+    }
+
+    /// Addresses declared so far, with their kind.
+    pub fn declared(&self) -> impl Iterator<Item = &Address> {
+        self.declarations.resources.iter().map(|declaration| &declaration.address)
+    }
+
+    /// The whole list.
+    pub fn finish(self) -> Declarations {
+        self.declarations
+    }
+}
+
+/// A plain object of references, for outputs.
+pub fn object(values: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::Map(values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Object>())
+}

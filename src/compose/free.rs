@@ -1,0 +1,51 @@
+//! Free-standing droplets and volumes.
+
+use super::build::{Builder, address, to};
+use super::network::vpc;
+use kplan_model::Input;
+use kplan_providers::digitalocean::{DropletArgs, VolumeArgs};
+
+/// Declares them.
+pub fn declare(builder: &mut Builder<'_>) {
+    let spec = builder.spec;
+    for free in &spec.droplets {
+        let ssh_keys = builder
+            .declared()
+            .filter(|address| address.kind().as_str() == "ssh_key")
+            .map(|address| to(address, "id"))
+            .collect();
+        let args = DropletArgs {
+            name: free.name.to_string(),
+            region: spec.region().to_owned(),
+            size: free.size.to_string(),
+            image: free.image.to_string(),
+            vpc_uuid: Some(to(&vpc(), "id")),
+            ssh_keys,
+            tags: free.tags.iter().map(|tag| Input::Known(tag.to_string())).collect(),
+            user_data: None,
+            boot: None,
+            monitoring: free.monitoring.value,
+            backups: free.backups.value,
+            ipv6: false,
+            droplet_agent: None,
+            resize_disk: None,
+        };
+        builder.add(address("droplet", free.name.as_str()), &args, free.span);
+        builder.field_at("size", free.size.span);
+    }
+    for free in &spec.volumes {
+        let args = VolumeArgs {
+            name: free.name.to_string(),
+            region: spec.region().to_owned(),
+            size: free.size.value,
+            description: Some(free.description.value.clone()).filter(|text| !text.is_empty()),
+            initial_filesystem_type: free.filesystem.as_ref().map(ToString::to_string),
+            initial_filesystem_label: None,
+            snapshot_id: None,
+            tags: free.tags.iter().map(|tag| Input::Known(tag.to_string())).collect(),
+            droplet_id: None,
+        };
+        builder.add(address("volume", free.name.as_str()), &args, free.span);
+        builder.field_at("size", free.size.span);
+    }
+}

@@ -1,0 +1,224 @@
+//! The cluster's keys, what every node needs to become one, and the cluster itself.
+
+use super::build::{Builder, address, indexed, to};
+use super::nodes::droplet;
+use super::{database, network, storage};
+use kplan_model::{Address, Input, Meta};
+use kplan_providers::k3s::{BootArgs, Bundles, ClusterArgs, Datastore, NodeArgs, PkiArgs};
+use kplan_schema::spec::{Pool, SERVERS_POOL};
+use kplan_schema::value::Datastore as Wanted;
+use std::collections::BTreeMap;
+
+/// The taint that keeps workloads off servers; K3s's own components and the cloud controller
+/// tolerate it (K3s documentation, "High Availability Embedded etcd").
+const NO_WORKLOADS: &str = "CriticalAddonsOnly=true:NoExecute";
+
+/// Certificates, keys and tokens.
+pub fn pki() -> Address {
+    address("pki", "cluster")
+}
+
+/// The cluster, once its API answers and its nodes are registered.
+pub fn cluster() -> Address {
+    address("k3s", "cluster")
+}
+
+/// What makes a droplet a node.
+pub fn node(pool: &str, index: u32) -> Address {
+    indexed("k3s_node", pool, index)
+}
+
+/// Where a droplet finds its bundle.
+pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
+    let role = if matches!(pool, Pool::Servers(_)) { "server" } else { "agent" };
+    BootArgs {
+        cluster: builder.inputs.owner.id(),
+        node: builder.spec.node_name(pool.name(), index),
+        role: role.to_owned(),
+        bucket: to(&storage::boot_bucket(), "name"),
+        endpoint: to(&storage::boot_bucket(), "endpoint"),
+        region: Input::Known(storage::boot_region(builder)),
+        access_key: to(&storage::operator_key(), "access_key"),
+        secret_key: to(&storage::operator_key(), "secret_key"),
+        public_key: to(&pki(), "bundle_public_key"),
+    }
+}
+
+/// Declares them.
+pub fn declare(builder: &mut Builder<'_>) {
+    let args = PkiArgs { cluster: builder.inputs.owner.id() };
+    let meta = builder.guarded();
+    builder.add_with(pki(), &args, None, meta);
+    for pool in builder.spec.pools() {
+        for index in 0..pool.count().value {
+            declare_node(builder, pool, index);
+        }
+    }
+    declare_cluster(builder);
+}
+
+fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
+    let spec = builder.spec;
+    let server = matches!(pool, Pool::Servers(_));
+    let at = droplet(pool.name(), index);
+    let (init, join) = joining(builder, server, index);
+    let args = NodeArgs {
+        boot: boot(builder, pool, index),
+        droplet_id: to(&at, "id"),
+        droplet_created_at: Some(to(&at, "created_at")),
+        private_ip: to(&at, "ipv4_address_private"),
+        public_ip: Some(to(&at, "ipv4_address")),
+        certificates: server.then(|| to(&pki(), "certificates")),
+        server_keys: server.then(|| to(&pki(), "server_keys")),
+        token_hash: to(&pki(), "token_hash"),
+        server_token: server.then(|| to(&pki(), "server_token")),
+        agent_token: to(&pki(), "agent_token"),
+        bundle_key: to(&pki(), "bundle_key"),
+        datastore: server.then(|| datastore(builder)),
+        init,
+        join,
+        tls_sans: if server { sans(builder) } else { vec![] },
+        disable: if server { disabled(builder) } else { vec![] },
+        labels: labels(pool),
+        taints: taints(pool),
+        version: spec.k3s.version.to_string(),
+        binary: builder.inputs.artifacts.k3s(&spec.k3s.version.to_string()),
+    };
+    let mut meta = if server { builder.guarded() } else { Meta::default() };
+    meta.inside = Some(at);
+    meta.group = Some(super::nodes::group(pool));
+    if server && spec.k3s.database.is_some() {
+        meta.after = vec![database::user(), database::database()];
+    }
+    builder.add_with(node(pool.name(), index), &args, pool.span(), meta);
+    builder.field_at("version", spec.k3s.version.span);
+}
+
+/// Only the first server of a cluster's life begins one; every other server, a replacement of
+/// the first included, joins a living one. Agents join a server.
+fn joining(builder: &Builder<'_>, server: bool, index: u32) -> (bool, Option<Input<String>>) {
+    let address_of = |index: u32| to(&droplet(SERVERS_POOL, index), "ipv4_address_private");
+    let living = &builder.inputs.living_servers;
+    if !server {
+        let first = living.iter().next().copied().unwrap_or(0);
+        return (false, Some(address_of(first)));
+    }
+    if builder.spec.datastore() != Wanted::Etcd {
+        return (false, None);
+    }
+    match living.iter().find(|other| **other != index) {
+        Some(other) => (false, Some(address_of(*other))),
+        None if living.contains(&index) || index == 0 => (true, None),
+        None => (false, Some(address_of(0))),
+    }
+}
+
+fn datastore(builder: &Builder<'_>) -> Datastore {
+    let none = |kind: &str| Datastore {
+        kind: kind.to_owned(),
+        host: None,
+        port: None,
+        user: None,
+        password: None,
+        database: None,
+        ca: None,
+    };
+    let wanted = match (builder.spec.datastore(), &builder.spec.k3s.database) {
+        (Wanted::Etcd, _) => return none("etcd"),
+        (Wanted::Postgres | Wanted::Mysql, Some(wanted)) => wanted,
+        _ => return none("sqlite"),
+    };
+    let kind = if builder.spec.datastore() == Wanted::Mysql { "mysql" } else { "postgres" };
+    Datastore {
+        kind: kind.to_owned(),
+        host: Some(to(&database::cluster(), "private_host")),
+        port: Some(to(&database::cluster(), "port")),
+        user: Some(Input::Known(wanted.user.to_string())),
+        password: Some(to(&database::user(), "password")),
+        database: Some(Input::Known(wanted.database.to_string())),
+        ca: Some(to(&database::cluster(), "ca_certificate")),
+    }
+}
+
+/// What the API's certificate must hold besides the node's own names and addresses.
+fn sans(builder: &Builder<'_>) -> Vec<Input<String>> {
+    let mut sans = Vec::new();
+    if let Some(hostname) = builder.spec.api_hostname() {
+        sans.push(Input::Known(hostname.to_string()));
+    }
+    if builder.spec.api_load_balancer.is_some() {
+        sans.push(to(&network::api_load_balancer(), "ip"));
+    }
+    if builder.spec.has_reserved_ip() {
+        sans.push(to(&network::reserved_ip(), "ip_address"));
+    }
+    sans
+}
+
+fn disabled(builder: &Builder<'_>) -> Vec<String> {
+    builder.spec.k3s_disable().into_iter().map(str::to_owned).collect()
+}
+
+fn labels(pool: Pool<'_>) -> BTreeMap<String, String> {
+    pool.labels().iter().map(|(key, value)| (key.clone(), value.to_string())).collect()
+}
+
+fn taints(pool: Pool<'_>) -> Vec<String> {
+    let mut taints: Vec<String> = pool.taints().iter().map(ToString::to_string).collect();
+    if let Pool::Servers(servers) = pool
+        && !servers.schedulable.value
+    {
+        taints.push(NO_WORKLOADS.to_owned());
+    }
+    taints
+}
+
+/// The address people and kplan use: a name of their own, the load balancer's, the reserved
+/// one, or the only server's.
+fn endpoint(builder: &Builder<'_>) -> Input<String> {
+    if let Some(hostname) = builder.spec.api_hostname() {
+        return Input::Known(hostname.to_string());
+    }
+    if builder.spec.api_load_balancer.is_some() {
+        return to(&network::api_load_balancer(), "ip");
+    }
+    if builder.spec.has_reserved_ip() {
+        return to(&network::reserved_ip(), "ip_address");
+    }
+    to(&droplet(SERVERS_POOL, 0), "ipv4_address")
+}
+
+fn declare_cluster(builder: &mut Builder<'_>) {
+    let spec = builder.spec;
+    let mut nodes = Vec::new();
+    let mut after = Vec::new();
+    for pool in spec.pools() {
+        for index in 0..pool.count().value {
+            nodes.push(Input::Known(spec.node_name(pool.name(), index)));
+            after.push(node(pool.name(), index));
+        }
+    }
+    let bundles = Bundles {
+        cluster: builder.inputs.owner.id(),
+        bucket: to(&storage::boot_bucket(), "name"),
+        endpoint: to(&storage::boot_bucket(), "endpoint"),
+        region: Input::Known(storage::boot_region(builder)),
+        access_key: to(&storage::operator_key(), "access_key"),
+        secret_key: to(&storage::operator_key(), "secret_key"),
+    };
+    let args = ClusterArgs {
+        endpoint: endpoint(builder),
+        nodes,
+        server_ca: to(&pki(), "certificates.server_ca"),
+        client_ca: to(&pki(), "certificates.client_ca"),
+        client_ca_key: to(&pki(), "server_keys.client_ca"),
+        bundles: Some(bundles),
+    };
+    let mut meta = Meta { after, ..builder.guarded() };
+    // A local datastore lives and dies with its one server.
+    if spec.datastore() == Wanted::Sqlite {
+        meta.inside = Some(droplet(SERVERS_POOL, 0));
+    }
+    builder.add_with(cluster(), &args, spec.k3s.span, meta);
+    builder.field_at("endpoint", spec.endpoint.as_ref().and_then(|endpoint| endpoint.span));
+}

@@ -1,0 +1,97 @@
+//! SSH keys and droplets: the servers and every agent pool.
+
+use super::build::{Builder, address, indexed, to};
+use super::k3s;
+use super::network::{agent_tag, server_tag, vpc};
+use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
+use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs};
+use kplan_schema::spec::Pool;
+
+/// The droplet of one node.
+pub fn droplet(pool: &str, index: u32) -> Address {
+    indexed("droplet", pool, index)
+}
+
+/// Declares them.
+pub fn declare(builder: &mut Builder<'_>) {
+    let keys = ssh_keys(builder);
+    for pool in builder.spec.pools() {
+        for index in 0..pool.count().value {
+            node(builder, pool, index, &keys);
+        }
+    }
+}
+
+/// The keys of the file, or one whose private half nobody has: without any key DigitalOcean
+/// mails a root password.
+fn ssh_keys(builder: &mut Builder<'_>) -> Vec<Input<String>> {
+    let spec = builder.spec;
+    let mut keys = Vec::new();
+    for key in &spec.ssh_keys {
+        let args = SshKeyArgs {
+            name: builder.name(key.name.as_str()),
+            public_key: Input::Known(key.public_key.to_string()),
+        };
+        let address = builder.add(address("ssh_key", key.name.as_str()), &args, key.span);
+        builder.field_at("public_key", key.public_key.span);
+        keys.push(to(&address, "id"));
+    }
+    if keys.is_empty() {
+        let args = SshKeyArgs {
+            name: builder.name("throwaway"),
+            public_key: to(&k3s::pki(), "ssh_public_key"),
+        };
+        let address = builder.add(address("ssh_key", "throwaway"), &args, None);
+        keys.push(to(&address, "id"));
+    }
+    keys
+}
+
+fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<String>]) {
+    let spec = builder.spec;
+    let server = matches!(pool, Pool::Servers(_));
+    let tag = if server { server_tag() } else { agent_tag() };
+    let args = DropletArgs {
+        name: spec.node_name(pool.name(), index),
+        region: spec.region().to_owned(),
+        size: pool.size().to_string(),
+        image: pool.image().to_string(),
+        vpc_uuid: Some(to(&vpc(), "id")),
+        ssh_keys: keys.to_vec(),
+        tags: vec![to(&tag, "name")],
+        user_data: None,
+        boot: Some(k3s::boot(builder, pool, index)),
+        monitoring: pool.monitoring().value,
+        backups: pool.backups().value,
+        ipv6: false,
+        droplet_agent: None,
+        resize_disk: None,
+    };
+    let mut meta = if server { builder.guarded() } else { Meta::default() };
+    meta.group = Some(group(pool));
+    builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
+    builder.field_at("size", pool.size().span);
+    builder.field_at("image", pool.image().span);
+    builder.field_at("backups", pool.backups().span);
+    builder.field_at("monitoring", pool.monitoring().span);
+}
+
+/// Servers change one at a time and never below a majority; of agents at most a quarter at once
+/// change. A group's first creation is not limited by it.
+pub fn group(pool: Pool<'_>) -> Group {
+    let count = pool.count().value;
+    match pool {
+        Pool::Servers(_) => Group {
+            name: "servers".to_owned(),
+            min_ready: if count > 1 { count / 2 + 1 } else { 0 },
+            max_parallel: 1,
+            order: RolloutOrder::Address,
+        },
+        Pool::Agents(_) => Group {
+            name: pool.name().to_owned(),
+            min_ready: 0,
+            max_parallel: count.div_ceil(4).max(1),
+            order: RolloutOrder::Address,
+        },
+    }
+}

@@ -1,0 +1,180 @@
+//! What runs on the cluster, in the order in which each needs the one before: the controllers'
+//! token, the cloud controller (without which no node takes a pod), storage, backups, Argo CD,
+//! and the Application everything else comes from.
+
+use super::build::{Builder, address, to};
+use super::{k3s, network, storage};
+use kplan_model::{Address, Input, Meta};
+use kplan_providers::kubernetes::{
+    Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
+    CsiArgs, GithubApp, Schedule, VeleroArgs,
+};
+use kplan_schema::Span;
+use kplan_schema::spec::{Backup, GitCredentials, Gitops};
+
+/// Argo CD.
+pub fn argocd() -> Address {
+    address("argocd", "main")
+}
+
+/// Velero.
+pub fn velero() -> Address {
+    address("velero", "main")
+}
+
+fn access<T>() -> Input<T> {
+    to(&k3s::cluster(), "access")
+}
+
+/// Everything here lives in the cluster and goes with it.
+fn meta(after: Vec<Address>) -> Meta {
+    Meta { inside: Some(k3s::cluster()), after, ..Meta::default() }
+}
+
+/// Declares it.
+pub fn declare(builder: &mut Builder<'_>) {
+    let controllers = controllers(builder);
+    let spec = builder.spec;
+    let mut ready = vec![controllers];
+    if spec.storage.csi.value {
+        ready.push(csi(builder, &ready));
+    }
+    if let Some(backup) = &spec.backup {
+        ready.push(backups(builder, backup, &ready));
+    }
+    if let Some(gitops) = &spec.gitops {
+        delivery(builder, gitops, ready);
+    }
+}
+
+/// The controllers' token and the cloud controller.
+fn controllers(builder: &mut Builder<'_>) -> Address {
+    let spec = builder.spec;
+    let own = &spec.cloud_controller.token;
+    let token = match own {
+        Some(source) => builder.inputs.secret(&source.value),
+        None => builder.inputs.token.clone(),
+    };
+    let args = CloudSecretArgs { access: access(), objects: Applied, token: Input::Known(token) };
+    let span = spec.cloud_controller.span;
+    let secret = builder.add_with(address("cloud_secret", "main"), &args, span, meta(vec![]));
+    builder.field_at("token", own.as_ref().and_then(|token| token.span));
+    let args = CcmArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: builder.inputs.artifacts.all("digitalocean-ccm"),
+        region: spec.region().to_owned(),
+        vpc_id: to(&network::vpc(), "id"),
+        cluster_id: builder.inputs.owner.id(),
+        load_balancer_type: "REGIONAL_NETWORK".to_owned(),
+        api_url: None,
+    };
+    builder.add_with(address("ccm", "main"), &args, span, meta(vec![secret]))
+}
+
+fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
+    let args = CsiArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: builder.inputs.artifacts.all("csi-digitalocean"),
+        tag: to(&network::owner_tag(), "name"),
+        default_class: Some("do-block-storage".to_owned()),
+        api_url: None,
+    };
+    let span = builder.spec.storage.span;
+    builder.add_with(address("csi", "main"), &args, span, meta(after.to_vec()))
+}
+
+fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {
+    let schedules = backup.schedules.iter().map(schedule).collect();
+    let args = VeleroArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: builder.inputs.artifacts.version("velero", backup.version.as_str()),
+        version: backup.version.to_string(),
+        bucket: to(&storage::backup_bucket(), "name"),
+        prefix: None,
+        region: backup.region.to_string(),
+        endpoint: to(&storage::backup_bucket(), "endpoint"),
+        access_key: to(&storage::backup_key(), "access_key"),
+        secret_key: to(&storage::backup_key(), "secret_key"),
+        volumes: builder.spec.storage.csi.value,
+        schedules,
+    };
+    let address = builder.add_with(velero(), &args, backup.span, meta(after.to_vec()));
+    builder.field_at("version", backup.version.span);
+    address
+}
+
+fn schedule(wanted: &kplan_schema::spec::Schedule) -> Schedule {
+    Schedule {
+        name: wanted.name.to_string(),
+        cron: wanted.cron.to_string(),
+        ttl: wanted.keep.go_duration(),
+        namespaces: wanted.include_namespaces.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
+    let file = if gitops.ha.value { "ha-install.yaml" } else { "install.yaml" };
+    let args = ArgocdArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: builder.inputs.artifacts.file("argo-cd", gitops.version.as_str(), file),
+    };
+    let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
+    builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));
+    let mut before = vec![installed];
+    if let Some(repository) = repository(builder, gitops, &before) {
+        before.push(repository);
+    }
+    let args = ArgocdApplicationArgs {
+        access: access(),
+        objects: Applied,
+        name: "root".to_owned(),
+        repo: gitops.repo.to_string(),
+        path: gitops.path.to_string(),
+        revision: gitops.revision.to_string(),
+        namespace: "argocd".to_owned(),
+        recurse: false,
+        prune: true,
+        self_heal: true,
+    };
+    builder.add_with(address("argocd_application", "root"), &args, gitops.span, meta(before));
+    builder.field_at("repo", gitops.repo.span);
+    builder.field_at("path", gitops.path.span);
+    builder.field_at("revision", gitops.revision.span);
+}
+
+/// How Argo CD reads a private repository.
+fn repository(
+    builder: &mut Builder<'_>,
+    gitops: &Gitops,
+    after: &[Address],
+) -> Option<Address> {
+    let credentials = gitops.credentials.as_ref()?;
+    let secret = |source| Some(Input::Known(builder.inputs.secret(source)));
+    let mut args = ArgocdRepositoryArgs {
+        access: access(),
+        objects: Applied,
+        url: gitops.repo.to_string(),
+        username: None,
+        token: None,
+        ssh_key: None,
+        github_app: None,
+    };
+    let span: Option<Span> = credentials.span;
+    match &credentials.value {
+        GitCredentials::Token(source) => args.token = secret(&source.value),
+        GitCredentials::SshKey(source) => args.ssh_key = secret(&source.value),
+        GitCredentials::GithubApp { id, installation_id, private_key } => {
+            args.github_app = Some(GithubApp {
+                app_id: id.value.to_string(),
+                installation_id: installation_id.value.to_string(),
+                private_key: Input::Known(builder.inputs.secret(&private_key.value)),
+                enterprise_url: None,
+            });
+        }
+    }
+    Some(builder.add_with(address("argocd_repository", "root"), &args, span, meta(after.to_vec())))
+}

@@ -1,0 +1,263 @@
+//! What happens during an apply, as it happens: a spinner per resource on a terminal, plain lines
+//! elsewhere, one JSON object a line with `--json`.
+
+use crate::render::Terminal;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use kplan_engine::event::{Event, StepRef};
+use kplan_model::{Action, Address};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Plain output says that something still goes on this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How events are shown.
+pub enum Progress {
+    /// One JSON object a line.
+    Json,
+    /// Lines.
+    Plain {
+        /// When each step was last heard of.
+        said: BTreeMap<Address, Duration>,
+    },
+    /// Redrawn lines, one per step in flight.
+    Live {
+        /// All of them.
+        bars: MultiProgress,
+        /// By address.
+        steps: BTreeMap<Address, ProgressBar>,
+    },
+}
+
+impl Progress {
+    /// Chooses the form.
+    pub fn new(terminal: &Terminal, json: bool) -> Self {
+        if json {
+            Self::Json
+        } else if terminal.live() {
+            Self::Live { bars: MultiProgress::new(), steps: BTreeMap::new() }
+        } else {
+            Self::Plain { said: BTreeMap::new() }
+        }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, terminal: &mut Terminal, event: &Event) {
+        match self {
+            Self::Json => terminal.line(&document(event).to_string()),
+            Self::Plain { said } => {
+                if let Some(line) = plain(event, said) {
+                    terminal.line(&line);
+                }
+            }
+            Self::Live { bars, steps } => live(event, bars, steps),
+        }
+    }
+}
+
+fn gerund(action: Action) -> &'static str {
+    match action {
+        Action::Create => "Creating",
+        Action::Update => "Modifying",
+        Action::Delete => "Destroying",
+        Action::Forget => "Forgetting",
+        Action::Record => "Recording",
+    }
+}
+
+fn noun(action: Action) -> &'static str {
+    match action {
+        Action::Create => "Creation",
+        Action::Update => "Modifications",
+        Action::Delete => "Destruction",
+        Action::Forget => "Forgetting",
+        Action::Record => "Recording",
+    }
+}
+
+fn clock(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    format!("{:02}m{:02}s", seconds / 60, seconds % 60)
+}
+
+fn short(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    if seconds >= 60 { format!("{}m{}s", seconds / 60, seconds % 60) } else { format!("{seconds}s") }
+}
+
+fn id_suffix(id: Option<&kplan_model::RemoteId>) -> String {
+    id.map_or_else(String::new, |id| {
+        let text: String = id.as_str().chars().filter(|c| !c.is_control()).take(80).collect();
+        format!(" [id={text}]")
+    })
+}
+
+/// The sentence an event makes; `None` for what plain output leaves out.
+fn sentence(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::StepStarted { at, id } => {
+            format!("{}: {}...{}", at.address, gerund(at.action), id_suffix(id.as_ref()))
+        }
+        Event::StepDone { at, elapsed, id } => {
+            let after = short(*elapsed);
+            let id = id_suffix(id.as_ref());
+            format!("{}: {} complete after {after}{id}", at.address, noun(at.action))
+        }
+        Event::StepProgress { at, elapsed, waiting_for } => {
+            let verb = gerund(at.action).to_lowercase();
+            format!("{}: Still {verb}... [{} elapsed] {waiting_for}", at.address, clock(*elapsed))
+        }
+        Event::PutOff { at, pause, why } => {
+            format!("{}: trying again in {}: {why}", at.address, short(*pause))
+        }
+        Event::StepFailed { at, error, .. } => format!("{}: failed: {error}", at.address),
+        Event::StepInDoubt { at, error } => {
+            format!("{}: the outcome is not known: {error}", at.address)
+        }
+        Event::Recovering { address, action } => {
+            let verb = gerund(*action).to_lowercase();
+            format!("{address}: an earlier run was cut off while {verb} it; looking what exists")
+        }
+        Event::Recovered { address, outcome } => format!("{address}: {outcome}"),
+        Event::Stopping { hard: false } => {
+            "Interrupt received. Nothing new is started; calls in flight are finished and \
+             recorded. Interrupt again to give them up."
+                .to_owned()
+        }
+        Event::Stopping { hard: true } => {
+            "Second interrupt: calls in flight are given up and recorded as in doubt; the next \
+             apply clears them up."
+                .to_owned()
+        }
+        Event::RunStarted { .. } | Event::RunFinished { .. } => return None,
+    };
+    Some(text)
+}
+
+fn plain(event: &Event, said: &mut BTreeMap<Address, Duration>) -> Option<String> {
+    let (at, elapsed) = match event {
+        Event::StepProgress { at, elapsed, .. } => (at, *elapsed),
+        // Trying again is worth a line when it takes long, not every time.
+        Event::PutOff { at, pause, .. } => {
+            let total = said.get(&at.address).copied().unwrap_or_default() + *pause;
+            (at, total)
+        }
+        _ => return sentence(event),
+    };
+    let last = said.get(&at.address).copied().unwrap_or_default();
+    if elapsed.saturating_sub(last) < HEARTBEAT {
+        return None;
+    }
+    said.insert(at.address.clone(), elapsed);
+    sentence(event)
+}
+
+fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, ProgressBar>) {
+    match event {
+        Event::StepStarted { at, .. } => {
+            let style = ProgressStyle::with_template("  {spinner} {elapsed:>4} {msg}");
+            let bar = bars.add(ProgressBar::new_spinner());
+            let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
+            bar.set_message(format!("{}: {}", at.address, gerund(at.action).to_lowercase()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            steps.insert(at.address.clone(), bar);
+        }
+        Event::StepProgress { at, waiting_for, .. } => {
+            if let Some(bar) = steps.get(&at.address) {
+                let verb = gerund(at.action).to_lowercase();
+                bar.set_message(format!("{}: {verb}, {waiting_for}", at.address));
+            }
+        }
+        Event::StepDone { at, .. } | Event::StepFailed { at, .. } | Event::StepInDoubt { at, .. } => {
+            finish(at, bars, steps, event);
+        }
+        other => {
+            if let Some(text) = sentence(other) {
+                // A terminal that went away is noticed when the result is printed.
+                drop(bars.println(text));
+            }
+        }
+    }
+}
+
+fn finish(
+    at: &StepRef,
+    bars: &MultiProgress,
+    steps: &mut BTreeMap<Address, ProgressBar>,
+    event: &Event,
+) {
+    if let Some(bar) = steps.remove(&at.address) {
+        bar.finish_and_clear();
+        bars.remove(&bar);
+    }
+    if let Some(text) = sentence(event) {
+        drop(bars.println(text));
+    }
+}
+
+fn action_name(action: Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update => "update",
+        Action::Delete => "delete",
+        Action::Forget => "forget",
+        Action::Record => "noop",
+    }
+}
+
+fn hook(at: &StepRef) -> Value {
+    json!({
+        "resource": { "addr": at.address.to_string(), "resource_type": at.address.kind().as_str() },
+        "action": action_name(at.action),
+    })
+}
+
+/// The JSON line of an event. Types and names are Terraform's where it has them.
+fn document(event: &Event) -> Value {
+    let message = sentence(event).unwrap_or_default();
+    let mut line = match event {
+        Event::RunStarted { mode, steps } => {
+            json!({ "type": "run_start", "mode": mode, "steps": steps })
+        }
+        Event::StepStarted { at, .. } => json!({ "type": "apply_start", "hook": hook(at) }),
+        Event::StepProgress { at, elapsed, waiting_for } => json!({
+            "type": "apply_progress", "hook": hook(at),
+            "elapsed_seconds": elapsed.as_secs_f64(), "waiting_for": waiting_for,
+        }),
+        Event::StepDone { at, elapsed, id } => json!({
+            "type": "apply_complete", "hook": hook(at),
+            "elapsed_seconds": elapsed.as_secs_f64(), "id": id.as_ref().map(|id| id.as_str()),
+        }),
+        Event::StepFailed { at, elapsed, error } => json!({
+            "type": "apply_errored", "hook": hook(at),
+            "elapsed_seconds": elapsed.as_secs_f64(),
+            "code": format!("cloud::{}", crate::error::code_of(error.kind)),
+            "request_id": error.request_id,
+        }),
+        Event::StepInDoubt { at, error } => json!({
+            "type": "apply_in_doubt", "hook": hook(at), "error": error.to_string(),
+        }),
+        Event::PutOff { at, pause, .. } => json!({
+            "type": "apply_put_off", "hook": hook(at), "pause_seconds": pause.as_secs_f64(),
+        }),
+        Event::Recovering { address, action } => json!({
+            "type": "recover_start", "addr": address.to_string(), "action": action_name(*action),
+        }),
+        Event::Recovered { address, outcome } => json!({
+            "type": "recover_complete", "addr": address.to_string(), "outcome": outcome,
+        }),
+        Event::Stopping { hard } => json!({ "type": "interrupt", "hard": hard }),
+        Event::RunFinished { done, failed, in_doubt, not_started, wall_seconds, critical_path_seconds } => json!({
+            "type": "run_complete", "done": done, "failed": failed, "in_doubt": in_doubt,
+            "not_started": not_started, "wall_seconds": wall_seconds,
+            "critical_path_seconds": critical_path_seconds,
+        }),
+    };
+    if let Some(map) = line.as_object_mut() {
+        map.insert("@level".to_owned(), json!("info"));
+        map.insert("@module".to_owned(), json!("kplan.ui"));
+        map.insert("@message".to_owned(), json!(message));
+    }
+    line
+}

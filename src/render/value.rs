@@ -1,0 +1,92 @@
+//! Values as people read them.
+
+use kplan_model::{Object, Value};
+
+/// What a value looks like in a plan: `"text"`, `3`, `(known after apply)`, `(sensitive value)`.
+/// Lists and maps are broken over lines when they are long; `indent` is where the value's own
+/// line starts.
+pub fn show(value: &Value, indent: usize) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Str(text) => quote(text),
+        Value::Secret(_) => "(sensitive value)".to_owned(),
+        Value::Ref(_) | Value::Unknown => "(known after apply)".to_owned(),
+        Value::List(items) => list(items, indent),
+        Value::Map(map) => object(map, indent),
+    }
+}
+
+/// Text in quotes with control characters made visible, so that no value can move the cursor.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn list(items: &[Value], indent: usize) -> String {
+    let short: Vec<String> = items.iter().map(|item| show(item, indent + 4)).collect();
+    let inline = format!("[{}]", short.join(", "));
+    if inline.len() <= 72 && !inline.contains('\n') {
+        return inline;
+    }
+    let pad = " ".repeat(indent + 4);
+    let lines: Vec<String> = short.iter().map(|item| format!("{pad}{item},")).collect();
+    format!("[\n{}\n{}]", lines.join("\n"), " ".repeat(indent))
+}
+
+/// Whether there is nothing to read in it.
+pub fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::List(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn object(map: &Object, indent: usize) -> String {
+    if map.is_empty() {
+        return "{}".to_owned();
+    }
+    let set: Vec<(&String, &Value)> = map.iter().filter(|(_, value)| !is_nothing(value)).collect();
+    let width = set.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let pad = " ".repeat(indent + 4);
+    let lines: Vec<String> = set
+        .into_iter()
+        .map(|(name, value)| format!("{pad}{name:width$} = {}", show(value, indent + 4)))
+        .collect();
+    format!("{{\n{}\n{}}}", lines.join("\n"), " ".repeat(indent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kplan_model::Secret;
+
+    #[test]
+    fn secrets_and_control_characters_are_never_printed() {
+        assert_eq!(show(&Value::Secret(Secret::new("hunter2")), 0), "(sensitive value)");
+        assert_eq!(quote("a\u{1b}[2Jb\n"), "\"a\\u{1b}[2Jb\\n\"");
+    }
+
+    #[test]
+    fn short_lists_stay_on_one_line() {
+        let value = Value::List(vec![Value::Int(1), Value::str("a")]);
+        assert_eq!(show(&value, 0), "[1, \"a\"]");
+    }
+}

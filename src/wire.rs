@@ -1,0 +1,297 @@
+//! The composition root: which cloud, which state, and the only place where adapters are made.
+
+use crate::artifacts::Artifacts;
+use crate::cli::Global;
+use crate::embedded;
+use crate::error::{Failure, Problem};
+use crate::load::Loaded;
+use crate::render::Terminal;
+use kplan_model::{Kind, KindInfo, Registry, Secret, StoreError, Timestamp};
+use kplan_providers::digitalocean::DigitalOcean;
+use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, system_clock};
+use kplan_providers::artifacts::{Fetcher, FetcherConfig};
+use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
+use kplan_providers::registry::Clients;
+use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
+use kplan_schema::Spec;
+use kplan_state::Identity;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The cloud a command works with.
+pub struct Cloud {
+    /// DigitalOcean's API.
+    pub api_url: String,
+    /// Its token.
+    pub token: Secret,
+    /// Spaces, where it is not the region's own address.
+    pub spaces_url: Option<String>,
+    /// The proxy to Kubernetes API servers.
+    pub proxy_url: Option<String>,
+    /// The embedded cloud's artifact mirror.
+    pub mirror_url: Option<String>,
+    /// How many times faster than the real cloud its clock runs.
+    pub scale: u32,
+    /// Whether it is the embedded one.
+    pub embedded: bool,
+}
+
+/// DigitalOcean's own address.
+const API_URL: &str = "https://api.digitalocean.com";
+
+impl Cloud {
+    /// The embedded cloud of the file's folder (started where it is not running), or the real one
+    /// by the environment's token.
+    pub async fn choose(
+        global: &Global,
+        loaded: &Loaded,
+        terminal: &mut Terminal,
+    ) -> Result<Self, Failure> {
+        if !global.sandbox {
+            return Self::real();
+        }
+        let (endpoints, started) = embedded::ensure(&loaded.folder).await?;
+        if started {
+            let folder = embedded::folder(&loaded.folder);
+            terminal.note(&format!(
+                "Started the embedded cloud in {} (it ends after ten idle minutes; `kplan sandbox stop` ends it now).",
+                folder.display()
+            ));
+        }
+        let scale = endpoints.scale();
+        Ok(Self {
+            api_url: endpoints.api_url,
+            token: Secret::new(endpoints.token),
+            spaces_url: Some(endpoints.spaces_url),
+            proxy_url: Some(endpoints.proxy_url),
+            mirror_url: Some(endpoints.mirror_url),
+            scale,
+            embedded: true,
+        })
+    }
+
+    fn real() -> Result<Self, Failure> {
+        let token = ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|text| !text.is_empty()));
+        let Some(token) = token else {
+            return Err(Problem::error(
+                "cloud::no_token",
+                "DIGITALOCEAN_TOKEN is not set, so nothing at DigitalOcean can be seen or changed",
+            )
+            .help(
+                "export DIGITALOCEAN_TOKEN=… (a token with write access), or add --sandbox to use \
+                 the embedded cloud of this folder",
+            )
+            .into());
+        };
+        let url = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Ok(Self {
+            api_url: url("DIGITALOCEAN_API_URL").unwrap_or_else(|| API_URL.to_owned()),
+            token: Secret::new(token),
+            spaces_url: url("SPACES_ENDPOINT_URL"),
+            proxy_url: None,
+            mirror_url: None,
+            scale: 1,
+            embedded: false,
+        })
+    }
+}
+
+/// Where a cluster's state lies and who may open it.
+pub struct StatePlace {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// The cluster's name.
+    pub cluster: String,
+    /// The identity's file, where the environment does not give the identity itself.
+    identity_file: PathBuf,
+}
+
+impl StatePlace {
+    /// The state of the cluster in the file; the embedded cloud has its own.
+    pub fn of(global: &Global, loaded: &Loaded) -> Self {
+        let cluster = loaded.spec.name().to_owned();
+        let dir = if global.sandbox {
+            embedded::state_root(&loaded.folder).join(&cluster)
+        } else {
+            kplan_state::state_dir(&loaded.folder, &cluster)
+        };
+        Self { dir, cluster, identity_file: identity_file() }
+    }
+
+    /// For commands that only read: the embedded cloud's state where there is no other, so that
+    /// `kplan kubeconfig` works after `kplan apply --sandbox`. The flag says that this happened.
+    pub fn to_read(global: &Global, loaded: &Loaded) -> (Self, bool) {
+        let place = Self::of(global, loaded);
+        let embedded = embedded::state_root(&loaded.folder).join(&place.cluster);
+        if !global.sandbox && !place.dir.exists() && embedded.exists() {
+            return (Self { dir: embedded, ..place }, true);
+        }
+        let flag = global.sandbox;
+        (place, flag)
+    }
+
+    /// Whether a state was ever begun there. A folder that holds anything is opened, never
+    /// taken for an empty state.
+    pub fn exists(&self) -> bool {
+        std::fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// The identity, where there is one.
+    pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
+        match std::env::var("KPLAN_IDENTITY") {
+            Ok(setting) if !setting.trim().is_empty() => Identity::from_setting(&setting).map(Some),
+            _ => Identity::load(&self.identity_file),
+        }
+    }
+
+    /// The identity, made on first use.
+    pub fn identity_or_new(&self, terminal: &mut Terminal) -> Result<Identity, StoreError> {
+        if let Ok(setting) = std::env::var("KPLAN_IDENTITY")
+            && !setting.trim().is_empty()
+        {
+            return Identity::from_setting(&setting);
+        }
+        let (identity, made) = Identity::load_or_create(&self.identity_file)?;
+        if made {
+            terminal.note(&format!(
+                "Made an identity in {}. It opens the secrets in the state: keep a copy where you \
+                 keep passwords.",
+                self.identity_file.display()
+            ));
+        }
+        Ok(identity)
+    }
+}
+
+fn identity_file() -> PathBuf {
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
+        .unwrap_or_else(|| PathBuf::from(".config"));
+    base.join("kplan").join("identity")
+}
+
+/// The system's clock, for the engine.
+pub struct SystemClock;
+
+impl kplan_engine::clock::Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(jiff::Timestamp::now().as_millisecond())
+    }
+}
+
+/// Clients, kinds and artifacts of one command.
+pub struct Adapters {
+    /// Every kind.
+    pub registry: Registry,
+    /// What the plan rests on besides the file.
+    pub artifacts: Artifacts,
+    /// Brings artifacts.
+    pub fetcher: Arc<Fetcher>,
+    statistics: Arc<Statistics>,
+    kubernetes: Arc<KubernetesCalls>,
+}
+
+impl Adapters {
+    /// Makes them.
+    pub fn new(cloud: &Cloud, artifacts: Artifacts, fetcher: Arc<Fetcher>) -> Result<Self, Failure> {
+        let statistics = Arc::new(Statistics::default());
+        let transport = Arc::new(Reqwest::new()?);
+        let digitalocean = DigitalOcean::new(ClientConfig {
+            base_url: cloud.api_url.clone(),
+            token: cloud.token.clone(),
+            transport: transport.clone(),
+            rate: Rate::DIGITALOCEAN,
+            scale: cloud.scale,
+            statistics: Arc::clone(&statistics),
+            now: system_clock(),
+            on_event: None,
+            per_page: 200,
+            seed: u64::from(std::process::id()),
+        });
+        let spaces = Spaces::new(SpacesConfig {
+            endpoint: cloud.spaces_url.clone(),
+            keys: spaces_keys(cloud),
+            transport,
+            statistics: Arc::clone(&statistics),
+            now: system_clock(),
+            scale: cloud.scale,
+        });
+        let calls = Arc::new(KubernetesCalls::default());
+        let kubernetes = Kubernetes::new(KubernetesConfig {
+            connector: Arc::new(Network { proxy_url: cloud.proxy_url.clone() }),
+            now: system_clock(),
+            calls: Arc::clone(&calls),
+            scale: cloud.scale,
+        });
+        let registry = kplan_providers::registry::all(&Clients {
+            digitalocean,
+            spaces,
+            kubernetes,
+            artifacts: Arc::clone(&fetcher) as _,
+            now: system_clock(),
+        });
+        Ok(Self { registry, artifacts, fetcher, statistics, kubernetes: calls })
+    }
+
+    /// Requests to DigitalOcean and Spaces so far.
+    pub fn api_calls(&self) -> u64 {
+        self.statistics.api_calls()
+    }
+
+    /// Requests to Kubernetes so far.
+    pub fn kubernetes_calls(&self) -> u64 {
+        self.kubernetes.calls()
+    }
+
+    /// Lines above every plan: what it rests on besides the file.
+    pub fn header(&self, spec: &Spec) -> Vec<String> {
+        let mut lines = vec![format!("Version set: {}", self.artifacts.name())];
+        for artifact in self.artifacts.used(spec) {
+            if artifact.sha256.is_none() {
+                lines.push(format!(
+                    "  {} is unpinned: run `kplan lock` to record its digest",
+                    artifact.path()
+                ));
+            }
+        }
+        lines
+    }
+}
+
+/// `SPACES_ACCESS_KEY_ID` and `SPACES_SECRET_ACCESS_KEY`, for the real cloud only.
+fn spaces_keys(cloud: &Cloud) -> Option<Keys> {
+    if cloud.embedded {
+        return None;
+    }
+    let get = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    Some(Keys {
+        access_key: get("SPACES_ACCESS_KEY_ID")?,
+        secret_key: Secret::new(get("SPACES_SECRET_ACCESS_KEY")?),
+    })
+}
+
+/// The tables of all kinds, for commands that talk to nobody. The clients behind them are never
+/// called.
+pub fn kinds() -> BTreeMap<Kind, &'static KindInfo> {
+    let nowhere = Cloud {
+        api_url: API_URL.to_owned(),
+        token: Secret::sealed("none"),
+        spaces_url: None,
+        proxy_url: None,
+        mirror_url: None,
+        scale: 1,
+        embedded: true,
+    };
+    let fetcher = Fetcher::new(FetcherConfig { cache: PathBuf::new(), mirror: None });
+    let (Ok(fetcher), Ok(artifacts)) = (fetcher, Artifacts::embedded()) else {
+        return BTreeMap::new();
+    };
+    Adapters::new(&nowhere, artifacts, Arc::new(fetcher))
+        .map(|adapters| adapters.registry.kinds())
+        .unwrap_or_default()
+}

@@ -1,0 +1,44 @@
+//! Durable memory of what was applied: a local store for one cluster ([`LocalReader`],
+//! [`LocalWriter`]), one in memory ([`MemoryStore`]), and one contract both keep.
+//!
+//! A state holds secrets as ciphertext only; [`Identity`] opens it, [`Keyring`] makes the
+//! fingerprints by which others may compare secrets. Formats are versioned ([`FORMAT`]) and apart
+//! from the domain's types. This crate does not print: what should be said is a [`Notice`].
+
+mod error;
+mod export;
+mod identity;
+mod keyring;
+mod lineage;
+mod local;
+mod memory;
+mod notice;
+mod wire;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod testing;
+
+pub use error::code;
+pub use export::{export, export_record, export_value};
+pub use identity::Identity;
+pub use keyring::Keyring;
+pub use lineage::{new_lineage, owner};
+pub use local::{
+    CHECKPOINT_BYTES, HISTORY_KEPT, HistoryEntry, Holder, Loaded, LocalReader, LocalWriter,
+    WriteOptions, repair,
+};
+pub use memory::MemoryStore;
+pub use notice::{Notice, Severity};
+
+use std::path::{Path, PathBuf};
+
+/// The format of what is written: 1.
+pub const FORMAT: u32 = wire::FORMAT;
+
+/// The folder of a cluster's state, beside its file: `.kplan/<cluster>`. Two files in one folder
+/// never share a state.
+pub fn state_dir(beside: &Path, cluster: &str) -> PathBuf {
+    beside.join(".kplan").join(cluster)
+}

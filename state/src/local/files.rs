@@ -1,0 +1,356 @@
+//! The files of a state, and reading and writing them as wire types: the snapshot (one line that
+//! frames it, then JSON) and the journal (frames of JSON; the first says whose it is).
+
+use super::disk::{Disk, read_if_there};
+use super::frame::{FRAME_HEAD, Tail, frame, scan};
+use crate::error::{code, damaged, error, error_help, io_error};
+use crate::wire::FORMAT;
+use crate::wire::event::EntryWire;
+use crate::wire::snapshot::SnapshotWire;
+use kplan_model::StoreError;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where the files of one state lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout(pub(crate) PathBuf);
+
+impl Layout {
+    pub(crate) fn snapshot(&self) -> PathBuf {
+        self.0.join("snapshot")
+    }
+    pub(crate) fn old_snapshot(&self) -> PathBuf {
+        self.0.join("snapshot.1")
+    }
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+    pub(crate) fn old_journal(&self) -> PathBuf {
+        self.0.join("journal.1")
+    }
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+    pub(crate) fn history(&self) -> PathBuf {
+        self.0.join("history")
+    }
+    /// Where damaged files are kept.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.0.join("damaged")
+    }
+}
+
+/// Ends the name of a file that is being written.
+pub(crate) const TEMPORARY: &str = ".tmp";
+
+/// The name under which a file is written before it gets its own.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(TEMPORARY);
+    PathBuf::from(name)
+}
+
+/// Writes a file so that its name always stands for whole contents: the old or the new.
+pub(crate) fn put(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = temporary(path);
+    disk.write(&new, bytes)
+        .and_then(|()| disk.rename(&new, path))
+        .and_then(|()| disk.sync_dir(path.parent().unwrap_or(path)))
+        .map_err(|cause| io_error("write", path, &cause))
+}
+
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    read_if_there(disk, path).map_err(|cause| io_error("read", path, &cause))
+}
+
+/// The snapshot's first line up to the format. It stays in every future format, and so does the
+/// meaning of `length` and `crc32`: an old kplan can tell a newer file from a damaged one.
+const SNAPSHOT_MAGIC: &str = "kplan snapshot format=";
+
+fn snapshot_checksum(format: u32, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&format.to_le_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+/// The bytes of a snapshot file.
+pub(crate) fn snapshot_bytes(wire: &SnapshotWire) -> Result<Vec<u8>, StoreError> {
+    let body = serde_json::to_vec(wire).map_err(|cause| unwritable(&cause))?;
+    let sum = snapshot_checksum(wire.format, &body);
+    let head = format!(
+        "{SNAPSHOT_MAGIC}{} length={} crc32={sum:08x}\n",
+        wire.format,
+        body.len()
+    );
+    Ok([head.into_bytes(), body].concat())
+}
+
+fn unwritable(cause: &serde_json::Error) -> StoreError {
+    error(
+        code::UNSTORABLE,
+        format!("the state cannot be written as JSON: {cause}"),
+    )
+}
+
+/// The format and the body of a snapshot file; the error says what is damaged.
+fn unframe_snapshot(bytes: &[u8]) -> Result<(u32, &[u8]), &'static str> {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or("its first line is missing")?;
+    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| "its first line is not text")?;
+    let rest = line
+        .strip_prefix(SNAPSHOT_MAGIC)
+        .ok_or("its first line is not that of a snapshot")?;
+    let mut words = rest.split(' ');
+    let format = words.next().and_then(|word| word.parse::<u32>().ok());
+    let length = words
+        .next()
+        .and_then(|word| word.strip_prefix("length=")?.parse::<usize>().ok());
+    let sum = words.next().and_then(|word| word.strip_prefix("crc32="));
+    let (Some(format), Some(length), Some(sum), None) = (format, length, sum, words.next()) else {
+        return Err("its first line cannot be read");
+    };
+    let body = &bytes[end + 1..];
+    if body.len() != length {
+        return Err("it has not the length its first line names");
+    }
+    if format!("{:08x}", snapshot_checksum(format, body)) != sum {
+        return Err("its checksum does not fit");
+    }
+    Ok((format, body))
+}
+
+/// A snapshot file that was read.
+pub(crate) enum SnapshotFile {
+    Good(Box<SnapshotWire>),
+    Damaged(String),
+}
+
+/// Reads a snapshot file. Damage is a value, for there may be a predecessor to go back to; a
+/// newer format is an error, for going back would lose what the newer kplan did.
+pub(crate) fn parse_snapshot(path: &Path, bytes: &[u8]) -> Result<SnapshotFile, StoreError> {
+    let body = match unframe_snapshot(bytes) {
+        Ok((FORMAT, body)) => body,
+        Ok((format, _)) if format > FORMAT => return Err(newer(path, format)),
+        Ok((format, _)) => {
+            return Ok(SnapshotFile::Damaged(format!(
+                "there never was a format {format}"
+            )));
+        }
+        Err(what) => return Ok(SnapshotFile::Damaged(what.to_owned())),
+    };
+    Ok(match serde_json::from_slice::<SnapshotWire>(body) {
+        Ok(wire) if wire.format == FORMAT => SnapshotFile::Good(Box::new(wire)),
+        Ok(_) => SnapshotFile::Damaged("its body has another format than its first line".into()),
+        Err(cause) => SnapshotFile::Damaged(format!("its body cannot be read: {cause}")),
+    })
+}
+
+fn newer(path: &Path, format: u32) -> StoreError {
+    error_help(
+        code::NEWER_FORMAT,
+        format!(
+            "{} has format {format}, and this kplan reads formats up to {FORMAT}",
+            path.display()
+        ),
+        "use the kplan that wrote it, or a newer one; nothing was changed",
+    )
+}
+
+/// The first frame of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JournalHead {
+    /// Always `journal`.
+    kplan: String,
+    pub(crate) format: u32,
+    pub(crate) lineage: String,
+    pub(crate) cluster: String,
+    /// The batch this journal follows.
+    pub(crate) after: u64,
+}
+
+/// What every future first frame has.
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+/// What one frame holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchWire {
+    /// Counts the frames of the state's life, without gaps.
+    pub(crate) batch: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) entries: Vec<EntryWire>,
+    /// A state put in the place of everything before (state surgery).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaced_by: Option<Box<SnapshotWire>>,
+}
+
+/// A journal that was read.
+pub(crate) struct JournalFile {
+    /// `None` when the file ends within its first frame.
+    pub(crate) head: Option<JournalHead>,
+    /// The batches up to the first bad byte, with their offsets.
+    pub(crate) batches: Vec<(usize, BatchWire)>,
+    pub(crate) tail: Tail,
+    /// The bytes that are whole frames.
+    pub(crate) good: usize,
+    pub(crate) length: usize,
+    /// Batches behind damage, when they were asked for.
+    pub(crate) skipped: Vec<(usize, usize)>,
+}
+
+/// The first frame of a new journal.
+pub(crate) fn journal_head(
+    lineage: &str,
+    cluster: &str,
+    after: u64,
+) -> Result<Vec<u8>, StoreError> {
+    let head = JournalHead {
+        kplan: "journal".to_owned(),
+        format: FORMAT,
+        lineage: lineage.to_owned(),
+        cluster: cluster.to_owned(),
+        after,
+    };
+    json_frame(&head)
+}
+
+/// A frame for a batch.
+pub(crate) fn batch_frame(batch: &BatchWire) -> Result<Vec<u8>, StoreError> {
+    json_frame(batch)
+}
+
+fn json_frame(payload: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut json = serde_json::to_vec(payload).map_err(|cause| unwritable(&cause))?;
+    // For those who look at a journal with a pager.
+    json.push(b'\n');
+    frame(&json).ok_or_else(|| {
+        error(
+            code::UNSTORABLE,
+            "one journal record would be larger than 256 MiB",
+        )
+    })
+}
+
+/// Reads a journal. With `skip_damage` it goes on behind damaged parts and lists them; without,
+/// it stops there and says so in `tail`.
+pub(crate) fn parse_journal(
+    path: &Path,
+    bytes: &[u8],
+    skip_damage: bool,
+) -> Result<JournalFile, StoreError> {
+    let (mut payloads, mut tail) = scan(bytes, 0);
+    let good = match tail {
+        Tail::Clean => bytes.len(),
+        Tail::Torn { at } | Tail::Damaged { at, .. } => at,
+    };
+    let mut skipped = Vec::new();
+    if skip_damage {
+        while let Tail::Damaged { at, resume } = tail {
+            skipped.push((at, resume));
+            let (more, next) = scan(bytes, resume);
+            payloads.extend(more);
+            tail = next;
+        }
+    }
+    let mut file = JournalFile {
+        head: None,
+        batches: Vec::with_capacity(payloads.len()),
+        tail,
+        good,
+        length: bytes.len(),
+        skipped,
+    };
+    for range in payloads {
+        let payload = &bytes[range.clone()];
+        let unreadable =
+            |cause: serde_json::Error| damaged(path, format!("byte {}: {cause}", range.start));
+        // With the first frame damaged and skipped there is no head, only batches.
+        if range.start == FRAME_HEAD {
+            file.head = Some(parse_head(path, payload)?);
+            continue;
+        }
+        let batch = serde_json::from_slice(payload).map_err(unreadable)?;
+        file.batches.push((range.start, batch));
+    }
+    Ok(file)
+}
+
+fn parse_head(path: &Path, payload: &[u8]) -> Result<JournalHead, StoreError> {
+    let broken = |cause: serde_json::Error| damaged(path, format!("first record: {cause}"));
+    let FormatOnly { format } = serde_json::from_slice(payload).map_err(broken)?;
+    if format > FORMAT {
+        return Err(newer(path, format));
+    }
+    serde_json::from_slice(payload).map_err(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_changed_byte_of_a_snapshot_is_noticed() {
+        let wire = testing::small_snapshot();
+        let bytes = snapshot_bytes(&wire).unwrap();
+        let path = Path::new("snapshot");
+        assert!(matches!(
+            parse_snapshot(path, &bytes),
+            Ok(SnapshotFile::Good(_))
+        ));
+        for index in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[index] ^= 1;
+            let read = parse_snapshot(path, &changed);
+            assert!(matches!(read, Ok(SnapshotFile::Damaged(_))), "byte {index}");
+            let cut = parse_snapshot(path, &bytes[..index]);
+            assert!(matches!(cut, Ok(SnapshotFile::Damaged(_))), "cut {index}");
+        }
+    }
+
+    #[test]
+    fn a_newer_snapshot_is_told_from_a_damaged_one() {
+        let mut wire = testing::small_snapshot();
+        wire.format = FORMAT + 1;
+        let bytes = snapshot_bytes(&wire).unwrap();
+        let refused = parse_snapshot(Path::new("snapshot"), &bytes).err().unwrap();
+        assert_eq!(refused.code, code::NEWER_FORMAT);
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_makes_the_reader_panic(
+            payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..4),
+            json in "[{}\\[\\]\",:a-z0-9]{0,60}",
+            skip in any::<bool>(),
+        ) {
+            let head = journal_head("l", "demo", 0).unwrap();
+            let frames = payloads.iter().map(|payload| frame(payload).unwrap());
+            let bytes = [head, frame(json.as_bytes()).unwrap()].into_iter().chain(frames);
+            let bytes = bytes.collect::<Vec<_>>().concat();
+            let read = parse_journal(Path::new("journal"), &bytes, skip);
+            prop_assert!(read.is_err_and(|refused| refused.code == code::DAMAGED));
+        }
+    }
+
+    #[test]
+    fn a_newer_journal_is_refused() {
+        let head = format!(r#"{{"format":{},"later":1}}"#, FORMAT + 1);
+        let bytes = frame(head.as_bytes()).unwrap();
+        let refused = parse_journal(Path::new("journal"), &bytes, false)
+            .err()
+            .unwrap();
+        assert_eq!(refused.code, code::NEWER_FORMAT);
+    }
+}

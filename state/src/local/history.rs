@@ -1,0 +1,187 @@
+//! History: after every run that changed something, a whole copy of the state under its serial.
+//! Copies are plain JSON with sealed secrets, are never changed once they are there, and do not
+//! depend on the writer's store. The last [`KEPT`] stay.
+
+use super::disk::Disk;
+use super::files::{Layout, TEMPORARY, read, temporary};
+use crate::error::{code, damaged, error, error_help, io_error};
+use crate::keyring::hex;
+use crate::wire::FORMAT;
+use crate::wire::snapshot::SnapshotWire;
+use kplan_model::{StoreError, Timestamp};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
+
+/// How many entries stay: a hundred runs, a few kilobytes to a few megabytes each.
+pub const KEPT: usize = 100;
+
+/// One entry of the history, without its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The state's serial then; it names the entry.
+    pub serial: u64,
+    /// When the run ended.
+    pub at: Timestamp,
+    /// What ran, such as `kplan apply`.
+    pub command: String,
+    /// SHA-256 of the stored state, in hexadecimal.
+    pub digest: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryWire<S> {
+    kplan: String,
+    format: u32,
+    lineage: String,
+    cluster: String,
+    serial: u64,
+    at: i64,
+    command: String,
+    digest: String,
+    snapshot: S,
+}
+
+impl<S> HistoryWire<S> {
+    fn entry(&self) -> HistoryEntry {
+        HistoryEntry {
+            serial: self.serial,
+            at: Timestamp(self.at),
+            command: self.command.clone(),
+            digest: self.digest.clone(),
+        }
+    }
+}
+
+fn file(layout: &Layout, serial: u64) -> PathBuf {
+    layout.history().join(format!("{serial}.json"))
+}
+
+fn digest(snapshot: &SnapshotWire) -> Result<String, StoreError> {
+    let bytes =
+        serde_json::to_vec(snapshot).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))?;
+    Ok(hex(&Sha256::digest(bytes)))
+}
+
+/// The serials there are, in order.
+fn serials(disk: &dyn Disk, layout: &Layout) -> Result<Vec<u64>, StoreError> {
+    let dir = layout.history();
+    let names = disk
+        .list(&dir)
+        .map_err(|cause| io_error("list", &dir, &cause))?;
+    let mut serials: Vec<u64> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".json")?.parse().ok())
+        .collect();
+    serials.sort_unstable();
+    Ok(serials)
+}
+
+/// Adds an entry, unless there is one of this serial: the serial counts changes, so that entry
+/// holds the same state. Gives the entry when it is new.
+pub(crate) fn add(
+    disk: &dyn Disk,
+    layout: &Layout,
+    snapshot: SnapshotWire,
+    command: &str,
+    at: Timestamp,
+) -> Result<Option<HistoryEntry>, StoreError> {
+    let dir = layout.history();
+    let there = serials(disk, layout)?;
+    if there.contains(&snapshot.serial) {
+        return Ok(None);
+    }
+    let wire = HistoryWire {
+        kplan: "history".to_owned(),
+        format: FORMAT,
+        lineage: snapshot.lineage.clone(),
+        cluster: snapshot.cluster.clone(),
+        serial: snapshot.serial,
+        at: at.0,
+        command: command.to_owned(),
+        digest: digest(&snapshot)?,
+        snapshot,
+    };
+    let bytes =
+        serde_json::to_vec(&wire).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))?;
+    let path = file(layout, wire.serial);
+    let new = temporary(&path);
+    disk.create_dir(&dir)
+        .and_then(|()| disk.write(&new, &bytes))
+        .and_then(|()| disk.rename(&new, &path))
+        .and_then(|()| disk.sync_dir(&dir))
+        .map_err(|cause| io_error("write", &path, &cause))?;
+    let surplus = (there.len() + 1).saturating_sub(KEPT);
+    for serial in there.into_iter().take(surplus) {
+        let old = file(layout, serial);
+        disk.remove(&old)
+            .map_err(|cause| io_error("remove", &old, &cause))?;
+    }
+    Ok(Some(wire.entry()))
+}
+
+/// Every entry, oldest first.
+pub(crate) fn list(
+    disk: &dyn Disk,
+    layout: &Layout,
+    lineage: &str,
+) -> Result<Vec<HistoryEntry>, StoreError> {
+    let mut entries = Vec::new();
+    for serial in serials(disk, layout)? {
+        let path = file(layout, serial);
+        let Some(bytes) = read(disk, &path)? else {
+            continue;
+        };
+        let wire: HistoryWire<IgnoredAny> =
+            serde_json::from_slice(&bytes).map_err(|cause| damaged(&path, cause.to_string()))?;
+        if wire.lineage == lineage {
+            entries.push(wire.entry());
+        }
+    }
+    Ok(entries)
+}
+
+/// The state of one entry.
+pub(crate) fn at(
+    disk: &dyn Disk,
+    layout: &Layout,
+    lineage: &str,
+    serial: u64,
+) -> Result<SnapshotWire, StoreError> {
+    let path = file(layout, serial);
+    let Some(bytes) = read(disk, &path)? else {
+        return Err(error_help(
+            code::MISSING,
+            format!("the history has no entry {serial}"),
+            format!("`kplan state history` lists them; the last {KEPT} are kept"),
+        ));
+    };
+    let wire: HistoryWire<SnapshotWire> =
+        serde_json::from_slice(&bytes).map_err(|cause| damaged(&path, cause.to_string()))?;
+    if wire.lineage != lineage || wire.snapshot.lineage != lineage {
+        return Err(error(
+            code::OTHER_LINEAGE,
+            format!("{} belongs to another state", path.display()),
+        ));
+    }
+    if wire.serial != serial
+        || wire.snapshot.serial != serial
+        || digest(&wire.snapshot)? != wire.digest
+    {
+        return Err(damaged(&path, "its digest does not fit its state"));
+    }
+    Ok(wire.snapshot)
+}
+
+/// Removes what a cut-off write left in the folder.
+pub(crate) fn tidy(disk: &dyn Disk, layout: &Layout) -> std::io::Result<()> {
+    let dir = layout.history();
+    for name in disk.list(&dir)? {
+        if name.ends_with(TEMPORARY) {
+            disk.remove(&dir.join(name))?;
+        }
+    }
+    Ok(())
+}

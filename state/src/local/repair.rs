@@ -1,0 +1,64 @@
+//! Repair: making a damaged state readable again, leaving out what cannot be read and saying what
+//! that was. Never done without being asked.
+
+use super::checkpoint::renew;
+use super::disk::StdDisk;
+use super::files::Layout;
+use super::load::{Found, JournalEnd, Loading};
+use super::lock::Lock;
+use super::opening::tidy;
+use super::reader::missing;
+use super::writer::{WriteOptions, nothing_there};
+use crate::error::code;
+use crate::identity::Identity;
+use crate::notice::Notice;
+use crate::wire::snapshot::SnapshotWire;
+use kplan_model::StoreError;
+use std::path::Path;
+
+/// Repairs the state of `cluster` in `dir`. Every file that is changed is copied into the folder
+/// `damaged` first. The identity is not needed: secrets are carried over sealed. What had to be
+/// left out is in the notices; after that, compare a plan before applying.
+pub fn repair(
+    dir: &Path,
+    cluster: &str,
+    identity: Option<&Identity>,
+    options: &WriteOptions,
+) -> Result<Vec<Notice>, StoreError> {
+    let layout = Layout(dir.to_path_buf());
+    let loading = Loading {
+        disk: &StdDisk,
+        layout: &layout,
+        cluster,
+        identity,
+        skip_damage: true,
+    };
+    if !loading.peek()? {
+        return Err(nothing_there(&loading));
+    }
+    let _lock = Lock::acquire(&layout.lock(), &options.holder, options.lock_timeout)?;
+    let mut state = match loading.load()? {
+        Found::Nothing => return Err(missing(&layout)),
+        Found::Gap(error) => return Err(error),
+        Found::State(state) => state,
+    };
+    if state.journal == JournalEnd::Whole {
+        let whole = "snapshot and journal are whole; there is nothing to repair";
+        return Ok(vec![Notice::info(code::RECOVERED, whole)]);
+    }
+    tidy(&StdDisk, &layout);
+    let keys = state.keyring.as_ref();
+    let wire = SnapshotWire::out(keys, &state.head.key, state.batch, &state.snapshot)?;
+    let journal = renew(&StdDisk, &layout, &wire)?;
+    if let Some(cause) = journal.uncertain {
+        return Err(cause);
+    }
+    state.notices.push(Notice::info(
+        code::RECOVERED,
+        format!(
+            "snapshot and journal were written anew; the old files are in {}",
+            layout.aside().display()
+        ),
+    ));
+    Ok(state.notices)
+}

@@ -1,0 +1,464 @@
+//! `LocalWriter`: the one process that changes a state.
+
+use super::checkpoint::{NewJournal, rotate};
+use super::disk::{Append, Disk, StdDisk};
+use super::files::{BatchWire, Layout, batch_frame};
+use super::history;
+use super::load::{Found, Loading, State};
+use super::lock::{Holder, Lock};
+use super::opening::{create, create_dir, resume, tidy};
+use super::reader::missing;
+use super::store::{Changes, Stamp, Store, Touched, changes, rows};
+use super::witness::{Truth, store_failed};
+use crate::error::{code, error, error_help, io_error};
+use crate::identity::Identity;
+use crate::keyring::{Keyring, parse_recipient};
+use crate::notice::Notice;
+use crate::wire::event::EntryWire;
+use crate::wire::snapshot::{Head, SnapshotWire};
+use kplan_model::{
+    Address, Journal, JournalEntry, JournalError, JournalEvent, Snapshot, Snapshots, StoreError,
+    Timestamp,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When the journal has grown to this many bytes, a checkpoint is made in the middle of a run.
+/// Replaying 4 MiB takes a reader well under a tenth of a second.
+pub const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How to open a state for writing.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    /// Make the state when there is none.
+    pub create: bool,
+    /// The lineage of a state that is made: the one the plan was made with. `None` takes a fresh
+    /// one. An existing state keeps its own.
+    pub lineage: Option<String>,
+    /// How long to wait for the lock.
+    pub lock_timeout: Duration,
+    /// Who asks, shown to others who want the lock meanwhile.
+    pub holder: Holder,
+    /// When to make a checkpoint in the middle of a run, in bytes of journal.
+    pub checkpoint_bytes: u64,
+}
+
+impl WriteOptions {
+    /// Creates a state where there is none, does not wait for the lock, and signs as this
+    /// process running `command`.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            create: true,
+            lineage: None,
+            lock_timeout: Duration::ZERO,
+            holder: Holder::current(command),
+            checkpoint_bytes: CHECKPOINT_BYTES,
+        }
+    }
+}
+
+/// Writes the state in one folder. Holds its lock until it is dropped.
+pub struct LocalWriter {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    head: Head,
+    keyring: Keyring,
+    snapshot: Snapshot,
+    /// The newest batch that is durable.
+    batch: u64,
+    /// Whether the journal holds anything that the snapshot does not.
+    dirty: bool,
+    journal: Box<dyn Append>,
+    journal_length: u64,
+    checkpoint_bytes: u64,
+    /// The journal's length at which the next checkpoint is tried.
+    checkpoint_at: u64,
+    /// `None` once it failed: the next writer brings it up to date.
+    store: Option<Store>,
+    poisoned: Option<StoreError>,
+    notices: Vec<Notice>,
+    /// Last, so that it is released last.
+    _lock: Lock,
+}
+
+impl LocalWriter {
+    /// Opens the state of `cluster` in `dir`, making it when there is none and the options say
+    /// so. Errors besides those of reading: `state::locked`, `state::missing`, `state::full`.
+    pub fn open(
+        dir: &Path,
+        cluster: &str,
+        identity: &Identity,
+        options: &WriteOptions,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(StdDisk), dir, cluster, identity, options)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        cluster: &str,
+        identity: &Identity,
+        options: &WriteOptions,
+    ) -> Result<Self, StoreError> {
+        let layout = Layout(dir.to_path_buf());
+        let loading = Loading {
+            disk: &*disk,
+            layout: &layout,
+            cluster,
+            identity: Some(identity),
+            skip_damage: false,
+        };
+        // What is refused for good is refused before the lock file is touched.
+        let there = loading.peek()?;
+        if options.create {
+            create_dir(&*disk, dir)?;
+        } else if !there {
+            return Err(nothing_there(&loading));
+        }
+        let lock = Lock::acquire(&layout.lock(), &options.holder, options.lock_timeout)?;
+        let (state, opened) = match loading.load()? {
+            Found::Gap(error) => return Err(error),
+            Found::Nothing if !options.create => return Err(missing(&layout)),
+            Found::Nothing => {
+                tidy(&*disk, &layout);
+                create(&*disk, &layout, cluster, identity, options)?
+            }
+            Found::State(mut state) => {
+                tidy(&*disk, &layout);
+                let opened = resume(&*disk, &layout, &mut state)?;
+                (*state, opened)
+            }
+        };
+        Self::assemble(Parts {
+            disk: Arc::clone(&disk),
+            layout,
+            state,
+            opened,
+            checkpoint_bytes: options.checkpoint_bytes,
+            lock,
+        })
+    }
+
+    fn assemble(parts: Parts) -> Result<Self, StoreError> {
+        let Parts {
+            disk,
+            layout,
+            mut state,
+            opened,
+            checkpoint_bytes,
+            lock,
+        } = parts;
+        let Some(keyring) = state.keyring else {
+            return Err(error(
+                code::NO_IDENTITY,
+                "a state is written with an identity",
+            ));
+        };
+        let stamp = Stamp::new(&state.head.key, state.batch, &state.snapshot);
+        let rows = rows(Some(&keyring), &state.snapshot)?;
+        let truth = Truth {
+            disk: &*disk,
+            layout: &layout,
+            stamp: &stamp,
+            rows: &rows,
+        };
+        let store = truth.open_store(&mut state.notices);
+        Ok(Self {
+            dirty: state.checkpointed != Some(state.batch),
+            head: state.head,
+            keyring,
+            snapshot: state.snapshot,
+            batch: state.batch,
+            journal: opened.file,
+            journal_length: opened.length,
+            checkpoint_bytes,
+            checkpoint_at: opened.length.max(checkpoint_bytes),
+            store,
+            poisoned: opened.uncertain,
+            notices: state.notices,
+            disk,
+            layout,
+            _lock: lock,
+        })
+    }
+
+    /// The state with everything acknowledged so far.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The state's keys, for fingerprints.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Whom the state is encrypted to, `age1…`.
+    pub fn recipients(&self) -> &[String] {
+        &self.head.key.recipients
+    }
+
+    /// What its caller should tell somebody, since the last time this was asked.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Puts another state in the place of this one, in one durable step: what `import`,
+    /// `state rm` or `state restore` do. Lineage and owner must be the same; the serial becomes
+    /// one more than now.
+    pub fn replace(&mut self, mut next: Snapshot) -> Result<(), StoreError> {
+        if (&next.lineage, &next.owner) != (&self.snapshot.lineage, &self.snapshot.owner) {
+            return Err(error(
+                code::OTHER_LINEAGE,
+                "the state of another lineage or owner cannot take this one's place",
+            ));
+        }
+        next.serial = self.snapshot.serial + 1;
+        self.put_whole(next, self.head.clone())
+    }
+
+    /// Encrypts the state's key to one more recipient (`age1…`), who can read every secret of
+    /// this state from then on, those in the history written later included.
+    pub fn add_recipient(&mut self, recipient: &str) -> Result<(), StoreError> {
+        let recipient = parse_recipient(recipient)?.to_string();
+        let mut head = self.head.clone();
+        if head.key.recipients.contains(&recipient) {
+            return Ok(());
+        }
+        head.key.recipients.push(recipient);
+        head.key = self.keyring.wrap(&head.key.recipients)?;
+        self.put_whole(self.snapshot.clone(), head)
+    }
+
+    fn put_whole(&mut self, next: Snapshot, head: Head) -> Result<(), StoreError> {
+        let keys = Some(&self.keyring);
+        let wire = SnapshotWire::out(keys, &head.key, self.batch + 1, &next)?;
+        let all = rows(keys, &next)?;
+        let frame = batch_frame(&BatchWire {
+            batch: self.batch + 1,
+            entries: Vec::new(),
+            replaced_by: Some(Box::new(wire)),
+        })?;
+        self.make_durable(&frame)?;
+        self.snapshot = next;
+        self.head = head;
+        self.tell_store(|store, stamp| store.rewrite(stamp, &all));
+        self.checkpoint_if_due();
+        Ok(())
+    }
+
+    /// The write-ahead step: when this returns, the frame survives everything.
+    fn make_durable(&mut self, frame: &[u8]) -> Result<(), StoreError> {
+        if let Some(cause) = &self.poisoned {
+            return Err(poisoned(cause));
+        }
+        let written = self
+            .journal
+            .append(frame)
+            .and_then(|()| self.journal.sync());
+        if let Err(cause) = written {
+            // The end of the file is unknown now, and a second fsync may report success for
+            // pages the first one dropped: nothing more is written in this run.
+            let refused = io_error("write", &self.layout.journal(), &cause);
+            self.poisoned = Some(refused.clone());
+            return Err(refused);
+        }
+        self.journal_length += frame.len() as u64;
+        self.batch += 1;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// The store comes after the journal, and its failures cost nothing but the second witness.
+    fn tell_store(&mut self, tell: impl FnOnce(&Store, &Stamp) -> Result<(), String>) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let stamp = Stamp::new(&self.head.key, self.batch, &self.snapshot);
+        if let Err(why) = tell(store, &stamp) {
+            self.store = None;
+            self.notices.push(store_failed(&why));
+        }
+    }
+
+    fn checkpoint_if_due(&mut self) {
+        if self.journal_length < self.checkpoint_at {
+            return;
+        }
+        if let Err(why) = self.checkpoint() {
+            self.notices.push(checkpoint_failed(&why));
+            self.checkpoint_at = self.journal_length + self.checkpoint_bytes;
+        }
+    }
+
+    /// Writes a snapshot and begins a new journal. Not needed for safety: everything acknowledged
+    /// is durable already. An error leaves the state as it was.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if let Some(cause) = &self.poisoned {
+            return Err(poisoned(cause));
+        }
+        if !self.dirty {
+            return Ok(());
+        }
+        let journal = rotate(&*self.disk, &self.layout, &self.wire()?)?;
+        self.journal = journal.file;
+        self.journal_length = journal.length;
+        self.checkpoint_at = journal.length.max(self.checkpoint_bytes);
+        self.dirty = false;
+        if let Some(cause) = journal.uncertain {
+            self.poisoned = Some(cause.clone());
+            return Err(cause);
+        }
+        if let Some(Err(why)) = self.store.as_ref().map(Store::flush) {
+            self.store = None;
+            self.notices.push(store_failed(&why));
+        }
+        Ok(())
+    }
+
+    fn wire(&self) -> Result<SnapshotWire, StoreError> {
+        SnapshotWire::out(
+            Some(&self.keyring),
+            &self.head.key,
+            self.batch,
+            &self.snapshot,
+        )
+    }
+
+    /// Ends a run: makes a checkpoint, adds a history entry when something changed, and releases
+    /// the lock. What cannot be done here is a notice, not an error: nothing acknowledged depends
+    /// on it. Dropping a writer without closing it is what a crash does, and as safe. The only
+    /// error is that an earlier write failed.
+    pub fn close(mut self, command: &str, at: Timestamp) -> Result<Vec<Notice>, StoreError> {
+        if let Some(cause) = &self.poisoned {
+            return Err(poisoned(cause));
+        }
+        if self.dirty {
+            if let Err(why) = self.checkpoint() {
+                self.notices.push(checkpoint_failed(&why));
+            }
+            if let Err(why) = self.add_history(command, at) {
+                self.notices.push(
+                    Notice::warning(
+                        code::DEGRADED,
+                        format!("this run left no entry in the history: {why}"),
+                    )
+                    .help("the state itself is written"),
+                );
+            }
+        }
+        if let Some(Err(why)) = self.store.as_ref().map(Store::flush) {
+            self.notices.push(store_failed(&why));
+        }
+        Ok(self.take_notices())
+    }
+
+    fn add_history(&mut self, command: &str, at: Timestamp) -> Result<(), StoreError> {
+        let added = history::add(&*self.disk, &self.layout, self.wire()?, command, at)?;
+        if let (Some(entry), Some(store)) = (added, &self.store)
+            && let Err(why) = store.index(&entry)
+        {
+            self.notices.push(store_failed(&why));
+        }
+        Ok(())
+    }
+}
+
+impl Journal for LocalWriter {
+    fn append(&mut self, entries: &[JournalEntry]) -> Result<(), JournalError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let keys = self.keyring.clone();
+        let wires = entries
+            .iter()
+            .map(|entry| EntryWire::out(Some(&keys), entry))
+            .collect::<Result<_, _>>()
+            .map_err(JournalError::Store)?;
+        let frame = batch_frame(&BatchWire {
+            batch: self.batch + 1,
+            entries: wires,
+            replaced_by: None,
+        })
+        .map_err(JournalError::Store)?;
+        self.make_durable(&frame).map_err(JournalError::Store)?;
+
+        let mut touched = Touched {
+            deposed_before: self.snapshot.deposed.len(),
+            ..Touched::default()
+        };
+        for entry in entries {
+            self.snapshot.apply(entry);
+            touched.addresses.extend(touches(&entry.event).cloned());
+            touched.outputs |= matches!(entry.event, JournalEvent::Outputs { .. });
+        }
+        // The values were encodable a moment ago; should they not be now, the store is let go.
+        let differing = changes(Some(&keys), &self.snapshot, &touched);
+        self.tell_store(|store, stamp| {
+            let differing: Changes = differing.map_err(|cause| cause.message)?;
+            store.write(stamp, &differing)
+        });
+        self.checkpoint_if_due();
+        Ok(())
+    }
+}
+
+impl Snapshots for LocalWriter {
+    fn load(&self) -> Result<Snapshot, StoreError> {
+        Ok(self.snapshot.clone())
+    }
+}
+
+/// The resource an event is about.
+fn touches(event: &JournalEvent) -> impl Iterator<Item = &Address> {
+    match event {
+        JournalEvent::Refreshed { record } | JournalEvent::Created { record, .. } => {
+            Some(&record.address)
+        }
+        JournalEvent::Vanished { address }
+        | JournalEvent::Started { address, .. }
+        | JournalEvent::Succeeded { address, .. }
+        | JournalEvent::Failed { address, .. }
+        | JournalEvent::InDoubt { address, .. }
+        | JournalEvent::Resolved { address, .. } => Some(address),
+        JournalEvent::RunStarted { .. }
+        | JournalEvent::Outputs { .. }
+        | JournalEvent::RunEnded { .. } => None,
+    }
+    .into_iter()
+}
+
+/// What a writer is made of.
+struct Parts {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    state: State,
+    opened: NewJournal,
+    checkpoint_bytes: u64,
+    lock: Lock,
+}
+
+/// The error where there is nothing to open: a state that never was, or files that speak of one
+/// that is gone.
+pub(crate) fn nothing_there(loading: &Loading<'_>) -> StoreError {
+    match loading.load() {
+        Err(error) | Ok(Found::Gap(error)) => error,
+        Ok(Found::Nothing | Found::State(_)) => missing(loading.layout),
+    }
+}
+
+fn poisoned(cause: &StoreError) -> StoreError {
+    error_help(
+        code::POISONED,
+        format!("nothing more is written in this run, because an earlier write failed: {cause}"),
+        "what was recorded before is intact; when the cause is gone, run the command again",
+    )
+}
+
+fn checkpoint_failed(why: &StoreError) -> Notice {
+    Notice::warning(
+        code::DEGRADED,
+        format!("no snapshot could be written: {why}"),
+    )
+    .help("nothing is lost: the journal holds everything, and the next run tries again")
+}

@@ -1,0 +1,113 @@
+//! The whole state.
+
+use super::record::{DoubtWire, RecordWire};
+use super::value::{object_in, object_out};
+use super::{FORMAT, Unreadable};
+use crate::keyring::{Keyring, WrappedKey};
+use kplan_model::{Owner, Snapshot, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
+
+/// The place of the outputs, which belong to no resource. It is no address: it has no dot.
+pub(crate) const OUTPUTS: &str = "outputs";
+
+/// What every file of a state says about the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) lineage: String,
+    pub(crate) cluster: String,
+    pub(crate) key: WrappedKey,
+}
+
+/// The whole state as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SnapshotWire {
+    pub(crate) format: u32,
+    pub(crate) lineage: String,
+    pub(crate) cluster: String,
+    owner_suffix: String,
+    pub(crate) serial: u64,
+    /// The number of the last journal batch this contains.
+    pub(crate) batch: u64,
+    pub(crate) key: WrappedKey,
+    resources: Vec<RecordWire>,
+    deposed: Vec<RecordWire>,
+    in_doubt: Vec<DoubtWire>,
+    outputs: Map<String, Json>,
+}
+
+impl SnapshotWire {
+    pub(crate) fn out(
+        keys: Option<&Keyring>,
+        key: &WrappedKey,
+        batch: u64,
+        snapshot: &Snapshot,
+    ) -> Result<Self, StoreError> {
+        let Snapshot {
+            lineage,
+            serial,
+            owner,
+            resources,
+            deposed,
+            in_doubt,
+            outputs,
+        } = snapshot;
+        let record = |record| RecordWire::out(keys, record);
+        Ok(Self {
+            format: FORMAT,
+            lineage: lineage.clone(),
+            cluster: owner.cluster.clone(),
+            owner_suffix: owner.suffix.clone(),
+            serial: *serial,
+            batch,
+            key: key.clone(),
+            resources: resources.values().map(record).collect::<Result<_, _>>()?,
+            deposed: deposed.iter().map(record).collect::<Result<_, _>>()?,
+            in_doubt: in_doubt
+                .values()
+                .map(|doubt| DoubtWire::out(keys, doubt))
+                .collect::<Result<_, _>>()?,
+            outputs: object_out(keys, OUTPUTS, OUTPUTS, outputs)?,
+        })
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head {
+            lineage: self.lineage.clone(),
+            cluster: self.cluster.clone(),
+            key: self.key.clone(),
+        }
+    }
+
+    pub(crate) fn read(self, keys: Option<&Keyring>) -> Result<Snapshot, Unreadable> {
+        let mut resources = BTreeMap::new();
+        for wire in self.resources {
+            let record = wire.read(keys)?;
+            if let Some(twice) = resources.insert(record.address.clone(), record) {
+                return Err(Unreadable(format!("{} is there twice", twice.address)));
+            }
+        }
+        let mut in_doubt = BTreeMap::new();
+        for wire in self.in_doubt {
+            let doubt = wire.read(keys)?;
+            if let Some(twice) = in_doubt.insert(doubt.address.clone(), doubt) {
+                return Err(Unreadable(format!("{} is in doubt twice", twice.address)));
+            }
+        }
+        let deposed = self.deposed.into_iter().map(|wire| wire.read(keys));
+        Ok(Snapshot {
+            lineage: self.lineage,
+            serial: self.serial,
+            owner: Owner {
+                cluster: self.cluster,
+                suffix: self.owner_suffix,
+            },
+            resources,
+            deposed: deposed.collect::<Result<_, _>>()?,
+            in_doubt,
+            outputs: object_in(keys, OUTPUTS, OUTPUTS, self.outputs)?,
+        })
+    }
+}

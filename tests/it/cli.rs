@@ -1,0 +1,104 @@
+//! The command line's own behaviour: exit codes, messages, guards.
+
+use crate::support::{Folder, GITHUB_TOKEN};
+
+const SMALL: &str = r#"
+[cluster]
+name   = "demo"
+region = "fra1"
+
+[servers]
+size = "s-2vcpu-4gb"
+"#;
+
+#[test]
+fn validate_reports_everything_at_once() {
+    let folder = Folder::with("[cluster]\nnam = \"demo\"\nregion = \"fra9\"\n[servers]\n");
+    let run = folder.kplan(&["validate"]).expect_code(1);
+    for code in ["spec::unknown_key", "spec::missing"] {
+        assert!(run.err.contains(code), "{code} is missing in:\n{}", run.err);
+    }
+    let json = folder.kplan(&["validate", "--json"]).expect_code(1).json();
+    assert!(json["diagnostics"].as_array().expect("a list").len() >= 3, "{json:#}");
+    assert!(!folder.path().join(".kplan").exists(), "validate wrote something");
+}
+
+#[test]
+fn plan_writes_nothing_and_exits_2_when_something_would_change() {
+    let folder = Folder::with(SMALL);
+    folder.kplan(&["plan", "--sandbox", "--detailed-exitcode"]).expect_code(2);
+    folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(!folder.path().join(".kplan/.sandbox/state").exists(), "plan wrote a state");
+}
+
+#[test]
+fn without_a_token_the_error_says_what_to_do() {
+    let folder = Folder::with(SMALL);
+    let run = folder.kplan(&["plan"]).expect_code(1);
+    assert!(run.err.contains("DIGITALOCEAN_TOKEN"), "{}", run.err);
+    assert!(run.err.contains("--sandbox"), "{}", run.err);
+}
+
+#[test]
+fn apply_without_consent_changes_nothing() {
+    let folder = Folder::with(SMALL);
+    let run = folder.kplan(&["apply", "--sandbox"]).expect_code(1);
+    assert!(run.out.contains("Plan: "), "{}", run.out);
+    folder.assert_cloud_empty();
+}
+
+#[test]
+fn destroy_needs_the_clusters_name() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    folder.kplan(&["destroy", "--sandbox", "--auto-approve"]).expect_code(6);
+    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "other"]).expect_code(6);
+    assert!(folder.count("droplets") > 0);
+    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"]).ok();
+    folder.assert_cloud_empty();
+}
+
+#[test]
+fn a_protected_cluster_is_not_destroyed_even_when_its_block_is_gone() {
+    let protected = SMALL.replace("region = \"fra1\"", "region = \"fra1\"\nprotect = true");
+    let folder = Folder::with(&protected);
+    folder.apply();
+    folder.write(SMALL);
+    let run = folder
+        .kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"])
+        .expect_code(6);
+    assert!(run.err.contains("protect"), "{}", run.err);
+    folder.apply();
+    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"]).ok();
+}
+
+#[test]
+fn state_show_and_output_tell_what_is_there_without_secrets() {
+    let folder = Folder::example("single-node");
+    folder.apply();
+    let list = folder.kplan(&["state", "list", "--sandbox"]).ok();
+    assert!(list.out.lines().any(|line| line == "droplet.servers[0]"), "{}", list.out);
+    let shown = folder.kplan(&["state", "show", "droplet.servers[0]", "--sandbox", "--json"]).ok();
+    assert_eq!(shown.json()["type"], "digitalocean_droplet");
+    let all = folder.kplan(&["show", "--sandbox", "--json"]).ok();
+    assert!(!all.out.contains(GITHUB_TOKEN));
+    let output = folder.kplan(&["output", "--sandbox", "--json"]).ok().json();
+    assert_eq!(output["cluster"]["value"], "single");
+    folder.kplan(&["output", "--sandbox", "no-such-output"]).expect_code(1);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let folder = Folder::with(SMALL);
+    folder.kplan(&["sandbox", "inspect"]).ok();
+    let mut child = folder
+        .command(&["plan", "--sandbox"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("kplan starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains("panicked"), "{text}");
+}

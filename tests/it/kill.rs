@@ -1,0 +1,58 @@
+//! `kill -9` at any moment: nothing is lost, nothing is made twice, the next apply carries on.
+
+use crate::support::{Dice, Folder};
+use std::time::{Duration, Instant};
+
+/// How often the process is killed. Moments are drawn from the seed; on failure it is printed.
+const KILLS: u32 = 30;
+
+fn killed_at_random_moments(example: &str, seed: u64) {
+    let folder = Folder::example(example).scaled(400.0);
+    // The cloud is started before the clock, so that kills hit the apply and not its start.
+    folder.kplan(&["sandbox", "inspect", "--json"]).ok();
+    let mut dice = Dice::new(seed);
+    let mut finished = false;
+    for kill in 0..KILLS {
+        let mut child = folder.start(&["apply", "--sandbox", "--auto-approve"]);
+        let after = Duration::from_millis(30 + dice.below(900));
+        let deadline = Instant::now() + after;
+        while Instant::now() < deadline {
+            if child.try_wait().expect("wait").is_some() {
+                finished = true;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(child.kill());
+        child.wait().expect("wait");
+        if finished {
+            println!("seed {seed}: finished before kill {kill}");
+            break;
+        }
+    }
+    folder.apply();
+    folder.assert_no_changes();
+    assert_no_duplicates(&folder, seed);
+    let name = folder.kplan(&["output", "--sandbox", "cluster", "--raw"]).ok().out;
+    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", name.trim()]).ok();
+    folder.assert_cloud_empty();
+}
+
+/// Names in the cloud are unique although DigitalOcean does not ask for it.
+#[track_caller]
+fn assert_no_duplicates(folder: &Folder, seed: u64) {
+    let seen = folder.inspect();
+    for (kind, list) in seen["resources"].as_object().expect("resources") {
+        let mut names: Vec<&str> =
+            list.as_array().into_iter().flatten().filter_map(|item| item["name"].as_str()).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "seed {seed}: duplicate {kind}: {list:#}");
+    }
+}
+
+#[test]
+fn ha_etcd_survives_kill_9_at_random_moments() {
+    killed_at_random_moments("ha-etcd", 1);
+}

@@ -1,0 +1,115 @@
+//! No secret of a run is found outside ciphertext: not in the state, not in what is printed, not
+//! in any `user_data` the cloud received.
+
+use crate::support::{Folder, GITHUB_TOKEN};
+use kplan_model::{Object, Value};
+use kplan_state::{Identity, LocalReader};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Every secret text in the state, opened with the identity that the run made.
+fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
+    let identity = Identity::load(&folder.home().join(".config/kplan/identity"))
+        .expect("readable identity")
+        .expect("an identity was made");
+    let dir = folder.path().join(".kplan/.sandbox/state").join(cluster);
+    let loaded = LocalReader::open(&dir, cluster, Some(&identity)).read().expect("readable state");
+    let snapshot = loaded.snapshot.expect("a state");
+    let mut secrets = BTreeSet::new();
+    for record in snapshot.resources.values() {
+        collect_object(&record.args, &mut secrets);
+        collect_object(&record.attrs, &mut secrets);
+    }
+    secrets
+}
+
+fn collect_object(object: &Object, into: &mut BTreeSet<String>) {
+    object.values().for_each(|value| collect(value, into));
+}
+
+fn collect(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Secret(secret) => {
+            let text = secret.expose().expect("opened with the identity");
+            into.insert(text.to_owned());
+            // A key in PEM would also be recognised by any of its lines.
+            into.extend(text.lines().filter(|line| line.len() >= 40 && !line.starts_with('-')).map(str::to_owned));
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, into)),
+        Value::Map(map) => collect_object(map, into),
+        _ => {}
+    }
+}
+
+fn contains(bytes: &[u8], secret: &str) -> bool {
+    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+}
+
+/// Files below a folder with their bytes; the embedded cloud's own folder is the cloud, which
+/// knows its customers' secrets, and is left out.
+fn files(root: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(root).expect("readable folder").flatten() {
+        let path = entry.path();
+        let is_cloud = path.ends_with(".kplan/.sandbox/cloud");
+        let is_record = path.ends_with("exchanges.jsonl");
+        if is_cloud || is_record {
+            continue;
+        }
+        if path.is_dir() {
+            files(&path, into);
+        } else {
+            into.push((path.display().to_string(), std::fs::read(&path).expect("readable file")));
+        }
+    }
+}
+
+fn user_data(folder: &Folder) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.record_path()).expect("recorded exchanges");
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|exchange| exchange["method"] == "POST" && exchange["path"] == "/v2/droplets")
+        .filter_map(|exchange| exchange["request"]["user_data"].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn no_leak(example: &str, cluster: &str, at_least: usize) {
+    let folder = Folder::example(example);
+    let mut printed = Vec::new();
+    for arguments in [
+        vec!["plan", "--sandbox"],
+        vec!["plan", "--sandbox", "--json"],
+        vec!["apply", "--sandbox", "--auto-approve"],
+        vec!["plan", "--sandbox", "--json"],
+        vec!["show", "--sandbox"],
+        vec!["show", "--sandbox", "--json"],
+        vec!["output", "--sandbox", "--json"],
+    ] {
+        let run = folder.kplan(&arguments).ok();
+        printed.push((format!("{arguments:?}"), (run.out + &run.err).into_bytes()));
+    }
+    let mut secrets = secrets_on_record(&folder, cluster);
+    assert!(secrets.len() >= at_least, "only {} secrets on record", secrets.len());
+    secrets.insert(GITHUB_TOKEN.to_owned());
+    let mut places = printed;
+    files(folder.path(), &mut places);
+    files(folder.home(), &mut places);
+    let received = user_data(&folder);
+    assert!(!received.is_empty(), "no user_data was recorded");
+    places.extend(received.into_iter().map(|text| ("user_data".to_owned(), text.into_bytes())));
+    for (place, bytes) in &places {
+        for secret in &secrets {
+            // The identity is what opens the state; it is the one secret kplan keeps in a file.
+            assert!(!contains(bytes, secret), "{place} holds a secret ({} characters)", secret.len());
+        }
+    }
+}
+
+#[test]
+fn single_node_leaks_nothing() {
+    no_leak("single-node", "single", 12);
+}
+
+#[test]
+fn ha_postgres_leaks_nothing() {
+    no_leak("ha-postgres", "k3s-cluster", 12);
+}
