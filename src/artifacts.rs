@@ -22,12 +22,18 @@ pub struct Artifacts {
 impl Artifacts {
     /// The set inside this kplan with an empty lock: for commands that fetch nothing.
     pub fn embedded() -> Result<Self, ProviderError> {
-        Ok(Self { set: VersionSet::embedded()?, lock: Lock::default() })
+        Ok(Self {
+            set: VersionSet::embedded()?,
+            lock: Lock::default(),
+        })
     }
 
     /// The set inside this kplan with that lock.
     pub fn locked(lock: Lock) -> Result<Self, ProviderError> {
-        Ok(Self { set: VersionSet::embedded()?, lock })
+        Ok(Self {
+            set: VersionSet::embedded()?,
+            lock,
+        })
     }
 
     /// The set and lock of one file. The embedded cloud serves a set of its own, which is pinned
@@ -36,9 +42,15 @@ impl Artifacts {
         if let Some(mirror) = &cloud.mirror_url {
             let listing = crate::embedded::version_set(mirror).await?;
             let set = VersionSet::served(listing.as_bytes(), mirror)?;
-            return Ok(Self { set, lock: Lock::default() });
+            return Ok(Self {
+                set,
+                lock: Lock::default(),
+            });
         }
-        Ok(Self { set: VersionSet::embedded()?, lock: read_lock(&lock_path(&loaded.folder))? })
+        Ok(Self {
+            set: VersionSet::embedded()?,
+            lock: read_lock(&lock_path(&loaded.folder))?,
+        })
     }
 
     /// Its name, for the plan's header.
@@ -54,29 +66,40 @@ impl Artifacts {
     /// Every file of a version. An unknown component is a bug of kplan's own set and gives none;
     /// the provider then says what is missing.
     pub fn version(&self, component: &str, version: &str) -> Vec<ArtifactRef> {
-        self.set.resolve(&self.lock, component, version).unwrap_or_default()
+        self.set
+            .resolve(&self.lock, component, version)
+            .unwrap_or_default()
     }
 
     /// Every file of the default version.
     pub fn all(&self, component: &str) -> Vec<ArtifactRef> {
-        let version = self.set.default_version(component).unwrap_or_default().to_owned();
+        let version = self
+            .set
+            .default_version(component)
+            .unwrap_or_default()
+            .to_owned();
         self.version(component, &version)
     }
 
     /// One file of a version.
     pub fn file(&self, component: &str, version: &str, file: &str) -> Vec<ArtifactRef> {
-        self.version(component, version).into_iter().filter(|one| one.file == file).collect()
+        self.version(component, version)
+            .into_iter()
+            .filter(|one| one.file == file)
+            .collect()
     }
 
     /// The K3s binary for amd64, which is what droplets are.
     pub fn k3s(&self, version: &str) -> ArtifactRef {
-        self.file("k3s", version, "k3s").pop().unwrap_or_else(|| ArtifactRef {
-            component: "k3s".to_owned(),
-            version: version.to_owned(),
-            file: "k3s".to_owned(),
-            url: String::new(),
-            sha256: None,
-        })
+        self.file("k3s", version, "k3s")
+            .pop()
+            .unwrap_or_else(|| ArtifactRef {
+                component: "k3s".to_owned(),
+                version: version.to_owned(),
+                file: "k3s".to_owned(),
+                url: String::new(),
+                sha256: None,
+            })
     }
 
     /// Everything this file uses.
@@ -90,7 +113,11 @@ impl Artifacts {
             used.extend(self.version("velero", backup.version.as_str()));
         }
         if let Some(gitops) = &spec.gitops {
-            let file = if gitops.ha.value { "ha-install.yaml" } else { "install.yaml" };
+            let file = if gitops.ha.value {
+                "ha-install.yaml"
+            } else {
+                "install.yaml"
+            };
             used.extend(self.file("argo-cd", gitops.version.as_str(), file));
         }
         used
@@ -123,7 +150,10 @@ pub fn fetcher(loaded: &Loaded, embedded: bool) -> Result<Arc<Fetcher>, Failure>
         Wanted::Url(url) => Mirror::Url(url.value.clone()),
         Wanted::Folder(folder) => Mirror::Folder(loaded.folder.join(&folder.value)),
     });
-    Ok(Arc::new(Fetcher::new(FetcherConfig { cache: cache(), mirror })?))
+    Ok(Arc::new(Fetcher::new(FetcherConfig {
+        cache: cache(),
+        mirror,
+    })?))
 }
 
 fn cache() -> PathBuf {

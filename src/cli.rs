@@ -5,7 +5,12 @@ use std::path::PathBuf;
 
 /// Plan and apply a GitOps Kubernetes cluster on DigitalOcean from one file.
 #[derive(Debug, Parser)]
-#[command(name = "kplan", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "kplan",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 pub struct Cli {
     /// Options every command takes.
     #[command(flatten)]
@@ -19,7 +24,13 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// The cluster's file
-    #[arg(short = 'f', long = "file", value_name = "FILE", global = true, default_value = "cluster.toml")]
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        global = true,
+        default_value = "cluster.toml"
+    )]
     pub file: PathBuf,
     /// Switch to this folder first
     #[arg(long, value_name = "DIR", global = true)]

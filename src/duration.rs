@@ -6,8 +6,11 @@ use std::time::Duration;
 /// Reads one; the flag's name is for the message.
 pub fn parse(flag: &str, text: &str) -> Result<Duration, Problem> {
     let problem = || {
-        Problem::error("cli::duration", format!("{flag}: `{text}` is not a duration"))
-            .help("write a whole number and a unit: 30s, 5m, 8h or 7d")
+        Problem::error(
+            "cli::duration",
+            format!("{flag}: `{text}` is not a duration"),
+        )
+        .help("write a whole number and a unit: 30s, 5m, 8h or 7d")
     };
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits.parse().map_err(|_| problem())?;
@@ -18,7 +21,10 @@ pub fn parse(flag: &str, text: &str) -> Result<Duration, Problem> {
         "d" => 86_400,
         _ => return Err(problem()),
     };
-    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(problem)
+    number
+        .checked_mul(unit)
+        .map(Duration::from_secs)
+        .ok_or_else(problem)
 }
 
 #[cfg(test)]

@@ -92,13 +92,24 @@ pub async fn ensure(beside: &Path) -> Result<(Endpoints, bool), Failure> {
     let log = std::fs::read_to_string(cloud.join("log")).unwrap_or_default();
     let tail: Vec<&str> = log.lines().rev().take(5).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Err(not_started(&cloud, &format!("it did not answer within 20 s; its log ends: {}", tail.join(" / "))))
+    Err(not_started(
+        &cloud,
+        &format!(
+            "it did not answer within 20 s; its log ends: {}",
+            tail.join(" / ")
+        ),
+    ))
 }
 
 fn not_started(cloud: &Path, why: &str) -> Failure {
-    let message = format!("the embedded cloud in {} did not start: {why}", cloud.display());
+    let message = format!(
+        "the embedded cloud in {} did not start: {why}",
+        cloud.display()
+    );
     Problem::error("sandbox::not_started", message)
-        .help("run `kplan sandbox` in the foreground to see why, or remove that folder to begin anew")
+        .help(
+            "run `kplan sandbox` in the foreground to see why, or remove that folder to begin anew",
+        )
         .into()
 }
 
@@ -108,7 +119,10 @@ fn spawn(beside: &Path, cloud: &Path) -> Result<(), Failure> {
     let log = std::fs::File::create(cloud.join("log")).map_err(fail)?;
     let errors = log.try_clone().map_err(fail)?;
     let mut command = Command::new(program);
-    command.arg("--chdir").arg(beside).args(["sandbox", "--idle-exit", IDLE_EXIT]);
+    command
+        .arg("--chdir")
+        .arg(beside)
+        .args(["sandbox", "--idle-exit", IDLE_EXIT]);
     for (flag, variable) in [
         ("--time-scale", "KPLAN_SANDBOX_TIME_SCALE"),
         ("--seed", "KPLAN_SANDBOX_SEED"),
@@ -148,9 +162,11 @@ pub async fn call(endpoints: &Endpoints, method: &str, path: &str) -> std::io::R
 
 /// The list of artifacts that the embedded cloud's mirror serves, as JSON.
 pub async fn version_set(mirror_url: &str) -> Result<String, Failure> {
-    let answer = request(mirror_url, "GET", "/version-set.json", "").await.map_err(|error| {
-        Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
-    })?;
+    let answer = request(mirror_url, "GET", "/version-set.json", "")
+        .await
+        .map_err(|error| {
+            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
+        })?;
     if answer.status == 200 {
         return Ok(answer.body);
     }
@@ -160,7 +176,11 @@ pub async fn version_set(mirror_url: &str) -> Result<String, Failure> {
 
 /// One request to loopback. HTTP/1.0, so that the answer ends with the connection.
 async fn request(base: &str, method: &str, path: &str, token: &str) -> std::io::Result<Answer> {
-    let host = base.trim_start_matches("http://").split('/').next().unwrap_or("");
+    let host = base
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap_or("");
     let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidData, "not an HTTP answer");
     let mut stream = TcpStream::connect(host).await?;
     let request = format!(
@@ -171,6 +191,13 @@ async fn request(base: &str, method: &str, path: &str, token: &str) -> std::io::
     stream.take(MAX_ANSWER).read_to_end(&mut bytes).await?;
     let text = String::from_utf8(bytes).map_err(|_| invalid())?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(invalid)?;
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(invalid)?;
-    Ok(Answer { status, body: body.to_owned() })
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(invalid)?;
+    Ok(Answer {
+        status,
+        body: body.to_owned(),
+    })
 }

@@ -37,7 +37,10 @@ impl Problem {
 
     /// A warning without a place in the file.
     pub fn warning(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
     }
 
     /// The same problem with advice.
@@ -49,10 +52,16 @@ impl Problem {
 
     /// The same problem pointing at bytes of the file.
     #[must_use]
-    pub fn at(mut self, source: &Arc<NamedSource<String>>, span: (usize, usize), label: &str) -> Self {
+    pub fn at(
+        mut self,
+        source: &Arc<NamedSource<String>>,
+        span: (usize, usize),
+        label: &str,
+    ) -> Self {
         self.source = Some(Arc::clone(source));
         let length = span.1.saturating_sub(span.0);
-        self.labels.push(LabeledSpan::new(Some(label.to_owned()), span.0, length));
+        self.labels
+            .push(LabeledSpan::new(Some(label.to_owned()), span.0, length));
         self
     }
 }
@@ -73,13 +82,21 @@ impl Diagnostic for Problem {
         Some(self.severity)
     }
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_deref().map(|source| source as &dyn SourceCode)
+        self.source
+            .as_deref()
+            .map(|source| source as &dyn SourceCode)
     }
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        if self.labels.is_empty() { None } else { Some(Box::new(self.labels.iter().cloned())) }
+        if self.labels.is_empty() {
+            None
+        } else {
+            Some(Box::new(self.labels.iter().cloned()))
+        }
     }
 }
 
@@ -95,7 +112,10 @@ pub struct Failure {
 impl Failure {
     /// One problem with its own exit code.
     pub fn with(exit: Exit, problem: Problem) -> Self {
-        Self { exit, problems: vec![problem] }
+        Self {
+            exit,
+            problems: vec![problem],
+        }
     }
 
     /// The same code for several problems.
@@ -112,7 +132,11 @@ impl From<Problem> for Failure {
 
 impl From<kplan_model::StoreError> for Failure {
     fn from(error: kplan_model::StoreError) -> Self {
-        let exit = if error.code == "state::locked" { Exit::Locked } else { Exit::Error };
+        let exit = if error.code == "state::locked" {
+            Exit::Locked
+        } else {
+            Exit::Error
+        };
         let mut problem = Problem::error(error.code, error.message);
         problem.help = error.help;
         Self::with(exit, problem)
@@ -121,7 +145,8 @@ impl From<kplan_model::StoreError> for Failure {
 
 impl From<kplan_model::ProviderError> for Failure {
     fn from(error: kplan_model::ProviderError) -> Self {
-        let mut problem = Problem::error(format!("cloud::{}", code_of(error.kind)), error.to_string());
+        let mut problem =
+            Problem::error(format!("cloud::{}", code_of(error.kind)), error.to_string());
         problem.help = error.help;
         problem.into()
     }

@@ -32,7 +32,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs.
             drop(error.print());
-            let exit = if error.use_stderr() { Exit::Error } else { Exit::Ok };
+            let exit = if error.use_stderr() {
+                Exit::Error
+            } else {
+                Exit::Ok
+            };
             return ExitCode::from(exit.code());
         }
     };

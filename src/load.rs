@@ -4,7 +4,7 @@ use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use kplan_model::{Origin, Secret};
 use kplan_schema::value::SecretSource;
-use kplan_schema::{Span, Spec, SpecDiagnostic, Spanned};
+use kplan_schema::{Span, Spanned, Spec, SpecDiagnostic};
 use miette::NamedSource;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,12 +32,17 @@ pub fn file(path: &Path) -> Result<Loaded, Failure> {
     let parsed = kplan_schema::parse(&source);
     let masked = parsed.source.text().to_owned();
     let masked = Arc::new(NamedSource::new(path.display().to_string(), masked));
-    let problems: Vec<Problem> =
-        parsed.diagnostics.iter().map(|finding| problem(finding, &masked)).collect();
+    let problems: Vec<Problem> = parsed
+        .diagnostics
+        .iter()
+        .map(|finding| problem(finding, &masked))
+        .collect();
     let Some(spec) = parsed.spec else {
         return Err(Failure::all(Exit::Error, problems));
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     Ok(Loaded {
         spec,
         source: masked,
@@ -68,7 +73,9 @@ fn read(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let message = format!("{shown} is not UTF-8 text: byte {at} cannot be read");
-        Problem::error("file::not_utf8", message).help("save the file as UTF-8").into()
+        Problem::error("file::not_utf8", message)
+            .help("save the file as UTF-8")
+            .into()
     })
 }
 
@@ -87,7 +94,10 @@ fn problem(finding: &SpecDiagnostic, source: &Arc<NamedSource<String>>) -> Probl
 
 /// The origin of a value of the file.
 pub fn origin(span: Option<Span>) -> Origin {
-    span.map_or(Origin::Default, |span| Origin::File { start: span.start, end: span.end })
+    span.map_or(Origin::Default, |span| Origin::File {
+        start: span.start,
+        end: span.end,
+    })
 }
 
 /// Whether secret sources may be used.
@@ -112,7 +122,11 @@ pub fn secrets(loaded: &Loaded, policy: SourcePolicy) -> Result<Secrets, Failure
             Err(why) => problems.push(unresolved(loaded, path, source, &why)),
         }
     }
-    if problems.is_empty() { Ok(secrets) } else { Err(Failure::all(Exit::Error, problems)) }
+    if problems.is_empty() {
+        Ok(secrets)
+    } else {
+        Err(Failure::all(Exit::Error, problems))
+    }
 }
 
 /// Why a secret could not be had, and what to do.
@@ -136,7 +150,11 @@ fn unresolved(
     }
 }
 
-fn resolve(source: &SecretSource, folder: &Path, policy: SourcePolicy) -> Result<Secret, Unresolved> {
+fn resolve(
+    source: &SecretSource,
+    folder: &Path,
+    policy: SourcePolicy,
+) -> Result<Secret, Unresolved> {
     match source {
         SecretSource::Env(name) => from_env(name),
         SecretSource::File(path) => {
@@ -214,8 +232,9 @@ fn from_command(command: &[String], folder: &Path) -> Result<Secret, Unresolved>
         message,
         help: "run the command by hand; it must print the secret and nothing else".to_owned(),
     };
-    let (program, arguments) =
-        command.split_first().ok_or_else(|| failed("the command is empty".to_owned()))?;
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| failed("the command is empty".to_owned()))?;
     let output = std::process::Command::new(program)
         .args(arguments)
         .current_dir(folder)

@@ -7,9 +7,9 @@ use crate::error::{Failure, Problem};
 use crate::load::Loaded;
 use crate::render::Terminal;
 use kplan_model::{Kind, KindInfo, Registry, Secret, StoreError, Timestamp};
+use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, system_clock};
-use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
@@ -118,7 +118,11 @@ impl StatePlace {
         } else {
             kplan_state::state_dir(&loaded.folder, &cluster)
         };
-        Self { dir, cluster, identity_file: identity_file() }
+        Self {
+            dir,
+            cluster,
+            identity_file: identity_file(),
+        }
     }
 
     /// For commands that only read: the embedded cloud's state where there is no other, so that
@@ -127,7 +131,13 @@ impl StatePlace {
         let place = Self::of(global, loaded);
         let embedded = embedded::state_root(&loaded.folder).join(&place.cluster);
         if !global.sandbox && !place.dir.exists() && embedded.exists() {
-            return (Self { dir: embedded, ..place }, true);
+            return (
+                Self {
+                    dir: embedded,
+                    ..place
+                },
+                true,
+            );
         }
         let flag = global.sandbox;
         (place, flag)
@@ -198,7 +208,11 @@ pub struct Adapters {
 
 impl Adapters {
     /// Makes them.
-    pub fn new(cloud: &Cloud, artifacts: Artifacts, fetcher: Arc<Fetcher>) -> Result<Self, Failure> {
+    pub fn new(
+        cloud: &Cloud,
+        artifacts: Artifacts,
+        fetcher: Arc<Fetcher>,
+    ) -> Result<Self, Failure> {
         let statistics = Arc::new(Statistics::default());
         let transport = Arc::new(Reqwest::new()?);
         let digitalocean = DigitalOcean::new(ClientConfig {
@@ -223,7 +237,9 @@ impl Adapters {
         });
         let calls = Arc::new(KubernetesCalls::default());
         let kubernetes = Kubernetes::new(KubernetesConfig {
-            connector: Arc::new(Network { proxy_url: cloud.proxy_url.clone() }),
+            connector: Arc::new(Network {
+                proxy_url: cloud.proxy_url.clone(),
+            }),
             now: system_clock(),
             calls: Arc::clone(&calls),
             scale: cloud.scale,
@@ -235,7 +251,13 @@ impl Adapters {
             artifacts: Arc::clone(&fetcher) as _,
             now: system_clock(),
         });
-        Ok(Self { registry, artifacts, fetcher, statistics, kubernetes: calls })
+        Ok(Self {
+            registry,
+            artifacts,
+            fetcher,
+            statistics,
+            kubernetes: calls,
+        })
     }
 
     /// Requests to DigitalOcean and Spaces so far.
@@ -287,7 +309,10 @@ pub fn kinds() -> BTreeMap<Kind, &'static KindInfo> {
         scale: 1,
         embedded: true,
     };
-    let fetcher = Fetcher::new(FetcherConfig { cache: PathBuf::new(), mirror: None });
+    let fetcher = Fetcher::new(FetcherConfig {
+        cache: PathBuf::new(),
+        mirror: None,
+    });
     let (Ok(fetcher), Ok(artifacts)) = (fetcher, Artifacts::embedded()) else {
         return BTreeMap::new();
     };

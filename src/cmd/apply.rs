@@ -14,16 +14,19 @@ const QUESTION: &str = "Do you want to perform these actions?
   kplan will perform the actions described above.
   Only 'yes' will be accepted to approve.";
 
-const REFRESH_QUESTION: &str = "Would you like to update the state to reflect these detected changes?
+const REFRESH_QUESTION: &str =
+    "Would you like to update the state to reflect these detected changes?
   kplan will write these changes to the state without modifying any real infrastructure.
   Only 'yes' will be accepted to confirm.";
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> CommandResult {
     if global.json && !args.run.auto_approve {
-        return Err(Problem::error("cli::no_consent", "--json cannot ask for consent")
-            .help("add --auto-approve")
-            .into());
+        return Err(
+            Problem::error("cli::no_consent", "--json cannot ask for consent")
+                .help("add --auto-approve")
+                .into(),
+        );
     }
     let session = Session::open(global, terminal).await?;
     let options = session::options(&args.planning, false)?;
@@ -37,7 +40,9 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
             "plan::partial",
             "something could not be read, so the plan is not the whole truth; nothing was changed",
         );
-        return Err(problem.help("see the notes above; run apply again when it can be read").into());
+        return Err(problem
+            .help("see the notes above; run apply again when it can be read")
+            .into());
     }
     let plan = planned.plan;
     let question = match (changes(&plan), plan.mode) {
@@ -45,7 +50,11 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
         (true, _) => Some(QUESTION),
         (false, _) => None,
     };
-    let how = if args.run.auto_approve { "--auto-approve" } else { "prompt" };
+    let how = if args.run.auto_approve {
+        "--auto-approve"
+    } else {
+        "prompt"
+    };
     if let Some(question) = question
         && !args.run.auto_approve
         && !consent(terminal, question, "yes")

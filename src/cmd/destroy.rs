@@ -32,7 +32,9 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
             "plan::partial",
             "something could not be read, so nobody knows what would be left; nothing was destroyed",
         );
-        return Err(problem.help("see the notes above; run destroy again when it can be read").into());
+        return Err(problem
+            .help("see the notes above; run destroy again when it can be read")
+            .into());
     }
     if !changes(&planned.plan) {
         return Ok(Exit::Ok);
@@ -45,7 +47,11 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         terminal.line("Destroy cancelled.");
         return Ok(Exit::Error);
     }
-    let how = if args.run.auto_approve { "--confirm" } else { "prompt" };
+    let how = if args.run.auto_approve {
+        "--confirm"
+    } else {
+        "prompt"
+    };
     execution.run(planned.plan, how, terminal).await
 }
 
@@ -66,5 +72,8 @@ fn confirmed(args: &DestroyArgs, global: &Global, name: &str) -> Result<(), Fail
         None => "--auto-approve alone does not consent to losing a cluster".to_owned(),
     };
     let problem = Problem::error("destroy::not_confirmed", message);
-    Err(Failure::with(Exit::Refused, problem.help(format!("add --confirm {name}"))))
+    Err(Failure::with(
+        Exit::Refused,
+        problem.help(format!("add --confirm {name}")),
+    ))
 }

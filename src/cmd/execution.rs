@@ -34,7 +34,14 @@ impl<'a> Execution<'a> {
         terminal: &mut Terminal,
     ) -> Result<Self, Failure> {
         let cancel = Cancel::new();
-        let mut execution = Self { session, global, args, command, cancel, writer: None };
+        let mut execution = Self {
+            session,
+            global,
+            args,
+            command,
+            cancel,
+            writer: None,
+        };
         if session.place.exists() {
             execution.writer = Some(execution.lock(None, terminal)?);
         }
@@ -100,7 +107,10 @@ impl<'a> Execution<'a> {
         };
         let mut writer = current(writer, &plan)?;
         let mode = plan.mode;
-        let approved = plan.approve(Approval { how: how.to_owned(), at: SystemClock.now() });
+        let approved = plan.approve(Approval {
+            how: how.to_owned(),
+            at: SystemClock.now(),
+        });
         let options = self.options(&run_id());
         let run = Run {
             registry: &self.session.adapters.registry,
@@ -112,8 +122,7 @@ impl<'a> Execution<'a> {
         let mut progress = Progress::new(terminal, self.global.json);
         let snapshot = writer.snapshot().clone();
         let mut show = |event| progress.show(terminal, &event);
-        let outcome =
-            kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
+        let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
         drop(progress);
         match writer.close(self.command, SystemClock.now()) {
             Ok(said) => notices(terminal, &said),
@@ -165,8 +174,14 @@ fn listen(cancel: &Cancel) {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
-            let Ok(mut stream) = signal(kind) else { continue };
+        for kind in [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ] {
+            let Ok(mut stream) = signal(kind) else {
+                continue;
+            };
             let cancel = cancel.clone();
             // Lives as long as the process: a second signal counts, too.
             drop(tokio::spawn(async move {
@@ -235,10 +250,23 @@ fn failures(report: &Report, terminal: &mut Terminal) {
 }
 
 fn summary(report: &Report, mode: PlanMode, exit: Exit, terminal: &mut Terminal) {
-    let count = |wanted: Action| report.done.iter().filter(|step| step.action == wanted).count();
-    let (added, changed, destroyed) =
-        (count(Action::Create), count(Action::Update), count(Action::Delete));
-    let word = if mode == PlanMode::Destroy { "Destroy" } else { "Apply" };
+    let count = |wanted: Action| {
+        report
+            .done
+            .iter()
+            .filter(|step| step.action == wanted)
+            .count()
+    };
+    let (added, changed, destroyed) = (
+        count(Action::Create),
+        count(Action::Update),
+        count(Action::Delete),
+    );
+    let word = if mode == PlanMode::Destroy {
+        "Destroy"
+    } else {
+        "Apply"
+    };
     let text = match (exit, mode) {
         (Exit::Ok, PlanMode::Destroy) => {
             format!("Destroy complete! Resources: {destroyed} destroyed.")

@@ -15,7 +15,10 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
     let loaded = load::file(&global.file)?;
     let cluster = loaded.spec.name().to_owned();
     let inputs = Inputs {
-        owner: Owner { cluster, suffix: "00000000".to_owned() },
+        owner: Owner {
+            cluster,
+            suffix: "00000000".to_owned(),
+        },
         secrets: load::Secrets::new(),
         token: Secret::sealed("not resolved"),
         living_servers: BTreeSet::new(),

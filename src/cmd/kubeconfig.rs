@@ -21,9 +21,10 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
     let access = access(&snapshot)?;
     let loaded = load::file(&global.file)?;
     let (place, embedded) = StatePlace::to_read(global, &loaded);
-    let proxy = match embedded {
-        true => Some(embedded::ensure(&loaded.folder).await?.0.proxy_url),
-        false => None,
+    let proxy = if embedded {
+        Some(embedded::ensure(&loaded.folder).await?.0.proxy_url)
+    } else {
+        None
     };
     let text = kubeconfig(
         &access,
@@ -46,8 +47,11 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
 
 fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
     let none = || {
-        Problem::error("kubeconfig::no_cluster", "there is no cluster on record yet")
-            .help("run `kplan apply` first, or again if it did not finish")
+        Problem::error(
+            "kubeconfig::no_cluster",
+            "there is no cluster on record yet",
+        )
+        .help("run `kplan apply` first, or again if it did not finish")
     };
     let record = snapshot
         .resources
@@ -55,7 +59,10 @@ fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
         .ok_or_else(none)?;
     let value = record.attrs.get("access").ok_or_else(none)?;
     let access = Access::decode(value).map_err(|error| {
-        Problem::error("kubeconfig::no_access", format!("the record of the cluster: {error}"))
+        Problem::error(
+            "kubeconfig::no_access",
+            format!("the record of the cluster: {error}"),
+        )
     })?;
     if access.client_ca_key.expose().is_none() {
         return Err(Problem::error(
@@ -84,9 +91,11 @@ fn write(dir: &Path, text: &Secret) -> Result<PathBuf, Failure> {
         std::fs::rename(&fresh, &path)
     };
     attempt().map_err(|error| {
-        Problem::error("kubeconfig::unwritable", format!("cannot write {}: {error}", path.display()))
+        Problem::error(
+            "kubeconfig::unwritable",
+            format!("cannot write {}: {error}", path.display()),
+        )
     })?;
-    std::path::absolute(&path).map_err(|error| {
-        Problem::error("kubeconfig::unwritable", error.to_string()).into()
-    })
+    std::path::absolute(&path)
+        .map_err(|error| Problem::error("kubeconfig::unwritable", error.to_string()).into())
 }

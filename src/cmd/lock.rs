@@ -21,9 +21,18 @@ pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
     }
     let text = lock.render()?;
     let fresh = path.with_extension("lock.tmp");
-    std::fs::write(&fresh, &text).and_then(|()| std::fs::rename(&fresh, &path)).map_err(|error| {
-        Problem::error("lock::unwritable", format!("cannot write {}: {error}", path.display()))
-    })?;
-    terminal.line(&format!("{}: {} artifacts", path.display(), lock.iter().count()));
+    std::fs::write(&fresh, &text)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .map_err(|error| {
+            Problem::error(
+                "lock::unwritable",
+                format!("cannot write {}: {error}", path.display()),
+            )
+        })?;
+    terminal.line(&format!(
+        "{}: {} artifacts",
+        path.display(),
+        lock.iter().count()
+    ));
     Ok(Exit::Ok)
 }

@@ -13,8 +13,10 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
     let outputs = view(global, terminal)?.snapshot.outputs;
     let Some(name) = &args.name else {
         if global.json {
-            let all: Map<String, serde_json::Value> =
-                outputs.iter().map(|(name, item)| (name.clone(), document(item))).collect();
+            let all: Map<String, serde_json::Value> = outputs
+                .iter()
+                .map(|(name, item)| (name.clone(), document(item)))
+                .collect();
             terminal.line(&serde_json::Value::Object(all).to_string());
         } else {
             let width = outputs.keys().map(String::len).max().unwrap_or(0);
@@ -24,7 +26,9 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
         }
         return Ok(Exit::Ok);
     };
-    let item = outputs.get(name).ok_or_else(|| unknown(name, outputs.keys()))?;
+    let item = outputs
+        .get(name)
+        .ok_or_else(|| unknown(name, outputs.keys()))?;
     if args.raw {
         terminal.line(&raw(name, item)?);
     } else if global.json {
@@ -52,12 +56,17 @@ fn raw(name: &str, item: &Value) -> Result<String, Failure> {
         Value::Int(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Secret(secret) => secret.expose().map(str::to_owned).ok_or_else(|| {
-            Problem::error("output::sealed", format!("{name} is sealed: the identity is not at hand"))
-                .help("set KPLAN_IDENTITY or restore ~/.config/kplan/identity")
-                .into()
+            Problem::error(
+                "output::sealed",
+                format!("{name} is sealed: the identity is not at hand"),
+            )
+            .help("set KPLAN_IDENTITY or restore ~/.config/kplan/identity")
+            .into()
         }),
-        _ => Err(Problem::error("output::not_plain", format!("{name} is not a single value"))
-            .help("use --json")
-            .into()),
+        _ => Err(
+            Problem::error("output::not_plain", format!("{name} is not a single value"))
+                .help("use --json")
+                .into(),
+        ),
     }
 }

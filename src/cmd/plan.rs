@@ -25,7 +25,11 @@ fn exit(planned: &Planned, detailed: bool) -> Exit {
     if planned.report.is_partial() {
         return Exit::Error;
     }
-    if detailed && changes(&planned.plan) { Exit::Changes } else { Exit::Ok }
+    if detailed && changes(&planned.plan) {
+        Exit::Changes
+    } else {
+        Exit::Ok
+    }
 }
 
 /// Whether applying the plan would change anything but the bookkeeping.
@@ -70,7 +74,11 @@ fn notes(planned: &Planned) -> Vec<String> {
         .collect();
     for item in &planned.report.not_done {
         // What is kept is no surprise to whoever destroys; it is said all the same.
-        let verb = if item.why == WhyNot::Kept { "stays: it" } else { "is left out: it" };
+        let verb = if item.why == WhyNot::Kept {
+            "stays: it"
+        } else {
+            "is left out: it"
+        };
         notes.push(format!("{} {verb} {}", item.address, item.why));
     }
     for (address, field) in &planned.report.not_compared {

@@ -5,6 +5,7 @@ use crate::embedded;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
+use kplan_state::LocalReader;
 use std::path::Path;
 
 /// Runs it.
@@ -21,7 +22,10 @@ pub async fn run(global: &Global, args: &SandboxArgs, terminal: &mut Terminal) -
 async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> CommandResult {
     let dir = embedded::folder(beside);
     std::fs::create_dir_all(&dir).map_err(|error| {
-        Problem::error("sandbox::folder", format!("cannot make {}: {error}", dir.display()))
+        Problem::error(
+            "sandbox::folder",
+            format!("cannot make {}: {error}", dir.display()),
+        )
     })?;
     let idle = crate::duration::parse("--idle-exit", &args.idle_exit)?;
     let config = kplan_sandbox::Config {
@@ -40,7 +44,10 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
     terminal.line(&format!("DIGITALOCEAN_API_URL={}", endpoints.api_url));
     terminal.line(&format!("DIGITALOCEAN_TOKEN={}", endpoints.token));
     terminal.line(&format!("SPACES_ENDPOINT_URL={}", endpoints.spaces_url));
-    terminal.line(&format!("HTTPS_PROXY={}   # for kubectl", endpoints.proxy_url));
+    terminal.line(&format!(
+        "HTTPS_PROXY={}   # for kubectl",
+        endpoints.proxy_url
+    ));
     terminal.line(&format!("# artifact mirror: {}", endpoints.mirror_url));
     tokio::select! {
         ended = running.stopped() => ended.map_err(|error| {
@@ -54,11 +61,17 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
 /// The sandbox is started where it is not running: what exists in it is on disk.
 async fn inspect(beside: &Path, global: &Global, terminal: &mut Terminal) -> CommandResult {
     let (endpoints, _) = embedded::ensure(beside).await?;
-    let answer = embedded::call(&endpoints, "GET", "/_sandbox/inspect").await.map_err(|error| {
-        Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
-    })?;
+    let path = format!("/_sandbox/inspect?keep={}", kept(beside).join(","));
+    let answer = embedded::call(&endpoints, "GET", &path)
+        .await
+        .map_err(|error| {
+            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
+        })?;
     let document: serde_json::Value = serde_json::from_str(&answer.body).map_err(|error| {
-        Failure::from(Problem::error("sandbox::answer", format!("unreadable answer: {error}")))
+        Failure::from(Problem::error(
+            "sandbox::answer",
+            format!("unreadable answer: {error}"),
+        ))
     })?;
     if global.json {
         terminal.line(&document.to_string());
@@ -66,6 +79,34 @@ async fn inspect(beside: &Path, global: &Global, terminal: &mut Terminal) -> Com
         terminal.line(&format!("{document:#}"));
     }
     Ok(Exit::Ok)
+}
+
+/// What the states of this folder's embedded cloud keep by design, as `kind:name`. The cloud
+/// itself cannot know what its customers mean to outlive a destroy.
+fn kept(beside: &Path) -> Vec<String> {
+    let Ok(clusters) = std::fs::read_dir(embedded::state_root(beside)) else {
+        return Vec::new();
+    };
+    let mut kept = Vec::new();
+    for entry in clusters.flatten() {
+        let cluster = entry.file_name().to_string_lossy().into_owned();
+        let read = LocalReader::open(&entry.path(), &cluster, None).read();
+        let snapshot = read.ok().and_then(|loaded| loaded.snapshot);
+        for record in snapshot
+            .iter()
+            .flat_map(|snapshot| snapshot.resources.values())
+        {
+            let name = record
+                .attrs
+                .get("name")
+                .and_then(kplan_model::Value::as_str);
+            if let (true, Some(name)) = (record.meta.keep, name) {
+                kept.push(format!("{}:{name}", record.address.kind()));
+            }
+        }
+    }
+    kept.sort();
+    kept
 }
 
 async fn stop(beside: &Path, terminal: &mut Terminal) -> CommandResult {

@@ -44,7 +44,13 @@ impl Session {
         let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
         let artifacts = Artifacts::of(&loaded, &cloud).await?;
         let adapters = Adapters::new(&cloud, artifacts, fetcher)?;
-        Ok(Self { loaded, cloud, place, adapters, began })
+        Ok(Self {
+            loaded,
+            cloud,
+            place,
+            adapters,
+            began,
+        })
     }
 
     /// The tables of all kinds.
@@ -101,14 +107,21 @@ impl Session {
             options,
             observing: &observing,
         };
-        kplan_engine::plan(planning).await.map_err(|error| self.explain(error))
+        kplan_engine::plan(planning)
+            .await
+            .map_err(|error| self.explain(error))
     }
 
     /// What planning cost so far.
     pub fn statistics(&self, planned: &Planned, declarations: &Declarations) -> Statistics {
         let kinds = self.kinds();
         let mut known: BTreeSet<&Address> = planned.snapshot.resources.keys().collect();
-        known.extend(declarations.resources.iter().map(|declaration| &declaration.address));
+        known.extend(
+            declarations
+                .resources
+                .iter()
+                .map(|declaration| &declaration.address),
+        );
         Statistics {
             api_calls: self.adapters.api_calls(),
             kubernetes_calls: self.adapters.kubernetes_calls(),
@@ -122,7 +135,10 @@ impl Session {
     fn explain(&self, error: EngineError) -> Failure {
         match error {
             EngineError::Graph(errors) => {
-                let problems = errors.iter().map(|error| self.graph_problem(error)).collect();
+                let problems = errors
+                    .iter()
+                    .map(|error| self.graph_problem(error))
+                    .collect();
                 Failure::all(Exit::Error, problems)
             }
             EngineError::Refused(refusals) => {
@@ -145,7 +161,10 @@ impl Session {
     }
 
     fn graph_problem(&self, error: &GraphError) -> Problem {
-        self.at(Problem::error("plan::graph", error.to_string()), Origin::Default)
+        self.at(
+            Problem::error("plan::graph", error.to_string()),
+            Origin::Default,
+        )
     }
 
     fn at(&self, problem: Problem, origin: Origin) -> Problem {
@@ -161,7 +180,9 @@ fn living_servers(snapshot: &Snapshot) -> BTreeSet<u32> {
     snapshot
         .ready()
         .map(|record| &record.address)
-        .filter(|at| at.kind().as_str() == "k3s_node" && at.name() == kplan_schema::spec::SERVERS_POOL)
+        .filter(|at| {
+            at.kind().as_str() == "k3s_node" && at.name() == kplan_schema::spec::SERVERS_POOL
+        })
         .filter_map(Address::index)
         .collect()
 }
@@ -176,13 +197,15 @@ fn critical_path(planned: &Planned, kinds: &BTreeMap<Kind, &'static KindInfo>) -
             .iter()
             .filter_map(|id| ends.get(usize::try_from(id.0).unwrap_or(usize::MAX)))
             .fold(0.0_f64, |latest, end| latest.max(*end));
-        let typical = kinds.get(step.address.kind()).map_or(0, |info| match step.action {
-            _ if step.goes_with.is_some() => 0,
-            Action::Create => info.typical.create,
-            Action::Update => info.typical.update,
-            Action::Delete => info.typical.delete,
-            Action::Forget | Action::Record => 0,
-        });
+        let typical = kinds
+            .get(step.address.kind())
+            .map_or(0, |info| match step.action {
+                _ if step.goes_with.is_some() => 0,
+                Action::Create => info.typical.create,
+                Action::Update => info.typical.update,
+                Action::Delete => info.typical.delete,
+                Action::Forget | Action::Record => 0,
+            });
         ends.push(begins + f64::from(typical));
     }
     ends.into_iter().fold(0.0, f64::max)
@@ -224,11 +247,19 @@ fn addresses(flag: &str, texts: &[String]) -> Result<BTreeSet<Address>, Failure>
             Err(error) => problems.push(Problem::error("cli::address", format!("{flag}: {error}"))),
         }
     }
-    if problems.is_empty() { Ok(addresses) } else { Err(Failure::all(Exit::Error, problems)) }
+    if problems.is_empty() {
+        Ok(addresses)
+    } else {
+        Err(Failure::all(Exit::Error, problems))
+    }
 }
 
 /// Under `CI=true` a plan neither runs commands nor reads files that the spec names, unless told.
 pub fn planning_policy(allow: bool) -> SourcePolicy {
     let ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-    if ci && !allow { SourcePolicy::EnvironmentOnly } else { SourcePolicy::All }
+    if ci && !allow {
+        SourcePolicy::EnvironmentOnly
+    } else {
+        SourcePolicy::All
+    }
 }

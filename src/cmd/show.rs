@@ -12,8 +12,12 @@ pub fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
     let view = view(global, terminal)?;
     if global.json {
         let kinds = crate::wire::kinds();
-        let resources: Vec<_> =
-            view.snapshot.resources.values().map(|record| json::record(record, &kinds)).collect();
+        let resources: Vec<_> = view
+            .snapshot
+            .resources
+            .values()
+            .map(|record| json::record(record, &kinds))
+            .collect();
         let document = json!({
             "format_version": "1.0",
             "kplan_version": env!("CARGO_PKG_VERSION"),

@@ -34,7 +34,10 @@ pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
         let message = format!("there is no state of {} yet", place.cluster);
         Problem::error("state::none", message).help("run `kplan apply` first")
     })?;
-    Ok(View { snapshot, keyring: found.keyring })
+    Ok(View {
+        snapshot,
+        keyring: found.keyring,
+    })
 }
 
 /// Runs it.
@@ -68,22 +71,27 @@ fn list(snapshot: &Snapshot, global: &Global, terminal: &mut Terminal) {
 }
 
 fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Recorded, Failure> {
-    let address: Address = text
-        .parse()
-        .map_err(|error: kplan_model::AddressError| {
-            Problem::error("cli::address", error.to_string())
-        })?;
+    let address: Address = text.parse().map_err(|error: kplan_model::AddressError| {
+        Problem::error("cli::address", error.to_string())
+    })?;
     snapshot.resources.get(&address).ok_or_else(|| {
-        Problem::error("state::unknown_address", format!("{address} is not on record"))
-            .help("`kplan state list` shows what is")
-            .into()
+        Problem::error(
+            "state::unknown_address",
+            format!("{address} is not on record"),
+        )
+        .help("`kplan state list` shows what is")
+        .into()
     })
 }
 
 /// One record as text.
 pub fn block(record: &Recorded) -> String {
     let mut out = String::new();
-    let tainted = if record.status == Status::Tainted { " (tainted)" } else { "" };
+    let tainted = if record.status == Status::Tainted {
+        " (tainted)"
+    } else {
+        ""
+    };
     let _ = writeln!(out, "# {}:{tainted}", record.address);
     let mut values = record.args.clone();
     values.extend(record.attrs.clone());

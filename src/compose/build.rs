@@ -1,14 +1,14 @@
 //! What every part of `compose` uses: addresses, references, and the list being built.
 
-use crate::load::{Secrets, origin};
 use crate::artifacts::Artifacts;
+use crate::load::{Secrets, origin};
 use kplan_model::{
-    Address, Declaration, Declarations, Input, Kind, Meta, Object, ObjectCodec, Owner, Ref,
-    Secret, Value,
+    Address, Declaration, Declarations, Input, Kind, Meta, Object, ObjectCodec, Owner, Ref, Secret,
+    Value,
 };
 use kplan_schema::value::SecretSource;
-use std::collections::BTreeSet;
 use kplan_schema::{Span, Spec};
+use std::collections::BTreeSet;
 
 /// Kinds that carry the owner's tag.
 const TAGGED: [&str; 3] = ["droplet", "database", "volume"];
@@ -32,7 +32,10 @@ pub struct Inputs {
 impl Inputs {
     /// The secret of that source; the loader resolved every source of the file.
     pub fn secret(&self, source: &SecretSource) -> Secret {
-        self.secrets.get(source).cloned().unwrap_or_else(|| Secret::sealed("unresolved"))
+        self.secrets
+            .get(source)
+            .cloned()
+            .unwrap_or_else(|| Secret::sealed("unresolved"))
     }
 }
 
@@ -63,11 +66,20 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// An empty list.
     pub fn new(spec: &'a Spec, inputs: &'a Inputs) -> Self {
-        Self { spec, inputs, declarations: Declarations::default() }
+        Self {
+            spec,
+            inputs,
+            declarations: Declarations::default(),
+        }
     }
 
     /// Declares a resource; gives its address back for references.
-    pub fn add(&mut self, address: Address, args: &impl ObjectCodec, span: Option<Span>) -> Address {
+    pub fn add(
+        &mut self,
+        address: Address,
+        args: &impl ObjectCodec,
+        span: Option<Span>,
+    ) -> Address {
         self.add_with(address, args, span, Meta::default())
     }
 
@@ -108,12 +120,18 @@ impl<'a> Builder<'a> {
 
     /// The guard of everything that must not be lost by accident.
     pub fn guarded(&self) -> Meta {
-        Meta { protect: self.spec.cluster.protect.value, ..Meta::default() }
+        Meta {
+            protect: self.spec.cluster.protect.value,
+            ..Meta::default()
+        }
     }
 
     /// Addresses declared so far, with their kind.
     pub fn declared(&self) -> impl Iterator<Item = &Address> {
-        self.declarations.resources.iter().map(|declaration| &declaration.address)
+        self.declarations
+            .resources
+            .iter()
+            .map(|declaration| &declaration.address)
     }
 
     /// The whole list.
@@ -124,5 +142,10 @@ impl<'a> Builder<'a> {
 
 /// A plain object of references, for outputs.
 pub fn object(values: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    Value::Map(values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Object>())
+    Value::Map(
+        values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect::<Object>(),
+    )
 }

@@ -3,9 +3,7 @@
 use super::build::{Builder, address, to};
 use super::network::{server_tag, vpc};
 use kplan_model::{Address, Meta};
-use kplan_providers::digitalocean::{
-    DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs,
-};
+use kplan_providers::digitalocean::{DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs};
 use kplan_schema::value::Datastore;
 
 /// The database cluster.
@@ -26,7 +24,9 @@ pub fn database() -> Address {
 /// Declares them where the file asks for a managed datastore.
 pub fn declare(builder: &mut Builder<'_>) {
     let spec = builder.spec;
-    let Some(wanted) = &spec.k3s.database else { return };
+    let Some(wanted) = &spec.k3s.database else {
+        return;
+    };
     let engine = match spec.datastore() {
         Datastore::Mysql => "mysql",
         _ => "pg",
@@ -42,7 +42,10 @@ pub fn declare(builder: &mut Builder<'_>) {
         private_network_uuid: Some(to(&vpc(), "id")),
         tags: vec![],
         // In the create call: the database is never open to the world, not even for a moment.
-        rules: vec![DatabaseRule { kind: "tag".to_owned(), value: to(&server_tag(), "name") }],
+        rules: vec![DatabaseRule {
+            kind: "tag".to_owned(),
+            value: to(&server_tag(), "name"),
+        }],
     };
     let meta = builder.guarded();
     builder.add_with(cluster(), &args, wanted.span, meta);
@@ -50,7 +53,10 @@ pub fn declare(builder: &mut Builder<'_>) {
     builder.field_at("version", wanted.version.span);
     builder.field_at("size", wanted.size.span);
     builder.field_at("node_count", wanted.nodes.span);
-    let inside = Meta { inside: Some(cluster()), ..builder.guarded() };
+    let inside = Meta {
+        inside: Some(cluster()),
+        ..builder.guarded()
+    };
     let args = DatabaseUserArgs {
         cluster_id: to(&cluster(), "id"),
         name: wanted.user.to_string(),

@@ -21,7 +21,11 @@ pub fn declare(builder: &mut Builder<'_>) {
             image: free.image.to_string(),
             vpc_uuid: Some(to(&vpc(), "id")),
             ssh_keys,
-            tags: free.tags.iter().map(|tag| Input::Known(tag.to_string())).collect(),
+            tags: free
+                .tags
+                .iter()
+                .map(|tag| Input::Known(tag.to_string()))
+                .collect(),
             user_data: None,
             boot: None,
             monitoring: free.monitoring.value,
@@ -42,7 +46,11 @@ pub fn declare(builder: &mut Builder<'_>) {
             initial_filesystem_type: free.filesystem.as_ref().map(ToString::to_string),
             initial_filesystem_label: None,
             snapshot_id: None,
-            tags: free.tags.iter().map(|tag| Input::Known(tag.to_string())).collect(),
+            tags: free
+                .tags
+                .iter()
+                .map(|tag| Input::Known(tag.to_string()))
+                .collect(),
             droplet_id: None,
         };
         builder.add(address("volume", free.name.as_str()), &args, free.span);

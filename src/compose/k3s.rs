@@ -30,7 +30,11 @@ pub fn node(pool: &str, index: u32) -> Address {
 
 /// Where a droplet finds its bundle.
 pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
-    let role = if matches!(pool, Pool::Servers(_)) { "server" } else { "agent" };
+    let role = if matches!(pool, Pool::Servers(_)) {
+        "server"
+    } else {
+        "agent"
+    };
     BootArgs {
         cluster: builder.inputs.owner.id(),
         node: builder.spec.node_name(pool.name(), index),
@@ -46,7 +50,9 @@ pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
 
 /// Declares them.
 pub fn declare(builder: &mut Builder<'_>) {
-    let args = PkiArgs { cluster: builder.inputs.owner.id() };
+    let args = PkiArgs {
+        cluster: builder.inputs.owner.id(),
+    };
     let meta = builder.guarded();
     builder.add_with(pki(), &args, None, meta);
     for pool in builder.spec.pools() {
@@ -84,7 +90,11 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         version: spec.k3s.version.to_string(),
         binary: builder.inputs.artifacts.k3s(&spec.k3s.version.to_string()),
     };
-    let mut meta = if server { builder.guarded() } else { Meta::default() };
+    let mut meta = if server {
+        builder.guarded()
+    } else {
+        Meta::default()
+    };
     meta.inside = Some(at);
     meta.group = Some(super::nodes::group(pool));
     if server && spec.k3s.database.is_some() {
@@ -128,7 +138,11 @@ fn datastore(builder: &Builder<'_>) -> Datastore {
         (Wanted::Postgres | Wanted::Mysql, Some(wanted)) => wanted,
         _ => return none("sqlite"),
     };
-    let kind = if builder.spec.datastore() == Wanted::Mysql { "mysql" } else { "postgres" };
+    let kind = if builder.spec.datastore() == Wanted::Mysql {
+        "mysql"
+    } else {
+        "postgres"
+    };
     Datastore {
         kind: kind.to_owned(),
         host: Some(to(&database::cluster(), "private_host")),
@@ -156,11 +170,19 @@ fn sans(builder: &Builder<'_>) -> Vec<Input<String>> {
 }
 
 fn disabled(builder: &Builder<'_>) -> Vec<String> {
-    builder.spec.k3s_disable().into_iter().map(str::to_owned).collect()
+    builder
+        .spec
+        .k3s_disable()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn labels(pool: Pool<'_>) -> BTreeMap<String, String> {
-    pool.labels().iter().map(|(key, value)| (key.clone(), value.to_string())).collect()
+    pool.labels()
+        .iter()
+        .map(|(key, value)| (key.clone(), value.to_string()))
+        .collect()
 }
 
 fn taints(pool: Pool<'_>) -> Vec<String> {
@@ -214,11 +236,17 @@ fn declare_cluster(builder: &mut Builder<'_>) {
         client_ca_key: to(&pki(), "server_keys.client_ca"),
         bundles: Some(bundles),
     };
-    let mut meta = Meta { after, ..builder.guarded() };
+    let mut meta = Meta {
+        after,
+        ..builder.guarded()
+    };
     // A local datastore lives and dies with its one server.
     if spec.datastore() == Wanted::Sqlite {
         meta.inside = Some(droplet(SERVERS_POOL, 0));
     }
     builder.add_with(cluster(), &args, spec.k3s.span, meta);
-    builder.field_at("endpoint", spec.endpoint.as_ref().and_then(|endpoint| endpoint.span));
+    builder.field_at(
+        "endpoint",
+        spec.endpoint.as_ref().and_then(|endpoint| endpoint.span),
+    );
 }

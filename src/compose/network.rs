@@ -45,9 +45,21 @@ pub fn reserved_ip() -> Address {
 pub fn declare(builder: &mut Builder<'_>) {
     let spec = builder.spec;
     builder.add(owner_tag(), &TagArgs { name: None }, None);
-    builder.add(server_tag(), &TagArgs { name: Some(builder.name("server")) }, None);
+    builder.add(
+        server_tag(),
+        &TagArgs {
+            name: Some(builder.name("server")),
+        },
+        None,
+    );
     if !spec.agents.is_empty() {
-        builder.add(agent_tag(), &TagArgs { name: Some(builder.name("agent")) }, None);
+        builder.add(
+            agent_tag(),
+            &TagArgs {
+                name: Some(builder.name("agent")),
+            },
+            None,
+        );
     }
     let network = &spec.network;
     let args = VpcArgs {
@@ -58,7 +70,10 @@ pub fn declare(builder: &mut Builder<'_>) {
     };
     builder.add(vpc(), &args, network.vpc.span.or(network.span));
     builder.field_at("name", network.vpc.name.span);
-    builder.field_at("ip_range", network.vpc.ip_range.as_ref().and_then(|range| range.span));
+    builder.field_at(
+        "ip_range",
+        network.vpc.ip_range.as_ref().and_then(|range| range.span),
+    );
     load_balancer(builder);
     reserved(builder);
     firewalls(builder);
@@ -74,7 +89,11 @@ fn reserved(builder: &mut Builder<'_>) {
         droplet_id: Some(to(&super::nodes::droplet("servers", 0), "id")),
     };
     let meta = builder.guarded();
-    let span = builder.spec.endpoint.as_ref().and_then(|endpoint| endpoint.span);
+    let span = builder
+        .spec
+        .endpoint
+        .as_ref()
+        .and_then(|endpoint| endpoint.span);
     builder.add_with(reserved_ip(), &args, span, meta);
 }
 
@@ -82,7 +101,9 @@ fn reserved(builder: &mut Builder<'_>) {
 /// because K3s answers no HTTP request without a certificate.
 fn load_balancer(builder: &mut Builder<'_>) {
     let spec = builder.spec;
-    let Some(wanted) = &spec.api_load_balancer else { return };
+    let Some(wanted) = &spec.api_load_balancer else {
+        return;
+    };
     let rule = ForwardingRule {
         entry_protocol: "tcp".to_owned(),
         entry_port: API_PORT,
@@ -100,12 +121,19 @@ fn load_balancer(builder: &mut Builder<'_>) {
         unhealthy_threshold: 3,
         healthy_threshold: 5,
     };
-    let allow = |list: &Vec<_>| list.iter().map(|cidr: &Spanned<_>| format!("cidr:{cidr}")).collect();
+    let allow = |list: &Vec<_>| {
+        list.iter()
+            .map(|cidr: &Spanned<_>| format!("cidr:{cidr}"))
+            .collect()
+    };
     let firewall = spec
         .network
         .api_allow
         .as_ref()
-        .map(|list| LoadBalancerFirewall { allow: allow(&list.value), deny: vec![] });
+        .map(|list| LoadBalancerFirewall {
+            allow: allow(&list.value),
+            deny: vec![],
+        });
     let args = LoadBalancerArgs {
         name: wanted.name.to_string(),
         region: spec.region().to_owned(),
@@ -125,7 +153,10 @@ fn load_balancer(builder: &mut Builder<'_>) {
     builder.add_with(api_load_balancer(), &args, wanted.span, meta);
     builder.field_at("name", wanted.name.span);
     builder.field_at("size_unit", wanted.size_unit.span);
-    builder.field_at("firewall", spec.network.api_allow.as_ref().and_then(|list| list.span));
+    builder.field_at(
+        "firewall",
+        spec.network.api_allow.as_ref().and_then(|list| list.span),
+    );
 }
 
 fn firewalls(builder: &mut Builder<'_>) {
@@ -160,11 +191,23 @@ fn inside(builder: &Builder<'_>) -> Vec<FirewallRule> {
     if !builder.spec.agents.is_empty() {
         tags.push(to(&agent_tag(), "name"));
     }
-    let from_nodes = |protocol: &str| FirewallRule { tags: tags.clone(), ..all_ports(protocol, &[]) };
+    let from_nodes = |protocol: &str| FirewallRule {
+        tags: tags.clone(),
+        ..all_ports(protocol, &[])
+    };
     let mut rules = vec![from_nodes("tcp"), from_nodes("udp")];
-    rules.push(FirewallRule { port_range: None, ..all_ports("icmp", &["0.0.0.0/0", "::/0"]) });
-    let ssh: Vec<String> =
-        builder.spec.network.ssh_allow.value.iter().map(ToString::to_string).collect();
+    rules.push(FirewallRule {
+        port_range: None,
+        ..all_ports("icmp", &["0.0.0.0/0", "::/0"])
+    });
+    let ssh: Vec<String> = builder
+        .spec
+        .network
+        .ssh_allow
+        .value
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     if !ssh.is_empty() {
         rules.push(FirewallRule {
             port_range: Some("22".to_owned()),
@@ -197,6 +240,9 @@ fn everywhere() -> Vec<FirewallRule> {
     vec![
         all_ports("tcp", &all),
         all_ports("udp", &all),
-        FirewallRule { port_range: None, ..all_ports("icmp", &all) },
+        FirewallRule {
+            port_range: None,
+            ..all_ports("icmp", &all)
+        },
     ]
 }

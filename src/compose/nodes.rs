@@ -67,7 +67,11 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         droplet_agent: None,
         resize_disk: None,
     };
-    let mut meta = if server { builder.guarded() } else { Meta::default() };
+    let mut meta = if server {
+        builder.guarded()
+    } else {
+        Meta::default()
+    };
     meta.group = Some(group(pool));
     builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
     builder.field_at("size", pool.size().span);

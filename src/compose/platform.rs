@@ -28,7 +28,11 @@ fn access<T>() -> Input<T> {
 
 /// Everything here lives in the cluster and goes with it.
 fn meta(after: Vec<Address>) -> Meta {
-    Meta { inside: Some(k3s::cluster()), after, ..Meta::default() }
+    Meta {
+        inside: Some(k3s::cluster()),
+        after,
+        ..Meta::default()
+    }
 }
 
 /// Declares it.
@@ -55,7 +59,11 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
         Some(source) => builder.inputs.secret(&source.value),
         None => builder.inputs.token.clone(),
     };
-    let args = CloudSecretArgs { access: access(), objects: Applied, token: Input::Known(token) };
+    let args = CloudSecretArgs {
+        access: access(),
+        objects: Applied,
+        token: Input::Known(token),
+    };
     let span = spec.cloud_controller.span;
     let secret = builder.add_with(address("cloud_secret", "main"), &args, span, meta(vec![]));
     builder.field_at("token", own.as_ref().and_then(|token| token.span));
@@ -90,7 +98,10 @@ fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Add
     let args = VeleroArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder.inputs.artifacts.version("velero", backup.version.as_str()),
+        artifacts: builder
+            .inputs
+            .artifacts
+            .version("velero", backup.version.as_str()),
         version: backup.version.to_string(),
         bucket: to(&storage::backup_bucket(), "name"),
         prefix: None,
@@ -111,16 +122,27 @@ fn schedule(wanted: &kplan_schema::spec::Schedule) -> Schedule {
         name: wanted.name.to_string(),
         cron: wanted.cron.to_string(),
         ttl: wanted.keep.go_duration(),
-        namespaces: wanted.include_namespaces.iter().map(ToString::to_string).collect(),
+        namespaces: wanted
+            .include_namespaces
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
-    let file = if gitops.ha.value { "ha-install.yaml" } else { "install.yaml" };
+    let file = if gitops.ha.value {
+        "ha-install.yaml"
+    } else {
+        "install.yaml"
+    };
     let args = ArgocdArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder.inputs.artifacts.file("argo-cd", gitops.version.as_str(), file),
+        artifacts: builder
+            .inputs
+            .artifacts
+            .file("argo-cd", gitops.version.as_str(), file),
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));
@@ -140,18 +162,19 @@ fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
         prune: true,
         self_heal: true,
     };
-    builder.add_with(address("argocd_application", "root"), &args, gitops.span, meta(before));
+    builder.add_with(
+        address("argocd_application", "root"),
+        &args,
+        gitops.span,
+        meta(before),
+    );
     builder.field_at("repo", gitops.repo.span);
     builder.field_at("path", gitops.path.span);
     builder.field_at("revision", gitops.revision.span);
 }
 
 /// How Argo CD reads a private repository.
-fn repository(
-    builder: &mut Builder<'_>,
-    gitops: &Gitops,
-    after: &[Address],
-) -> Option<Address> {
+fn repository(builder: &mut Builder<'_>, gitops: &Gitops, after: &[Address]) -> Option<Address> {
     let credentials = gitops.credentials.as_ref()?;
     let secret = |source| Some(Input::Known(builder.inputs.secret(source)));
     let mut args = ArgocdRepositoryArgs {
@@ -167,7 +190,11 @@ fn repository(
     match &credentials.value {
         GitCredentials::Token(source) => args.token = secret(&source.value),
         GitCredentials::SshKey(source) => args.ssh_key = secret(&source.value),
-        GitCredentials::GithubApp { id, installation_id, private_key } => {
+        GitCredentials::GithubApp {
+            id,
+            installation_id,
+            private_key,
+        } => {
             args.github_app = Some(GithubApp {
                 app_id: id.value.to_string(),
                 installation_id: installation_id.value.to_string(),
@@ -176,5 +203,10 @@ fn repository(
             });
         }
     }
-    Some(builder.add_with(address("argocd_repository", "root"), &args, span, meta(after.to_vec())))
+    Some(builder.add_with(
+        address("argocd_repository", "root"),
+        &args,
+        span,
+        meta(after.to_vec()),
+    ))
 }

@@ -5,11 +5,19 @@ use kplan_model::Input;
 use kplan_providers::digitalocean::ProjectArgs;
 
 /// Kinds that DigitalOcean lets into projects; each has its uniform resource name as `urn`.
-const MEMBERS: [&str; 5] = ["droplet", "load_balancer", "reserved_ip", "volume", "database"];
+const MEMBERS: [&str; 5] = [
+    "droplet",
+    "load_balancer",
+    "reserved_ip",
+    "volume",
+    "database",
+];
 
 /// Declares it; must come last, when every member is declared.
 pub fn declare(builder: &mut Builder<'_>) {
-    let Some(project) = &builder.spec.project else { return };
+    let Some(project) = &builder.spec.project else {
+        return;
+    };
     let resources: Vec<Input<String>> = builder
         .declared()
         .filter(|address| MEMBERS.contains(&address.kind().as_str()))

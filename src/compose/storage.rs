@@ -48,7 +48,15 @@ pub fn declare(builder: &mut Builder<'_>) {
     };
     // What is kept must stay readable: the key stays as long as the backup bucket does.
     let keep = builder.spec.backup.is_some();
-    builder.add_with(operator_key(), &operator, None, Meta { keep, ..Meta::default() });
+    builder.add_with(
+        operator_key(),
+        &operator,
+        None,
+        Meta {
+            keep,
+            ..Meta::default()
+        },
+    );
     let boot = BucketArgs {
         // A fresh name every time: a deleted bucket's name is unusable for a week or more.
         name: None,
@@ -77,10 +85,17 @@ fn expiring(id: &str, prefix: &str, days: Option<u32>, noncurrent: Option<u32>) 
 }
 
 fn backup(builder: &mut Builder<'_>) {
-    let Some(wanted) = &builder.spec.backup else { return };
+    let Some(wanted) = &builder.spec.backup else {
+        return;
+    };
     let mut rules = vec![];
     if wanted.versioning.value {
-        rules.push(expiring("noncurrent", "", None, Some(wanted.noncurrent_days.value)));
+        rules.push(expiring(
+            "noncurrent",
+            "",
+            None,
+            Some(wanted.noncurrent_days.value),
+        ));
     }
     let bucket = BucketArgs {
         name: Some(wanted.bucket.to_string()),
@@ -94,7 +109,10 @@ fn backup(builder: &mut Builder<'_>) {
         force_destroy: true,
     };
     // Backups outlive the cluster; they go only with --delete-backups.
-    let meta = Meta { keep: true, ..builder.guarded() };
+    let meta = Meta {
+        keep: true,
+        ..builder.guarded()
+    };
     builder.add_with(backup_bucket(), &bucket, wanted.span, meta);
     builder.field_at("name", wanted.bucket.span);
     builder.field_at("region", wanted.region.span);

@@ -77,17 +77,30 @@ pub fn plan(
 
 fn is_listed(plan: &Plan, step: &Step) -> bool {
     step.action != Action::Record
-        && step.pair.and_then(|pair| plan.step(pair)).is_none_or(|other| step.id < other.id)
+        && step
+            .pair
+            .and_then(|pair| plan.step(pair))
+            .is_none_or(|other| step.id < other.id)
 }
 
 fn type_name(kind: &Kind, kinds: &BTreeMap<Kind, &'static KindInfo>) -> String {
-    kinds.get(kind).map_or_else(|| kind.to_string(), |info| info.terraform.to_owned())
+    kinds
+        .get(kind)
+        .map_or_else(|| kind.to_string(), |info| info.terraform.to_owned())
 }
 
 fn resource_change(plan: &Plan, step: &Step, kinds: &BTreeMap<Kind, &'static KindInfo>) -> Json {
     let other = step.pair.and_then(|pair| plan.step(pair));
-    let create = if step.action == Action::Create { Some(step) } else { other };
-    let delete = if step.action == Action::Delete { Some(step) } else { other };
+    let create = if step.action == Action::Create {
+        Some(step)
+    } else {
+        other
+    };
+    let delete = if step.action == Action::Delete {
+        Some(step)
+    } else {
+        other
+    };
     let actions = match (step.action, other) {
         (Action::Delete, Some(_)) => json!(["delete", "create"]),
         (_, Some(_)) => json!(["create", "delete"]),
@@ -141,7 +154,12 @@ fn action_reason(step: &Step) -> Option<&'static str> {
 }
 
 fn values(object: &Object) -> Json {
-    Json::Object(object.iter().map(|(name, value)| (name.clone(), plain(value))).collect())
+    Json::Object(
+        object
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect(),
+    )
 }
 
 /// A value without its secrets and unknowns.
@@ -184,7 +202,12 @@ fn mark(value: &Value, test: fn(&Value) -> bool) -> Option<Json> {
         Value::List(items) => {
             let marks: Vec<Option<Json>> = items.iter().map(|item| mark(item, test)).collect();
             marks.iter().any(Option::is_some).then(|| {
-                Json::Array(marks.into_iter().map(|m| m.unwrap_or(Json::Bool(false))).collect())
+                Json::Array(
+                    marks
+                        .into_iter()
+                        .map(|m| m.unwrap_or(Json::Bool(false)))
+                        .collect(),
+                )
             })
         }
         Value::Map(map) => match marks(map, test) {

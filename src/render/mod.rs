@@ -48,7 +48,11 @@ impl Paint {
 
 /// Wraps text in a style where colour is on.
 pub fn paint(color: bool, paint: Paint, text: &str) -> String {
-    if color { format!("\u{1b}[{}m{text}\u{1b}[0m", paint.code()) } else { text.to_owned() }
+    if color {
+        format!("\u{1b}[{}m{text}\u{1b}[0m", paint.code())
+    } else {
+        text.to_owned()
+    }
 }
 
 impl Terminal {
@@ -56,13 +60,22 @@ impl Terminal {
     /// terminal on standard output has it.
     pub fn detect(no_color: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let forced = set("CLICOLOR_FORCE") && std::env::var("CLICOLOR_FORCE").ok().as_deref() != Some("0");
+        let forced =
+            set("CLICOLOR_FORCE") && std::env::var("CLICOLOR_FORCE").ok().as_deref() != Some("0");
         let terminal = io::stdout().is_terminal();
         let color = !no_color && !set("NO_COLOR") && (forced || terminal);
-        let width = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+        let width = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(100);
         let automation = set("KPLAN_IN_AUTOMATION") || set("CI");
         let live = io::stderr().is_terminal() && !automation;
-        Self { color, width, live, broken: false }
+        Self {
+            color,
+            width,
+            live,
+            broken: false,
+        }
     }
 
     /// Whether colour is on.

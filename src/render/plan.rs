@@ -39,8 +39,11 @@ pub fn counts(plan: &Plan) -> Counts {
 pub fn text(plan: &Plan, kinds: &BTreeMap<Kind, &'static KindInfo>, color: bool) -> String {
     let mut out = String::new();
     drift(&mut out, &plan.drift, kinds, color);
-    let shown: Vec<&Step> =
-        plan.steps.iter().filter(|step| is_head(plan, step) && is_visible(step)).collect();
+    let shown: Vec<&Step> = plan
+        .steps
+        .iter()
+        .filter(|step| is_head(plan, step) && is_visible(step))
+        .collect();
     if shown.is_empty() {
         out.push_str(nothing(plan));
         return out;
@@ -48,11 +51,24 @@ pub fn text(plan: &Plan, kinds: &BTreeMap<Kind, &'static KindInfo>, color: bool)
     legend(&mut out, plan, &shown, color);
     out.push_str("\nkplan will perform the following actions:\n");
     for step in shown {
-        entry(&mut out, plan, step, kinds.get(step.address.kind()).copied(), color);
+        entry(
+            &mut out,
+            plan,
+            step,
+            kinds.get(step.address.kind()).copied(),
+            color,
+        );
     }
-    let Counts { add, change, destroy } = counts(plan);
+    let Counts {
+        add,
+        change,
+        destroy,
+    } = counts(plan);
     let title = paint(color, Paint::Bold, "Plan:");
-    let _ = writeln!(out, "\n{title} {add} to add, {change} to change, {destroy} to destroy.");
+    let _ = writeln!(
+        out,
+        "\n{title} {add} to add, {change} to change, {destroy} to destroy."
+    );
     out
 }
 
@@ -72,7 +88,10 @@ fn nothing(plan: &Plan) -> &'static str {
 pub fn is_visible(step: &Step) -> bool {
     let guards = |meta: &kplan_model::Meta| (meta.protect, meta.keep);
     step.action != Action::Record
-        || step.before.as_ref().is_none_or(|before| guards(&before.meta) != guards(&step.meta))
+        || step
+            .before
+            .as_ref()
+            .is_none_or(|before| guards(&before.meta) != guards(&step.meta))
 }
 
 /// Of a replacement only the half that comes first is listed.
@@ -109,10 +128,16 @@ fn legend(out: &mut String, plan: &Plan, shown: &[&Step], color: bool) {
         (".", "forget, the resource itself stays"),
     ];
     for (sign, meaning) in words {
-        if let Some((_, ink)) =
-            shown.iter().map(|step| symbol(plan, step)).find(|(found, _)| *found == sign)
+        if let Some((_, ink)) = shown
+            .iter()
+            .map(|step| symbol(plan, step))
+            .find(|(found, _)| *found == sign)
         {
-            let _ = writeln!(out, "{} {meaning}", paint(color, ink, &format!("{sign:>3}")));
+            let _ = writeln!(
+                out,
+                "{} {meaning}",
+                paint(color, ink, &format!("{sign:>3}"))
+            );
         }
     }
 }
@@ -141,19 +166,18 @@ fn because(step: &Step) -> Option<String> {
         | Reason::Tainted
         | Reason::Requested
         | Reason::DestroyRequested => None,
-        Reason::CannotUpdate(fields) => {
-            Some(format!("because {} cannot be changed on the living resource", fields.join(", ")))
-        }
-        Reason::ContainerReplaced(container) => {
-            Some(format!("because {container}, which it lives in, is replaced"))
-        }
+        Reason::CannotUpdate(fields) => Some(format!(
+            "because {} cannot be changed on the living resource",
+            fields.join(", ")
+        )),
+        Reason::ContainerReplaced(container) => Some(format!(
+            "because {container}, which it lives in, is replaced"
+        )),
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
         }
-        Reason::NotInConfiguration => {
-            Some(format!("because {} is not in the file", step.address))
-        }
+        Reason::NotInConfiguration => Some(format!("because {} is not in the file", step.address)),
         Reason::CountIndex => {
             let index = step.address.index().unwrap_or(0);
             Some(format!("because index [{index}] is out of range for count"))
@@ -163,7 +187,11 @@ fn because(step: &Step) -> Option<String> {
 
 fn entry(out: &mut String, plan: &Plan, step: &Step, info: Option<&KindInfo>, color: bool) {
     let (sign, ink) = symbol(plan, step);
-    let _ = writeln!(out, "\n  # {}", paint(color, Paint::Bold, &sentence(plan, step)));
+    let _ = writeln!(
+        out,
+        "\n  # {}",
+        paint(color, Paint::Bold, &sentence(plan, step))
+    );
     if let Some(because) = because(step) {
         let _ = writeln!(out, "  # ({because})");
     }
@@ -178,7 +206,12 @@ fn entry(out: &mut String, plan: &Plan, step: &Step, info: Option<&KindInfo>, co
         return;
     }
     let create = create_half(plan, step);
-    let _ = writeln!(out, "{} {} {{", paint(color, ink, &format!("{sign:>3}")), step.address);
+    let _ = writeln!(
+        out,
+        "{} {} {{",
+        paint(color, ink, &format!("{sign:>3}")),
+        step.address
+    );
     match create {
         Some(create) if create.changes.is_empty() => created(out, create, info, color),
         Some(create) => changed(out, &create.changes, create, info, color),
@@ -192,23 +225,38 @@ fn create_half<'a>(plan: &'a Plan, step: &'a Step) -> Option<&'a Step> {
     if step.action == Action::Create {
         return Some(step);
     }
-    step.pair.and_then(|pair| plan.step(pair)).filter(|other| other.action == Action::Create)
+    step.pair
+        .and_then(|pair| plan.step(pair))
+        .filter(|other| other.action == Action::Create)
 }
 
 fn created(out: &mut String, step: &Step, info: Option<&KindInfo>, color: bool) {
     let plus = paint(color, Paint::Green, "+");
     let args = visible(step.args.as_ref());
-    let width = args.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(2);
+    let width = args
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0)
+        .max(2);
     let _ = writeln!(out, "      {plus} {:width$} = (known after apply)", "id");
     for (name, value) in args {
-        let _ = writeln!(out, "      {plus} {name:width$} = {}", masked(info, name, value, 6));
+        let _ = writeln!(
+            out,
+            "      {plus} {name:width$} = {}",
+            masked(info, name, value, 6)
+        );
     }
 }
 
 fn destroyed(out: &mut String, step: &Step, color: bool) {
     if let Some(id) = step.remote() {
         let minus = paint(color, Paint::Red, "-");
-        let _ = writeln!(out, "      {minus} id = {} -> null", show(&Value::str(id.as_str()), 6));
+        let _ = writeln!(
+            out,
+            "      {minus} id = {} -> null",
+            show(&Value::str(id.as_str()), 6)
+        );
     }
 }
 
@@ -220,7 +268,11 @@ fn changed(
     color: bool,
 ) {
     let tilde = paint(color, Paint::Yellow, "~");
-    let width = changes.iter().map(|change| change.field.len()).max().unwrap_or(0);
+    let width = changes
+        .iter()
+        .map(|change| change.field.len())
+        .max()
+        .unwrap_or(0);
     for change in changes {
         let name = &change.field;
         let mut tail = String::new();
@@ -242,7 +294,10 @@ fn changed(
         }
         let before = masked(info, name, &change.before, 6);
         let after = masked(info, name, &change.after, 6);
-        let _ = writeln!(out, "      {tilde} {name:width$} = {before} -> {after}{tail}");
+        let _ = writeln!(
+            out,
+            "      {tilde} {name:width$} = {before} -> {after}{tail}"
+        );
     }
     let total = step.args.as_ref().map_or(0, Object::len);
     let hidden = total.saturating_sub(changes.len());
@@ -264,7 +319,10 @@ fn lines(before: &str, after: &str, color: bool) -> String {
                 similar::ChangeTag::Equal => (" ", None),
             };
             let text = change.value().trim_end_matches('\n');
-            let text: String = text.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+            let text: String = text
+                .chars()
+                .filter(|c| !c.is_control() || *c == '\t')
+                .collect();
             let line = format!("{sign} {text}");
             let line = ink.map_or(line.clone(), |ink| paint(color, ink, &line));
             let _ = writeln!(out, "          {line}");
@@ -274,7 +332,8 @@ fn lines(before: &str, after: &str, color: bool) -> String {
 }
 
 fn is_secret(info: Option<&KindInfo>, name: &str) -> bool {
-    info.and_then(|info| info.field(name)).is_some_and(|field: &Field| field.secret)
+    info.and_then(|info| info.field(name))
+        .is_some_and(|field: &Field| field.secret)
 }
 
 fn masked(info: Option<&KindInfo>, name: &str, value: &Value, indent: usize) -> String {
@@ -286,19 +345,34 @@ fn masked(info: Option<&KindInfo>, name: &str, value: &Value, indent: usize) -> 
 
 /// What is worth showing of something new: everything that is set.
 fn visible(args: Option<&Object>) -> Vec<(&String, &Value)> {
-    args.into_iter().flatten().filter(|(_, value)| !is_nothing(value)).collect()
+    args.into_iter()
+        .flatten()
+        .filter(|(_, value)| !is_nothing(value))
+        .collect()
 }
 
-
-fn drift(out: &mut String, drift: &[Drift], kinds: &BTreeMap<Kind, &'static KindInfo>, color: bool) {
+fn drift(
+    out: &mut String,
+    drift: &[Drift],
+    kinds: &BTreeMap<Kind, &'static KindInfo>,
+    color: bool,
+) {
     if drift.is_empty() {
         return;
     }
     out.push_str("Note: Objects have changed outside of kplan\n");
     for change in drift {
         let info = kinds.get(change.address.kind()).copied();
-        let verb = if change.vanished { "has been deleted" } else { "has changed" };
-        let _ = writeln!(out, "\n  # {} {verb}", paint(color, Paint::Bold, &change.address.to_string()));
+        let verb = if change.vanished {
+            "has been deleted"
+        } else {
+            "has changed"
+        };
+        let _ = writeln!(
+            out,
+            "\n  # {} {verb}",
+            paint(color, Paint::Bold, &change.address.to_string())
+        );
         for (name, recorded, real) in &change.fields {
             let before = masked(info, name, recorded, 6);
             let after = masked(info, name, real, 6);

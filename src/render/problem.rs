@@ -7,8 +7,14 @@ use serde_json::{Value, json};
 
 /// The report of one problem: code, message, the place in the file, help.
 pub fn text(problem: &Problem, color: bool, width: usize) -> String {
-    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    let theme = if color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .with_links(false);
     let mut out = String::new();
     match handler.render_report(&mut out, problem) {
         Ok(()) => out,

@@ -36,9 +36,14 @@ impl Progress {
         if json {
             Self::Json
         } else if terminal.live() {
-            Self::Live { bars: MultiProgress::new(), steps: BTreeMap::new() }
+            Self::Live {
+                bars: MultiProgress::new(),
+                steps: BTreeMap::new(),
+            }
         } else {
-            Self::Plain { said: BTreeMap::new() }
+            Self::Plain {
+                said: BTreeMap::new(),
+            }
         }
     }
 
@@ -83,12 +88,21 @@ fn clock(elapsed: Duration) -> String {
 
 fn short(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs();
-    if seconds >= 60 { format!("{}m{}s", seconds / 60, seconds % 60) } else { format!("{seconds}s") }
+    if seconds >= 60 {
+        format!("{}m{}s", seconds / 60, seconds % 60)
+    } else {
+        format!("{seconds}s")
+    }
 }
 
 fn id_suffix(id: Option<&kplan_model::RemoteId>) -> String {
     id.map_or_else(String::new, |id| {
-        let text: String = id.as_str().chars().filter(|c| !c.is_control()).take(80).collect();
+        let text: String = id
+            .as_str()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(80)
+            .collect();
         format!(" [id={text}]")
     })
 }
@@ -97,16 +111,33 @@ fn id_suffix(id: Option<&kplan_model::RemoteId>) -> String {
 fn sentence(event: &Event) -> Option<String> {
     let text = match event {
         Event::StepStarted { at, id } => {
-            format!("{}: {}...{}", at.address, gerund(at.action), id_suffix(id.as_ref()))
+            format!(
+                "{}: {}...{}",
+                at.address,
+                gerund(at.action),
+                id_suffix(id.as_ref())
+            )
         }
         Event::StepDone { at, elapsed, id } => {
             let after = short(*elapsed);
             let id = id_suffix(id.as_ref());
-            format!("{}: {} complete after {after}{id}", at.address, noun(at.action))
+            format!(
+                "{}: {} complete after {after}{id}",
+                at.address,
+                noun(at.action)
+            )
         }
-        Event::StepProgress { at, elapsed, waiting_for } => {
+        Event::StepProgress {
+            at,
+            elapsed,
+            waiting_for,
+        } => {
             let verb = gerund(at.action).to_lowercase();
-            format!("{}: Still {verb}... [{} elapsed] {waiting_for}", at.address, clock(*elapsed))
+            format!(
+                "{}: Still {verb}... [{} elapsed] {waiting_for}",
+                at.address,
+                clock(*elapsed)
+            )
         }
         Event::PutOff { at, pause, why } => {
             format!("{}: trying again in {}: {why}", at.address, short(*pause))
@@ -159,17 +190,25 @@ fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, Progr
             let style = ProgressStyle::with_template("  {spinner} {elapsed:>4} {msg}");
             let bar = bars.add(ProgressBar::new_spinner());
             let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-            bar.set_message(format!("{}: {}", at.address, gerund(at.action).to_lowercase()));
+            bar.set_message(format!(
+                "{}: {}",
+                at.address,
+                gerund(at.action).to_lowercase()
+            ));
             bar.enable_steady_tick(Duration::from_millis(120));
             steps.insert(at.address.clone(), bar);
         }
-        Event::StepProgress { at, waiting_for, .. } => {
+        Event::StepProgress {
+            at, waiting_for, ..
+        } => {
             if let Some(bar) = steps.get(&at.address) {
                 let verb = gerund(at.action).to_lowercase();
                 bar.set_message(format!("{}: {verb}, {waiting_for}", at.address));
             }
         }
-        Event::StepDone { at, .. } | Event::StepFailed { at, .. } | Event::StepInDoubt { at, .. } => {
+        Event::StepDone { at, .. }
+        | Event::StepFailed { at, .. }
+        | Event::StepInDoubt { at, .. } => {
             finish(at, bars, steps, event);
         }
         other => {
@@ -221,13 +260,17 @@ fn document(event: &Event) -> Value {
             json!({ "type": "run_start", "mode": mode, "steps": steps })
         }
         Event::StepStarted { at, .. } => json!({ "type": "apply_start", "hook": hook(at) }),
-        Event::StepProgress { at, elapsed, waiting_for } => json!({
+        Event::StepProgress {
+            at,
+            elapsed,
+            waiting_for,
+        } => json!({
             "type": "apply_progress", "hook": hook(at),
             "elapsed_seconds": elapsed.as_secs_f64(), "waiting_for": waiting_for,
         }),
         Event::StepDone { at, elapsed, id } => json!({
             "type": "apply_complete", "hook": hook(at),
-            "elapsed_seconds": elapsed.as_secs_f64(), "id": id.as_ref().map(|id| id.as_str()),
+            "elapsed_seconds": elapsed.as_secs_f64(), "id": id.as_ref().map(kplan_model::RemoteId::as_str),
         }),
         Event::StepFailed { at, elapsed, error } => json!({
             "type": "apply_errored", "hook": hook(at),
@@ -248,7 +291,14 @@ fn document(event: &Event) -> Value {
             "type": "recover_complete", "addr": address.to_string(), "outcome": outcome,
         }),
         Event::Stopping { hard } => json!({ "type": "interrupt", "hard": hard }),
-        Event::RunFinished { done, failed, in_doubt, not_started, wall_seconds, critical_path_seconds } => json!({
+        Event::RunFinished {
+            done,
+            failed,
+            in_doubt,
+            not_started,
+            wall_seconds,
+            critical_path_seconds,
+        } => json!({
             "type": "run_complete", "done": done, "failed": failed, "in_doubt": in_doubt,
             "not_started": not_started, "wall_seconds": wall_seconds,
             "critical_path_seconds": critical_path_seconds,

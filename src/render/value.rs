@@ -80,7 +80,10 @@ mod tests {
 
     #[test]
     fn secrets_and_control_characters_are_never_printed() {
-        assert_eq!(show(&Value::Secret(Secret::new("hunter2")), 0), "(sensitive value)");
+        assert_eq!(
+            show(&Value::Secret(Secret::new("hunter2")), 0),
+            "(sensitive value)"
+        );
         assert_eq!(quote("a\u{1b}[2Jb\n"), "\"a\\u{1b}[2Jb\\n\"");
     }
 

@@ -19,16 +19,27 @@ fn validate_reports_everything_at_once() {
         assert!(run.err.contains(code), "{code} is missing in:\n{}", run.err);
     }
     let json = folder.kplan(&["validate", "--json"]).expect_code(1).json();
-    assert!(json["diagnostics"].as_array().expect("a list").len() >= 3, "{json:#}");
-    assert!(!folder.path().join(".kplan").exists(), "validate wrote something");
+    assert!(
+        json["diagnostics"].as_array().expect("a list").len() >= 3,
+        "{json:#}"
+    );
+    assert!(
+        !folder.path().join(".kplan").exists(),
+        "validate wrote something"
+    );
 }
 
 #[test]
 fn plan_writes_nothing_and_exits_2_when_something_would_change() {
     let folder = Folder::with(SMALL);
-    folder.kplan(&["plan", "--sandbox", "--detailed-exitcode"]).expect_code(2);
+    folder
+        .kplan(&["plan", "--sandbox", "--detailed-exitcode"])
+        .expect_code(2);
     folder.kplan(&["plan", "--sandbox"]).ok();
-    assert!(!folder.path().join(".kplan/.sandbox/state").exists(), "plan wrote a state");
+    assert!(
+        !folder.path().join(".kplan/.sandbox/state").exists(),
+        "plan wrote a state"
+    );
 }
 
 #[test]
@@ -51,10 +62,28 @@ fn apply_without_consent_changes_nothing() {
 fn destroy_needs_the_clusters_name() {
     let folder = Folder::with(SMALL);
     folder.apply();
-    folder.kplan(&["destroy", "--sandbox", "--auto-approve"]).expect_code(6);
-    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "other"]).expect_code(6);
+    folder
+        .kplan(&["destroy", "--sandbox", "--auto-approve"])
+        .expect_code(6);
+    folder
+        .kplan(&[
+            "destroy",
+            "--sandbox",
+            "--auto-approve",
+            "--confirm",
+            "other",
+        ])
+        .expect_code(6);
     assert!(folder.count("droplets") > 0);
-    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"]).ok();
+    folder
+        .kplan(&[
+            "destroy",
+            "--sandbox",
+            "--auto-approve",
+            "--confirm",
+            "demo",
+        ])
+        .ok();
     folder.assert_cloud_empty();
 }
 
@@ -65,11 +94,25 @@ fn a_protected_cluster_is_not_destroyed_even_when_its_block_is_gone() {
     folder.apply();
     folder.write(SMALL);
     let run = folder
-        .kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"])
+        .kplan(&[
+            "destroy",
+            "--sandbox",
+            "--auto-approve",
+            "--confirm",
+            "demo",
+        ])
         .expect_code(6);
     assert!(run.err.contains("protect"), "{}", run.err);
     folder.apply();
-    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", "demo"]).ok();
+    folder
+        .kplan(&[
+            "destroy",
+            "--sandbox",
+            "--auto-approve",
+            "--confirm",
+            "demo",
+        ])
+        .ok();
 }
 
 #[test]
@@ -77,14 +120,22 @@ fn state_show_and_output_tell_what_is_there_without_secrets() {
     let folder = Folder::example("single-node");
     folder.apply();
     let list = folder.kplan(&["state", "list", "--sandbox"]).ok();
-    assert!(list.out.lines().any(|line| line == "droplet.servers[0]"), "{}", list.out);
-    let shown = folder.kplan(&["state", "show", "droplet.servers[0]", "--sandbox", "--json"]).ok();
+    assert!(
+        list.out.lines().any(|line| line == "droplet.servers[0]"),
+        "{}",
+        list.out
+    );
+    let shown = folder
+        .kplan(&["state", "show", "droplet.servers[0]", "--sandbox", "--json"])
+        .ok();
     assert_eq!(shown.json()["type"], "digitalocean_droplet");
     let all = folder.kplan(&["show", "--sandbox", "--json"]).ok();
     assert!(!all.out.contains(GITHUB_TOKEN));
     let output = folder.kplan(&["output", "--sandbox", "--json"]).ok().json();
     assert_eq!(output["cluster"]["value"], "single");
-    folder.kplan(&["output", "--sandbox", "no-such-output"]).expect_code(1);
+    folder
+        .kplan(&["output", "--sandbox", "no-such-output"])
+        .expect_code(1);
 }
 
 #[test]

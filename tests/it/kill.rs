@@ -33,8 +33,19 @@ fn killed_at_random_moments(example: &str, seed: u64) {
     folder.apply();
     folder.assert_no_changes();
     assert_no_duplicates(&folder, seed);
-    let name = folder.kplan(&["output", "--sandbox", "cluster", "--raw"]).ok().out;
-    folder.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", name.trim()]).ok();
+    let name = folder
+        .kplan(&["output", "--sandbox", "cluster", "--raw"])
+        .ok()
+        .out;
+    folder
+        .kplan(&[
+            "destroy",
+            "--sandbox",
+            "--auto-approve",
+            "--confirm",
+            name.trim(),
+        ])
+        .ok();
     folder.assert_cloud_empty();
 }
 
@@ -43,12 +54,20 @@ fn killed_at_random_moments(example: &str, seed: u64) {
 fn assert_no_duplicates(folder: &Folder, seed: u64) {
     let seen = folder.inspect();
     for (kind, list) in seen["resources"].as_object().expect("resources") {
-        let mut names: Vec<&str> =
-            list.as_array().into_iter().flatten().filter_map(|item| item["name"].as_str()).collect();
+        let mut names: Vec<&str> = list
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|item| item["name"].as_str())
+            .collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
-        assert_eq!(names.len(), count, "seed {seed}: duplicate {kind}: {list:#}");
+        assert_eq!(
+            names.len(),
+            count,
+            "seed {seed}: duplicate {kind}: {list:#}"
+        );
     }
 }
 

@@ -5,23 +5,40 @@ use crate::support::Folder;
 
 fn lifecycle(example: &str) {
     let folder = Folder::example(example);
-    let plan = folder.kplan(&["plan", "--sandbox", "--detailed-exitcode"]).expect_code(2);
+    let plan = folder
+        .kplan(&["plan", "--sandbox", "--detailed-exitcode"])
+        .expect_code(2);
     assert!(plan.out.contains("Plan: "), "{}", plan.out);
-    assert!(plan.out.contains(" to add, 0 to change, 0 to destroy."), "{}", plan.out);
+    assert!(
+        plan.out.contains(" to add, 0 to change, 0 to destroy."),
+        "{}",
+        plan.out
+    );
     let applied = folder.apply();
-    assert!(applied.out.contains("Apply complete! Resources: "), "{}", applied.out);
+    assert!(
+        applied.out.contains("Apply complete! Resources: "),
+        "{}",
+        applied.out
+    );
     folder.assert_no_changes();
     let name = cluster_name(&folder);
     let destroy = ["destroy", "--sandbox", "--auto-approve", "--confirm", &name];
     let destroyed = folder.kplan(&destroy).ok();
-    assert!(destroyed.out.contains("Destroy complete!"), "{}", destroyed.out);
+    assert!(
+        destroyed.out.contains("Destroy complete!"),
+        "{}",
+        destroyed.out
+    );
     folder.assert_cloud_empty();
     judge(&folder);
 }
 
 fn cluster_name(folder: &Folder) -> String {
     let text = std::fs::read_to_string(folder.path().join("cluster.toml")).expect("the file");
-    let line = text.lines().find(|line| line.trim_start().starts_with("name")).expect("a name");
+    let line = text
+        .lines()
+        .find(|line| line.trim_start().starts_with("name"))
+        .expect("a name");
     line.split('"').nth(1).expect("a quoted name").to_owned()
 }
 
@@ -53,10 +70,19 @@ fn an_edit_is_an_update_in_place_and_removing_a_pool_destroys_only_that_pool() {
     let text = std::fs::read_to_string(&path).expect("the file");
     folder.write(&text.replace("[\"203.0.113.0/24\"]", "[\"198.51.100.0/24\"]"));
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
-    assert!(plan.out.contains("Plan: 0 to add, 1 to change, 0 to destroy."), "{}", plan.out);
+    assert!(
+        plan.out
+            .contains("Plan: 0 to add, 1 to change, 0 to destroy."),
+        "{}",
+        plan.out
+    );
     folder.apply();
     folder.assert_no_changes();
-    let kept = text.split("[[agents]]\nname   = \"batch\"").next().expect("text").to_owned()
+    let kept = text
+        .split("[[agents]]\nname   = \"batch\"")
+        .next()
+        .expect("text")
+        .to_owned()
         + &text[text.find("[load_balancer.api]").expect("load balancer")..];
     folder.write(&kept.replace("[\"203.0.113.0/24\"]", "[\"198.51.100.0/24\"]"));
     let before = folder.count("droplets");

@@ -1,5 +1,12 @@
 //! The one integration-test binary: the real `kplan` against its embedded cloud.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests stand outside test functions; a failing one fails its test"
+)]
+
 mod budget;
 mod cli;
 mod conformance;

@@ -13,7 +13,9 @@ fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
         .expect("readable identity")
         .expect("an identity was made");
     let dir = folder.path().join(".kplan/.sandbox/state").join(cluster);
-    let loaded = LocalReader::open(&dir, cluster, Some(&identity)).read().expect("readable state");
+    let loaded = LocalReader::open(&dir, cluster, Some(&identity))
+        .read()
+        .expect("readable state");
     let snapshot = loaded.snapshot.expect("a state");
     let mut secrets = BTreeSet::new();
     for record in snapshot.resources.values() {
@@ -33,7 +35,11 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
             let text = secret.expose().expect("opened with the identity");
             into.insert(text.to_owned());
             // A key in PEM would also be recognised by any of its lines.
-            into.extend(text.lines().filter(|line| line.len() >= 40 && !line.starts_with('-')).map(str::to_owned));
+            into.extend(
+                text.lines()
+                    .filter(|line| line.len() >= 40 && !line.starts_with('-'))
+                    .map(str::to_owned),
+            );
         }
         Value::List(items) => items.iter().for_each(|item| collect(item, into)),
         Value::Map(map) => collect_object(map, into),
@@ -42,7 +48,9 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
 }
 
 fn contains(bytes: &[u8], secret: &str) -> bool {
-    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
+    bytes
+        .windows(secret.len())
+        .any(|window| window == secret.as_bytes())
 }
 
 /// Files below a folder with their bytes; the embedded cloud's own folder is the cloud, which
@@ -58,7 +66,10 @@ fn files(root: &Path, into: &mut Vec<(String, Vec<u8>)>) {
         if path.is_dir() {
             files(&path, into);
         } else {
-            into.push((path.display().to_string(), std::fs::read(&path).expect("readable file")));
+            into.push((
+                path.display().to_string(),
+                std::fs::read(&path).expect("readable file"),
+            ));
         }
     }
 }
@@ -88,18 +99,30 @@ fn no_leak(example: &str, cluster: &str, at_least: usize) {
         printed.push((format!("{arguments:?}"), (run.out + &run.err).into_bytes()));
     }
     let mut secrets = secrets_on_record(&folder, cluster);
-    assert!(secrets.len() >= at_least, "only {} secrets on record", secrets.len());
+    assert!(
+        secrets.len() >= at_least,
+        "only {} secrets on record",
+        secrets.len()
+    );
     secrets.insert(GITHUB_TOKEN.to_owned());
     let mut places = printed;
     files(folder.path(), &mut places);
     files(folder.home(), &mut places);
     let received = user_data(&folder);
     assert!(!received.is_empty(), "no user_data was recorded");
-    places.extend(received.into_iter().map(|text| ("user_data".to_owned(), text.into_bytes())));
+    places.extend(
+        received
+            .into_iter()
+            .map(|text| ("user_data".to_owned(), text.into_bytes())),
+    );
     for (place, bytes) in &places {
         for secret in &secrets {
             // The identity is what opens the state; it is the one secret kplan keeps in a file.
-            assert!(!contains(bytes, secret), "{place} holds a secret ({} characters)", secret.len());
+            assert!(
+                !contains(bytes, secret),
+                "{place} holds a secret ({} characters)",
+                secret.len()
+            );
         }
     }
 }

@@ -60,7 +60,12 @@ fn fits(lost: Lost<'_>, found: &Found<Object>) -> bool {
         .is_none_or(|created| created.since(lost.started_at) >= -SKEW_MILLIS);
     young
         && lost.info.fields.iter().all(|field| {
-            if matches!(field.change, Change::Computed | Change::Ignored) {
+            // What can be changed in place may not have been set yet when the create was cut off
+            // (a bucket gets its rules after it exists); the next plan brings it in line.
+            if matches!(
+                field.change,
+                Change::Computed | Change::Ignored | Change::InPlace { .. }
+            ) {
                 return true;
             }
             match (

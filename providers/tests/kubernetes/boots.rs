@@ -565,7 +565,7 @@ async fn upstreams_own_manifests_become_ready_and_are_pruned() {
     let before: Vec<String> = attr(csi, "inventory");
     let csi = rig.update(csi, args.to_object()).await;
     let after: Vec<String> = attr(&csi, "inventory");
-    assert_eq!(before.len() - after.len(), 6);
+    assert_eq!(before.len() - after.len(), 4);
     if let Some(left) = kubectl(
         &rig,
         &booted.access,

@@ -236,7 +236,7 @@ impl Rig {
     pub(crate) async fn settled(&self, mut known: Known) -> Result<Known, String> {
         let entry = self.entry(&known.address);
         let mut last = Readiness::Ready;
-        for _ in 0..600 {
+        for _ in 0..2400 {
             last = entry.observe.readiness(&known.attrs).unwrap();
             match &last {
                 Readiness::Ready => return Ok(known),

@@ -28,7 +28,7 @@ const POLL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(
 /// Pause before systemd runs a failed unit again.
 const RESTART: Duration = Duration::from_secs(5);
 /// How long the boot script waits for K3s to stay up before it reports a failure.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_mins(15);
 /// How often a failed unit is run again before systemd's patience ends here: about a day.
 const MAX_RESTARTS: u32 = 17_280;
 
@@ -278,7 +278,11 @@ impl Machine {
                 Ok(message) => return self.tell(Phase::Started, &message).await,
                 Err(why) => why,
             };
-            let phase = if waited < PATIENCE { Phase::Installing } else { Phase::Failed };
+            let phase = if waited < PATIENCE {
+                Phase::Installing
+            } else {
+                Phase::Failed
+            };
             let news = format!("{phase:?} {why}");
             if news != told {
                 self.tell(phase, &why).await;

@@ -24,7 +24,13 @@ impl Run {
     /// Fails the test unless the exit code is this one.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
         self
     }
 
@@ -65,7 +71,10 @@ impl Folder {
 
     /// A folder with the example of that name.
     pub fn example(name: &str) -> Self {
-        let path = repository().join("examples").join(name).join("cluster.toml");
+        let path = repository()
+            .join("examples")
+            .join(name)
+            .join("cluster.toml");
         Self::with(&std::fs::read_to_string(path).expect("the example"))
     }
 
@@ -142,7 +151,8 @@ impl Folder {
     /// Fails the test unless a plan finds nothing to do.
     #[track_caller]
     pub fn assert_no_changes(&self) {
-        self.kplan(&["plan", "--sandbox", "--detailed-exitcode"]).ok();
+        self.kplan(&["plan", "--sandbox", "--detailed-exitcode"])
+            .ok();
     }
 
     /// What exists in the embedded cloud.
@@ -154,7 +164,9 @@ impl Folder {
     /// How many of a kind exist in the embedded cloud.
     #[track_caller]
     pub fn count(&self, kind: &str) -> usize {
-        self.inspect()["resources"][kind].as_array().map_or(0, Vec::len)
+        self.inspect()["resources"][kind]
+            .as_array()
+            .map_or(0, Vec::len)
     }
 
     /// Fails the test unless nothing but what is kept by design exists in the cloud.

@@ -52,7 +52,7 @@ kplan_model::object! {
 /// The two addresses a node is given.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// Presigned GET of [`bundle_key`].
+    /// Presigned GET of [`object_key`].
     pub bundle: String,
     /// Presigned PUT of [`report_key`].
     pub report: String,

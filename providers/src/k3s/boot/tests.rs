@@ -1,3 +1,5 @@
+//! The document cloud-init reads, held against a YAML reader, shells and cloud-init itself.
+
 use super::*;
 use proptest::prelude::*;
 use std::io::Write as _;

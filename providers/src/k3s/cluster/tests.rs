@@ -1,3 +1,5 @@
+//! The cluster, against a scripted API.
+
 use super::*;
 use crate::k3s::node::tests::Bucket;
 use crate::k3s::pki::tests::PKI;

@@ -1,3 +1,5 @@
+//! What the bundle of a node holds, and what its reports mean.
+
 use super::*;
 use crate::k3s::boot::tests::args as boot_args;
 use crate::k3s::pki::tests::PKI;

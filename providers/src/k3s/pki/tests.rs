@@ -1,3 +1,5 @@
+//! The chains of trust, held against an X.509 reader and openssl.
+
 use super::secret::{Joiner, sha256_hex, token};
 use super::*;
 use std::fs;

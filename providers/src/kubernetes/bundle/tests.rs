@@ -1,3 +1,5 @@
+//! Bundles, against an API that stores what is applied.
+
 use super::*;
 use crate::k3s::testing::permit;
 use crate::kubernetes::testing::{Asked, Fake, status};

@@ -1,3 +1,5 @@
+//! Calls, retries and lists, against a scripted API.
+
 use super::*;
 use crate::k3s::testing::permit;
 use crate::kubernetes::testing::{Fake, status};

@@ -68,6 +68,8 @@ struct Timers {
 struct Timer {
     due: Instant,
     asked: bool,
+    /// Whether it was still running when it was asked about last.
+    waits: bool,
 }
 
 impl Controllers {
@@ -163,9 +165,11 @@ impl Timers {
         let timer = self.running.entry(key).or_insert_with(|| Timer {
             due: now + lag,
             asked: true,
+            waits: true,
         });
         timer.asked = true;
-        timer.due <= now
+        timer.waits = timer.due > now;
+        !timer.waits
     }
 
     fn sweep(&mut self) {
@@ -173,13 +177,13 @@ impl Timers {
             .retain(|_, timer| std::mem::take(&mut timer.asked));
     }
 
-    /// The earliest moment at which a lag is over.
+    /// The earliest moment at which a lag is over that the last pass found running. It may be past
+    /// by now: whoever asked was told to wait, so another pass is due at once.
     fn next(&self) -> Option<Instant> {
-        let now = Instant::now();
         self.running
             .values()
+            .filter(|timer| timer.waits)
             .map(|timer| timer.due)
-            .filter(|due| *due > now)
             .min()
     }
 }
