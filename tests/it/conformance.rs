@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 /// Judges what the folder's cloud recorded; says so when the judge is not here.
 #[track_caller]
-pub fn judge(folder: &Folder) {
+pub(crate) fn judge(folder: &Folder) {
     let document = match kplan_conformance::required_document() {
         Ok(Some(document)) => document,
         Ok(None) => {

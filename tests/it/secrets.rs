@@ -26,7 +26,9 @@ fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
 }
 
 fn collect_object(object: &Object, into: &mut BTreeSet<String>) {
-    object.values().for_each(|value| collect(value, into));
+    for value in object.values() {
+        collect(value, into);
+    }
 }
 
 fn collect(value: &Value, into: &mut BTreeSet<String>) {
@@ -41,7 +43,11 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
                     .map(str::to_owned),
             );
         }
-        Value::List(items) => items.iter().for_each(|item| collect(item, into)),
+        Value::List(items) => {
+            for item in items {
+                collect(item, into);
+            }
+        }
         Value::Map(map) => collect_object(map, into),
         _ => {}
     }

@@ -28,7 +28,15 @@ fn every_rule_is_in_the_list() {
     let source = text(&list)
         .or_else(|| text(&format!("{RULES}.rs")))
         .map(without_comments);
-    let listed = source.as_deref().and_then(|source| array(source, "RULES"));
+    // The list is written by a macro that also declares the modules.
+    let listed = source.as_deref().and_then(|source| {
+        let in_macro = source
+            .split_once("\nrules! {")
+            .and_then(|(_, rest)| rest.split_once('}'));
+        in_macro
+            .map(|(list, _)| list)
+            .or_else(|| array(source, "RULES"))
+    });
     if rules.is_empty() && listed.is_none() {
         return;
     }

@@ -245,13 +245,18 @@ impl K3sNode {
         }
     }
 
-    /// When the addresses in the droplet's `user_data` stop working.
-    fn expires(args: &NodeArgs) -> Result<Option<Timestamp>, ProviderError> {
+    fn droplet_created(args: &NodeArgs) -> Result<Option<Timestamp>, ProviderError> {
         let Some(created) = &args.droplet_created_at else {
             return Ok(None);
         };
+        Ok(parse_timestamp(created.known()?))
+    }
+
+    /// When the addresses in the droplet's `user_data` stop working.
+    fn expires(args: &NodeArgs) -> Result<Option<Timestamp>, ProviderError> {
         let valid = i64::try_from(ADDRESS_VALID.as_millis()).unwrap_or(i64::MAX);
-        Ok(parse_timestamp(created.known()?).map(|at| Timestamp(at.0.saturating_add(valid))))
+        let created = Self::droplet_created(args)?;
+        Ok(created.map(|at| Timestamp(at.0.saturating_add(valid))))
     }
 
     fn is_over(&self, args: &NodeArgs) -> Result<bool, ProviderError> {
@@ -272,11 +277,15 @@ impl K3sNode {
         if let Some(seen) = find(&report_key) {
             let bytes = self.storage.get(place, &report_key, MAX_REPORT).await?;
             let read = bytes.and_then(|bytes| report::read(&bytes, &args.boot.node));
-            // A verdict that is older than the bundle is about an earlier bundle.
-            let stale = find(&bundle_key)
-                .is_some_and(|bundle| bundle.modified.is_some() && seen.modified < bundle.modified);
+            // Names are used again: a report from before the droplet is an earlier droplet's. A
+            // failure from before the bundle is about an earlier bundle. But K3s that started
+            // once runs, and its droplet never reports again.
+            let before = |moment: Option<Timestamp>| moment.is_some() && seen.modified < moment;
+            let stranger = before(Self::droplet_created(args)?);
+            let superseded = before(find(&bundle_key).and_then(|bundle| bundle.modified));
             if let Some(report) = read
-                && !(stale && matches!(report.phase, Phase::Started | Phase::Failed))
+                && !stranger
+                && !(superseded && report.phase == Phase::Failed)
             {
                 report.phase.as_str().clone_into(&mut attrs.phase);
                 attrs.message = Some(report.message).filter(|text| !text.is_empty());
@@ -359,6 +368,7 @@ impl Resource for K3sNode {
     type Attrs = NodeAttrs;
 
     const INFO: &'static KindInfo = &INFO;
+    const GONE_AT_ONCE: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<NodeAttrs>, ProviderError> {
         let mut found = self.look_all(std::slice::from_ref(known)).await?;
@@ -379,7 +389,10 @@ impl Resource for K3sNode {
         let (args, place) = (wanted.args, wanted.args.boot.place()?);
         let key = args.boot.bundle_key()?;
         let listed = self.storage.list(&place, &key).await?;
-        let Some(bundle) = listed.iter().find(|one| one.key == key) else {
+        // A bundle from before the droplet was an earlier droplet's of that name.
+        let created = Self::droplet_created(args)?;
+        let ours = |one: &&Listed| one.key == key && (created.is_none() || one.modified >= created);
+        let Some(bundle) = listed.iter().find(ours) else {
             return Ok(Vec::new());
         };
         Ok(vec![Found {
@@ -447,10 +460,9 @@ impl Resource for K3sNode {
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         let args = NodeArgs::from_object(&known.args)?;
         let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
-        self.storage.remove(&place, &name, permit).await?;
-        self.storage
-            .remove(&place, &boot::report_key(&name), permit)
-            .await
+        // The report stays: a droplet whose K3s runs never makes another. It holds no secret and
+        // the bucket's lifecycle removes it after a day.
+        self.storage.remove(&place, &name, permit).await
     }
 
     fn readiness(&self, attrs: &NodeAttrs) -> Readiness {

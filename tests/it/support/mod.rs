@@ -7,23 +7,22 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// The secret a test's `GITHUB_TOKEN` holds.
-pub const GITHUB_TOKEN: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
+pub(crate) const GITHUB_TOKEN: &str = "ghp_canary0123456789abcdefghijklmnopqrst";
 
 /// What a run printed and how it ended.
-#[must_use]
-pub struct Run {
+pub(crate) struct Run {
     /// Exit code; `None` when a signal ended it.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Run {
     /// Fails the test unless the exit code is this one.
     #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
+    pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(
             self.code,
             Some(code),
@@ -36,20 +35,20 @@ impl Run {
 
     /// Fails the test unless it ended well.
     #[track_caller]
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         self.expect_code(0)
     }
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|error| panic!("{error}\nstdout:\n{}\nstderr:\n{}", self.out, self.err))
     }
 }
 
 /// A folder of its own for one cluster; its embedded cloud is stopped when it is dropped.
-pub struct Folder {
+pub(crate) struct Folder {
     dir: TempDir,
     home: TempDir,
     scale: f64,
@@ -58,7 +57,7 @@ pub struct Folder {
 
 impl Folder {
     /// A folder with this `cluster.toml`.
-    pub fn with(text: &str) -> Self {
+    pub(crate) fn with(text: &str) -> Self {
         let folder = Self {
             dir: TempDir::new().expect("a temporary folder"),
             home: TempDir::new().expect("a temporary home"),
@@ -70,7 +69,7 @@ impl Folder {
     }
 
     /// A folder with the example of that name.
-    pub fn example(name: &str) -> Self {
+    pub(crate) fn example(name: &str) -> Self {
         let path = repository()
             .join("examples")
             .join(name)
@@ -79,33 +78,33 @@ impl Folder {
     }
 
     /// The same folder with another time scale of its cloud.
-    pub fn scaled(mut self, scale: f64) -> Self {
+    pub(crate) fn scaled(mut self, scale: f64) -> Self {
         self.scale = scale;
         self
     }
 
     /// Writes `cluster.toml`.
-    pub fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.dir.path().join("cluster.toml"), text).expect("write cluster.toml");
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// The home.
-    pub fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// Where the embedded cloud records its exchanges.
-    pub fn record_path(&self) -> PathBuf {
+    pub(crate) fn record_path(&self) -> PathBuf {
         self.dir.path().join("exchanges.jsonl")
     }
 
     /// `kplan` with these arguments, not started yet.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kplan"));
         command
             .args(arguments)
@@ -124,7 +123,7 @@ impl Folder {
     }
 
     /// Runs `kplan` to its end.
-    pub fn kplan(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn kplan(&self, arguments: &[&str]) -> Run {
         let output = self.command(arguments).output().expect("kplan runs");
         Run {
             code: output.status.code(),
@@ -134,7 +133,7 @@ impl Folder {
     }
 
     /// Starts `kplan` in the background.
-    pub fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -144,26 +143,26 @@ impl Folder {
 
     /// `apply --sandbox --auto-approve`.
     #[track_caller]
-    pub fn apply(&self) -> Run {
+    pub(crate) fn apply(&self) -> Run {
         self.kplan(&["apply", "--sandbox", "--auto-approve"]).ok()
     }
 
     /// Fails the test unless a plan finds nothing to do.
     #[track_caller]
-    pub fn assert_no_changes(&self) {
+    pub(crate) fn assert_no_changes(&self) {
         self.kplan(&["plan", "--sandbox", "--detailed-exitcode"])
             .ok();
     }
 
     /// What exists in the embedded cloud.
     #[track_caller]
-    pub fn inspect(&self) -> Value {
+    pub(crate) fn inspect(&self) -> Value {
         self.kplan(&["sandbox", "inspect", "--json"]).ok().json()
     }
 
     /// How many of a kind exist in the embedded cloud.
     #[track_caller]
-    pub fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         self.inspect()["resources"][kind]
             .as_array()
             .map_or(0, Vec::len)
@@ -171,7 +170,7 @@ impl Folder {
 
     /// Fails the test unless nothing but what is kept by design exists in the cloud.
     #[track_caller]
-    pub fn assert_cloud_empty(&self) {
+    pub(crate) fn assert_cloud_empty(&self) {
         let seen = self.inspect();
         let resources = seen["resources"].as_object().expect("resources");
         let left: Vec<_> = resources
@@ -190,21 +189,21 @@ impl Drop for Folder {
 }
 
 /// The repository's root.
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A seeded stream of numbers for choosing moments; the seed is printed by the caller.
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// From a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1))
     }
 
     /// The next number below `limit` (xorshift64*).
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

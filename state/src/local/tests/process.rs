@@ -20,9 +20,9 @@ fn options() -> WriteOptions {
     }
 }
 
-/// Not a test: what the killed process runs. It says every number after it was acknowledged.
+/// What the killed process runs, and nothing in any other. It says every number after it was
+/// acknowledged.
 #[test]
-#[ignore = "run by the test below, in its own process"]
 fn child() {
     let (Ok(dir), Ok(identity)) = (std::env::var(DIR), std::env::var(IDENTITY)) else {
         return;
@@ -47,12 +47,7 @@ fn child() {
 
 fn spawn(place: &Place, identity: &std::path::Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "local::tests::process::child",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "local::tests::process::child", "--nocapture"])
         .env(DIR, &place.path)
         .env(IDENTITY, identity)
         .stdout(Stdio::piped())

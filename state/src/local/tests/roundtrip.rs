@@ -9,7 +9,6 @@ use kplan_model::{Journal as _, Snapshot, Snapshots as _, Timestamp, Value};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 fn holds_canary(bytes: &[u8]) -> bool {
     bytes
@@ -251,28 +250,4 @@ fn the_lineage_a_plan_was_made_with_becomes_the_states() {
         writer.snapshot(),
         &Snapshot::empty(lineage.clone(), crate::owner("demo", &lineage).unwrap(),)
     );
-}
-
-/// Not a test: prints what two thousand durable appends cost here.
-#[test]
-#[ignore = "a measurement, run by hand"]
-fn measure_two_thousand_appends() {
-    let place = Place::new();
-    let mut writer = place.writer();
-    let start = Instant::now();
-    for number in 0..1_000 {
-        let name = format!("r-{number}");
-        writer.append(&[started(&name)]).unwrap();
-        writer.append(&[succeeded(&name, "id")]).unwrap();
-    }
-    println!("2,000 appends: {:?}", start.elapsed());
-    let start = Instant::now();
-    writer.close("kplan apply", Timestamp(0)).unwrap();
-    println!("close: {:?}", start.elapsed());
-    let start = Instant::now();
-    drop(place.writer());
-    println!("open: {:?}", start.elapsed());
-    let start = Instant::now();
-    place.state();
-    println!("read: {:?}", start.elapsed());
 }

@@ -1,0 +1,223 @@
+//! `docs/reference/{kinds,errors}.md` are made from the tables the program itself reads.
+//! `UPDATE_GOLDEN=1` rewrites them; read the difference before keeping it.
+
+use crate::support::repository;
+use kplan_model::{Change, Compare, Disruption, Down, Field, KindInfo, Otherwise, ReplaceOrder};
+use kplan_schema::Code;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::{env, fs};
+
+const GENERATED: &str = "<!-- Made by tests/it/reference.rs; UPDATE_GOLDEN=1 makes it anew. -->\n";
+
+const KINDS_INTRO: &str = "\
+Every kind of resource kplan knows: its fields, and what a change of one means for what exists \
+already. The differ, the plan's text and this page read one table, so they cannot disagree.
+
+- *in place*: the living resource is changed. Where something is interrupted, that is said.
+- *replaces*: only a new resource can have the value; the old one is destroyed.
+- *refused*: the plan is refused, with the reason.
+- *only at creation*: sent once, not compared afterwards.
+- *reported*: the remote side says it; it cannot be asked for.
+
+A field is compared as it stands, or as a *set* (order and repetition do not count), without \
+regard to *case*, as *networks* (`10.0.0.1/24` is `10.0.0.0/24`) or as Kubernetes *quantities* \
+(`1000m` is `1`). A *secret* field is shown as `(sensitive value)` and stored as ciphertext.
+
+Seconds are what scheduling expects, mostly estimates; they are never a timeout.
+";
+
+const ERRORS_INTRO: &str = "\
+Every code `kplan validate` can report about `cluster.toml`. Codes are stable: scripts may rely \
+on them. An *error* stops the file from being used, a *warning* does not. All findings of a file \
+are reported together, each with its place, the reason and the remedy.
+
+Other codes, such as `state::locked` and `plan::would_lose`, are printed with their remedy and \
+are not listed here; [exit codes](exit-codes.md) tell what a run came to.
+";
+
+#[test]
+fn the_reference_of_kinds_is_up_to_date() {
+    let kinds = kplan::wire::kinds();
+    assert!(
+        kinds.len() > 20,
+        "the registry has only {} kinds",
+        kinds.len()
+    );
+    let mut page = format!("# Kinds\n\n{GENERATED}\n{KINDS_INTRO}");
+    for info in kinds.into_values() {
+        kind(&mut page, info);
+    }
+    assert_up_to_date("kinds.md", &page);
+}
+
+#[test]
+fn the_reference_of_errors_is_up_to_date() {
+    let summaries = summaries();
+    let mut page = format!("# Error codes\n\n{GENERATED}\n{ERRORS_INTRO}\n");
+    page.push_str("| Code | Severity | What it says |\n|---|---|---|\n");
+    for &code in Code::ALL {
+        let summary = summaries
+            .get(code.as_str())
+            .unwrap_or_else(|| panic!("schema/src/code.rs says nothing about {code}"));
+        let severity = code.severity().as_str();
+        line(
+            &mut page,
+            &format!("| `{code}` | {severity} | {} |", cell(summary)),
+        );
+    }
+    assert_up_to_date("errors.md", &page);
+}
+
+#[track_caller]
+fn assert_up_to_date(name: &str, page: &str) {
+    let path = repository().join("docs/reference").join(name);
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, page).expect("write the page");
+        return;
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let differs = committed
+        .lines()
+        .zip(page.lines())
+        .find(|(old, new)| old != new);
+    assert!(
+        committed == page,
+        "docs/reference/{name} is out of date; run UPDATE_GOLDEN=1 cargo test --test it reference\n\
+         first difference (page, now): {differs:?}"
+    );
+}
+
+fn kind(page: &mut String, info: &KindInfo) {
+    let identity: Vec<String> = info
+        .identity
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let typical = info.typical;
+    let rows = [
+        ("Terraform type", format!("`{}`", info.terraform)),
+        ("Replaced", replaced(info.replace).to_owned()),
+        ("Lost when destroyed", lost(info)),
+        ("Same thing", identity.join(", ")),
+        (
+            "Seconds",
+            format!(
+                "create {}, update {}, delete {}",
+                typical.create, typical.update, typical.delete
+            ),
+        ),
+        ("Steps at once", info.max_parallel.to_string()),
+    ];
+    line(page, &format!("\n## `{}`\n\n{}\n", info.kind, info.doc));
+    page.push_str("| | |\n|---|---|\n");
+    for (name, value) in rows {
+        line(page, &format!("| {name} | {} |", cell(&value)));
+    }
+    page.push_str(
+        "\n| Field | A change | Compared | Secret | What it is |\n|---|---|---|---|---|\n",
+    );
+    for field in info.fields {
+        line(page, &row(field));
+    }
+}
+
+fn row(field: &Field) -> String {
+    format!(
+        "| `{}` | {} | {} | {} | {} |",
+        field.name,
+        cell(&change(field.change)),
+        compare(field),
+        if field.secret { "secret" } else { "" },
+        cell(field.doc)
+    )
+}
+
+fn replaced(order: ReplaceOrder) -> &'static str {
+    match order {
+        ReplaceOrder::DeleteFirst => "the old one goes before the new one is made",
+        ReplaceOrder::CreateFirst => "the new one is made before the old one goes",
+    }
+}
+
+fn lost(info: &KindInfo) -> String {
+    info.holds.map_or_else(
+        || "nothing that the plan asks consent for".to_owned(),
+        |what| format!("{what}; `apply` needs `--allow-destroy ADDRESS`"),
+    )
+}
+
+fn change(change: Change) -> String {
+    match change {
+        Change::InPlace { disruption } => match disruption {
+            Disruption::None => "in place".to_owned(),
+            Disruption::Restart => "in place; a process is restarted".to_owned(),
+            Disruption::PowerOff => "in place; the machine is powered off and on".to_owned(),
+        },
+        Change::Replace => "replaces".to_owned(),
+        Change::Monotonic { down } => match down {
+            Down::Replace => "up: in place; down: replaces".to_owned(),
+            Down::Refuse(why) => format!("up: in place; down: refused: {why}"),
+        },
+        Change::OneWay {
+            from,
+            to,
+            otherwise,
+        } => {
+            let allowed = format!("`{from}` to `{to}`: in place; else");
+            match otherwise {
+                Otherwise::Replace => format!("{allowed} replaces"),
+                Otherwise::Refuse(why) => format!("{allowed} refused: {why}"),
+            }
+        }
+        Change::Refuse(why) => format!("refused: {why}"),
+        Change::Ignored => "only at creation".to_owned(),
+        Change::Computed => "reported".to_owned(),
+    }
+}
+
+/// How a field is compared; nothing for those that never are.
+fn compare(field: &Field) -> &'static str {
+    if matches!(field.change, Change::Ignored | Change::Computed) {
+        return "";
+    }
+    match field.compare {
+        Compare::Exact => "as it stands",
+        Compare::Set => "as a set",
+        Compare::CaseFold => "without case",
+        Compare::Cidr => "as networks",
+        Compare::Quantity => "as quantities",
+    }
+}
+
+/// What stands above each code where it is declared: the crate has no other text about them.
+fn summaries() -> BTreeMap<String, String> {
+    let path = repository().join("schema/src/code.rs");
+    let source = fs::read_to_string(path).expect("the list of codes");
+    let mut summaries = BTreeMap::new();
+    let mut doc = String::new();
+    for text in source.lines().map(str::trim) {
+        if let Some(comment) = text.strip_prefix("///") {
+            doc.push_str(comment);
+            continue;
+        }
+        let quoted = text
+            .split_once(" = ")
+            .and_then(|(_, rest)| rest.strip_suffix("\","))
+            .and_then(|rest| rest.split_once('"'));
+        if let Some((_, name)) = quoted {
+            summaries.insert(format!("spec::{name}"), doc.trim().to_owned());
+        }
+        doc.clear();
+    }
+    summaries
+}
+
+/// Text in a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+fn line(page: &mut String, text: &str) {
+    writeln!(page, "{text}").expect("a text takes every line");
+}
