@@ -136,7 +136,8 @@ fn fate(record: &Recorded, snapshot: &Snapshot, seen: &Observations) -> Option<O
     };
     match seen.get(inside) {
         Some(Observation::Absent | Observation::Gone) => Some(Observation::Gone),
-        // It will be replaced and takes its contents along; there may be nothing to ask.
+        // It will be replaced and takes its contents along; there may be nothing to ask. What is
+        // merely unfinished stays, and so is asked.
         _ if container.status == Status::Tainted => Some(Observation::NotRead),
         Some(Observation::NotRead) => Some(Observation::NotRead),
         _ => None,
