@@ -2,9 +2,11 @@
 
 use super::{at, decl, declare, net, report, settled, vm};
 use crate::PlanOptions;
-use crate::testing::{Build as _, Cloud, Lab, Life, Verb, list, plan_text, reference, string};
+use crate::testing::{
+    Build as _, Cloud, Dying, Fault, Lab, Life, Verb, list, plan_text, reference, string,
+};
 use kplan_model::{
-    Action, Declaration, Declarations, Plan, PlanMode, Reason, Recorded, Status, Step,
+    Action, Declaration, Declarations, ErrorKind, Plan, PlanMode, Reason, Recorded, Status, Step,
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -168,6 +170,45 @@ async fn what_vanished_meanwhile_is_made_again() {
     lab.cloud.lose(&at("vm.a"));
     settled(&mut lab, &declarations).await;
     assert_eq!(lab.cloud.count(Verb::Create), 3);
+}
+
+/// What stood in the old half of a container is not asked for through a new half that may not
+/// answer yet.
+#[tokio::test(start_paused = true)]
+async fn contents_of_the_container_it_replaces_do_not_hold_anything_up() {
+    let cell = |net: &str| decl("cell.c").with("net", reference(net, "id"));
+    let app = || {
+        decl("app.x")
+            .with("endpoint", reference("cell.c", "endpoint"))
+            .inside("cell.c")
+    };
+    let nets = || [net(), decl("net.other").with("name", string("o"))];
+    let before = declare(nets().into_iter().chain([cell("net.main"), app()]));
+    let moved = declare(nets().into_iter().chain([cell("net.other"), app()]));
+    let mut reached = 0;
+    for dying in 1..14 {
+        let mut lab = Lab::new(Cloud::new().boots("cell", 60));
+        assert!(lab.apply(&before).await.is_complete());
+        lab.live(&moved, &apply(), Some(Dying::After(dying))).await;
+        lab.cloud.script(|call| {
+            let asks = matches!(call.verb, Verb::Read | Verb::List);
+            (asks && call.kind.as_str() == "app").then_some(Fault::Refuse(ErrorKind::Denied))
+        });
+        let planned = lab.plan(&moved, &apply()).await.unwrap();
+        let status = |text: &str| {
+            let record = planned.snapshot.resources.get(&at(text))?;
+            Some(record.status)
+        };
+        if status("cell.c") != Some(Status::Unfinished) || status("app.x").is_none() {
+            continue;
+        }
+        reached += 1;
+        assert!(!planned.report.is_partial(), "died at {dying}");
+        let destroying = lab.plan(&declare([]), &destroy()).await.unwrap();
+        assert!(!destroying.report.is_partial(), "died at {dying}");
+        settled(&mut lab, &moved).await;
+    }
+    assert!(reached > 0);
 }
 
 #[tokio::test(start_paused = true)]
