@@ -3,6 +3,7 @@
 //! twice where the resource is young.
 
 use crate::backoff::Jitter;
+use crate::diff::stands_in_deposed;
 use futures_util::stream::{self, StreamExt as _};
 use kplan_model::{
     Address, BoxFuture, ErrorKind, Kind, Known, Object, Observation, Observe, ProviderError,
@@ -138,6 +139,15 @@ fn fate(record: &Recorded, snapshot: &Snapshot, seen: &Observations) -> Option<O
         Some(Observation::Absent | Observation::Gone) => Some(Observation::Gone),
         // It will be replaced and takes its contents along; there may be nothing to ask.
         _ if container.status == Status::Tainted => Some(Observation::NotRead),
+        // It is not ready, so it may not answer; what is older stands, or stood, in the one that
+        // it replaces.
+        _ if container.status == Status::Unfinished && record.created_at < container.created_at => {
+            if stands_in_deposed(snapshot, record) {
+                Some(Observation::NotRead)
+            } else {
+                Some(Observation::Gone)
+            }
+        }
         Some(Observation::NotRead) => Some(Observation::NotRead),
         _ => None,
     }

@@ -190,6 +190,7 @@ fn cloud() -> Cloud {
     Cloud::new()
         .boots("vm", 45)
         .boots("lb", 20)
+        .boots("cell", 15)
         .vanishes(Duration::from_secs(3))
         .lags(Duration::from_millis(500))
 }
@@ -275,6 +276,33 @@ proptest! {
             assert!(life.is_complete(), "{life:#?}");
             assert_eq!(lab.disagreements(), Vec::<String>::new());
             nothing_left(&lab, &new).await;
+        });
+    }
+
+    #[test]
+    fn a_kill_at_any_moment_is_made_good_by_the_next_apply_and_by_destroy(
+        pairs in pairs(),
+        kills in prop::collection::vec(10..120_000_u64, 1..4),
+        destroys in any::<bool>(),
+    ) {
+        let (old, new) = versions(&pairs);
+        block_on(async {
+            let mut lab = Lab::new(cloud());
+            for (turn, moment) in kills.into_iter().enumerate() {
+                // Destroying knows only the record; of one version, so that it holds no circle.
+                let wanted = if turn % 2 == 0 || destroys { &old } else { &new };
+                let moment = Duration::from_millis(moment);
+                drop(tokio::time::timeout(moment, lab.apply(wanted)).await);
+            }
+            let (wanted, options) = if destroys {
+                (declare([]), PlanOptions::new(PlanMode::Destroy))
+            } else {
+                (new, apply_options())
+            };
+            let life = lab.run(&wanted, &options).await;
+            assert!(life.is_complete(), "{life:#?}");
+            assert_eq!(lab.disagreements(), Vec::<String>::new());
+            nothing_left(&lab, &wanted).await;
         });
     }
 }

@@ -52,8 +52,10 @@ pub enum Reason {
     Changed,
     /// A field cannot be changed on the living resource; the fields.
     CannotUpdate(Vec<String>),
-    /// It was never finished.
+    /// It failed when it was made, or was only half made.
     Tainted,
+    /// An earlier run was cut off before it was ready: nothing is called, it is waited for.
+    Unfinished,
     /// `--replace`.
     Requested,
     /// Its container is replaced or gone.
@@ -126,6 +128,11 @@ impl Step {
             .iter()
             .map(|change| change.field.clone())
             .collect()
+    }
+
+    /// Whether it calls nothing and only waits until the resource is ready.
+    pub fn only_waits(&self) -> bool {
+        self.action == Action::Update && self.reason == Reason::Unfinished
     }
 
     /// The remote id it acts on, where there is one.

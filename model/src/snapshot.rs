@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 pub enum Status {
     /// Made, and ready when we last looked.
     Ready,
-    /// Made, but not finished or reported failed: replaced by the next apply.
+    /// Made by a run that was cut off, and not ready when we last looked: the next apply changes
+    /// it like any other, and waits for it before anything that depends on it starts.
+    Unfinished,
+    /// Made, but known to have failed: replaced by the next apply.
     Tainted,
 }
 

@@ -149,7 +149,11 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         Reason::Requested => Some("replace_by_request"),
         Reason::NotInConfiguration => Some("delete_because_no_resource_config"),
         Reason::CountIndex => Some("delete_because_count_index"),
-        Reason::Declared | Reason::Changed | Reason::Vanished | Reason::DestroyRequested => None,
+        Reason::Declared
+        | Reason::Changed
+        | Reason::Unfinished
+        | Reason::Vanished
+        | Reason::DestroyRequested => None,
     }
 }
 

@@ -150,6 +150,7 @@ fn sentence(plan: &Plan, step: &Step) -> String {
             _ => "must be replaced",
         },
         (Action::Create, None) => "will be created",
+        (Action::Update, None) if step.only_waits() => "will be waited for",
         (Action::Update, None) => "will be updated in-place",
         (Action::Delete, None) => "will be destroyed",
         (Action::Forget, None) => "will no longer be managed by kplan, but will not be destroyed",
@@ -173,6 +174,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::ContainerReplaced(container) => Some(format!(
             "because {container}, which it lives in, is replaced"
         )),
+        Reason::Unfinished => {
+            Some("because it was not ready when an earlier run was cut off".to_owned())
+        }
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())

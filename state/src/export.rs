@@ -42,6 +42,7 @@ pub fn export_record(record: &Recorded, keyring: Option<&Keyring>) -> Json {
         "id": record.id.as_str(),
         "status": match record.status {
             Status::Ready => "ready",
+            Status::Unfinished => "unfinished",
             Status::Tainted => "tainted",
         },
         "version": record.version,

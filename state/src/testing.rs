@@ -191,22 +191,18 @@ fn any_record() -> impl Strategy<Value = Recorded> {
         (any_address(), any_id(), any_object(), any_object()),
         any_meta(),
         prop::collection::vec(any_address(), 0..2),
-        any::<bool>(),
+        prop::sample::select(vec![Status::Ready, Status::Unfinished, Status::Tainted]),
         any::<i64>(),
     )
         .prop_map(
-            |((address, id, args, attrs), meta, depends_on, tainted, at)| Recorded {
+            |((address, id, args, attrs), meta, depends_on, status, at)| Recorded {
                 address,
                 id,
                 args,
                 attrs,
                 meta,
                 depends_on,
-                status: if tainted {
-                    Status::Tainted
-                } else {
-                    Status::Ready
-                },
+                status,
                 created_at: Timestamp(at),
                 version: 3,
             },

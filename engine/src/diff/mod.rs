@@ -69,6 +69,9 @@ pub enum Change {
         /// The fields.
         changes: Vec<FieldChange>,
     },
+    /// Wait for it: an earlier run was cut off before it was ready, and nothing else is to be
+    /// done to it.
+    Await,
     /// Destroy it and make a new one.
     Replace {
         /// The fields that force it.

@@ -206,6 +206,8 @@ impl<'a> Work<'a> {
             Change::Update {
                 changes: fields.changes,
             }
+        } else if current.status == Status::Unfinished {
+            Change::Await
         } else if fields.stale || relations_differ(declaration, current) {
             Change::Record
         } else {
@@ -405,12 +407,16 @@ impl<'a> Work<'a> {
             (change, Some(record)) => {
                 let id = record.id.as_str();
                 let path = &reference.attribute;
+                let unfinished = record.status == Status::Unfinished;
                 match attrs::attribute(id, &record.attrs, &record.args, path) {
                     Some(value) => {
-                        let settled = !matches!(change, Change::Update { .. });
-                        let is_final = settled && !value.has_secret();
+                        // What is not ready yet may still get other attributes; its id stays.
+                        let may_change = matches!(change, Change::Update { .. })
+                            || (unfinished && path.as_str() != "id");
+                        let is_final = !may_change && !value.has_secret();
                         Filled::Known(value, is_final)
                     }
+                    None if unfinished => Filled::Unknown,
                     None => Filled::Known(Value::Null, false),
                 }
             }

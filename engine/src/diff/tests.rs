@@ -213,6 +213,54 @@ fn reasons_for_replacement() {
 }
 
 #[test]
+fn what_is_unfinished_is_compared_and_waited_for_only_where_nothing_else_is_to_be_done() {
+    let vm = |image: &str| decl("vm.a").with("image", string(image));
+    let unfinished = || Recorded {
+        status: Status::Unfinished,
+        ..record(&vm("i"), Object::new())
+    };
+    let words = |declared: Vec<Declaration>| Case::new(declared, [unfinished()]).words();
+    assert_eq!(words(vec![vm("i")]), ["vm.a await"]);
+    assert_eq!(words(vec![vm("i").protected()]), ["vm.a await"]);
+    assert_eq!(
+        words(vec![vm("i").with("size", int(2))]),
+        ["vm.a update size"]
+    );
+    assert_eq!(
+        words(vec![vm("j")]),
+        ["vm.a replace image CannotUpdate([\"image\"])"]
+    );
+    assert_eq!(words(vec![]), ["vm.a delete NotInConfiguration"]);
+}
+
+#[test]
+fn what_something_unfinished_does_not_report_yet_is_unknown_not_nothing() {
+    let lb = || decl("lb.api").with("name", string("l"));
+    let vm = |attribute| decl("vm.a").with("image", reference("lb.api", attribute));
+    let on_record = |image: &str| {
+        let mut record = record(&vm("id"), object([("image", string(image))]));
+        record.args.insert("image".to_owned(), string(image));
+        record
+    };
+    let unfinished = || Recorded {
+        status: Status::Unfinished,
+        ..record(&lb(), Object::new())
+    };
+    let id = unfinished().id.as_str().to_owned();
+    let words = |attribute, image: &str| {
+        Case::new([lb(), vm(attribute)], [unfinished(), on_record(image)]).words()
+    };
+    assert_eq!(words("id", &id), ["lb.api await", "vm.a none"]);
+    assert_eq!(
+        words("ip", "10.0.0.1"),
+        [
+            "lb.api await",
+            "vm.a replace image CannotUpdate([\"image\"])"
+        ]
+    );
+}
+
+#[test]
 fn what_is_gone_is_made_again_and_what_cannot_be_read_is_left_alone() {
     let vm = || decl("vm.a").with("image", string("i"));
     let gone = Case::new([vm()], [record(&vm(), Object::new())]).seen("vm.a", Observation::Absent);

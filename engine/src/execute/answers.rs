@@ -311,15 +311,19 @@ impl Dispatcher<'_> {
         self.at(Instant::now() + pause, Message::Woke(at));
     }
 
-    /// The step failed, and we know what exists: for a create, what it left is on record as
-    /// tainted; for an update, the record keeps the old arguments, so that the next plan shows
+    /// The step failed, and we know what exists: for a create, or for waiting for what an earlier
+    /// one made, what is left is on record as tainted; for an update, the record keeps the old arguments, so that the next plan shows
     /// what is left to do.
     pub(super) fn failed(&mut self, at: usize, error: ProviderError) {
         let step = self.step(at);
         let record = self.slots[at]
             .record
             .take()
-            .filter(|_| step.action == Action::Create);
+            .filter(|_| step.action == Action::Create || step.only_waits())
+            .map(|record| Recorded {
+                status: Status::Tainted,
+                ..record
+            });
         self.log(JournalEvent::Failed {
             step: step.id,
             address: step.address.clone(),

@@ -1,8 +1,10 @@
-//! Recover: clears up what an earlier run left in doubt, before anything is planned or done.
+//! Recover: clears up what an earlier run left in doubt, before anything is planned or done. It
+//! looks, and never waits for anything to become ready: what is planned next may be what makes it
+//! ready, or destroys it.
 //!
 //! | left behind | found | becomes |
 //! |---|---|---|
-//! | create, id known | there | waited for; on record as ready, or tainted where it failed |
+//! | create, id known | ready / not ready yet / failed | on record as ready / unfinished / tainted |
 //! | | gone | nothing |
 //! | create, no id | exactly one new thing that fits | adopted, then as above |
 //! | | nothing, twice where it is recent | nothing: the next plan makes it |
@@ -22,8 +24,7 @@ use kplan_model::{
     JournalEvent, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded, Registry,
     Snapshot, Status, Timestamp, Wanted,
 };
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How one step that was in doubt was taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,11 +77,10 @@ pub async fn recover(
         pace: run.options.pace,
         seed: run.options.seed,
     };
-    let patience = Patience::Until(run.options.wait_limit);
     let findings = tokio::select! {
         biased;
         _ = run.cancel.harder_than(Level::None) => Vec::new(),
-        findings = look_at_all(&observers, run.registry, &snapshot, &observing, patience) => findings,
+        findings = look_at_all(&observers, run.registry, &snapshot, &observing) => findings,
     };
     let mut notes = Vec::new();
     let mut entries = Vec::new();
@@ -127,7 +127,7 @@ pub async fn recover(
     }
 }
 
-/// What [`recover`] would make of the snapshot, without writing and without waiting: for plans.
+/// What [`recover`] would make of the snapshot, without writing: for plans.
 pub(crate) async fn preview(
     observers: &Observers,
     registry: &Registry,
@@ -135,7 +135,7 @@ pub(crate) async fn preview(
     observing: &observe::Options,
 ) -> (Snapshot, Vec<Note>) {
     let mut after = snapshot.clone();
-    let findings = look_at_all(observers, registry, snapshot, observing, Patience::None).await;
+    let findings = look_at_all(observers, registry, snapshot, observing).await;
     let mut notes = Vec::new();
     for (doubt, finding) in findings {
         let outcome = finding.map(|finding| {
@@ -160,15 +160,6 @@ pub(crate) async fn preview(
     (after, notes)
 }
 
-/// How long to wait for what was created to become ready.
-#[derive(Clone, Copy, Debug)]
-enum Patience {
-    /// Not at all: what is on its way counts as ready.
-    None,
-    /// Until then it must be ready.
-    Until(Duration),
-}
-
 struct Finding {
     record: Option<Recorded>,
     words: String,
@@ -186,7 +177,6 @@ async fn look_at_all(
     registry: &Registry,
     snapshot: &Snapshot,
     observing: &observe::Options,
-    patience: Patience,
 ) -> Vec<(InDoubt, Result<Finding, ProviderError>)> {
     let mut looks: Vec<BoxFuture<'_, (InDoubt, Result<Finding, ProviderError>)>> = Vec::new();
     for doubt in snapshot.in_doubt.values() {
@@ -199,7 +189,6 @@ async fn look_at_all(
                 info,
                 snapshot,
                 observing,
-                patience,
             });
         looks.push(Box::pin(async move {
             let found = match look {
@@ -224,7 +213,6 @@ struct Look<'a> {
     info: &'static KindInfo,
     snapshot: &'a Snapshot,
     observing: &'a observe::Options,
-    patience: Patience,
 }
 
 impl Look<'_> {
@@ -339,40 +327,23 @@ impl Look<'_> {
         Ok(finding(record, words))
     }
 
-    /// Waits until something created is ready, failed or gone.
+    /// Whether something created is ready, on its way, failed or gone.
     async fn settle(
         &self,
-        record: Recorded,
+        mut record: Recorded,
     ) -> Result<(Option<Recorded>, &'static str), ProviderError> {
-        const CAP: Duration = Duration::from_secs(15);
-        let began = Instant::now();
-        let mut record = record;
-        loop {
-            let known = record.known();
-            let Some(attrs) = self.read(&known, record.created_at).await? else {
-                return Ok((None, "it is gone again"));
-            };
-            record.attrs = attrs::merge(self.info, &record.attrs, &attrs);
-            let waited = began.elapsed();
-            let (status, words) = match (self.observer.readiness(&record.attrs)?, self.patience) {
-                (Readiness::Ready, _) => (Status::Ready, "it is ready"),
-                (Readiness::Failed(_), _) => (Status::Tainted, "it failed and is to be replaced"),
-                (Readiness::Waiting(_), Patience::None) => {
-                    (Status::Ready, "it is on its way; apply waits for it")
-                }
-                (Readiness::Waiting(_), Patience::Until(limit)) if waited >= limit => (
-                    Status::Tainted,
-                    "it did not become ready in time and is to be replaced",
-                ),
-                (Readiness::Waiting(_), Patience::Until(_)) => {
-                    let pause = waited.mul_f64(0.05).max(Duration::from_secs(1)).min(CAP);
-                    sleep(pause.mul_f64(self.observing.pace)).await;
-                    continue;
-                }
-            };
-            record.status = status;
-            return Ok((Some(record), words));
-        }
+        let known = record.known();
+        let Some(attrs) = self.read(&known, record.created_at).await? else {
+            return Ok((None, "it is gone again"));
+        };
+        record.attrs = attrs::merge(self.info, &record.attrs, &attrs);
+        let (status, words) = match self.observer.readiness(&record.attrs)? {
+            Readiness::Ready => (Status::Ready, "it is ready"),
+            Readiness::Waiting(_) => (Status::Unfinished, "it is not ready yet"),
+            Readiness::Failed(_) => (Status::Tainted, "it failed and is to be replaced"),
+        };
+        record.status = status;
+        Ok((Some(record), words))
     }
 
     /// An update or a delete that may or may not have happened.

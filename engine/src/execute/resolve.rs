@@ -33,8 +33,9 @@ pub(super) fn outputs(outputs: &Object, snapshot: &Snapshot) -> (Object, Vec<Str
 
 fn live(reference: &Ref, snapshot: &Snapshot) -> Option<Value> {
     let record = snapshot.resources.get(&reference.address)?;
-    if record.status == Status::Tainted {
-        return None;
+    match record.status {
+        Status::Ready => {}
+        Status::Unfinished | Status::Tainted => return None,
     }
     attrs::attribute(
         record.id.as_str(),
@@ -57,8 +58,10 @@ fn unfilled(field: &str, reference: &Ref, snapshot: &Snapshot) -> ProviderError 
     let target = &reference.address;
     let why = match snapshot.resources.get(target) {
         None => format!("{target} does not exist"),
-        Some(record) if record.status == Status::Tainted => format!("{target} is not ready"),
-        Some(_) => format!("{target} does not report `{}`", reference.attribute),
+        Some(record) => match record.status {
+            Status::Unfinished | Status::Tainted => format!("{target} is not ready"),
+            Status::Ready => format!("{target} does not report `{}`", reference.attribute),
+        },
     };
     ProviderError::new(
         ErrorKind::Invalid,

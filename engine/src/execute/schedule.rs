@@ -34,6 +34,8 @@ fn typical(step: &Step, registry: &Registry) -> u32 {
     match step.action {
         _ if step.goes_with.is_some() => 0,
         Action::Create => info.typical.create,
+        // Readiness is most of what a create takes.
+        Action::Update if step.only_waits() => info.typical.create,
         Action::Update => info.typical.update,
         Action::Delete => info.typical.delete,
         Action::Forget | Action::Record => 0,

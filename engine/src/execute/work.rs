@@ -37,6 +37,8 @@ impl Dispatcher<'_> {
             step.goes_with.is_some() || matches!(step.action, Action::Forget | Action::Record);
         if no_call {
             self.record_only(at);
+        } else if step.only_waits() {
+            self.wait_only(at);
         } else if step.action == Action::Create {
             self.start(at, Call::Look);
         } else {
@@ -126,6 +128,26 @@ impl Dispatcher<'_> {
         self.release(at);
         self.slots[at].state = State::Recording;
         self.then(After::Done(at));
+    }
+
+    /// A step that calls nothing and waits until what an earlier run made is ready.
+    pub(super) fn wait_only(&mut self, at: usize) {
+        let Some(record) = self.live(at).cloned() else {
+            let error = ProviderError::new(ErrorKind::Bug, "its record is gone");
+            self.release(at);
+            return self.settle_failed(at, error);
+        };
+        let step = self.step(at);
+        self.log_started(at);
+        self.slots[at].record = Some(Recorded {
+            args: self.slots[at].args.clone(),
+            meta: step.meta.clone(),
+            depends_on: step.depends_on.clone(),
+            ..record
+        });
+        self.release(at);
+        self.slots[at].state = State::Recording;
+        self.then(After::Wait(at));
     }
 
     pub(super) fn entry(&self, at: usize) -> Result<&Entry, ProviderError> {

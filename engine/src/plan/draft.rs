@@ -81,6 +81,9 @@ impl Drafts {
                 step.changes.clone_from(changes);
                 self.make[at] = Some(self.push(step));
             }
+            Change::Await => {
+                self.make[at] = Some(self.push(plain(Action::Update, &Reason::Unfinished)));
+            }
             Change::Record => {
                 self.make[at] = Some(self.push(plain(Action::Record, &Reason::Changed)));
             }

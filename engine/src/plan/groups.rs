@@ -48,7 +48,13 @@ pub(super) fn interrupts(change: &Change) -> bool {
         Change::Update { changes } => changes
             .iter()
             .any(|change| change.disruption != Disruption::None),
-        _ => false,
+        Change::None
+        | Change::Create { .. }
+        | Change::Await
+        | Change::Forget
+        | Change::Record
+        | Change::Blocked { .. }
+        | Change::Kept => false,
     }
 }
 

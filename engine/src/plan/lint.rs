@@ -3,8 +3,8 @@
 
 use crate::graph::Kinds;
 use kplan_model::{
-    Action, Address, Group, Kind, Plan, PlanMode, Recorded, RemoteId, Snapshot, Status, Step,
-    StepId, Value,
+    Action, Address, Group, Kind, Plan, PlanMode, Reason, Recorded, RemoteId, Snapshot, Status,
+    Step, StepId, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,6 +42,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
         lint.references(step);
         lint.deletes(step);
         lint.halves(step);
+        lint.waits(step);
     }
     lint.one_at_a_time();
     if plan.mode == PlanMode::Apply {
@@ -173,8 +174,33 @@ impl<'a> Lint<'a> {
                     let message = format!("it depends on {need}, which is destroyed");
                     self.report("lint::missing", step, message);
                 }
+                None if self.is_unfinished(need) => {
+                    let message =
+                        format!("it depends on {need}, which is not ready, and nothing waits");
+                    self.report("lint::unfinished", step, message);
+                }
                 _ => {}
             }
+        }
+    }
+
+    fn is_unfinished(&self, address: &Address) -> bool {
+        self.living(address)
+            .is_some_and(|record| record.status == Status::Unfinished)
+    }
+
+    /// A step that only waits is for something unfinished and changes nothing.
+    fn waits(&mut self, step: &Step) {
+        if step.reason != Reason::Unfinished {
+            return;
+        }
+        let unfinished = step
+            .before
+            .as_ref()
+            .is_some_and(|record| record.status == Status::Unfinished);
+        if !step.only_waits() || !step.changes.is_empty() || !unfinished {
+            let message = "it is to wait only, but does more or has nothing to wait for";
+            self.report("lint::unfinished", step, message);
         }
     }
 

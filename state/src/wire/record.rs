@@ -32,7 +32,13 @@ macro_rules! words {
     };
 }
 
-words!(StatusWire = Status { Ready, Tainted });
+words!(
+    StatusWire = Status {
+        Ready,
+        Unfinished,
+        Tainted
+    }
+);
 words!(
     OrderWire = RolloutOrder {
         Address,
