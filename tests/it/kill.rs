@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 const KILLS: u32 = 30;
 
 fn killed_at_random_moments(example: &str, seed: u64) {
-    let folder = Folder::example(example).scaled(400.0);
+    let folder = Folder::example(example).scaled(200.0);
     // The cloud is started before the clock, so that kills hit the apply and not its start.
     folder.kplan(&["sandbox", "inspect", "--json"]).ok();
     let mut dice = Dice::new(seed);
     let mut finished = false;
     for kill in 0..KILLS {
         let mut child = folder.start(&["apply", "--sandbox", "--auto-approve"]);
-        let after = Duration::from_millis(30 + dice.below(900));
+        let after = Duration::from_millis(20 + dice.below(380));
         let deadline = Instant::now() + after;
         while Instant::now() < deadline {
             if child.try_wait().expect("wait").is_some() {

@@ -12,6 +12,7 @@ mod cli;
 mod conformance;
 mod kill;
 mod lifecycle;
+mod reference;
 mod secrets;
 mod support;
 #[path = "../tidy/mod.rs"]
