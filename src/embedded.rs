@@ -101,6 +101,18 @@ pub async fn ensure(beside: &Path) -> Result<(Endpoints, bool), Failure> {
     ))
 }
 
+/// Waits until the sandbox of that folder has ended and removed its note; false when it goes on.
+pub async fn ended(beside: &Path) -> bool {
+    let note = folder(beside).join("endpoint.json");
+    for _ in 0..1000 {
+        if !note.exists() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
 fn not_started(cloud: &Path, why: &str) -> Failure {
     let message = format!(
         "the embedded cloud in {} did not start: {why}",

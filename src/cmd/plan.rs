@@ -57,7 +57,13 @@ pub fn show(
     for line in session.adapters.header(&session.loaded.spec) {
         terminal.line(&line);
     }
-    terminal.out(&text::text(&planned.plan, &kinds, terminal.color()));
+    if planned.report.is_partial() && !changes(&planned.plan) {
+        terminal.line(
+            "Nothing to change among what could be read. The notes say what could not be looked at.",
+        );
+    } else {
+        terminal.out(&text::text(&planned.plan, &kinds, terminal.color()));
+    }
     for note in notes {
         terminal.line(&format!("Note: {note}"));
     }

@@ -115,6 +115,15 @@ async fn stop(beside: &Path, terminal: &mut Terminal) -> CommandResult {
         Some(endpoints) => {
             // The process ends while it answers; a connection that breaks is the success.
             drop(embedded::call(&endpoints, "POST", "/_sandbox/shutdown").await);
+            if !embedded::ended(beside).await {
+                let problem = Problem::error(
+                    "sandbox::still_running",
+                    "the embedded cloud was asked to stop and still answers after ten seconds",
+                );
+                return Err(problem
+                    .help("end its process by hand: endpoint.json names it")
+                    .into());
+            }
             terminal.note("The embedded cloud has stopped; what exists in it stays on disk.");
         }
     }

@@ -33,6 +33,7 @@ pub struct Inputs<'a, 'd> {
 /// the same plan, too: steps are numbered by dependency, then by address.
 pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>> {
     let mut refused = inputs.diff.refused.clone();
+    select::check_options(inputs, &mut refused);
     let relations = Relations::of(inputs);
     let selection = select::select(inputs, &relations, &mut refused);
     let nodes = inputs.diff.nodes.iter().zip(&selection.chosen);

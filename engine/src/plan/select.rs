@@ -6,7 +6,7 @@ use super::relations::{Relations, changes, goes};
 use super::report::{NotDone, WhyNot};
 use crate::diff::Change;
 use crate::error::Refusal;
-use kplan_model::Origin;
+use kplan_model::{Address, Origin};
 use std::collections::BTreeSet;
 
 /// The outcome.
@@ -87,6 +87,33 @@ fn block(inputs: &Inputs<'_, '_>, relations: &Relations, selection: &mut Selecti
     }
 }
 
+/// An address that an option names and nothing has: most likely mistyped, and what was meant
+/// would silently not be done.
+fn unknown(address: &Address, given: &str) -> Refusal {
+    Refusal {
+        code: "plan::unknown_target",
+        address: address.clone(),
+        field: None,
+        origin: Origin::Default,
+        message: format!("it is given {given}, but neither the file nor the state has it"),
+        help: "`kplan state list` and `kplan plan` show the addresses there are".to_owned(),
+    }
+}
+
+/// Refuses what `--replace` and `--allow-destroy` name and nothing has.
+pub(super) fn check_options(inputs: &Inputs<'_, '_>, refused: &mut Vec<Refusal>) {
+    let options = inputs.options;
+    for (addresses, given) in [
+        (&options.replace, "to be replaced"),
+        (&options.allow_destroy, "as what may be destroyed"),
+    ] {
+        let strangers = addresses
+            .iter()
+            .filter(|one| inputs.graph.position(one).is_none());
+        refused.extend(strangers.map(|one| unknown(one, given)));
+    }
+}
+
 /// The targets, everything they need, and, for what goes, everything that depends on it.
 fn closure(
     inputs: &Inputs<'_, '_>,
@@ -100,15 +127,7 @@ fn closure(
     for target in &inputs.options.targets {
         match inputs.graph.position(target) {
             Some(at) => queue.push(at),
-            None => refused.push(Refusal {
-                code: "plan::unknown_target",
-                address: target.clone(),
-                field: None,
-                origin: Origin::Default,
-                message: "it is given as a target, but neither the file nor the state has it"
-                    .to_owned(),
-                help: "`kplan state list` and `kplan plan` show the addresses there are".to_owned(),
-            }),
+            None => refused.push(unknown(target, "as a target")),
         }
     }
     while let Some(at) = queue.pop() {

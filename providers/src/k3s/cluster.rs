@@ -120,7 +120,7 @@ static INFO: KindInfo = KindInfo {
     fields: FIELDS,
     replace: ReplaceOrder::DeleteFirst,
     identity: &["client_ca"],
-    holds: None,
+    holds: Some("everything in the cluster that is not in Git or in a backup"),
     // A load balancer takes five health checks of 10 s before it sends anything to a server.
     typical: Typical {
         create: 60,

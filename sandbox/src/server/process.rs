@@ -13,6 +13,8 @@ use super::folder::EndpointFile;
 use super::nodes::Nodes;
 use super::{Config, Endpoints, Sandbox, SandboxError, listen, nodes};
 
+/// How long running clusters may take to come back before the process says where it listens.
+const RETURN_LIMIT: Duration = Duration::from_secs(10);
 /// How long answers that are under way have before connections are closed.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -58,6 +60,11 @@ pub async fn start(config: Config) -> Result<Running, SandboxError> {
     let nodes = nodes::start(&sandbox, &mut tasks, spaces_address, proxy, mirror)?;
     let world = sandbox.clone();
     tasks.spawn(async move { Some(world.run().await) });
+    // Clusters that were running come back before anybody is told where to find them.
+    let began = tokio::time::Instant::now();
+    while nodes::booting(&nodes) && began.elapsed() < RETURN_LIMIT {
+        tokio::time::sleep(LAST_WORDS).await;
+    }
     let endpoint_file = match &config.dir {
         Some(dir) => Some(EndpointFile::write(dir, &endpoints)?),
         None => None,

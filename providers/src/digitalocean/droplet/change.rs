@@ -88,8 +88,15 @@ impl Changing<'_> {
                 off = true;
             }
             let disk = args.resize_disk.unwrap_or(true);
-            self.act(&json!({ "type": "resize", "size": args.size, "disk": disk }))
-                .await?;
+            let body = json!({ "type": "resize", "size": args.size, "disk": disk });
+            if let Err(refused) = self.act(&body).await {
+                // A machine that was running is not left off because the change was refused.
+                let on = self.act(&json!({ "type": "power_on" })).await;
+                return Err(on.err().map_or(refused.clone(), |error| ProviderError {
+                    message: format!("{}; and it is off: {}", refused.message, error.message),
+                    ..refused
+                }));
+            }
         }
         if off {
             self.act(&json!({ "type": "power_on" })).await?;
