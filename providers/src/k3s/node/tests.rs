@@ -19,7 +19,7 @@ pub(crate) struct Bucket {
 }
 
 /// When the droplet of the arguments was created; the bucket's clock counts from there.
-const BORN: i64 = 1785578400000;
+const BORN: i64 = 1_785_578_400_000;
 
 impl Bucket {
     pub(crate) fn write(&self, key: &str, bytes: Bytes) {
