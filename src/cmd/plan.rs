@@ -6,7 +6,8 @@ use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::{Declarations, Plan};
+use kplan_model::value::{fill_object, lookup};
+use kplan_model::{Action, Declarations, Plan, Ref, Snapshot, Value};
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
@@ -18,6 +19,9 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> C
     let planned = session.plan(&declarations, &snapshot, &options).await?;
     let as_json = global.json || args.format == Format::Json;
     show(&session, &planned, &declarations, terminal, as_json);
+    if !as_json {
+        previews(&session, &planned, terminal).await;
+    }
     Ok(exit(&planned, args.detailed_exitcode))
 }
 
@@ -67,6 +71,60 @@ pub fn show(
     for note in notes {
         terminal.line(&format!("Note: {note}"));
     }
+}
+
+/// The Kubernetes server's own dry run of what would be updated. A cluster that does not answer
+/// is said, and takes nothing from the plan.
+async fn previews(session: &Session, planned: &Planned, terminal: &mut Terminal) {
+    for step in planned
+        .plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Update)
+    {
+        let (Some(entry), Some(before), Some(args)) = (
+            session.adapters.registry.get(step.address.kind()),
+            step.before.as_ref(),
+            step.args.as_ref(),
+        ) else {
+            continue;
+        };
+        let args = fill_object(args, &|reference| recorded(&planned.snapshot, reference));
+        match entry.observe.preview(Some(&before.known()), &args).await {
+            Ok(objects) => {
+                for object in objects {
+                    let title = format!(
+                        "  # {}: the server's dry run of {}",
+                        step.address, object.object
+                    );
+                    terminal.line(&format!("\n{title}"));
+                    terminal.out(&text::lines(
+                        &object.before,
+                        &object.after,
+                        terminal.color(),
+                    ));
+                }
+            }
+            Err(error) => {
+                terminal.line(&format!(
+                    "Note: {}: no dry run by the server: {error}",
+                    step.address
+                ));
+            }
+        }
+    }
+}
+
+/// What a reference gives by the record: good enough for a preview, never for an apply.
+fn recorded(snapshot: &Snapshot, reference: &Ref) -> Option<Value> {
+    let record = snapshot.resources.get(&reference.address)?;
+    if reference.attribute == "id" {
+        return Some(Value::str(record.id.as_str()));
+    }
+    let found = lookup(&record.attrs, &reference.attribute);
+    found
+        .or_else(|| lookup(&record.args, &reference.attribute))
+        .cloned()
 }
 
 fn notes(planned: &Planned) -> Vec<String> {

@@ -9,8 +9,9 @@ use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
     CsiArgs, GithubApp, Schedule, VeleroArgs,
 };
-use kplan_schema::Span;
 use kplan_schema::spec::{Backup, GitCredentials, Gitops};
+use kplan_schema::value::DnsLabel;
+use kplan_schema::{Span, Spanned};
 
 /// Argo CD.
 pub fn argocd() -> Address {
@@ -122,12 +123,14 @@ fn schedule(wanted: &kplan_schema::spec::Schedule) -> Schedule {
         name: wanted.name.to_string(),
         cron: wanted.cron.to_string(),
         ttl: wanted.keep.go_duration(),
-        namespaces: wanted
-            .include_namespaces
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        namespaces: names(&wanted.include_namespaces),
+        excluded_namespaces: names(&wanted.exclude_namespaces),
+        paused: wanted.paused.value,
     }
+}
+
+fn names(list: &[Spanned<DnsLabel>]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
 }
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {

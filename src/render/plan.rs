@@ -312,7 +312,7 @@ fn changed(
 }
 
 /// A unified diff with three lines of context, indented under its field.
-fn lines(before: &str, after: &str, color: bool) -> String {
+pub fn lines(before: &str, after: &str, color: bool) -> String {
     let diff = similar::TextDiff::from_lines(before, after);
     let mut out = String::new();
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {

@@ -27,6 +27,10 @@ kplan_model::object! {
         pub ttl: String,
         /// The namespaces in it; all when there are none.
         pub namespaces: Vec<String>,
+        /// The namespaces left out of it.
+        pub excluded_namespaces: Vec<String>,
+        /// Whether it makes no backups for now.
+        pub paused: bool,
     }
 }
 
@@ -318,11 +322,15 @@ fn backup(schedule: &Schedule, volumes: bool) -> Value {
     if !schedule.namespaces.is_empty() {
         template["includedNamespaces"] = Value::from(schedule.namespaces.clone());
     }
+    if !schedule.excluded_namespaces.is_empty() {
+        template["excludedNamespaces"] = Value::from(schedule.excluded_namespaces.clone());
+    }
     json!({
         "apiVersion": "velero.io/v1",
         "kind": "Schedule",
         "metadata": { "name": schedule.name, "namespace": NAMESPACE },
         "spec": {
+            "paused": schedule.paused,
             "schedule": schedule.cron,
             // After a restore every schedule would otherwise fire at once.
             "skipImmediately": true,

@@ -252,6 +252,8 @@ fn velero_args(rig: &Rig, booted: &Booted, schedules: &[&str]) -> VeleroArgs {
                 cron: "0 2 * * *".to_owned(),
                 ttl: "720h0m0s".to_owned(),
                 namespaces: Vec::new(),
+                excluded_namespaces: vec![],
+                paused: false,
             })
             .collect(),
     }

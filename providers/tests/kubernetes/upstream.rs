@@ -314,6 +314,8 @@ fn velero_args(upstream: &Upstream) -> VeleroArgs {
             cron: "0 2 * * *".to_owned(),
             ttl: "720h0m0s".to_owned(),
             namespaces: vec!["shop".to_owned()],
+            excluded_namespaces: vec![],
+            paused: false,
         }],
     }
 }
