@@ -40,9 +40,11 @@ secrets() {
     if [ -f "$config" ]; then
         sed -n -e 's/^token: *//p' -e 's/^agent-token: *//p' -e 's/^datastore-endpoint: *//p' \
             "$config" | sed -e "s/^[\"']//" -e "s/[\"']\$//" >"$work/raw"
-        cat "$work/raw" >>"$work/secrets"
-        sed -n 's/^K10.*::[a-z]*://p' "$work/raw" >>"$work/secrets"
-        sed -n 's|^[a-z]*://[^:@/]*:\([^@]*\)@.*|\1|p' "$work/raw" >>"$work/secrets"
+        {
+            cat "$work/raw"
+            sed -n 's/^K10.*::[a-z]*://p' "$work/raw"
+            sed -n 's|^[a-z]*://[^:@/]*:\([^@]*\)@.*|\1|p' "$work/raw"
+        } >>"$work/secrets"
         rm -f "$work/raw"
     fi
     printf '%s\n%s\n' "$bundle_url" "$report_url" >>"$work/secrets"
