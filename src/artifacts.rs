@@ -6,6 +6,7 @@ use crate::wire::Cloud;
 use kplan_model::ProviderError;
 use kplan_providers::artifacts::{ArtifactRef, Fetcher, FetcherConfig, Lock, Mirror, VersionSet};
 use kplan_schema::Spec;
+use kplan_schema::spec::Gitops;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,6 +103,16 @@ impl Artifacts {
             })
     }
 
+    /// Argo CD's manifest: the plain one, or the highly available one.
+    pub fn argocd(&self, gitops: &Gitops) -> Vec<ArtifactRef> {
+        let file = if gitops.ha.value {
+            "ha-install.yaml"
+        } else {
+            "install.yaml"
+        };
+        self.file("argo-cd", gitops.version.as_str(), file)
+    }
+
     /// Everything this file uses.
     pub fn used(&self, spec: &Spec) -> Vec<ArtifactRef> {
         let mut used = vec![self.k3s(&spec.k3s.version.to_string())];
@@ -113,12 +124,7 @@ impl Artifacts {
             used.extend(self.version("velero", backup.version.as_str()));
         }
         if let Some(gitops) = &spec.gitops {
-            let file = if gitops.ha.value {
-                "ha-install.yaml"
-            } else {
-                "install.yaml"
-            };
-            used.extend(self.file("argo-cd", gitops.version.as_str(), file));
+            used.extend(self.argocd(gitops));
         }
         used
     }

@@ -157,12 +157,14 @@ impl StatePlace {
         }
     }
 
-    /// The identity, made on first use.
-    pub fn identity_or_new(&self, terminal: &mut Terminal) -> Result<Identity, StoreError> {
-        if let Ok(setting) = std::env::var("KPLAN_IDENTITY")
-            && !setting.trim().is_empty()
-        {
-            return Identity::from_setting(&setting);
+    /// The identity, made on first use. A new one opens no state that is there already, so then
+    /// none is made: it would only mislead.
+    pub fn identity_or_new(&self, terminal: &mut Terminal) -> Result<Identity, Failure> {
+        if let Some(identity) = self.identity()? {
+            return Ok(identity);
+        }
+        if self.exists() {
+            return Err(no_identity().into());
         }
         let (identity, made) = Identity::load_or_create(&self.identity_file)?;
         if made {
@@ -174,6 +176,15 @@ impl StatePlace {
         }
         Ok(identity)
     }
+}
+
+/// The state cannot be opened.
+pub fn no_identity() -> Problem {
+    Problem::error(
+        "state::no_identity",
+        "the state's secrets are encrypted and the identity that opens them is not here",
+    )
+    .help("restore ~/.config/kplan/identity from your copy, or set KPLAN_IDENTITY")
 }
 
 fn identity_file() -> PathBuf {

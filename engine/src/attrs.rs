@@ -55,13 +55,3 @@ pub(crate) fn differ(info: &KindInfo, recorded: &Object, seen: &Object) -> bool 
 pub(crate) fn set<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
     object.get(name).filter(|value| !value.is_null())
 }
-
-/// What a reference to `path` of a resource with this id, these attributes and these arguments
-/// gives: the id, else an attribute, else an argument. `None` where none of them is set.
-pub(crate) fn attribute(id: &str, attrs: &Object, args: &Object, path: &str) -> Option<Value> {
-    if path == "id" {
-        return Some(Value::str(id));
-    }
-    let at = |object| kplan_model::value::lookup(object, path).filter(|value| !value.is_null());
-    at(attrs).or_else(|| at(args)).cloned()
-}

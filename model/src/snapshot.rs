@@ -7,7 +7,7 @@ use crate::observation::{Known, RemoteId};
 use crate::owner::Owner;
 use crate::plan::{Action, StepId};
 use crate::time::Timestamp;
-use crate::value::Object;
+use crate::value::{Object, Value, lookup};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,16 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// What a reference to `path` gives: the id, else an attribute, else an argument. `None`
+    /// where none of them is set.
+    pub fn attribute(&self, path: &str) -> Option<Value> {
+        if path == "id" {
+            return Some(Value::str(self.id.as_str()));
+        }
+        let at = |object| lookup(object, path).filter(|value| !value.is_null());
+        at(&self.attrs).or_else(|| at(&self.args)).cloned()
+    }
+
     /// What a provider needs to know of it.
     pub fn known(&self) -> Known {
         Known {

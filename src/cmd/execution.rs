@@ -54,12 +54,7 @@ impl<'a> Execution<'a> {
         terminal: &mut Terminal,
     ) -> Result<LocalWriter, Failure> {
         let place = &self.session.place;
-        // A new identity opens no state that is there already: making one would only mislead.
-        let identity = match place.identity()? {
-            Some(identity) => identity,
-            None if place.exists() => return Err(no_identity().into()),
-            None => place.identity_or_new(terminal)?,
-        };
+        let identity = place.identity_or_new(terminal)?;
         let mut options = WriteOptions::new(self.command);
         options.lineage = lineage;
         options.lock_timeout = crate::duration::parse("--lock-timeout", &self.args.lock_timeout)?;
@@ -137,14 +132,6 @@ impl<'a> Execution<'a> {
         }
         Ok(finish(&outcome, mode, self.global.json, terminal))
     }
-}
-
-fn no_identity() -> Problem {
-    Problem::error(
-        "state::no_identity",
-        "the state's secrets are encrypted and the identity that opens them is not here",
-    )
-    .help("restore ~/.config/kplan/identity from your copy, or set KPLAN_IDENTITY")
 }
 
 /// The state must be the one the plan was made from.

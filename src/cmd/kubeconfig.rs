@@ -7,7 +7,7 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
-use crate::wire::{StatePlace, SystemClock};
+use crate::wire::{StatePlace, SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
 use kplan_model::{Codec as _, Secret, Snapshot};
 use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
@@ -65,12 +65,7 @@ fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
         )
     })?;
     if access.client_ca_key.expose().is_none() {
-        return Err(Problem::error(
-            "state::no_identity",
-            "the key that signs certificates is encrypted and no identity opens it",
-        )
-        .help("set KPLAN_IDENTITY or restore ~/.config/kplan/identity")
-        .into());
+        return Err(no_identity().into());
     }
     Ok(access)
 }

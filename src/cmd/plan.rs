@@ -6,7 +6,7 @@ use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::value::{fill_object, lookup};
+use kplan_model::value::fill_object;
 use kplan_model::{Action, Declarations, Plan, Ref, Snapshot, Value};
 
 /// Runs it.
@@ -118,13 +118,7 @@ async fn previews(session: &Session, planned: &Planned, terminal: &mut Terminal)
 /// What a reference gives by the record: good enough for a preview, never for an apply.
 fn recorded(snapshot: &Snapshot, reference: &Ref) -> Option<Value> {
     let record = snapshot.resources.get(&reference.address)?;
-    if reference.attribute == "id" {
-        return Some(Value::str(record.id.as_str()));
-    }
-    let found = lookup(&record.attrs, &reference.attribute);
-    found
-        .or_else(|| lookup(&record.args, &reference.attribute))
-        .cloned()
+    record.attribute(&reference.attribute)
 }
 
 fn notes(planned: &Planned) -> Vec<String> {

@@ -134,18 +134,10 @@ fn names(list: &[Spanned<DnsLabel>]) -> Vec<String> {
 }
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
-    let file = if gitops.ha.value {
-        "ha-install.yaml"
-    } else {
-        "install.yaml"
-    };
     let args = ArgocdArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder
-            .inputs
-            .artifacts
-            .file("argo-cd", gitops.version.as_str(), file),
+        artifacts: builder.inputs.artifacts.argocd(gitops),
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));

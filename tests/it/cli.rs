@@ -65,25 +65,9 @@ fn destroy_needs_the_clusters_name() {
     folder
         .kplan(&["destroy", "--sandbox", "--auto-approve"])
         .expect_code(6);
-    folder
-        .kplan(&[
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            "other",
-        ])
-        .expect_code(6);
+    folder.destroy("other").expect_code(6);
     assert!(folder.count("droplets") > 0);
-    folder
-        .kplan(&[
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            "demo",
-        ])
-        .ok();
+    folder.destroy("demo").ok();
     folder.assert_cloud_empty();
 }
 
@@ -93,26 +77,10 @@ fn a_protected_cluster_is_not_destroyed_even_when_its_block_is_gone() {
     let folder = Folder::with(&protected);
     folder.apply();
     folder.write(SMALL);
-    let run = folder
-        .kplan(&[
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            "demo",
-        ])
-        .expect_code(6);
+    let run = folder.destroy("demo").expect_code(6);
     assert!(run.err.contains("protect"), "{}", run.err);
     folder.apply();
-    folder
-        .kplan(&[
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            "demo",
-        ])
-        .ok();
+    folder.destroy("demo").ok();
 }
 
 #[test]

@@ -11,25 +11,28 @@ fn killed_at_random_moments(example: &str, seed: u64) {
     // The cloud is started before the clock, so that kills hit the apply and not its start.
     folder.kplan(&["sandbox", "inspect", "--json"]).ok();
     let mut dice = Dice::new(seed);
-    let mut finished = false;
-    for kill in 0..KILLS {
+    let mut kills = 0;
+    while kills < KILLS {
         let mut child = folder.start(&["apply", "--sandbox", "--auto-approve"]);
         let after = Duration::from_millis(20 + dice.below(380));
         let deadline = Instant::now() + after;
         while Instant::now() < deadline {
             if child.try_wait().expect("wait").is_some() {
-                finished = true;
                 break;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         drop(child.kill());
-        child.wait().expect("wait");
-        if finished {
-            println!("seed {seed}: finished before kill {kill}");
+        if child.wait().expect("wait").code().is_some() {
             break;
         }
+        kills += 1;
     }
+    println!("seed {seed}: killed {kills} times");
+    assert!(
+        kills > 0,
+        "seed {seed}: it was through before it could be killed"
+    );
     folder.apply();
     folder.assert_no_changes();
     assert_no_duplicates(&folder, seed);
@@ -37,15 +40,7 @@ fn killed_at_random_moments(example: &str, seed: u64) {
         .kplan(&["output", "--sandbox", "cluster", "--raw"])
         .ok()
         .out;
-    folder
-        .kplan(&[
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            name.trim(),
-        ])
-        .ok();
+    folder.destroy(name.trim()).ok();
     folder.assert_cloud_empty();
 }
 

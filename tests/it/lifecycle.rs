@@ -22,8 +22,7 @@ fn lifecycle(example: &str) {
     );
     folder.assert_no_changes();
     let name = cluster_name(&folder);
-    let destroy = ["destroy", "--sandbox", "--auto-approve", "--confirm", &name];
-    let destroyed = folder.kplan(&destroy).ok();
+    let destroyed = folder.destroy(&name).ok();
     assert!(
         destroyed.out.contains("Destroy complete!"),
         "{}",

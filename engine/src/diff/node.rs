@@ -405,10 +405,9 @@ impl<'a> Work<'a> {
                 asked().unwrap_or(Filled::Unknown)
             }
             (change, Some(record)) => {
-                let id = record.id.as_str();
                 let path = &reference.attribute;
                 let unfinished = record.status == Status::Unfinished;
-                match attrs::attribute(id, &record.attrs, &record.args, path) {
+                match record.attribute(path) {
                     Some(value) => {
                         // What is not ready yet may still get other attributes; its id stays.
                         let may_change = matches!(change, Change::Update { .. })

@@ -1,6 +1,5 @@
 //! Fills references from what exists now.
 
-use crate::attrs;
 use kplan_model::{ErrorKind, Object, ProviderError, Ref, Snapshot, Status, Value};
 
 /// The arguments with every reference filled; an error names the first one that cannot be.
@@ -37,12 +36,7 @@ fn live(reference: &Ref, snapshot: &Snapshot) -> Option<Value> {
         Status::Ready => {}
         Status::Unfinished | Status::Tainted => return None,
     }
-    attrs::attribute(
-        record.id.as_str(),
-        &record.attrs,
-        &record.args,
-        &reference.attribute,
-    )
+    record.attribute(&reference.attribute)
 }
 
 fn first_ref(value: &Value) -> Option<Ref> {

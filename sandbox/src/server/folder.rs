@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::{Endpoints, FORMAT_VERSION, SandboxError};
 
+/// The note of where the process listens.
+const NOTE: &str = "endpoint.json";
+
 /// A folder this process has to itself. The lock ends with the process, however it ends.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -21,10 +24,14 @@ impl Folder {
         let name = path.join("lock");
         let lock = private(&name).map_err(|source| file_error(&name, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => {
+                // A note that a killed process left says nothing true any more.
+                drop(std::fs::remove_file(path.join(NOTE)));
+                Ok(Folder {
+                    path: path.to_owned(),
+                    _lock: lock,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(SandboxError::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(file_error(&name, source)),
         }
@@ -42,7 +49,7 @@ pub(super) struct EndpointFile(PathBuf);
 impl EndpointFile {
     /// Writes it whole or not at all; it holds the token, so only the owner can read it.
     pub(super) fn write(dir: &Path, endpoints: &Endpoints) -> Result<EndpointFile, SandboxError> {
-        let path = dir.join("endpoint.json");
+        let path = dir.join(NOTE);
         let fresh = dir.join("endpoint.json.new");
         let note = json!({
             "format_version": FORMAT_VERSION,

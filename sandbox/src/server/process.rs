@@ -33,10 +33,6 @@ pub struct Running {
 /// Starts a sandbox on loopback ports and writes `endpoint.json` into its folder.
 pub async fn start(config: Config) -> Result<Running, SandboxError> {
     let sandbox = Sandbox::open(&config)?;
-    // The folder is ours now: a note that a killed process left says nothing true any more.
-    if let Some(dir) = &config.dir {
-        drop(std::fs::remove_file(dir.join("endpoint.json")));
-    }
     let api = listen::bind(&sandbox.store, "DigitalOcean API", config.api_port).await?;
     let spaces = listen::bind(&sandbox.store, "object store", 0).await?;
     let proxy = listen::bind(&sandbox.store, "proxy", 0).await?;

@@ -147,6 +147,11 @@ impl Folder {
         self.kplan(&["apply", "--sandbox", "--auto-approve"]).ok()
     }
 
+    /// `destroy --sandbox --auto-approve --confirm NAME`.
+    pub(crate) fn destroy(&self, name: &str) -> Run {
+        self.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", name])
+    }
+
     /// Fails the test unless a plan finds nothing to do.
     #[track_caller]
     pub(crate) fn assert_no_changes(&self) {
