@@ -115,8 +115,14 @@ impl Artifacts {
 
     /// Everything this file uses.
     pub fn used(&self, spec: &Spec) -> Vec<ArtifactRef> {
-        let mut used = vec![self.k3s(&spec.k3s.version.to_string())];
-        used.extend(self.all("digitalocean-ccm"));
+        let mut used = self.manifests(spec);
+        used.insert(0, self.k3s(&spec.k3s.version.to_string()));
+        used
+    }
+
+    /// What kplan itself fetches and applies. The K3s binary is fetched by the nodes.
+    pub fn manifests(&self, spec: &Spec) -> Vec<ArtifactRef> {
+        let mut used = self.all("digitalocean-ccm");
         if spec.storage.csi.value {
             used.extend(self.all("csi-digitalocean"));
         }

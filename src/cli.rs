@@ -217,7 +217,14 @@ pub enum StateCommand {
     Show {
         /// Its address
         address: String,
+        /// As it was after the run of this serial (`state history` lists them)
+        #[arg(long, value_name = "SERIAL")]
+        at: Option<u64>,
     },
+    /// List the runs that changed something, oldest first
+    History,
+    /// Make a damaged state readable again; keeps a copy and says what had to be left out
+    Repair,
 }
 
 /// `graph`.

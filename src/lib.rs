@@ -68,7 +68,7 @@ fn run(cli: Cli, terminal: &mut Terminal) -> CommandResult {
     match cli.command {
         Command::Validate(_) => cmd::validate::run(&global, terminal),
         Command::Schema => cmd::schema::run(terminal),
-        Command::Completions { shell } => cmd::completions::run(shell, terminal),
+        Command::Completions { shell } => cmd::completions::run(&global, shell, terminal),
         Command::Plan(args) => runtime.block_on(cmd::plan::run(&global, &args, terminal)),
         Command::Apply(args) => runtime.block_on(cmd::apply::run(&global, &args, terminal)),
         Command::Destroy(args) => runtime.block_on(cmd::destroy::run(&global, &args, terminal)),

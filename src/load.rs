@@ -23,6 +23,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The folder it lies in; the state lies beside it.
     pub folder: PathBuf,
+    /// Its own name, without the folder.
+    pub file: String,
 }
 
 /// Reads and checks the file. Every problem is reported, not only the first.
@@ -40,15 +42,64 @@ pub fn file(path: &Path) -> Result<Loaded, Failure> {
     let Some(spec) = parsed.spec else {
         return Err(Failure::all(Exit::Error, problems));
     };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
     Ok(Loaded {
         spec,
         source: masked,
         warnings: problems,
-        folder: folder.unwrap_or(Path::new(".")).to_owned(),
+        folder: folder_of(path),
+        file: name_of(path),
     })
+}
+
+/// Which cluster a file is about.
+pub struct Identified {
+    /// `[cluster] name`.
+    pub cluster: String,
+    /// The folder it lies in; the state lies beside it.
+    pub folder: PathBuf,
+    /// The file's own name.
+    pub file: String,
+}
+
+impl Loaded {
+    /// Which cluster it is about.
+    pub fn identified(&self) -> Identified {
+        Identified {
+            cluster: self.spec.name().to_owned(),
+            folder: self.folder.clone(),
+            file: self.file.clone(),
+        }
+    }
+}
+
+/// Which cluster the file is about, whatever else is wrong with it: commands that only look at
+/// what was applied need no more of it.
+pub fn identify(path: &Path) -> Result<Identified, Failure> {
+    let text = read(path)?;
+    let source = kplan_schema::Source::new(path.display().to_string(), text);
+    let parsed = kplan_schema::parse(&source);
+    match parsed.cluster {
+        Some(cluster) => Ok(Identified {
+            cluster,
+            folder: folder_of(path),
+            file: name_of(path),
+        }),
+        // The findings say why there is no name.
+        None => Ok(file(path)?.identified()),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .to_owned()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

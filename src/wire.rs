@@ -4,17 +4,17 @@ use crate::artifacts::Artifacts;
 use crate::cli::Global;
 use crate::embedded;
 use crate::error::{Failure, Problem};
-use crate::load::Loaded;
+use crate::load::{Identified, Loaded};
 use crate::render::Terminal;
-use kplan_model::{Kind, KindInfo, Registry, Secret, StoreError, Timestamp};
+use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, StoreError, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::DigitalOcean;
+use kplan_providers::digitalocean::{Claim, DigitalOcean};
 use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, system_clock};
 use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
 use kplan_schema::Spec;
-use kplan_state::Identity;
+use kplan_state::{Identity, LocalReader};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,31 +105,59 @@ pub struct StatePlace {
     pub dir: PathBuf,
     /// The cluster's name.
     pub cluster: String,
+    /// The name of the cluster's file.
+    file: String,
     /// The identity's file, where the environment does not give the identity itself.
     identity_file: PathBuf,
 }
 
 impl StatePlace {
     /// The state of the cluster in the file; the embedded cloud has its own.
-    pub fn of(global: &Global, loaded: &Loaded) -> Self {
-        let cluster = loaded.spec.name().to_owned();
+    pub fn of(global: &Global, identified: &Identified) -> Self {
+        let cluster = identified.cluster.clone();
         let dir = if global.sandbox {
-            embedded::state_root(&loaded.folder).join(&cluster)
+            embedded::state_root(&identified.folder).join(&cluster)
         } else {
-            kplan_state::state_dir(&loaded.folder, &cluster)
+            kplan_state::state_dir(&identified.folder, &cluster)
         };
         Self {
             dir,
             cluster,
+            file: identified.file.clone(),
             identity_file: identity_file(),
         }
     }
 
+    /// The folder that holds this state and those of the folder's other clusters.
+    fn root(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    /// Remembers which cluster the file was applied as.
+    pub fn bind(&self) -> Result<(), StoreError> {
+        kplan_state::bind_file(self.root(), &self.file, &self.cluster)
+    }
+
+    /// The cluster as which the file was applied before, where that is another one and still has
+    /// something on record: its name and how much.
+    pub fn renamed_from(&self) -> Result<Option<(String, usize)>, StoreError> {
+        let bound = kplan_state::bound_cluster(self.root(), &self.file)?;
+        let Some(before) = bound.filter(|before| *before != self.cluster) else {
+            return Ok(None);
+        };
+        let dir = self.root().join(&before);
+        let found = LocalReader::open(&dir, &before, None).read()?;
+        let left = found.snapshot.map_or(0, |snapshot| {
+            snapshot.resources.len() + snapshot.in_doubt.len() + snapshot.deposed.len()
+        });
+        Ok((left > 0).then_some((before, left)))
+    }
+
     /// For commands that only read: the embedded cloud's state where there is no other, so that
     /// `kplan kubeconfig` works after `kplan apply --sandbox`. The flag says that this happened.
-    pub fn to_read(global: &Global, loaded: &Loaded) -> (Self, bool) {
-        let place = Self::of(global, loaded);
-        let embedded = embedded::state_root(&loaded.folder).join(&place.cluster);
+    pub fn to_read(global: &Global, identified: &Identified) -> (Self, bool) {
+        let place = Self::of(global, identified);
+        let embedded = embedded::state_root(&identified.folder).join(&place.cluster);
         if !global.sandbox && !place.dir.exists() && embedded.exists() {
             return (
                 Self {
@@ -213,6 +241,7 @@ pub struct Adapters {
     pub artifacts: Artifacts,
     /// Brings artifacts.
     pub fetcher: Arc<Fetcher>,
+    digitalocean: DigitalOcean,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
 }
@@ -256,7 +285,7 @@ impl Adapters {
             scale: cloud.scale,
         });
         let registry = kplan_providers::registry::all(&Clients {
-            digitalocean,
+            digitalocean: digitalocean.clone(),
             spaces,
             kubernetes,
             artifacts: Arc::clone(&fetcher) as _,
@@ -266,9 +295,15 @@ impl Adapters {
             registry,
             artifacts,
             fetcher,
+            digitalocean,
             statistics,
             kubernetes: calls,
         })
+    }
+
+    /// Other owners of the cluster's name whose tags something in the account carries.
+    pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
+        kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
     }
 
     /// Requests to DigitalOcean and Spaces so far.

@@ -12,6 +12,8 @@ pub struct StepRef {
     pub address: Address,
     /// What is done.
     pub action: Action,
+    /// Whether nothing is called and the resource is only waited for.
+    pub only_waits: bool,
 }
 
 /// Something happened.
@@ -88,6 +90,14 @@ pub enum Event {
         /// Why.
         error: ProviderError,
     },
+    /// A step was stopped while it waited: what it made or changed is recorded, and the next run
+    /// waits for it.
+    StepUnfinished {
+        /// Which.
+        at: StepRef,
+        /// How far it came.
+        error: ProviderError,
+    },
     /// An interrupt was noticed: nothing new starts.
     Stopping {
         /// Whether calls in flight are given up, too.
@@ -101,6 +111,8 @@ pub enum Event {
         failed: usize,
         /// Steps whose outcome is not known.
         in_doubt: usize,
+        /// Steps stopped while they waited.
+        unfinished: usize,
         /// Steps not started.
         not_started: usize,
         /// How long it took, in seconds.

@@ -12,7 +12,9 @@ use kplan_model::{Action, Declaration, Declarations, ErrorKind, Plan, PlanMode};
 use proptest::prelude::*;
 use std::time::Duration;
 
-const KINDS: [&str; 8] = ["net", "net", "vm", "vm", "lb", "box", "app", "cell"];
+const KINDS: [&str; 9] = [
+    "net", "net", "vm", "vm", "lb", "box", "app", "cell", "agent",
+];
 
 /// What one version of the file says about one resource.
 #[derive(Clone, Debug)]
@@ -62,11 +64,16 @@ fn declarations(nodes: &[(usize, &Node)]) -> Declarations {
                 .filter(|at| kinds.contains(&KINDS[nodes[**at].0]));
             fitting.map(|at| name(nodes[*at].0, *at)).collect()
         };
-        let all = before(&["net", "vm", "lb", "box", "cell"]);
+        let all = before(&["net", "vm", "lb", "box", "cell", "agent"]);
         let declaration = resource(
             nodes[at],
             &name(nodes[at].0, at),
-            (&before(&["net"]), &all, &before(&["box", "cell"])),
+            (
+                &before(&["net"]),
+                &all,
+                &before(&["box", "cell"]),
+                &before(&["vm"]),
+            ),
         );
         resources.push(declaration);
         done.push(at);
@@ -87,7 +94,7 @@ fn pick(from: &[String], seed: u64) -> Option<&String> {
 fn resource(
     (kind, node): (usize, &Node),
     address: &str,
-    (nets, all, containers): (&[String], &[String], &[String]),
+    (nets, all, containers, machines): (&[String], &[String], &[String], &[String]),
 ) -> Declaration {
     let seed = node.seed;
     let mut made = decl(address).with("name", string(address));
@@ -102,6 +109,15 @@ fn resource(
             made = made.with("uses", reference(used, "id"));
         }
         return made.with("manifest", int(i64::from((seed & 1) as u8)));
+    }
+    if kind == "agent" {
+        if let Some(machine) = pick(machines, seed >> 8) {
+            made = made.with("host", reference(machine, "id"));
+        }
+        if let Some(other) = pick(all, seed >> 16) {
+            made = made.with("join", reference(other, "urn"));
+        }
+        return made.group("vms", 0, 1);
     }
     if kind == "net" {
         made = made.with("range", string(&format!("10.{}.0.0/16", seed % 3)));
@@ -191,6 +207,7 @@ fn cloud() -> Cloud {
         .boots("vm", 45)
         .boots("lb", 20)
         .boots("cell", 15)
+        .reboots(30)
         .vanishes(Duration::from_secs(3))
         .lags(Duration::from_millis(500))
 }
@@ -289,10 +306,61 @@ proptest! {
         block_on(async {
             let mut lab = Lab::new(cloud());
             for (turn, moment) in kills.into_iter().enumerate() {
-                // Destroying knows only the record; of one version, so that it holds no circle.
-                let wanted = if turn % 2 == 0 || destroys { &old } else { &new };
+                let wanted = if turn % 2 == 0 { &old } else { &new };
                 let moment = Duration::from_millis(moment);
                 drop(tokio::time::timeout(moment, lab.apply(wanted)).await);
+            }
+            let (wanted, options) = if destroys {
+                (declare([]), PlanOptions::new(PlanMode::Destroy))
+            } else {
+                (new, apply_options())
+            };
+            let life = lab.run(&wanted, &options).await;
+            assert!(life.is_complete(), "{life:#?}");
+            assert_eq!(lab.disagreements(), Vec::<String>::new());
+            nothing_left(&lab, &wanted).await;
+        });
+    }
+
+    /// Records are written one by one, so a run that is cut off leaves some of the old file and
+    /// some of the new one. Whichever they are, there is a plan.
+    #[test]
+    fn records_of_two_files_never_stand_in_the_way_of_a_plan(
+        pairs in pairs(),
+        mixed in prop::collection::vec(any::<bool>(), 14),
+    ) {
+        let (old, new) = versions(&pairs);
+        block_on(async {
+            let mut lab = Lab::new(cloud());
+            peaceful(&mut lab, &old, &apply_options()).await;
+            for (declaration, taken) in new.resources.iter().zip(mixed) {
+                let records = &mut lab.journal.durable.resources;
+                if let Some(record) = records.get_mut(&declaration.address).filter(|_| taken) {
+                    record.depends_on.extend(crate::graph::depends_on(declaration));
+                    record.depends_on.sort();
+                    record.depends_on.dedup();
+                }
+            }
+            plan(&lab, &new, &apply_options()).await;
+            plan(&lab, &old, &apply_options()).await;
+            plan(&lab, &declare([]), &PlanOptions::new(PlanMode::Destroy)).await;
+        });
+    }
+
+    #[test]
+    fn a_cut_off_between_two_files_keeps_nobody_from_destroying_or_going_on(
+        pairs in pairs(),
+        deaths in prop::collection::vec((1..30_usize, any::<bool>()), 1..4),
+        destroys in any::<bool>(),
+    ) {
+        let (old, new) = versions(&pairs);
+        block_on(async {
+            let mut lab = Lab::new(cloud());
+            peaceful(&mut lab, &old, &apply_options()).await;
+            for (turn, (at, before)) in deaths.into_iter().enumerate() {
+                let dying = if before { Dying::Before(at) } else { Dying::After(at) };
+                let wanted = if turn % 2 == 0 { &new } else { &old };
+                lab.live(wanted, &apply_options(), Some(dying)).await;
             }
             let (wanted, options) = if destroys {
                 (declare([]), PlanOptions::new(PlanMode::Destroy))

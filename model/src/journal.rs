@@ -103,7 +103,8 @@ pub enum JournalEvent {
         address: Address,
         /// Why.
         error: StoredError,
-        /// What is on record now, where the failure changed it (tainted).
+        /// What is on record now, where the failure changed it: tainted, or, where the run was
+        /// stopped while it waited, unfinished.
         record: Option<Recorded>,
     },
     /// The step's outcome is not known and nobody will find out in this run.

@@ -124,6 +124,9 @@ pub struct Field {
     pub compare: Compare,
     /// Whether the value is secret: shown as `(sensitive value)`, stored as ciphertext.
     pub secret: bool,
+    /// Whether it refers to what the resource runs on: when a plan interrupts that one, it waits
+    /// until this one was seen working again.
+    pub runs_on: bool,
     /// One sentence for the reference, the renderer and error messages.
     pub doc: &'static str,
 }
@@ -136,6 +139,7 @@ impl Field {
             change,
             compare: Compare::Exact,
             secret: false,
+            runs_on: false,
             doc,
         }
     }
@@ -177,6 +181,13 @@ impl Field {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// The same field, naming what the resource runs on.
+    #[must_use]
+    pub const fn runs_on(mut self) -> Self {
+        self.runs_on = true;
         self
     }
 }
@@ -232,6 +243,11 @@ impl KindInfo {
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The fields that refer to what a resource of this kind runs on.
+    pub fn runs_on(&self) -> impl Iterator<Item = &'static Field> {
+        self.fields.iter().filter(|field| field.runs_on)
     }
 }
 

@@ -56,6 +56,9 @@ pub enum Reason {
     Tainted,
     /// An earlier run was cut off before it was ready: nothing is called, it is waited for.
     Unfinished,
+    /// What it runs on is interrupted by this plan: besides what changes of it itself, it is
+    /// waited for until it was seen working again.
+    ParentDisrupted(Address),
     /// `--replace`.
     Requested,
     /// Its container is replaced or gone.
@@ -132,7 +135,26 @@ impl Step {
 
     /// Whether it calls nothing and only waits until the resource is ready.
     pub fn only_waits(&self) -> bool {
-        self.action == Action::Update && self.reason == Reason::Unfinished
+        let waits = match self.reason {
+            Reason::Unfinished => true,
+            Reason::ParentDisrupted(_) => self.changes.is_empty(),
+            _ => false,
+        };
+        self.action == Action::Update && waits
+    }
+
+    /// Whether it interrupts what is running: it is destroyed, made in the place of another, or
+    /// changed in a way that does.
+    pub fn interrupts(&self) -> bool {
+        match self.action {
+            Action::Delete => true,
+            Action::Create => self.pair.is_some(),
+            Action::Update => self
+                .changes
+                .iter()
+                .any(|change| change.disruption != Disruption::None),
+            Action::Forget | Action::Record => false,
+        }
     }
 
     /// The remote id it acts on, where there is one.

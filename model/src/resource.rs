@@ -128,6 +128,23 @@ pub trait Resource: Send + Sync + 'static {
         Readiness::Ready
     }
 
+    /// What is known of it once what it runs on ([`crate::kind::Field::runs_on`]) is being
+    /// interrupted: attributes of which [`Resource::readiness`] says that it waits until reading
+    /// saw it working *after* that. A sign of life that may be older must not count.
+    ///
+    /// Attributes of a waiting resource are read with those of the read before in
+    /// [`Known::attrs`], so one read can be compared with the next.
+    fn interrupted(&self, attrs: Self::Attrs) -> Self::Attrs {
+        attrs
+    }
+
+    /// Whether these are attributes that [`Resource::interrupted`] gave and that no later read
+    /// cleared. Such a resource worked before, and is not replaced for being late.
+    fn is_interrupted(&self, attrs: &Self::Attrs) -> bool {
+        let _ = attrs;
+        false
+    }
+
     /// The remote side's own dry run of a create or an update, where it has one: a reading call,
     /// for plans. Nothing to say is an empty list.
     fn preview(
@@ -161,6 +178,10 @@ pub trait Observe: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Found<Object>>, ProviderError>>;
     /// See [`Resource::readiness`].
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError>;
+    /// See [`Resource::interrupted`].
+    fn interrupted(&self, attrs: &Object) -> Result<Object, ProviderError>;
+    /// See [`Resource::is_interrupted`].
+    fn is_interrupted(&self, attrs: &Object) -> Result<bool, ProviderError>;
     /// See [`Resource::preview`].
     fn preview<'a>(
         &'a self,
@@ -255,6 +276,16 @@ impl<R: Resource> Observe for R {
 
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError> {
         Ok(Resource::readiness(self, &R::Attrs::from_object(attrs)?))
+    }
+
+    fn interrupted(&self, attrs: &Object) -> Result<Object, ProviderError> {
+        let attrs = R::Attrs::from_object(attrs)?;
+        Ok(Resource::interrupted(self, attrs).to_object())
+    }
+
+    fn is_interrupted(&self, attrs: &Object) -> Result<bool, ProviderError> {
+        let attrs = R::Attrs::from_object(attrs)?;
+        Ok(Resource::is_interrupted(self, &attrs))
     }
 
     fn preview<'a>(

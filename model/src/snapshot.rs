@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 pub enum Status {
     /// Made, and ready when we last looked.
     Ready,
-    /// Made by a run that was cut off, and not ready when we last looked: the next apply changes
-    /// it like any other, and waits for it before anything that depends on it starts.
+    /// Made, and not known to work: a run was cut off before it was ready, or interrupted what it
+    /// runs on and did not see it working since. The next apply changes it like any other, and
+    /// waits for it before anything that depends on it starts.
     Unfinished,
     /// Made, but known to have failed: replaced by the next apply.
     Tainted,

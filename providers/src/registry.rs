@@ -71,6 +71,7 @@ fn k3s(clients: &Clients, registry: &mut Registry) {
     registry.add(K3sNode::new(
         Arc::clone(&storage) as _,
         artifacts,
+        clients.kubernetes.clone(),
         Arc::clone(&clients.now),
     ));
     registry.add(Cluster::new(clients.kubernetes.clone(), storage));

@@ -35,6 +35,7 @@ pub use spec::Spec;
 
 use diagnostic::{Finding, Report};
 use raw::{Context, RawFile};
+use value::{DnsLabel, FromText};
 
 /// Largest file that is read, in bytes. A cluster of a thousand pools is far smaller.
 pub const MAX_SOURCE_BYTES: usize = 1024 * 1024;
@@ -49,6 +50,9 @@ pub struct Parsed {
     /// The file with everything that could be a secret masked: cut snippets from this one. Byte
     /// offsets are the original's.
     pub source: Arc<Source>,
+    /// `[cluster] name`, also when something else is wrong with the file: looking at what was
+    /// applied needs no more of it.
+    pub cluster: Option<String>,
 }
 
 /// Reads a `cluster.toml` and judges all of it.
@@ -72,6 +76,7 @@ pub fn parse(source: &Source) -> Parsed {
             spec: None,
             diagnostics: report.finish(&shown),
             source: shown,
+            cluster: None,
         };
     }
     let (root, syntax_errors) = DeTable::parse_recoverable(text);
@@ -101,10 +106,19 @@ pub fn parse(source: &Source) -> Parsed {
         redact::mask_source(text, &secrets),
     ));
     Parsed {
+        cluster: cluster_name(root.get_ref()),
         spec: (!report.has_errors()).then_some(spec),
         diagnostics: report.finish(&shown),
         source: shown,
     }
+}
+
+fn cluster_name(root: &DeTable<'_>) -> Option<String> {
+    let cluster = root.get("cluster")?.get_ref().as_table()?;
+    let name = cluster.get("name")?.get_ref().as_str()?;
+    <DnsLabel as FromText>::from_text(name)
+        .ok()
+        .map(|_| name.to_owned())
 }
 
 fn syntax_finding(error: &toml::de::Error, text: &str) -> Finding {

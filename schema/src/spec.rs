@@ -180,7 +180,7 @@ pub struct Database {
     pub nodes: Spanned<u32>,
     /// K3s's own user; default `k3s`.
     pub user: Spanned<SqlName>,
-    /// K3s's own database, owned by that user; default `k3s`.
+    /// K3s's own database, whose `public` schema that user may create tables in; default `k3s`.
     pub database: Spanned<SqlName>,
     /// The table's header.
     pub span: Option<Span>,

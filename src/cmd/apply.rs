@@ -4,7 +4,7 @@ use crate::cli::{ApplyArgs, Global};
 use crate::cmd::execution::{Execution, consent};
 use crate::cmd::plan::{changes, show};
 use crate::cmd::session::{self, Session};
-use crate::error::{CommandResult, Problem};
+use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load::SourcePolicy;
 use crate::render::Terminal;
@@ -33,16 +33,12 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
     let mut execution = Execution::open(&session, global, &args.run, "apply", terminal)?;
     let snapshot = execution.recovered(terminal).await?;
     let declarations = session.declarations(&snapshot, SourcePolicy::All)?;
+    session.not_taken(&snapshot).await?;
     let planned = session.plan(&declarations, &snapshot, &options).await?;
-    show(&session, &planned, &declarations, terminal, global.json);
-    if planned.report.is_partial() {
-        let problem = Problem::error(
-            "plan::partial",
-            "something could not be read, so the plan is not the whole truth; nothing was changed",
-        );
-        return Err(problem
-            .help("see the notes above; run apply again when it can be read")
-            .into());
+    show(&session, &planned, &declarations, terminal, global.json).await;
+    let partial = planned.report.is_partial();
+    if partial && !changes(&planned.plan) {
+        return Err(unread("nothing was changed").into());
     }
     let plan = planned.plan;
     let question = match (changes(&plan), plan.mode) {
@@ -62,5 +58,20 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
         terminal.line("Apply cancelled.");
         return Ok(Exit::Error);
     }
-    execution.run(plan, how, terminal).await
+    let exit = execution.run(plan, how, terminal).await?;
+    if partial && exit == Exit::Ok {
+        // What was read is done. It may have been what kept the rest from being read: a server
+        // that was off, say.
+        let problem = unread("that part was left out; the rest is done and recorded");
+        return Err(Failure::with(Exit::Partial, problem));
+    }
+    Ok(exit)
+}
+
+fn unread(what_came_of_it: &str) -> Problem {
+    let message = format!(
+        "something could not be read, so the plan is not the whole truth; {what_came_of_it}"
+    );
+    Problem::error("plan::partial", message)
+        .help("the notes under the plan name it; run apply again when it can be read")
 }

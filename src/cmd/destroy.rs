@@ -7,7 +7,7 @@ use crate::cmd::session::Session;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
-use kplan_engine::PlanOptions;
+use kplan_engine::{PlanOptions, WhyNot};
 use kplan_model::{Declarations, PlanMode};
 
 /// Runs it.
@@ -26,7 +26,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     // Destroying looks at the record; the file need not resolve a single secret for it.
     let declarations = Declarations::default();
     let planned = session.plan(&declarations, &snapshot, &options).await?;
-    show(&session, &planned, &declarations, terminal, global.json);
+    show(&session, &planned, &declarations, terminal, global.json).await;
     if planned.report.is_partial() {
         let problem = Problem::error(
             "plan::partial",
@@ -52,7 +52,22 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     } else {
         "prompt"
     };
-    execution.run(planned.plan, how, terminal).await
+    let kept: Vec<String> = planned
+        .report
+        .not_done
+        .iter()
+        .filter(|item| item.why == WhyNot::Kept)
+        .map(|item| item.address.to_string())
+        .collect();
+    let exit = execution.run(planned.plan, how, terminal).await?;
+    if !global.json && exit == Exit::Ok && !kept.is_empty() {
+        terminal.line(&format!(
+            "Kept: {} (the backups and the key that opens them; `kplan destroy --delete-backups` \
+             destroys them too).",
+            kept.join(", ")
+        ));
+    }
+    Ok(exit)
 }
 
 /// Without a prompt the cluster's name stands in for the answer.

@@ -9,8 +9,9 @@ use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{Cancel, ExecuteOptions, Outcome, Report, Run};
-use kplan_model::{Action, Approval, Plan, PlanMode, RunId, Snapshot};
+use kplan_model::{Action, Address, Approval, Plan, PlanMode, RunId, Snapshot, StepId};
 use kplan_state::{LocalWriter, WriteOptions};
+use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
 /// A state opened for writing, and how the run is done.
@@ -59,6 +60,7 @@ impl<'a> Execution<'a> {
         options.lineage = lineage;
         options.lock_timeout = crate::duration::parse("--lock-timeout", &self.args.lock_timeout)?;
         let mut writer = LocalWriter::open(&place.dir, &place.cluster, &identity, &options)?;
+        place.bind()?;
         notices(terminal, &writer.take_notices());
         Ok(writer)
     }
@@ -107,6 +109,12 @@ impl<'a> Execution<'a> {
         };
         let mut writer = current(writer, &plan)?;
         let mode = plan.mode;
+        let waits = plan
+            .steps
+            .iter()
+            .filter(|step| step.only_waits())
+            .map(|step| step.id)
+            .collect();
         let approved = plan.approve(Approval {
             how: how.to_owned(),
             at: SystemClock.now(),
@@ -130,7 +138,8 @@ impl<'a> Execution<'a> {
                 problem::print(terminal, &Failure::from(error).problems, self.global.json);
             }
         }
-        Ok(finish(&outcome, mode, self.global.json, terminal))
+        let told = Told { mode, waits };
+        Ok(finish(&outcome, &told, self.global.json, terminal))
     }
 }
 
@@ -202,15 +211,22 @@ pub fn consent(terminal: &mut Terminal, question: &str, expected: &str) -> bool 
     read.is_ok() && line.trim() == expected
 }
 
-fn finish(outcome: &Outcome, mode: PlanMode, json: bool, terminal: &mut Terminal) -> Exit {
+/// What the summary needs to know of the plan.
+struct Told {
+    mode: PlanMode,
+    /// Steps that change nothing: the resource is only waited for.
+    waits: BTreeSet<StepId>,
+}
+
+fn finish(outcome: &Outcome, told: &Told, json: bool, terminal: &mut Terminal) -> Exit {
     let report = outcome.report();
     let exit = exit_of(outcome);
     if json {
         return exit;
     }
     failures(report, terminal);
-    summary(report, mode, exit, terminal);
-    if mode == PlanMode::Apply && exit == Exit::Ok {
+    summary(report, told, exit, terminal);
+    if told.mode == PlanMode::Apply && exit == Exit::Ok {
         outputs(&report.snapshot, terminal);
     }
     exit
@@ -244,17 +260,24 @@ fn failures(report: &Report, terminal: &mut Terminal) {
         );
     }
     problem::print(terminal, &problems, false);
+    for item in &report.unfinished {
+        terminal.note(&format!(
+            "{}: recorded, and not ready yet: {}; the next run waits for it",
+            item.address, item.error
+        ));
+    }
     for item in &report.not_started {
         terminal.note(&format!("{}: not started: {}", item.address, item.why));
     }
 }
 
-fn summary(report: &Report, mode: PlanMode, exit: Exit, terminal: &mut Terminal) {
+fn summary(report: &Report, told: &Told, exit: Exit, terminal: &mut Terminal) {
+    let mode = told.mode;
     let count = |wanted: Action| {
         report
             .done
             .iter()
-            .filter(|step| step.action == wanted)
+            .filter(|step| step.action == wanted && !told.waits.contains(&step.step))
             .count()
     };
     let (added, changed, destroyed) = (
@@ -280,18 +303,30 @@ fn summary(report: &Report, mode: PlanMode, exit: Exit, terminal: &mut Terminal)
         ),
         _ => format!(
             "{word} incomplete: {added} added, {changed} changed, {destroyed} destroyed, {} \
-             failed, {} in doubt, {} not started. What was done is recorded; run it again to \
+             failed, {} in doubt, {} not ready, {} not started. What was done is recorded; run it again to \
              carry on.",
             report.failed.len(),
             report.in_doubt.len(),
+            report.unfinished.len(),
             report.not_started.len()
         ),
     };
     terminal.line(&format!("\n{text}"));
     terminal.line(&format!(
-        "Took {:.1} s; the longest chain of dependent steps took {:.1} s.",
-        report.wall_seconds, report.critical_path_seconds
+        "Took {:.1} s; the longest chain of dependent steps took {:.1} s{}.",
+        report.wall_seconds,
+        report.critical_path_seconds,
+        chain(&report.critical_path)
     ));
+}
+
+/// The steps nothing could have been faster than.
+fn chain(path: &[Address]) -> String {
+    if path.len() < 2 {
+        return String::new();
+    }
+    let steps: Vec<String> = path.iter().map(ToString::to_string).collect();
+    format!(": {}", steps.join(" → "))
 }
 
 fn outputs(snapshot: &Snapshot, terminal: &mut Terminal) {

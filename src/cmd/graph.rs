@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
 use kplan_model::{Declaration, Owner, Secret, Value};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -25,6 +26,10 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
         artifacts: crate::artifacts::Artifacts::embedded()?,
     };
     let declarations = compose::compose(&loaded.spec, &inputs);
+    if global.json {
+        terminal.line(&document(&declarations.resources).to_string());
+        return Ok(Exit::Ok);
+    }
     let text = match args.format {
         GraphFormat::Dot => dot(&declarations.resources),
         GraphFormat::Mermaid => mermaid(&declarations.resources),
@@ -43,6 +48,24 @@ fn needs(declaration: &Declaration) -> BTreeSet<String> {
     needs.extend(declaration.meta.after.iter().map(ToString::to_string));
     needs.extend(declaration.meta.inside.iter().map(ToString::to_string));
     needs
+}
+
+/// Nodes, and edges from each to what it needs.
+fn document(resources: &[Declaration]) -> serde_json::Value {
+    let nodes: Vec<String> = resources
+        .iter()
+        .map(|declaration| declaration.address.to_string())
+        .collect();
+    let edges: Vec<serde_json::Value> = resources
+        .iter()
+        .flat_map(|declaration| {
+            let from = declaration.address.to_string();
+            needs(declaration)
+                .into_iter()
+                .map(move |to| json!({ "from": from, "to": to }))
+        })
+        .collect();
+    json!({ "format_version": "1.0", "nodes": nodes, "edges": edges })
 }
 
 fn dot(resources: &[Declaration]) -> String {

@@ -11,6 +11,7 @@ use crate::wire::{StatePlace, SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
 use kplan_model::{Codec as _, Secret, Snapshot};
 use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
+use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -19,10 +20,10 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
     let valid = crate::duration::parse("--valid", &args.valid)?;
     let snapshot = view(global, terminal)?.snapshot;
     let access = access(&snapshot)?;
-    let loaded = load::file(&global.file)?;
-    let (place, embedded) = StatePlace::to_read(global, &loaded);
+    let identified = load::identify(&global.file)?;
+    let (place, embedded) = StatePlace::to_read(global, &identified);
     let proxy = if embedded {
-        Some(embedded::ensure(&loaded.folder).await?.0.proxy_url)
+        Some(embedded::ensure(&identified.folder).await?.0.proxy_url)
     } else {
         None
     };
@@ -36,11 +37,19 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
             valid,
         },
     )?;
-    if args.path {
-        let path = write(&place.dir, &text)?;
-        terminal.line(&path.display().to_string());
-    } else {
-        terminal.out(text.expose().unwrap_or_default());
+    let path = args.path.then(|| write(&place.dir, &text)).transpose()?;
+    match path {
+        Some(path) if global.json => {
+            let document = json!({ "format_version": "1.0", "path": path });
+            terminal.line(&document.to_string());
+        }
+        Some(path) => terminal.line(&path.display().to_string()),
+        None if global.json => {
+            let kubeconfig = text.expose().unwrap_or_default();
+            let document = json!({ "format_version": "1.0", "kubeconfig": kubeconfig });
+            terminal.line(&document.to_string());
+        }
+        None => terminal.out(text.expose().unwrap_or_default()),
     }
     Ok(Exit::Ok)
 }

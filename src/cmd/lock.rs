@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
 use kplan_providers::artifacts::{ArtifactSource as _, Lock};
+use serde_json::json;
 
 /// Runs it. The embedded cloud's own version set needs no lock, so `--sandbox` changes nothing.
 pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
@@ -19,6 +20,10 @@ pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
         let digest = fetcher.digest(&artifact).await?;
         lock.record(&artifact, digest);
     }
+    // Checked now, and in the cache for the applies to come.
+    for artifact in Artifacts::locked(lock.clone())?.manifests(&loaded.spec) {
+        fetcher.bytes(&artifact).await?;
+    }
     let text = lock.render()?;
     let fresh = path.with_extension("lock.tmp");
     std::fs::write(&fresh, &text)
@@ -29,10 +34,12 @@ pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
                 format!("cannot write {}: {error}", path.display()),
             )
         })?;
-    terminal.line(&format!(
-        "{}: {} artifacts",
-        path.display(),
-        lock.iter().count()
-    ));
+    let count = lock.iter().count();
+    if global.json {
+        let document = json!({ "format_version": "1.0", "path": path, "artifacts": count });
+        terminal.line(&document.to_string());
+    } else {
+        terminal.line(&format!("{}: {count} artifacts", path.display()));
+    }
     Ok(Exit::Ok)
 }

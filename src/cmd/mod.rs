@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod completions;
 pub mod destroy;
+pub mod dry_run;
 pub mod execution;
 pub mod graph;
 pub mod kubeconfig;

@@ -17,7 +17,8 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
                 .iter()
                 .map(|(name, item)| (name.clone(), document(item)))
                 .collect();
-            terminal.line(&serde_json::Value::Object(all).to_string());
+            let document = json!({ "format_version": "1.0", "outputs": all });
+            terminal.line(&document.to_string());
         } else {
             let width = outputs.keys().map(String::len).max().unwrap_or(0);
             for (name, item) in &outputs {
@@ -32,7 +33,11 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
     if args.raw {
         terminal.line(&raw(name, item)?);
     } else if global.json {
-        terminal.line(&document(item).to_string());
+        let mut document = document(item);
+        if let Some(map) = document.as_object_mut() {
+            map.insert("format_version".to_owned(), json!("1.0"));
+        }
+        terminal.line(&document.to_string());
     } else {
         terminal.line(&value::show(item, 0));
     }

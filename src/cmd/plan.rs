@@ -1,13 +1,13 @@
 //! `kplan plan`: what apply would do. Reads the cloud, writes nothing, takes no lock.
 
 use crate::cli::{Format, Global, PlanArgs};
+use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::value::fill_object;
-use kplan_model::{Action, Declarations, Plan, Ref, Snapshot, Value};
+use kplan_model::{Declarations, Owner, Plan, Value};
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
@@ -15,14 +15,36 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> C
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;
     let declarations = session.declarations(&snapshot, policy)?;
+    session.not_taken(&snapshot).await?;
     let options = session::options(&args.planning, args.destroy)?;
-    let planned = session.plan(&declarations, &snapshot, &options).await?;
-    let as_json = global.json || args.format == Format::Json;
-    show(&session, &planned, &declarations, terminal, as_json);
-    if !as_json {
-        previews(&session, &planned, terminal).await;
+    let mut planned = session.plan(&declarations, &snapshot, &options).await?;
+    if !session.place.exists() {
+        // The lineage is made when the state is: a first plan reads the same every time.
+        unknown_owner(&mut planned.plan, &snapshot.owner);
     }
+    let as_json = global.json || args.format == Format::Json;
+    show(&session, &planned, &declarations, terminal, as_json).await;
     Ok(exit(&planned, args.detailed_exitcode))
+}
+
+/// What holds the owner's id is shown as known after apply. Such a plan is never executed: `apply`
+/// makes its own.
+fn unknown_owner(plan: &mut Plan, owner: &Owner) {
+    let id = owner.id();
+    for step in &mut plan.steps {
+        for value in step.args.iter_mut().flat_map(|args| args.values_mut()) {
+            forget(value, &id);
+        }
+    }
+}
+
+fn forget(value: &mut Value, id: &str) {
+    match value {
+        Value::Str(text) if text.contains(id) => *value = Value::Unknown,
+        Value::List(items) => items.iter_mut().for_each(|item| forget(item, id)),
+        Value::Map(map) => map.values_mut().for_each(|item| forget(item, id)),
+        _ => {}
+    }
 }
 
 fn exit(planned: &Planned, detailed: bool) -> Exit {
@@ -43,18 +65,23 @@ pub fn changes(plan: &Plan) -> bool {
 }
 
 /// Prints the plan with everything that belongs to it.
-pub fn show(
+pub async fn show(
     session: &Session,
     planned: &Planned,
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,
 ) {
+    let dry_runs = dry_run::ask(session, planned).await;
     let statistics = session.statistics(planned, declarations);
     let notes = notes(planned);
     let kinds = session.kinds();
     if as_json {
-        let document = json::plan(&planned.plan, &kinds, &statistics, &notes);
+        let complete = !planned.report.is_partial();
+        let mut document = json::plan(&planned.plan, &kinds, &statistics, &notes, complete);
+        if let Some(map) = document.as_object_mut() {
+            map.insert("dry_runs".to_owned(), dry_run::document(&dry_runs));
+        }
         terminal.line(&document.to_string());
         return;
     }
@@ -71,54 +98,7 @@ pub fn show(
     for note in notes {
         terminal.line(&format!("Note: {note}"));
     }
-}
-
-/// The Kubernetes server's own dry run of what would be updated. A cluster that does not answer
-/// is said, and takes nothing from the plan.
-async fn previews(session: &Session, planned: &Planned, terminal: &mut Terminal) {
-    for step in planned
-        .plan
-        .steps
-        .iter()
-        .filter(|step| step.action == Action::Update)
-    {
-        let (Some(entry), Some(before), Some(args)) = (
-            session.adapters.registry.get(step.address.kind()),
-            step.before.as_ref(),
-            step.args.as_ref(),
-        ) else {
-            continue;
-        };
-        let args = fill_object(args, &|reference| recorded(&planned.snapshot, reference));
-        match entry.observe.preview(Some(&before.known()), &args).await {
-            Ok(objects) => {
-                for object in objects {
-                    let title = format!(
-                        "  # {}: the server's dry run of {}",
-                        step.address, object.object
-                    );
-                    terminal.line(&format!("\n{title}"));
-                    terminal.out(&text::lines(
-                        &object.before,
-                        &object.after,
-                        terminal.color(),
-                    ));
-                }
-            }
-            Err(error) => {
-                terminal.line(&format!(
-                    "Note: {}: no dry run by the server: {error}",
-                    step.address
-                ));
-            }
-        }
-    }
-}
-
-/// What a reference gives by the record: good enough for a preview, never for an apply.
-fn recorded(snapshot: &Snapshot, reference: &Ref) -> Option<Value> {
-    let record = snapshot.resources.get(&reference.address)?;
-    record.attribute(&reference.attribute)
+    dry_run::print(&dry_runs, terminal);
 }
 
 fn notes(planned: &Planned) -> Vec<String> {
@@ -130,17 +110,54 @@ fn notes(planned: &Planned) -> Vec<String> {
             Err(error) => format!("{}: an earlier run was cut off; {error}", note.address),
         })
         .collect();
-    for item in &planned.report.not_done {
-        // What is kept is no surprise to whoever destroys; it is said all the same.
-        let verb = if item.why == WhyNot::Kept {
-            "stays: it"
-        } else {
-            "is left out: it"
-        };
-        notes.push(format!("{} {verb} {}", item.address, item.why));
+    notes.extend(left_out(planned));
+    notes.extend(unread(planned));
+    for (address, needed) in &planned.report.circles {
+        notes.push(format!(
+            "an edit that was cut off left {address} and {needed} needing each other on record; \
+             what {address} needed of {needed} is left aside"
+        ));
     }
     for (address, field) in &planned.report.not_compared {
         notes.push(format!("{address}: {field} (not compared: no identity)"));
     }
     notes
+}
+
+/// What a destroy takes although nobody could look at it.
+fn unread(planned: &Planned) -> Option<String> {
+    let unread = &planned.report.not_read;
+    let (_, error) = unread.first()?;
+    let addresses: Vec<String> = unread.iter().map(|(at, _)| at.to_string()).collect();
+    Some(format!(
+        "{} could not be read and will be destroyed as recorded: {error}",
+        addresses.join(", ")
+    ))
+}
+
+/// What is not in the plan, by reason: a cluster that does not answer is told once, not for
+/// everything in it.
+fn left_out(planned: &Planned) -> Vec<String> {
+    let mut reasons: Vec<(String, bool, Vec<String>)> = Vec::new();
+    for item in &planned.report.not_done {
+        let why = item.why.to_string();
+        let address = item.address.to_string();
+        match reasons.iter_mut().find(|(known, _, _)| *known == why) {
+            Some((_, _, addresses)) => addresses.push(address),
+            None => reasons.push((why, item.why == WhyNot::Kept, vec![address])),
+        }
+    }
+    reasons
+        .iter()
+        .map(|(why, kept, addresses)| {
+            // What is kept is no surprise to whoever destroys; it is said all the same.
+            let verb = match (kept, addresses.len()) {
+                (true, 1) => "stays: it",
+                (true, _) => "stay: each",
+                (false, 1) => "is left out: it",
+                (false, _) => "are left out: each",
+            };
+            format!("{} {verb} {why}", addresses.join(", "))
+        })
+        .collect()
 }

@@ -53,9 +53,31 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
         ended = running.stopped() => ended.map_err(|error| {
             Failure::from(Problem::error("sandbox::stopped", error.to_string()))
         })?,
-        _ = tokio::signal::ctrl_c() => {}
+        () = asked_to_end() => {}
     }
     Ok(Exit::Ok)
+}
+
+/// SIGINT, SIGTERM and SIGHUP alike: what exists is on disk before it is answered, so ending needs
+/// no more than leaving.
+async fn asked_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let streams = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::hangup()),
+        );
+        if let (Ok(mut terminate), Ok(mut hangup)) = streams {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    drop(tokio::signal::ctrl_c().await);
 }
 
 /// The sandbox is started where it is not running: what exists in it is on disk.

@@ -37,10 +37,11 @@ impl Session {
         let began = Instant::now();
         let loaded = load::file(&global.file)?;
         if !global.json {
-            problem::print(terminal, &loaded.warnings, false);
+            problem::brief(terminal, &loaded.warnings);
         }
         let cloud = Cloud::choose(global, &loaded, terminal).await?;
-        let place = StatePlace::of(global, &loaded);
+        let place = StatePlace::of(global, &loaded.identified());
+        not_renamed(&loaded, &place)?;
         let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
         let artifacts = Artifacts::of(&loaded, &cloud).await?;
         let adapters = Adapters::new(&cloud, artifacts, fetcher)?;
@@ -72,6 +73,38 @@ impl Session {
             token: self.cloud.token.clone(),
         };
         Ok(compose::compose(&self.loaded.spec, &inputs))
+    }
+
+    /// A state in which nothing is on record, beside resources that carry the cluster's name and
+    /// another state's mark: somebody else's cluster, or one whose state was lost. Planning a
+    /// second one would fail half-way on names that are taken.
+    pub async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        if !snapshot.resources.is_empty() || !snapshot.in_doubt.is_empty() {
+            return Ok(());
+        }
+        let claims = self.adapters.other_owners(&snapshot.owner).await?;
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<String> = claims
+            .iter()
+            .map(|claim| format!("{} ({} resources)", claim.owner, claim.resources))
+            .collect();
+        let message = format!(
+            "this account already has a cluster named {}, and this folder's state does not know \
+             it: {}",
+            self.place.cluster,
+            found.join(", ")
+        );
+        let problem = Problem::error("plan::name_taken", message).help(
+            "nothing was changed. Run kplan where that cluster's state is (its .kplan folder), or \
+             bring that folder here; for a second cluster choose another `[cluster] name`",
+        );
+        let name = self.loaded.spec.cluster.name.span;
+        Err(Failure::with(
+            Exit::Refused,
+            self.at(problem, load::origin(name)),
+        ))
     }
 
     /// What is on record; an empty state with a fresh lineage where there is none. Takes no lock
@@ -173,6 +206,27 @@ impl Session {
             Origin::Default | Origin::State => problem,
         }
     }
+}
+
+/// The file is still about the cluster as which it was applied.
+fn not_renamed(loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
+    let Some((before, left)) = place.renamed_from()? else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} was applied as cluster {before}, of which {left} resources are on record; now it says \
+         {}",
+        loaded.file, place.cluster
+    );
+    let problem = Problem::error("plan::renamed", message).help(format!(
+        "a cluster cannot be renamed: its name is part of what exists. Put `name = \"{before}\"` \
+         back; for a second cluster use a second file; to start over, destroy {before} first"
+    ));
+    let problem = match loaded.spec.cluster.name.span {
+        Some(span) => problem.at(&loaded.source, (span.start, span.end), "changed here"),
+        None => problem,
+    };
+    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// The servers that became nodes: whole records of the kind that makes a droplet one.

@@ -1,4 +1,5 @@
-//! `kplan state list|show`: looks into the state; takes no lock, works on a read-only folder.
+//! `kplan state …`: looks into the state. All but `repair` take no lock and work on a read-only
+//! folder.
 
 use crate::cli::{Global, StateCommand};
 use crate::cmd::session::notices;
@@ -8,7 +9,7 @@ use crate::load;
 use crate::render::{Terminal, json, value};
 use crate::wire::StatePlace;
 use kplan_model::{Address, Recorded, Snapshot, Status};
-use kplan_state::{Keyring, LocalReader};
+use kplan_state::{HistoryEntry, LocalReader, WriteOptions};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -16,44 +17,99 @@ use std::fmt::Write as _;
 pub struct View {
     /// What is on record.
     pub snapshot: Snapshot,
-    /// The keys, where an identity is at hand.
-    pub keyring: Option<Keyring>,
+    reader: LocalReader,
 }
 
 /// Reads it; an error that says so when there is none.
 pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
-    let loaded = load::file(&global.file)?;
-    let (place, embedded) = StatePlace::to_read(global, &loaded);
+    let (place, embedded) = StatePlace::to_read(global, &load::identify(&global.file)?);
     if embedded && !global.sandbox {
         terminal.note("(this is the state of the embedded cloud; there is no other here)");
     }
     let identity = place.identity()?;
-    let found = LocalReader::open(&place.dir, &place.cluster, identity.as_ref()).read()?;
+    let reader = LocalReader::open(&place.dir, &place.cluster, identity.as_ref());
+    let found = reader.read()?;
     notices(terminal, &found.notices);
     let snapshot = found.snapshot.ok_or_else(|| {
         let message = format!("there is no state of {} yet", place.cluster);
         Problem::error("state::none", message).help("run `kplan apply` first")
     })?;
-    Ok(View {
-        snapshot,
-        keyring: found.keyring,
-    })
+    Ok(View { snapshot, reader })
 }
 
 /// Runs it.
 pub fn run(global: &Global, command: &StateCommand, terminal: &mut Terminal) -> CommandResult {
+    // A damaged state is what `repair` is for: it cannot be looked into first.
+    if matches!(command, StateCommand::Repair) {
+        return repair(global, terminal);
+    }
     let view = view(global, terminal)?;
     match command {
         StateCommand::List => list(&view.snapshot, global, terminal),
-        StateCommand::Show { address } => {
-            let record = find(&view.snapshot, address)?;
-            if global.json {
-                let kinds = crate::wire::kinds();
-                terminal.line(&json::record(record, &kinds).to_string());
-            } else {
-                terminal.out(&block(record));
-            }
+        StateCommand::Show { address, at } => {
+            let then = at.map(|serial| view.reader.at(serial)).transpose()?;
+            let record = find(then.as_ref().unwrap_or(&view.snapshot), address)?;
+            show(record, global, terminal);
         }
+        StateCommand::History => history(&view.reader.history()?, global, terminal),
+        StateCommand::Repair => {}
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(record: &Recorded, global: &Global, terminal: &mut Terminal) {
+    if global.json {
+        let mut document = json::record(record, &crate::wire::kinds());
+        if let Some(map) = document.as_object_mut() {
+            map.insert("format_version".to_owned(), json!("1.0"));
+        }
+        terminal.line(&document.to_string());
+    } else {
+        terminal.out(&block(record));
+    }
+}
+
+fn history(entries: &[HistoryEntry], global: &Global, terminal: &mut Terminal) {
+    let when = |entry: &HistoryEntry| {
+        jiff::Timestamp::from_millisecond(entry.at.0)
+            .map_or_else(|_| entry.at.0.to_string(), |at| format!("{at:.0}"))
+    };
+    if global.json {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                json!({
+                    "serial": entry.serial,
+                    "at": when(entry),
+                    "command": entry.command,
+                    "digest": entry.digest,
+                })
+            })
+            .collect();
+        let document = json!({ "format_version": "1.0", "entries": entries });
+        terminal.line(&document.to_string());
+        return;
+    }
+    for entry in entries {
+        let serial = entry.serial;
+        terminal.line(&format!("{serial:>6}  {}  {}", when(entry), entry.command));
+    }
+}
+
+fn repair(global: &Global, terminal: &mut Terminal) -> CommandResult {
+    let (place, _) = StatePlace::to_read(global, &load::identify(&global.file)?);
+    let identity = place.identity()?;
+    let options = WriteOptions::new("kplan state repair");
+    let said = kplan_state::repair(&place.dir, &place.cluster, identity.as_ref(), &options)?;
+    if global.json {
+        let notices: Vec<_> = said
+            .iter()
+            .map(|notice| json!({ "code": notice.code, "message": notice.message }))
+            .collect();
+        let document = json!({ "format_version": "1.0", "notices": notices });
+        terminal.line(&document.to_string());
+    } else {
+        notices(terminal, &said);
     }
     Ok(Exit::Ok)
 }
@@ -87,12 +143,12 @@ fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Recorded, Failure>
 /// One record as text.
 pub fn block(record: &Recorded) -> String {
     let mut out = String::new();
-    let tainted = if record.status == Status::Tainted {
-        " (tainted)"
-    } else {
-        ""
+    let status = match record.status {
+        Status::Ready => "",
+        Status::Unfinished => " (not ready yet)",
+        Status::Tainted => " (tainted)",
     };
-    let _ = writeln!(out, "# {}:{tainted}", record.address);
+    let _ = writeln!(out, "# {}:{status}", record.address);
     let mut values = record.args.clone();
     values.extend(record.attrs.clone());
     values.retain(|_, value| !value.is_null());

@@ -33,6 +33,7 @@ pub fn declare(builder: &mut Builder<'_>) {
             ipv6: false,
             droplet_agent: None,
             resize_disk: None,
+            power: Some("on".to_owned()),
         };
         builder.add(address("droplet", free.name.as_str()), &args, free.span);
         builder.field_at("size", free.size.span);

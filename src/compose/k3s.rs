@@ -4,7 +4,9 @@ use super::build::{Builder, address, indexed, to};
 use super::nodes::droplet;
 use super::{database, network, storage};
 use kplan_model::{Address, Input, Meta};
-use kplan_providers::k3s::{BootArgs, Bundles, ClusterArgs, Datastore, NodeArgs, PkiArgs};
+use kplan_providers::k3s::{
+    BootArgs, Bundles, ClusterArgs, Datastore, DatastoreAdmin, NodeApi, NodeArgs, PkiArgs, grant,
+};
 use kplan_schema::spec::{Pool, SERVERS_POOL};
 use kplan_schema::value::Datastore as Wanted;
 use std::collections::BTreeMap;
@@ -45,6 +47,9 @@ pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
         access_key: to(&storage::operator_key(), "access_key"),
         secret_key: to(&storage::operator_key(), "secret_key"),
         public_key: to(&pki(), "bundle_public_key"),
+        packages: (role == "server" && database::needs_grant(builder))
+            .then(|| vec![grant::CLIENT_PACKAGE.to_owned()]),
+        datastore_admin: None,
     }
 }
 
@@ -68,8 +73,15 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     let server = matches!(pool, Pool::Servers(_));
     let at = droplet(pool.name(), index);
     let (init, join) = joining(builder, server, index);
+    let mut boot = boot(builder, pool, index);
+    if server && database::needs_grant(builder) {
+        boot.datastore_admin = Some(DatastoreAdmin {
+            user: to(&database::cluster(), "user"),
+            password: to(&database::cluster(), "password"),
+        });
+    }
     let args = NodeArgs {
-        boot: boot(builder, pool, index),
+        boot,
         droplet_id: to(&at, "id"),
         droplet_created_at: Some(to(&at, "created_at")),
         private_ip: to(&at, "ipv4_address_private"),
@@ -89,6 +101,12 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         taints: taints(pool),
         version: spec.k3s.version.to_string(),
         binary: builder.inputs.artifacts.k3s(&spec.k3s.version.to_string()),
+        api: Some(NodeApi {
+            endpoint: endpoint(builder),
+            server_ca: to(&pki(), "certificates.server_ca"),
+            client_ca: to(&pki(), "certificates.client_ca"),
+            client_ca_key: to(&pki(), "server_keys.client_ca"),
+        }),
     };
     let mut meta = if server {
         builder.guarded()
@@ -97,8 +115,8 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     };
     meta.inside = Some(at);
     meta.group = Some(super::nodes::group(pool));
-    if server && spec.k3s.database.is_some() {
-        meta.after = vec![database::user(), database::database()];
+    if server {
+        meta.after = database::parts(builder);
     }
     builder.add_with(node(pool.name(), index), &args, pool.span(), meta);
     builder.field_at("version", spec.k3s.version.span);
@@ -148,7 +166,7 @@ fn datastore(builder: &Builder<'_>) -> Datastore {
         host: Some(to(&database::cluster(), "private_host")),
         port: Some(to(&database::cluster(), "port")),
         user: Some(Input::Known(wanted.user.to_string())),
-        password: Some(to(&database::user(), "password")),
+        password: Some(database::password(wanted)),
         database: Some(Input::Known(wanted.database.to_string())),
         ca: Some(to(&database::cluster(), "ca_certificate")),
     }

@@ -66,6 +66,7 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         ipv6: false,
         droplet_agent: None,
         resize_disk: None,
+        power: Some("on".to_owned()),
     };
     let mut meta = if server {
         builder.guarded()

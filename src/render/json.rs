@@ -40,6 +40,7 @@ pub fn plan(
     kinds: &BTreeMap<Kind, &'static KindInfo>,
     statistics: &Statistics,
     notes: &[String],
+    complete: bool,
 ) -> Json {
     let changes: Vec<Json> = plan
         .steps
@@ -69,7 +70,7 @@ pub fn plan(
         "resource_drift": drift,
         "changes": { "add": counts.add, "change": counts.change, "destroy": counts.destroy },
         "applyable": !plan.steps.is_empty(),
-        "complete": notes.is_empty(),
+        "complete": complete,
         "notes": notes,
         "statistics": statistics.document(),
     })
@@ -105,6 +106,7 @@ fn resource_change(plan: &Plan, step: &Step, kinds: &BTreeMap<Kind, &'static Kin
         (Action::Delete, Some(_)) => json!(["delete", "create"]),
         (_, Some(_)) => json!(["create", "delete"]),
         (Action::Create, None) => json!(["create"]),
+        (Action::Update, None) if step.only_waits() => json!(["read"]),
         (Action::Update, None) => json!(["update"]),
         (Action::Delete, None) => json!(["delete"]),
         (Action::Forget, None) => json!(["forget"]),
@@ -152,6 +154,7 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         Reason::Declared
         | Reason::Changed
         | Reason::Unfinished
+        | Reason::ParentDisrupted(_)
         | Reason::Vanished
         | Reason::DestroyRequested => None,
     }
@@ -236,6 +239,7 @@ pub fn record(record: &Recorded, kinds: &BTreeMap<Kind, &'static KindInfo>) -> J
         "values": values(&merged),
         "sensitive_values": marks(&merged, secret),
         "depends_on": record.depends_on.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "status": record.status,
         "tainted": record.status == kplan_model::Status::Tainted,
         "protected": record.meta.protect,
     })

@@ -1,5 +1,6 @@
 //! Everything that reaches a terminal or a pipe goes through here.
 
+pub mod fold;
 pub mod json;
 pub mod plan;
 pub mod problem;

@@ -1,7 +1,7 @@
 //! A plan as people read it: Terraform's symbols and sentences.
 
-use crate::render::value::{is_nothing, show};
-use crate::render::{Paint, paint};
+use crate::render::value::{is_nothing, printable, show};
+use crate::render::{Paint, fold, paint};
 use kplan_model::{
     Action, Disruption, Drift, Field, FieldChange, Kind, KindInfo, Object, Plan, PlanMode, Reason,
     Step, Value,
@@ -27,6 +27,8 @@ pub fn counts(plan: &Plan) -> Counts {
     for step in &plan.steps {
         match step.action {
             Action::Create => counts.add += 1,
+            // Waiting changes nothing.
+            Action::Update if step.only_waits() => {}
             Action::Update => counts.change += 1,
             Action::Delete => counts.destroy += 1,
             Action::Forget | Action::Record => {}
@@ -65,10 +67,19 @@ pub fn text(plan: &Plan, kinds: &BTreeMap<Kind, &'static KindInfo>, color: bool)
         destroy,
     } = counts(plan);
     let title = paint(color, Paint::Bold, "Plan:");
-    let _ = writeln!(
+    let _ = write!(
         out,
-        "\n{title} {add} to add, {change} to change, {destroy} to destroy."
+        "\n{title} {add} to add, {change} to change, {destroy} to destroy"
     );
+    let guards = plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Record && is_visible(step))
+        .count();
+    if guards > 0 {
+        let _ = write!(out, "; {guards} guards change");
+    }
+    out.push_str(".\n");
     out
 }
 
@@ -110,6 +121,7 @@ fn symbol(plan: &Plan, step: &Step) -> (&'static str, Paint) {
     }
     match step.action {
         Action::Create => ("+", Paint::Green),
+        Action::Update if step.only_waits() => ("<=", Paint::Cyan),
         Action::Update => ("~", Paint::Yellow),
         Action::Delete => ("-", Paint::Red),
         Action::Forget => (".", Paint::Red),
@@ -122,6 +134,7 @@ fn legend(out: &mut String, plan: &Plan, shown: &[&Step], color: bool) {
     let words = [
         ("+", "create"),
         ("~", "update in-place"),
+        ("<=", "wait for"),
         ("-", "destroy"),
         ("-/+", "destroy and then create replacement"),
         ("+/-", "create replacement and then destroy"),
@@ -177,6 +190,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::Unfinished => {
             Some("because it was not ready when an earlier run was cut off".to_owned())
         }
+        Reason::ParentDisrupted(parent) => Some(format!(
+            "because {parent}, on which it runs, is interrupted; nothing after it begins before it works again"
+        )),
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
@@ -207,6 +223,11 @@ fn entry(out: &mut String, plan: &Plan, step: &Step, info: Option<&KindInfo>, co
         let _ = writeln!(out, "  # {}", paint(color, Paint::Red, &text));
     }
     if step.action == Action::Record {
+        return;
+    }
+    if step.only_waits() {
+        let sign = paint(color, ink, &format!("{sign:>3}"));
+        let _ = writeln!(out, "{sign} {}", step.address);
         return;
     }
     let create = create_half(plan, step);
@@ -291,6 +312,7 @@ fn changed(
         if let (Value::Str(before), Value::Str(after)) = (&change.before, &change.after)
             && (before.contains('\n') || after.contains('\n'))
             && !is_secret(info, name)
+            && fold::pem(before).or_else(|| fold::pem(after)).is_none()
         {
             let _ = writeln!(out, "      {tilde} {name:width$} = (text){tail}");
             out.push_str(&lines(before, after, color));
@@ -322,11 +344,7 @@ pub fn lines(before: &str, after: &str, color: bool) -> String {
                 similar::ChangeTag::Insert => ("+", Some(Paint::Green)),
                 similar::ChangeTag::Equal => (" ", None),
             };
-            let text = change.value().trim_end_matches('\n');
-            let text: String = text
-                .chars()
-                .filter(|c| !c.is_control() || *c == '\t')
-                .collect();
+            let text = printable(change.value().trim_end_matches('\n'));
             let line = format!("{sign} {text}");
             let line = ink.map_or(line.clone(), |ink| paint(color, ink, &line));
             let _ = writeln!(out, "          {line}");

@@ -38,6 +38,28 @@ pub fn print(terminal: &mut Terminal, problems: &[Problem], as_json: bool) {
     }
 }
 
+/// Warnings in a line each, to standard error: what a plan rests on must not drown the plan.
+/// `kplan validate` tells the whole of them.
+pub fn brief(terminal: &mut Terminal, warnings: &[Problem]) {
+    for warning in warnings {
+        terminal.note(&brief_line(warning));
+    }
+}
+
+fn brief_line(problem: &Problem) -> String {
+    let place = range(problem).map_or_else(String::new, |range| {
+        format!(
+            "{}:{}: ",
+            range["filename"].as_str().unwrap_or_default(),
+            range["start"]["line"]
+        )
+    });
+    format!(
+        "Warning: {place}{} [{}; `kplan validate` says more]",
+        problem.message, problem.code
+    )
+}
+
 /// One problem as JSON: severity, code, summary, help, range with 1-based lines and columns.
 pub fn document(problem: &Problem) -> Value {
     let severity = match problem.severity {

@@ -61,6 +61,14 @@ impl Progress {
     }
 }
 
+fn doing(at: &StepRef) -> &'static str {
+    if at.only_waits {
+        "Waiting"
+    } else {
+        gerund(at.action)
+    }
+}
+
 fn gerund(action: Action) -> &'static str {
     match action {
         Action::Create => "Creating",
@@ -71,8 +79,9 @@ fn gerund(action: Action) -> &'static str {
     }
 }
 
-fn noun(action: Action) -> &'static str {
-    match action {
+fn noun(at: &StepRef) -> &'static str {
+    match at.action {
+        _ if at.only_waits => "Waiting",
         Action::Create => "Creation",
         Action::Update => "Modifications",
         Action::Delete => "Destruction",
@@ -111,28 +120,19 @@ fn id_suffix(id: Option<&kplan_model::RemoteId>) -> String {
 fn sentence(event: &Event) -> Option<String> {
     let text = match event {
         Event::StepStarted { at, id } => {
-            format!(
-                "{}: {}...{}",
-                at.address,
-                gerund(at.action),
-                id_suffix(id.as_ref())
-            )
+            format!("{}: {}...{}", at.address, doing(at), id_suffix(id.as_ref()))
         }
         Event::StepDone { at, elapsed, id } => {
             let after = short(*elapsed);
             let id = id_suffix(id.as_ref());
-            format!(
-                "{}: {} complete after {after}{id}",
-                at.address,
-                noun(at.action)
-            )
+            format!("{}: {} complete after {after}{id}", at.address, noun(at))
         }
         Event::StepProgress {
             at,
             elapsed,
             waiting_for,
         } => {
-            let verb = gerund(at.action).to_lowercase();
+            let verb = doing(at).to_lowercase();
             format!(
                 "{}: Still {verb}... [{} elapsed] {waiting_for}",
                 at.address,
@@ -145,6 +145,9 @@ fn sentence(event: &Event) -> Option<String> {
         Event::StepFailed { at, error, .. } => format!("{}: failed: {error}", at.address),
         Event::StepInDoubt { at, error } => {
             format!("{}: the outcome is not known: {error}", at.address)
+        }
+        Event::StepUnfinished { at, error } => {
+            format!("{}: {error}", at.address)
         }
         Event::Recovering { address, action } => {
             let verb = gerund(*action).to_lowercase();
@@ -190,11 +193,7 @@ fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, Progr
             let style = ProgressStyle::with_template("  {spinner} {elapsed:>4} {msg}");
             let bar = bars.add(ProgressBar::new_spinner());
             let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-            bar.set_message(format!(
-                "{}: {}",
-                at.address,
-                gerund(at.action).to_lowercase()
-            ));
+            bar.set_message(format!("{}: {}", at.address, doing(at).to_lowercase()));
             bar.enable_steady_tick(Duration::from_millis(120));
             steps.insert(at.address.clone(), bar);
         }
@@ -202,13 +201,14 @@ fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, Progr
             at, waiting_for, ..
         } => {
             if let Some(bar) = steps.get(&at.address) {
-                let verb = gerund(at.action).to_lowercase();
+                let verb = doing(at).to_lowercase();
                 bar.set_message(format!("{}: {verb}, {waiting_for}", at.address));
             }
         }
         Event::StepDone { at, .. }
         | Event::StepFailed { at, .. }
-        | Event::StepInDoubt { at, .. } => {
+        | Event::StepInDoubt { at, .. }
+        | Event::StepUnfinished { at, .. } => {
             finish(at, bars, steps, event);
         }
         other => {
@@ -235,6 +235,14 @@ fn finish(
     }
 }
 
+fn step_action(at: &StepRef) -> &'static str {
+    if at.only_waits {
+        "wait"
+    } else {
+        action_name(at.action)
+    }
+}
+
 fn action_name(action: Action) -> &'static str {
     match action {
         Action::Create => "create",
@@ -248,8 +256,16 @@ fn action_name(action: Action) -> &'static str {
 fn hook(at: &StepRef) -> Value {
     json!({
         "resource": { "addr": at.address.to_string(), "resource_type": at.address.kind().as_str() },
-        "action": action_name(at.action),
+        "action": step_action(at),
     })
+}
+
+fn level(event: &Event) -> &'static str {
+    match event {
+        Event::StepFailed { .. } => "error",
+        Event::StepInDoubt { .. } | Event::StepUnfinished { .. } | Event::Stopping { .. } => "warn",
+        _ => "info",
+    }
 }
 
 /// The JSON line of an event. Types and names are Terraform's where it has them.
@@ -281,6 +297,9 @@ fn document(event: &Event) -> Value {
         Event::StepInDoubt { at, error } => json!({
             "type": "apply_in_doubt", "hook": hook(at), "error": error.to_string(),
         }),
+        Event::StepUnfinished { at, error } => json!({
+            "type": "apply_unfinished", "hook": hook(at), "error": error.to_string(),
+        }),
         Event::PutOff { at, pause, .. } => json!({
             "type": "apply_put_off", "hook": hook(at), "pause_seconds": pause.as_secs_f64(),
         }),
@@ -295,17 +314,22 @@ fn document(event: &Event) -> Value {
             done,
             failed,
             in_doubt,
+            unfinished,
             not_started,
             wall_seconds,
             critical_path_seconds,
         } => json!({
             "type": "run_complete", "done": done, "failed": failed, "in_doubt": in_doubt,
-            "not_started": not_started, "wall_seconds": wall_seconds,
+            "unfinished": unfinished, "not_started": not_started, "wall_seconds": wall_seconds,
             "critical_path_seconds": critical_path_seconds,
         }),
     };
     if let Some(map) = line.as_object_mut() {
-        map.insert("@level".to_owned(), json!("info"));
+        map.insert("@level".to_owned(), json!(level(event)));
+        map.insert(
+            "@timestamp".to_owned(),
+            json!(format!("{:.3}", jiff::Timestamp::now())),
+        );
         map.insert("@module".to_owned(), json!("kplan.ui"));
         map.insert("@message".to_owned(), json!(message));
     }

@@ -1,6 +1,8 @@
 //! Values as people read them.
 
+use crate::render::fold;
 use kplan_model::{Object, Value};
+use std::fmt::Write as _;
 
 /// What a value looks like in a plan: `"text"`, `3`, `(known after apply)`, `(sensitive value)`.
 /// Lists and maps are broken over lines when they are long; `indent` is where the value's own
@@ -10,12 +12,43 @@ pub fn show(value: &Value, indent: usize) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
         Value::Int(number) => number.to_string(),
-        Value::Str(text) => quote(text),
+        Value::Str(text) => fold::pem(text).unwrap_or_else(|| text_of(text, indent)),
         Value::Secret(_) => "(sensitive value)".to_owned(),
         Value::Ref(_) | Value::Unknown => "(known after apply)".to_owned(),
         Value::List(items) => list(items, indent),
-        Value::Map(map) => object(map, indent),
+        Value::Map(map) => fold::artifact(map).unwrap_or_else(|| object(map, indent)),
     }
+}
+
+/// More lines of a text than these are counted instead of shown.
+const LINES: usize = 12;
+
+/// Text of one line in quotes; of several, each on its own line between `<<-EOT` and `EOT`.
+fn text_of(text: &str, indent: usize) -> String {
+    if !text.trim_end_matches('\n').contains('\n') {
+        return quote(text);
+    }
+    let pad = " ".repeat(indent + 4);
+    let all = text.lines().count();
+    let mut out = String::from("<<-EOT\n");
+    for line in text.lines().take(LINES) {
+        out.push_str(&pad);
+        out.push_str(&printable(line));
+        out.push('\n');
+    }
+    if all > LINES {
+        let _ = writeln!(out, "{pad}# ({} more lines)", all - LINES);
+    }
+    out.push_str(&" ".repeat(indent));
+    out.push_str("EOT");
+    out
+}
+
+/// Without what could move the cursor.
+pub fn printable(line: &str) -> String {
+    line.chars()
+        .filter(|c| !c.is_control() || *c == '\t')
+        .collect()
 }
 
 /// Text in quotes with control characters made visible, so that no value can move the cursor.
@@ -40,7 +73,8 @@ pub fn quote(text: &str) -> String {
 }
 
 fn list(items: &[Value], indent: usize) -> String {
-    let short: Vec<String> = items.iter().map(|item| show(item, indent + 4)).collect();
+    let short: Vec<String> = fold::artifacts(items)
+        .unwrap_or_else(|| items.iter().map(|item| show(item, indent + 4)).collect());
     let inline = format!("[{}]", short.join(", "));
     if inline.len() <= 72 && !inline.contains('\n') {
         return inline;

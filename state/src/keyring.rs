@@ -247,7 +247,7 @@ pub(crate) fn parse_recipient(text: &str) -> Result<age::x25519::Recipient, Stor
         error_help(
             code::IDENTITY,
             format!("`{}` is not an age recipient: {cause}", text.trim()),
-            "a recipient begins with age1; `kplan state` shows yours",
+            "a recipient begins with age1",
         )
     })
 }

@@ -5,6 +5,7 @@
 //! fingerprints by which others may compare secrets. Formats are versioned ([`FORMAT`]) and apart
 //! from the domain's types. This crate does not print: what should be said is a [`Notice`].
 
+mod binding;
 mod error;
 mod export;
 mod identity;
@@ -20,6 +21,7 @@ mod contract;
 #[cfg(test)]
 mod testing;
 
+pub use binding::{bind_file, bound_cluster};
 pub use error::code;
 pub use export::{export, export_record, export_value};
 pub use identity::Identity;

@@ -100,9 +100,91 @@ fn state_show_and_output_tell_what_is_there_without_secrets() {
     let all = folder.kplan(&["show", "--sandbox", "--json"]).ok();
     assert!(!all.out.contains(GITHUB_TOKEN));
     let output = folder.kplan(&["output", "--sandbox", "--json"]).ok().json();
-    assert_eq!(output["cluster"]["value"], "single");
+    assert_eq!(output["outputs"]["cluster"]["value"], "single");
     folder
         .kplan(&["output", "--sandbox", "no-such-output"])
+        .expect_code(1);
+}
+
+#[test]
+fn a_first_plan_reads_the_same_every_time() {
+    let folder = Folder::example("ha-postgres");
+    let text = || folder.kplan(&["plan", "--sandbox"]).ok().out;
+    let first = text();
+    assert_eq!(first, text());
+    assert!(!first.contains("BEGIN"), "{first}");
+}
+
+#[test]
+fn a_renamed_cluster_is_refused_before_anything_is_planned() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    folder.write(&SMALL.replace("\"demo\"", "\"other\""));
+    for verb in ["plan", "apply"] {
+        let run = folder.kplan(&[verb, "--sandbox"]).expect_code(6);
+        assert!(run.err.contains("plan::renamed"), "{}", run.err);
+        assert!(run.err.contains("demo"), "{}", run.err);
+    }
+    folder.write(SMALL);
+    folder.destroy("demo").ok();
+    // Nothing is left of the old one, so the name is free to change.
+    folder.write(&SMALL.replace("\"demo\"", "\"other\""));
+    folder.apply();
+    folder.destroy("other").ok();
+    folder.assert_cloud_empty();
+}
+
+#[test]
+fn a_second_state_of_one_name_is_refused_before_anything_is_planned() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let state = folder.path().join(".kplan/.sandbox/state");
+    let aside = folder.path().join("aside");
+    std::fs::rename(&state, &aside).expect("move the state away");
+    for verb in ["plan", "apply"] {
+        let run = folder.kplan(&[verb, "--sandbox"]).expect_code(6);
+        assert!(run.err.contains("plan::name_taken"), "{}", run.err);
+        assert!(run.err.contains("cluster.toml"), "{}", run.err);
+    }
+    assert!(!state.exists(), "a refused apply made a state");
+    std::fs::rename(&aside, &state).expect("bring the state back");
+    folder.assert_no_changes();
+    folder.destroy("demo").ok();
+}
+
+#[test]
+fn a_broken_file_does_not_keep_anybody_from_the_cluster() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    folder.write(&SMALL.replace("region", "regoin"));
+    folder.kplan(&["validate"]).expect_code(1);
+    for arguments in [
+        vec!["kubeconfig", "--sandbox"],
+        vec!["show", "--sandbox"],
+        vec!["state", "list", "--sandbox"],
+    ] {
+        folder.kplan(&arguments).ok();
+    }
+    folder.write(&SMALL.replace("name   =", "nome   ="));
+    let run = folder.kplan(&["show", "--sandbox"]).expect_code(1);
+    assert!(run.err.contains("spec::"), "{}", run.err);
+}
+
+#[test]
+fn destroy_says_what_it_keeps() {
+    let folder = Folder::example("quickstart");
+    folder.apply();
+    let run = folder.destroy("quickstart").ok();
+    let kept = run.out.lines().find(|line| line.starts_with("Kept: "));
+    let kept = kept.unwrap_or_else(|| panic!("{}", run.out));
+    assert!(kept.contains("bucket.backup"), "{kept}");
+    let history = folder.kplan(&["state", "history", "--sandbox"]).ok().out;
+    assert_eq!(history.lines().count(), 2, "{history}");
+    let serial = history.split_whitespace().next().expect("a serial");
+    let then = folder.kplan(&["state", "show", "vpc.main", "--sandbox", "--at", serial]);
+    assert!(then.ok().out.contains("vpc.main"));
+    folder
+        .kplan(&["state", "show", "vpc.main", "--sandbox"])
         .expect_code(1);
 }
 

@@ -62,6 +62,64 @@ fn ha_postgres() {
 }
 
 #[test]
+fn servers_are_resized_one_after_the_other_each_seen_working_before_the_next() {
+    let folder = Folder::example("ha-etcd");
+    folder.apply();
+    let path = folder.path().join("cluster.toml");
+    let text = std::fs::read_to_string(&path).expect("the file");
+    folder.write(&text.replacen("\"s-2vcpu-4gb\"", "\"s-4vcpu-8gb\"", 1));
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(
+        plan.out
+            .contains("Plan: 0 to add, 3 to change, 0 to destroy."),
+        "{}",
+        plan.out
+    );
+    assert_eq!(
+        plan.out.matches("will be waited for").count(),
+        3,
+        "{}",
+        plan.out
+    );
+    let events = folder
+        .kplan(&["apply", "--sandbox", "--auto-approve", "--json"])
+        .ok();
+    let mut running: Vec<String> = Vec::new();
+    let mut order = Vec::new();
+    for line in events.out.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect("a JSON line");
+        let at = event["hook"]["resource"]["addr"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        match event["type"].as_str() {
+            Some("apply_start") => {
+                assert!(
+                    running.is_empty(),
+                    "{at} began while {running:?} was not done"
+                );
+                running.push(at);
+            }
+            Some("apply_complete") => {
+                running.retain(|one| *one != at);
+                order.push(at);
+            }
+            _ => {}
+        }
+    }
+    let expected: Vec<String> = (0..3)
+        .flat_map(|at| {
+            [
+                format!("droplet.servers[{at}]"),
+                format!("k3s_node.servers[{at}]"),
+            ]
+        })
+        .collect();
+    assert_eq!(order, expected);
+    folder.assert_no_changes();
+}
+
+#[test]
 fn an_edit_is_an_update_in_place_and_removing_a_pool_destroys_only_that_pool() {
     let folder = Folder::example("ha-etcd");
     folder.apply();

@@ -10,8 +10,12 @@
 mod budget;
 mod cli;
 mod conformance;
+mod flags;
+mod interrupt;
+mod json;
 mod kill;
 mod lifecycle;
+mod lock;
 mod reference;
 mod secrets;
 mod support;

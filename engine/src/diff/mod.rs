@@ -27,8 +27,8 @@ use crate::error::Refusal;
 use crate::graph::{Graph, Kinds};
 use crate::observe::Observations;
 use kplan_model::{
-    Address, Declarations, Drift, FieldChange, Object, PlanMode, ProviderError, Reason, Recorded,
-    Snapshot,
+    Address, Declaration, Declarations, Disruption, Drift, FieldChange, KindInfo, Object, PlanMode,
+    ProviderError, Reason, Recorded, Snapshot,
 };
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -68,10 +68,15 @@ pub enum Change {
     Update {
         /// The fields.
         changes: Vec<FieldChange>,
+        /// Why: they differ, or what it runs on is interrupted besides.
+        reason: Reason,
     },
-    /// Wait for it: an earlier run was cut off before it was ready, and nothing else is to be
-    /// done to it.
-    Await,
+    /// Wait for it, and do nothing else to it: an earlier run was cut off before it was ready, or
+    /// what it runs on is interrupted.
+    Await {
+        /// Which of the two.
+        reason: Reason,
+    },
     /// Destroy it and make a new one.
     Replace {
         /// The fields that force it.
@@ -95,6 +100,36 @@ pub enum Change {
     },
     /// `destroy` leaves it, as it is marked.
     Kept,
+}
+
+impl Change {
+    /// Whether it interrupts what is running: a part of it, or all of it.
+    pub fn interrupts(&self) -> bool {
+        match self {
+            Self::Replace { .. } | Self::Delete { .. } => true,
+            Self::Update { changes, .. } => changes
+                .iter()
+                .any(|change| change.disruption != Disruption::None),
+            Self::None
+            | Self::Create { .. }
+            | Self::Await { .. }
+            | Self::Forget
+            | Self::Record
+            | Self::Blocked { .. }
+            | Self::Kept => false,
+        }
+    }
+
+    /// What it waits for to be back, where the plan interrupts that.
+    pub fn disrupted_by(&self) -> Option<&Address> {
+        match self {
+            Self::Update { reason, .. } | Self::Await { reason } => match reason {
+                Reason::ParentDisrupted(parent) => Some(parent),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// One resource, compared.
@@ -128,6 +163,8 @@ pub struct Diff<'a> {
     pub refused: Vec<Refusal>,
     /// Fields holding a sealed secret, which could not be compared.
     pub not_compared: Vec<(Address, String)>,
+    /// What could not be read and goes all the same, as everything does, with the reason.
+    pub not_read: Vec<(Address, ProviderError)>,
 }
 
 /// Whether a resource stands in the old half of its container, after a replacement of that was
@@ -139,6 +176,19 @@ pub(crate) fn stands_in_deposed(snapshot: &Snapshot, record: &Recorded) -> bool 
         deposed.any(|old| old.address == *container)
             && current.is_none_or(|current| record.created_at < current.created_at)
     })
+}
+
+/// What a declared resource runs on.
+pub(crate) fn runs_on(info: &KindInfo, declaration: &Declaration) -> BTreeSet<Address> {
+    let mut found = BTreeSet::new();
+    for field in info.runs_on() {
+        if let Some(value) = declaration.args.get(field.name) {
+            value.for_each_ref(&mut |reference| {
+                found.insert(reference.address.clone());
+            });
+        }
+    }
+    found
 }
 
 /// Compares everything. Same inputs, same result; linear in resources and references.

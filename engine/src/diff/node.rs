@@ -8,8 +8,8 @@ use crate::compare::{Likeness, compare};
 use crate::error::Refusal;
 use crate::graph;
 use kplan_model::{
-    Address, Change as FieldKind, Declaration, Drift, Field, FieldChange, Kind, KindInfo, Meta,
-    Object, Origin, PlanMode, Reason, Recorded, Ref, Status, Value,
+    Address, Change as FieldKind, Declaration, Drift, ErrorKind, Field, FieldChange, Kind,
+    KindInfo, Meta, Object, Origin, PlanMode, ProviderError, Reason, Recorded, Ref, Status, Value,
 };
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -65,6 +65,7 @@ impl<'a> Work<'a> {
             .refused
             .sort_by(|a, b| (&a.address, &a.field).cmp(&(&b.address, &b.field)));
         self.out.not_compared.sort();
+        self.out.not_read.sort_by(|a, b| a.0.cmp(&b.0));
         self.out
     }
 
@@ -102,6 +103,10 @@ impl<'a> Work<'a> {
         };
         let current = match look(&self.inputs, info, record) {
             Seen::There(current) => current,
+            Seen::Unreadable(error) if self.goes_unread(&error) => {
+                self.out.not_read.push((address.clone(), error));
+                Cow::Borrowed(record)
+            }
             Seen::Unreadable(error) => {
                 return (
                     Change::Blocked { error },
@@ -142,6 +147,14 @@ impl<'a> Work<'a> {
             (PlanMode::Apply, Some(declaration)) => self.compare(info, declaration, &current),
         };
         (change, Some(current), args)
+    }
+
+    /// Everything is to go, and this is on record: that it cannot be read is no reason to leave
+    /// it, else a cluster that is broken could never be destroyed. It is destroyed by its id, as
+    /// recorded. Where reading is denied, destroying would be too.
+    fn goes_unread(&self, error: &ProviderError) -> bool {
+        self.inputs.mode == PlanMode::Destroy
+            && !matches!(error.kind, ErrorKind::Denied | ErrorKind::Bug)
     }
 
     fn make(
@@ -205,15 +218,33 @@ impl<'a> Work<'a> {
         } else if !fields.changes.is_empty() {
             Change::Update {
                 changes: fields.changes,
+                reason: self.disrupted(info, declaration).unwrap_or(Reason::Changed),
             }
+        } else if let Some(reason) = self.disrupted(info, declaration) {
+            Change::Await { reason }
         } else if current.status == Status::Unfinished {
-            Change::Await
+            Change::Await {
+                reason: Reason::Unfinished,
+            }
         } else if fields.stale || relations_differ(declaration, current) {
             Change::Record
         } else {
             return (Change::None, Object::new());
         };
         (change, self.planned(&declaration.args))
+    }
+
+    /// Why the resource has to be seen working again: what it runs on is interrupted.
+    fn disrupted(&self, info: &KindInfo, declaration: &Declaration) -> Option<Reason> {
+        let interrupted = |parent: &Address| {
+            self.diff_of(parent)
+                .is_some_and(|node| node.change.interrupts())
+        };
+        let parents = super::runs_on(info, declaration);
+        parents
+            .into_iter()
+            .find(interrupted)
+            .map(Reason::ParentDisrupted)
     }
 
     fn replacement(
@@ -399,7 +430,7 @@ impl<'a> Work<'a> {
         match (&target.change, &target.record) {
             (Change::Create { .. } | Change::Replace { .. } | Change::Delete { .. }, _)
             | (_, None) => asked().unwrap_or(Filled::Unknown),
-            (Change::Update { changes }, Some(_))
+            (Change::Update { changes, .. }, Some(_))
                 if changes.iter().any(|change| change.field == first) =>
             {
                 asked().unwrap_or(Filled::Unknown)

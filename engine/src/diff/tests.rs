@@ -49,6 +49,7 @@ struct Case {
     snapshot: Snapshot,
     observations: Observations,
     replace: BTreeSet<kplan_model::Address>,
+    mode: PlanMode,
 }
 
 impl Case {
@@ -67,6 +68,7 @@ impl Case {
                 .collect(),
             snapshot,
             replace: BTreeSet::new(),
+            mode: PlanMode::Apply,
         }
     }
 
@@ -85,7 +87,7 @@ impl Case {
             graph: &graph,
             observations: &self.observations,
             kinds: &kinds,
-            mode: PlanMode::Apply,
+            mode: self.mode,
             replace: &self.replace,
             delete_kept: false,
         }));
@@ -114,10 +116,14 @@ fn word(change: &Change) -> String {
             .join(",")
     };
     match change {
-        Change::Update { changes } => format!("update {}", names(changes)),
+        Change::Update { changes, .. } => format!("update {}", names(changes)),
         Change::Replace { changes, reason } => format!("replace {} {reason:?}", names(changes)),
         Change::Create { reason } => format!("create {reason:?}"),
         Change::Delete { reason } => format!("delete {reason:?}"),
+        Change::Await { reason } if *reason == kplan_model::Reason::Unfinished => {
+            "await".to_owned()
+        }
+        Change::Await { reason } => format!("await {reason:?}"),
         Change::Blocked { .. } => "blocked".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -184,7 +190,7 @@ fn disruption_is_told() {
     let mut new = decl("vm.a");
     new.args = size("m");
     Case::new([new], [record(&old, size("s"))]).check(|diff| {
-        let Change::Update { changes } = &diff.nodes[0].change else {
+        let Change::Update { changes, .. } = &diff.nodes[0].change else {
             panic!("{diff:?}");
         };
         assert_eq!(changes[0].disruption, kplan_model::Disruption::PowerOff);
@@ -277,6 +283,23 @@ fn what_is_gone_is_made_again_and_what_cannot_be_read_is_left_alone() {
     let mut unseen = Case::new([vm()], [record(&vm(), Object::new())]);
     unseen.observations.clear();
     assert_eq!(unseen.words(), ["vm.a blocked"]);
+}
+
+#[test]
+fn a_destroy_takes_what_cannot_be_read_but_not_where_reading_is_denied() {
+    use kplan_model::{ErrorKind, ProviderError};
+    let vm = || decl("vm.a").with("image", string("i"));
+    for (kind, expected, unread) in [
+        (ErrorKind::Transient, "vm.a delete DestroyRequested", 1),
+        (ErrorKind::Failed, "vm.a delete DestroyRequested", 1),
+        (ErrorKind::Denied, "vm.a blocked", 0),
+    ] {
+        let error = Observation::Unreadable(ProviderError::new(kind, "no"));
+        let mut case = Case::new([], [record(&vm(), Object::new())]).seen("vm.a", error);
+        case.mode = PlanMode::Destroy;
+        assert_eq!(case.words(), [expected]);
+        case.check(|diff| assert_eq!(diff.not_read.len(), unread));
+    }
 }
 
 #[test]

@@ -105,5 +105,5 @@ pub(crate) fn exists(info: &KindInfo, ids: &[&RemoteId]) -> ProviderError {
             ids.join(", ")
         ),
     )
-    .help("import it, or delete it, then apply again")
+    .help("choose another name, or remove it where nothing needs it, then apply again")
 }

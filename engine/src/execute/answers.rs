@@ -311,19 +311,32 @@ impl Dispatcher<'_> {
         self.at(Instant::now() + pause, Message::Woke(at));
     }
 
+    /// Whether what the step waits for was interrupted and has not been seen working since.
+    pub(super) fn is_interrupted(&self, at: usize) -> bool {
+        let Some(record) = &self.slots[at].record else {
+            return false;
+        };
+        self.entry(at)
+            .and_then(|entry| entry.observe.is_interrupted(&record.attrs))
+            .unwrap_or_default()
+    }
+
     /// The step failed, and we know what exists: for a create, or for waiting for what an earlier
-    /// one made, what is left is on record as tainted; for an update, the record keeps the old arguments, so that the next plan shows
-    /// what is left to do.
+    /// one made, what is left is on record as tainted, but for what worked before it was
+    /// interrupted, which is waited for again; for an update, the record keeps the old arguments,
+    /// so that the next plan shows what is left to do.
     pub(super) fn failed(&mut self, at: usize, error: ProviderError) {
         let step = self.step(at);
+        let status = if self.is_interrupted(at) {
+            Status::Unfinished
+        } else {
+            Status::Tainted
+        };
         let record = self.slots[at]
             .record
             .take()
             .filter(|_| step.action == Action::Create || step.only_waits())
-            .map(|record| Recorded {
-                status: Status::Tainted,
-                ..record
-            });
+            .map(|record| Recorded { status, ..record });
         self.log(JournalEvent::Failed {
             step: step.id,
             address: step.address.clone(),

@@ -11,8 +11,9 @@ use crate::event::{Event, StepRef};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kplan_model::{
-    ApprovedPlan, BoxFuture, CreateFailed, Found, Journal, JournalEntry, JournalError,
-    JournalEvent, Kind, Object, Plan, ProviderError, Recorded, RemoteId, Snapshot, Step, Timestamp,
+    Address, ApprovedPlan, BoxFuture, CreateFailed, Found, Journal, JournalEntry, JournalError,
+    JournalEvent, Kind, Object, Plan, ProviderError, Reason, Recorded, RemoteId, Snapshot, Step,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,6 +67,8 @@ pub(super) enum State {
     Failed(ProviderError),
     /// Nobody knows.
     Doubt(ProviderError),
+    /// It was done, but is not known to be ready.
+    Unfinished(ProviderError),
     /// It was not started.
     NotStarted(WhyNotStarted),
 }
@@ -116,6 +119,7 @@ pub(super) enum After {
     Done(usize),
     Failed(usize, ProviderError),
     Doubt(usize, ProviderError),
+    Unfinished(usize, ProviderError),
     NotStarted(usize),
 }
 
@@ -127,6 +131,8 @@ pub(super) struct Dispatcher<'a> {
     journal: &'a mut dyn Journal,
     events: &'a mut (dyn FnMut(Event) + Send),
     pub(super) slots: Vec<Slot>,
+    /// By the resource that is interrupted: the steps that wait until it is back.
+    settling: BTreeMap<&'a Address, Vec<usize>>,
     pub(super) queue: Queue,
     pub(super) hub: Hub,
     pub(super) flights: FuturesUnordered<BoxFuture<'static, Message>>,
@@ -157,6 +163,7 @@ impl<'a> Dispatcher<'a> {
             journal,
             events,
             slots: slots(plan, &remaining_paths(plan, run.registry)),
+            settling: settling(plan),
             queue: Queue::default(),
             hub: Hub::default(),
             flights: FuturesUnordered::new(),
@@ -283,6 +290,14 @@ impl<'a> Dispatcher<'a> {
         self.queue.release(kind);
     }
 
+    /// The steps that wait until what the step at `at` interrupts is back.
+    pub(super) fn settling(&self, at: usize) -> Vec<usize> {
+        let step = self.step(at);
+        let waiting = self.settling.get(&step.address);
+        let waiting = waiting.filter(|_| step.interrupts());
+        waiting.cloned().unwrap_or_default()
+    }
+
     pub(super) fn step(&self, at: usize) -> &'a Step {
         &self.plan.steps[at]
     }
@@ -297,6 +312,7 @@ impl<'a> Dispatcher<'a> {
             step: step.id,
             address: step.address.clone(),
             action: step.action,
+            only_waits: step.only_waits(),
         }
     }
 
@@ -364,6 +380,16 @@ impl<'a> Dispatcher<'a> {
         }
         Ok(())
     }
+}
+
+fn settling(plan: &Plan) -> BTreeMap<&Address, Vec<usize>> {
+    let mut found: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        if let Reason::ParentDisrupted(parent) = &step.reason {
+            found.entry(parent).or_default().push(at);
+        }
+    }
+    found
 }
 
 fn slots(plan: &Plan, remaining: &[u64]) -> Vec<Slot> {

@@ -16,7 +16,7 @@ pub struct StepOutcome {
     pub seconds: f64,
 }
 
-/// A step that failed, or whose outcome is not known.
+/// A step that failed, whose outcome is not known, or that was stopped while it waited.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     /// The step.
@@ -72,6 +72,9 @@ pub struct Report {
     pub failed: Vec<Failure>,
     /// What may or may not have happened; the next run clears it up.
     pub in_doubt: Vec<Failure>,
+    /// What was made or changed and was not ready when the run was stopped, by step; the next run
+    /// waits for it.
+    pub unfinished: Vec<Failure>,
     /// What was not started, by step.
     pub not_started: Vec<NotStarted>,
     /// Outputs that refer to what is not there, by name.
@@ -94,6 +97,7 @@ impl Report {
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
             && self.in_doubt.is_empty()
+            && self.unfinished.is_empty()
             && self.not_started.is_empty()
             && self.journal.is_none()
     }

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::observe::{YOUNG_MILLIS, read_one};
 use kplan_model::{
     Action, ErrorKind, JournalEvent, Kind, Known, Object, ProviderError, Recorded, RemoteId,
-    StoredError,
+    Status, StoredError,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ impl Dispatcher<'_> {
             After::Done(at) => self.settle_done(at),
             After::Failed(at, error) => self.settle_failed(at, error),
             After::Doubt(at, error) => self.settle_doubt(at, error),
+            After::Unfinished(at, error) => self.settle_unfinished(at, error),
         }
     }
 
@@ -45,7 +46,9 @@ impl Dispatcher<'_> {
                 self.slots[at].state = State::NotStarted(WhyNotStarted::JournalFailed);
             }
             After::Wait(at) | After::Done(at) => self.settle_doubt(at, unwritten()),
-            After::Failed(at, error) | After::Doubt(at, error) => self.settle_doubt(at, error),
+            After::Failed(at, error) | After::Doubt(at, error) | After::Unfinished(at, error) => {
+                self.settle_doubt(at, error);
+            }
             After::NotStarted(at) => self.settle_not_started(at),
         }
     }
@@ -76,7 +79,7 @@ impl Dispatcher<'_> {
             },
         };
         if self.is_stopping() {
-            return self.doubt(at, interrupted());
+            return self.stop_polling(at);
         }
         self.slots[at].state = State::Polling;
         let kind = step.address.kind();
@@ -89,6 +92,33 @@ impl Dispatcher<'_> {
         if let Some(due) = self.hub.add(at, waiter, self.run.options.pace) {
             self.at(due, Message::PollDue(kind.clone()));
         }
+    }
+
+    /// Ends a step that waits, although what it waits for is not there. What was made or changed
+    /// is known, and recorded as not ready yet; whether something is gone is not known.
+    fn stop_polling(&mut self, at: usize) {
+        let Some(record) = self.slots[at].record.take() else {
+            return self.doubt(at, interrupted());
+        };
+        let step = self.step(at);
+        let done = match step.action {
+            _ if step.only_waits() => "it is not ready yet",
+            Action::Create => "it is made, and not ready yet",
+            _ => "it is changed, and not ready yet",
+        };
+        let error = ProviderError::new(ErrorKind::Transient, format!("interrupted: {done}"))
+            .help("the next apply waits for it");
+        self.log(JournalEvent::Failed {
+            step: step.id,
+            address: step.address.clone(),
+            error: StoredError::from(&error),
+            record: Some(Recorded {
+                status: Status::Unfinished,
+                ..record
+            }),
+        });
+        self.slots[at].state = State::Recording;
+        self.then(After::Unfinished(at, error));
     }
 
     /// Not ready yet: goes on waiting, or begins to.
@@ -185,6 +215,10 @@ impl Dispatcher<'_> {
         let info = self.run.registry.info(kind);
         if let (Some(record), Some(info)) = (&mut self.slots[at].record, info) {
             record.attrs = attrs::merge(info, &record.attrs, attrs);
+            // The next read is compared with this one.
+            if let Some(waiter) = self.hub.waiter(kind, at) {
+                waiter.known.attrs.clone_from(&record.attrs);
+            }
         }
         self.judge_readiness(at);
         if !matches!(self.slots[at].state, State::Polling) {
@@ -255,8 +289,13 @@ impl Dispatcher<'_> {
         };
         self.hub.remove(kind, at);
         let message = format!("it was not {what} after {} minutes", limit.as_secs() / 60);
-        let error = ProviderError::new(ErrorKind::Failed, message)
-            .help("look at it in the control panel; the next apply replaces what is not ready");
+        let error =
+            ProviderError::new(ErrorKind::Failed, message).help(if self.is_interrupted(at) {
+                "it worked before what it runs on was interrupted, so it is not replaced: look at \
+                 it; the next apply waits for it again"
+            } else {
+                "look at it in the control panel; the next apply replaces what is not ready"
+            });
         self.failed(at, error);
     }
 
@@ -302,6 +341,16 @@ impl Dispatcher<'_> {
         };
         self.emit(event);
         self.slots[at].state = State::Doubt(error);
+        self.skip_dependents(at);
+    }
+
+    fn settle_unfinished(&mut self, at: usize, error: ProviderError) {
+        let event = Event::StepUnfinished {
+            at: self.step_ref(at),
+            error: error.clone(),
+        };
+        self.emit(event);
+        self.slots[at].state = State::Unfinished(error);
         self.skip_dependents(at);
     }
 
@@ -358,7 +407,7 @@ impl Dispatcher<'_> {
                     let error = self.slots[at].last_error.clone();
                     self.give_up(at, error.unwrap_or_else(interrupted));
                 }
-                State::Polling => self.doubt(at, interrupted()),
+                State::Polling => self.stop_polling(at),
                 _ => {}
             }
         }
@@ -386,6 +435,7 @@ impl Dispatcher<'_> {
             done: report.done.len(),
             failed: report.failed.len(),
             in_doubt: report.in_doubt.len(),
+            unfinished: report.unfinished.len(),
             not_started: report.not_started.len(),
             wall_seconds: report.wall_seconds,
             critical_path_seconds: report.critical_path_seconds,
@@ -405,6 +455,7 @@ impl Dispatcher<'_> {
             done: Vec::new(),
             failed: Vec::new(),
             in_doubt: Vec::new(),
+            unfinished: Vec::new(),
             not_started: Vec::new(),
             missing_outputs,
             journal: self.broken.take(),
@@ -439,6 +490,7 @@ impl Dispatcher<'_> {
                 }),
                 State::Failed(error) => report.failed.push(failure(address, error)),
                 State::Doubt(error) => report.in_doubt.push(failure(address, error)),
+                State::Unfinished(error) => report.unfinished.push(failure(address, error)),
                 State::NotStarted(why) => {
                     report.not_started.push(not_started(address, why.clone()));
                 }

@@ -10,6 +10,7 @@ use crate::testing::{
 use kplan_model::{Address, Declaration, Declarations, ErrorKind, PlanMode, Status, Value};
 use std::time::Duration;
 
+mod settling;
 mod unfinished;
 
 fn net() -> Declaration {
@@ -271,16 +272,26 @@ async fn one_interrupt_starts_nothing_new_and_the_next_run_carries_on_waiting() 
     let mut lab = Lab::new(Cloud::new().boots("net", 60));
     let declarations = declare([net(), vm("vm.a")]);
     let report = interrupted(&mut lab, &declarations, 1, 10).await;
-    assert_eq!(report.in_doubt[0].address, at("net.main"));
+    assert_eq!(report.unfinished[0].address, at("net.main"));
+    assert_eq!(report.in_doubt, []);
     assert_eq!(report.not_started[0].address, at("vm.a"));
+    assert!(!report.is_complete());
     assert!(report.wall_seconds < 11.0);
+    let said = report.unfinished[0].error.to_string();
+    assert!(said.contains("made, and not ready yet"), "{said}");
+    let told = |event: &Event| matches!(event, Event::StepUnfinished { .. });
+    assert!(lab.events.iter().any(told), "{:?}", lab.events);
+    // It is known what exists: nothing is in doubt.
+    assert!(lab.state().in_doubt.is_empty());
+    let record = &lab.state().resources[&at("net.main")];
+    assert_eq!(record.status, Status::Unfinished);
     // A plan says so without writing.
     let serial = lab.state().serial;
     let planned = lab
         .plan(&declarations, &PlanOptions::new(PlanMode::Apply))
         .await
         .unwrap();
-    assert_eq!(planned.notes.len(), 1);
+    assert_eq!(planned.notes, []);
     assert_eq!(plan_text(&planned.plan), "0 ~ net.main\n1 + vm.a after 0\n");
     assert_eq!(lab.state().serial, serial);
     settled(&mut lab, &declarations).await;
@@ -405,6 +416,40 @@ async fn contents_of_a_half_replaced_container_are_not_taken_for_the_new_halfs()
         let cell = &lab.state().resources[&at("cell.c")].id;
         assert_eq!(endpoint.as_str(), Some(cell.as_str()), "died at {dying}");
     }
+}
+
+/// The new half is destroyed before the old one is: what stands in the old one goes with that.
+#[tokio::test(start_paused = true)]
+async fn contents_of_the_old_half_stay_on_record_until_that_is_gone() {
+    let cell = |net: &str| decl("cell.c").with("net", reference(net, "id"));
+    let app = || {
+        decl("app.x")
+            .with("endpoint", reference("cell.c", "endpoint"))
+            .inside("cell.c")
+    };
+    let nets = || [net(), decl("net.other").with("name", string("o"))];
+    let before = declare(nets().into_iter().chain([cell("net.main"), app()]));
+    let moved = declare(nets().into_iter().chain([cell("net.other"), app()]));
+    let options = PlanOptions::new(PlanMode::Apply);
+    let mut reached = 0;
+    for (first, second) in (1..10).flat_map(|first| (1..10).map(move |second| (first, second))) {
+        let mut lab = Lab::new(Cloud::new());
+        assert!(lab.apply(&before).await.is_complete());
+        lab.live(&moved, &options, Some(Dying::After(first))).await;
+        if lab.state().deposed.is_empty() || lab.cloud.living().len() != 5 {
+            continue;
+        }
+        // The new half goes first: it is tainted.
+        let records = &mut lab.journal.durable.resources;
+        records.get_mut(&at("cell.c")).unwrap().status = Status::Tainted;
+        lab.live(&moved, &options, Some(Dying::After(second))).await;
+        let mut lost = lab.disagreements();
+        lost.retain(|what| what.starts_with("app.x") && what.contains("not on record"));
+        assert_eq!(lost, Vec::<String>::new(), "died at {first}, {second}");
+        settled(&mut lab, &moved).await;
+        reached += 1;
+    }
+    assert!(reached > 0);
 }
 
 #[test]

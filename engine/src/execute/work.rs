@@ -4,7 +4,7 @@ use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::resolve::resolve;
 use crate::event::Event;
 use kplan_model::{
-    Action, Entry, ErrorKind, JournalEvent, Permit, ProviderError, Recorded, Wanted,
+    Action, Entry, ErrorKind, JournalEvent, Permit, ProviderError, Recorded, Status, Wanted,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -87,7 +87,28 @@ impl Dispatcher<'_> {
             .find(|record| record.id == *id)
     }
 
+    /// What runs on something that is about to be interrupted does not work until it was seen to
+    /// work again. Durable together with `Started`, so that no kill can make anybody forget it.
+    fn mark_interrupted(&mut self, at: usize) {
+        for on_it in self.settling(at) {
+            let Some(record) = self.live(on_it).cloned() else {
+                continue;
+            };
+            let marked = self
+                .entry(on_it)
+                .and_then(|entry| entry.observe.interrupted(&record.attrs));
+            let record = Recorded {
+                // What cannot be read is waited for as it is.
+                attrs: marked.unwrap_or_else(|_| record.attrs.clone()),
+                status: Status::Unfinished,
+                ..record
+            };
+            self.log(JournalEvent::Refreshed { record });
+        }
+    }
+
     pub(super) fn log_started(&mut self, at: usize) {
+        self.mark_interrupted(at);
         let step = self.step(at);
         let slot = &mut self.slots[at];
         slot.started = Some(self.run.clock.now());
@@ -130,7 +151,8 @@ impl Dispatcher<'_> {
         self.then(After::Done(at));
     }
 
-    /// A step that calls nothing and waits until what an earlier run made is ready.
+    /// A step that calls nothing and waits: until what an earlier run made is ready, or until what
+    /// was interrupted works again.
     pub(super) fn wait_only(&mut self, at: usize) {
         let Some(record) = self.live(at).cloned() else {
             let error = ProviderError::new(ErrorKind::Bug, "its record is gone");

@@ -5,6 +5,7 @@
 
 mod cycle;
 mod error;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +56,7 @@ pub struct Graph {
     inner: DiGraph<Node, Edge>,
     index: BTreeMap<Address, NodeIndex>,
     order: Vec<NodeIndex>,
+    recorded: recorded::Relation,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,10 @@ struct Edge {
 
 /// Builds the graph of everything declared and everything on record. All errors are collected.
 /// Time and memory grow linearly with resources and references (times the logarithm of a map).
+///
+/// A circle among declarations is an error. A circle among records is not: an edit that turned
+/// dependencies round and was cut off leaves one, and nothing could be planned or destroyed any
+/// more. There the edges named by [`Graph::dropped`] are left out.
 pub fn build(
     declarations: &Declarations,
     snapshot: &Snapshot,
@@ -76,21 +82,20 @@ pub fn build(
         inner,
         index,
         order: Vec::new(),
+        recorded: recorded::Relation::default(),
     };
     for at in 0..graph.inner.node_count() {
         let at = NodeIndex::new(at);
-        let edges = match graph.inner[at].declared {
-            Some(place) => {
-                let declaration = &declarations.resources[place];
-                check_fields(declaration, kinds, &mut errors);
-                graph.declared_edges(declaration, kinds, &mut errors)
-            }
-            None => graph.recorded_edges(at, snapshot),
+        let Some(place) = graph.inner[at].declared else {
+            continue;
         };
-        for (target, edge) in edges {
+        let declaration = &declarations.resources[place];
+        check_fields(declaration, kinds, &mut errors);
+        for (target, edge) in graph.declared_edges(declaration, kinds, &mut errors) {
             graph.inner.add_edge(at, target, edge);
         }
     }
+    graph.add_recorded(snapshot);
     for value in declarations.outputs.values() {
         value.for_each_ref(&mut |reference| {
             graph.target(
@@ -260,6 +265,18 @@ impl Graph {
         found
     }
 
+    /// Positions of what the living resource at `position` depended on when it was last applied,
+    /// its container included; without what would close a circle.
+    pub(crate) fn recorded_needs(&self, position: usize) -> impl Iterator<Item = usize> {
+        self.recorded.needs(position)
+    }
+
+    /// Dependencies on record that are left out because they would close a circle: a resource and
+    /// what it depended on when it was last applied. In address order.
+    pub fn dropped(&self) -> &[(Address, Address)] {
+        &self.recorded.dropped
+    }
+
     fn neighbours(&self, address: &Address, direction: Direction) -> Vec<&Address> {
         let Some(at) = self.index.get(address) else {
             return Vec::new();
@@ -385,26 +402,17 @@ impl Graph {
         Some(*target)
     }
 
-    /// What a resource that is only on record depended on, as far as it still exists here.
-    fn recorded_edges(&self, at: NodeIndex, snapshot: &Snapshot) -> BTreeMap<NodeIndex, Edge> {
-        let Some(record) = snapshot.resources.get(&self.inner[at].address) else {
-            return BTreeMap::new();
-        };
-        let inside = record.meta.inside.iter().map(|to| (to, EdgeReason::Inside));
-        let others = record
-            .depends_on
-            .iter()
-            .map(|to| (to, EdgeReason::Recorded));
-        let mut edges = BTreeMap::new();
-        for (to, reason) in inside.chain(others) {
-            if let Some(target) = self.index.get(to).filter(|target| **target != at) {
-                edges.entry(*target).or_insert(Edge {
-                    reason,
-                    origin: Origin::State,
-                });
+    /// What resources that are only on record depended on, as far as it still exists here. Such a
+    /// circle runs through them alone: nothing declared needs what is not.
+    fn add_recorded(&mut self, snapshot: &Snapshot) {
+        self.recorded = recorded::Relation::of(&self.inner, &self.index, snapshot);
+        for (at, to, reason) in self.recorded.edges() {
+            let (at, to) = (NodeIndex::new(at), NodeIndex::new(to));
+            if self.inner[at].declared.is_none() {
+                let origin = Origin::State;
+                self.inner.add_edge(at, to, Edge { reason, origin });
             }
         }
-        edges
     }
 }
 

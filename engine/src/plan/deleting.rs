@@ -9,6 +9,7 @@ use super::draft::Drafts;
 use super::make::Inputs;
 use super::relations::{Relations, old_needs};
 use super::replace::Orders;
+use crate::diff::stands_in_deposed;
 use kplan_model::{Address, ReplaceOrder};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub(super) fn require(
             continue;
         };
         if drafts.all[going].goes_with.is_some()
+            && !stands_in_old_half(inputs, drafts, going)
             && let Some(outer) = relations.old_inside[at].and_then(|outer| drafts.unmake[outer])
         {
             drafts.require(going, outer);
@@ -69,7 +71,14 @@ fn pairs(orders: &Orders, drafts: &mut Drafts) {
     }
 }
 
-/// What stands in the old half of its container goes after that.
+/// Whether the step is for something in the old half of its container, of which a new half is on
+/// record, too.
+fn stands_in_old_half(inputs: &Inputs<'_, '_>, drafts: &Drafts, step: usize) -> bool {
+    let record = drafts.all[step].before.as_ref();
+    record.is_some_and(|record| stands_in_deposed(inputs.snapshot, record))
+}
+
+/// What stands in the old half of its container goes after that, whatever is done to the new one.
 fn with_deposed_containers(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
     let mut old_halves: BTreeMap<Address, Vec<usize>> = BTreeMap::new();
     for step in &drafts.deposed {
@@ -84,7 +93,7 @@ fn with_deposed_containers(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
             .graph
             .position(container)
             .and_then(|at| drafts.unmake[at]);
-        if going.is_none() {
+        if going.is_none() || stands_in_old_half(inputs, drafts, step) {
             for first in old_halves.get(container).into_iter().flatten() {
                 drafts.require(step, *first);
             }

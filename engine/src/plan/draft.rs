@@ -54,9 +54,11 @@ impl Drafts {
             }
             let going =
                 relations.old_inside[at].filter(|outer| chosen[*outer] && goes(&nodes[*outer]));
-            let container = going
-                .map(|outer| nodes[outer].address.clone())
-                .or_else(|| deposed_container(inputs, node.record.as_deref()?));
+            let record = node.record.as_deref();
+            let container = match record.filter(|it| stands_in_deposed(inputs.snapshot, it)) {
+                Some(record) => deposed_container(inputs, record),
+                None => going.map(|outer| nodes[outer].address.clone()),
+            };
             drafts.add(inputs, at, node, container);
         }
         drafts.add_deposed(inputs);
@@ -76,13 +78,13 @@ impl Drafts {
             Change::Create { reason } => {
                 self.make[at] = Some(self.push(plain(Action::Create, reason)));
             }
-            Change::Update { changes } => {
-                let mut step = plain(Action::Update, &Reason::Changed);
+            Change::Update { changes, reason } => {
+                let mut step = plain(Action::Update, reason);
                 step.changes.clone_from(changes);
                 self.make[at] = Some(self.push(step));
             }
-            Change::Await => {
-                self.make[at] = Some(self.push(plain(Action::Update, &Reason::Unfinished)));
+            Change::Await { reason } => {
+                self.make[at] = Some(self.push(plain(Action::Update, reason)));
             }
             Change::Record => {
                 self.make[at] = Some(self.push(plain(Action::Record, &Reason::Changed)));
@@ -156,6 +158,17 @@ impl Drafts {
         let inside = record.meta.inside.as_ref()?;
         let going = self.unmake[inputs.graph.position(inside)?]?;
         (self.all[going].action == Action::Delete).then(|| inside.clone())
+    }
+
+    /// Whether a step calls nothing and only waits.
+    pub(super) fn only_waits(&self, step: usize) -> bool {
+        let draft = &self.all[step];
+        draft.action == Action::Update
+            && draft.changes.is_empty()
+            && matches!(
+                draft.reason,
+                Reason::Unfinished | Reason::ParentDisrupted(_)
+            )
     }
 
     /// `step` needs `first` to have succeeded.

@@ -3,12 +3,13 @@
 //! Members that share a name and an index (`droplet.servers[1]`, `k3s_node.servers[1]`) are one
 //! *unit* of the group, so that the next server is not touched before the node on this one is
 //! back. A unit counts as changing when a member of it is replaced, destroyed, or changed in a
-//! way that interrupts something. `destroy` knows no groups: everything goes.
+//! way that interrupts something, until what runs on it was seen working again. `destroy` knows no groups: everything goes.
 
 use super::draft::Drafts;
 use super::make::Inputs;
+use super::relations::Relations;
 use crate::diff::{Change, NodeDiff};
-use kplan_model::{Disruption, Group, PlanMode, RolloutOrder};
+use kplan_model::{Group, PlanMode, Reason, Recorded, RolloutOrder, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A unit's name within its group.
@@ -41,34 +42,35 @@ pub(super) fn peers(inputs: &Inputs<'_, '_>, left: usize, right: usize) -> bool 
     name(left).is_some() && name(left) == name(right) && unit_of(left) != unit_of(right)
 }
 
-/// Whether a change of a member interrupts it.
-pub(super) fn interrupts(change: &Change) -> bool {
-    match change {
-        Change::Replace { .. } | Change::Delete { .. } => true,
-        Change::Update { changes } => changes
-            .iter()
-            .any(|change| change.disruption != Disruption::None),
-        Change::None
-        | Change::Create { .. }
-        | Change::Await
-        | Change::Forget
-        | Change::Record
-        | Change::Blocked { .. }
-        | Change::Kept => false,
-    }
-}
-
 /// A group's changing units in the order they change, with their drafts.
 struct Rollout<'a> {
     group: &'a Group,
     units: BTreeMap<Unit<'a>, BTreeSet<usize>>,
+    /// Units of which a member on record is not whole: they are down already.
+    broken: BTreeSet<Unit<'a>>,
+    /// Waits for members that an earlier run left unfinished.
+    waits: BTreeSet<usize>,
 }
 
-/// At most `max_parallel` units of a group change at once: the units form that many chains.
+impl<'a> Rollout<'a> {
+    fn new(group: &'a Group) -> Self {
+        Self {
+            group,
+            units: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            waits: BTreeSet::new(),
+        }
+    }
+}
+
+/// At most `max_parallel` units of a group change at once: the units form that many chains. A
+/// unit is changing until what runs on it was seen working again; and none is touched before
+/// those that an earlier run left unfinished are back.
 /// Where dependencies force several to go down together (their network is replaced), that
 /// cannot hold; gives for each group how many units are beyond the limit.
 pub(super) fn require<'a>(
     inputs: &Inputs<'a, '_>,
+    relations: &Relations,
     drafts: &mut Drafts,
 ) -> BTreeMap<&'a str, usize> {
     if inputs.options.mode != PlanMode::Apply {
@@ -76,25 +78,29 @@ pub(super) fn require<'a>(
     }
     let mut rollouts: BTreeMap<&str, Rollout<'_>> = BTreeMap::new();
     for (at, node) in inputs.diff.nodes.iter().enumerate() {
-        let steps: Vec<usize> = drafts.make[at]
-            .into_iter()
-            .chain(drafts.unmake[at])
-            .collect();
         let Some(group) = group_of(inputs, node) else {
             continue;
         };
-        if steps.is_empty() || !interrupts(&node.change) {
+        let rollout = rollouts
+            .entry(&group.name)
+            .or_insert_with(|| Rollout::new(group));
+        let whole = |record: &Recorded| record.status == Status::Ready;
+        if !node.record.as_deref().is_none_or(whole) {
+            rollout.broken.insert(unit_of(node));
+        }
+        if is_unfinished(node) {
+            rollout.waits.extend(drafts.make[at]);
+        }
+        let mut steps: Vec<usize> = drafts.make[at]
+            .into_iter()
+            .chain(drafts.unmake[at])
+            .collect();
+        if steps.is_empty() || !node.change.interrupts() {
             continue;
         }
-        let rollout = rollouts.entry(&group.name).or_insert_with(|| Rollout {
-            group,
-            units: BTreeMap::new(),
-        });
-        rollout
-            .units
-            .entry(unit_of(node))
-            .or_default()
-            .extend(steps);
+        steps.extend(settling(inputs, relations, at).filter_map(|on_it| drafts.make[on_it]));
+        let unit = rollout.units.entry(unit_of(node)).or_default();
+        unit.extend(steps);
     }
     rollouts
         .into_iter()
@@ -102,15 +108,33 @@ pub(super) fn require<'a>(
         .collect()
 }
 
+/// Whether all that is done to a member is to wait for it, as an earlier run left it unfinished.
+pub(super) fn is_unfinished(node: &NodeDiff<'_>) -> bool {
+    let reason = Reason::Unfinished;
+    node.change == Change::Await { reason }
+}
+
+/// Positions of what has to be seen working again after the node at `parent` is interrupted.
+pub(super) fn settling<'a>(
+    inputs: &'a Inputs<'_, '_>,
+    relations: &'a Relations,
+    parent: usize,
+) -> impl Iterator<Item = usize> + 'a {
+    let address = inputs.diff.nodes[parent].address;
+    let dependents = relations.needed_by[parent].iter().copied();
+    dependents.filter(move |on_it| inputs.diff.nodes[*on_it].change.disrupted_by() == Some(address))
+}
+
 fn chain(rollout: &Rollout<'_>, drafts: &mut Drafts) -> usize {
     let width = usize::try_from(rollout.group.max_parallel.max(1)).unwrap_or(1);
     let units = in_order(rollout, drafts);
     let mut forced = 0;
-    for place in width..units.len() {
+    for place in 0..units.len() {
         let mut waits = true;
         for step in units[place] {
             let after = drafts.dependents_of(*step);
-            for first in units[place - width] {
+            let before = place.checked_sub(width).map(|place| units[place]);
+            for first in before.into_iter().flatten().chain(&rollout.waits) {
                 waits &= drafts.require_softly(*step, *first, &after);
             }
         }
@@ -119,13 +143,15 @@ fn chain(rollout: &Rollout<'_>, drafts: &mut Drafts) -> usize {
     forced
 }
 
-/// The units in rollout order, except that one whose steps need another's, directly or not,
-/// comes after it.
+/// The units in rollout order, those that are down already first, except that one whose steps
+/// need another's, directly or not, comes after it.
 fn in_order<'a>(rollout: &'a Rollout<'_>, drafts: &Drafts) -> Vec<&'a BTreeSet<usize>> {
-    let mut units: Vec<&BTreeSet<usize>> = rollout.units.values().collect();
+    let mut named: Vec<(&Unit<'_>, &BTreeSet<usize>)> = rollout.units.iter().collect();
     if rollout.group.order == RolloutOrder::ReverseAddress {
-        units.reverse();
+        named.reverse();
     }
+    named.sort_by_key(|(unit, _)| !rollout.broken.contains(*unit));
+    let units: Vec<&BTreeSet<usize>> = named.into_iter().map(|(_, steps)| steps).collect();
     let mut place_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (place, steps) in units.iter().enumerate() {
         place_of.extend(steps.iter().map(|step| (*step, place)));

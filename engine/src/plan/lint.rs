@@ -1,10 +1,13 @@
 //! The linter: checks a finished plan by its types alone, without trusting the planner. Run in
 //! every planner test and before every apply.
 
+mod groups;
+
+use crate::diff::stands_in_deposed;
 use crate::graph::Kinds;
 use kplan_model::{
-    Action, Address, Group, Kind, Plan, PlanMode, Reason, Recorded, RemoteId, Snapshot, Status,
-    Step, StepId, Value,
+    Action, Address, Kind, Plan, PlanMode, Reason, Recorded, RemoteId, Snapshot, Status, Step,
+    StepId, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,7 +37,7 @@ impl fmt::Display for Finding {
 
 /// Checks a plan against the state it was made from. Empty means sound.
 pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
-    let mut lint = Lint::new(plan, snapshot);
+    let mut lint = Lint::new(plan, snapshot, kinds);
     for (place, step) in plan.steps.iter().enumerate() {
         lint.shape(place, step, kinds);
         lint.guards(step);
@@ -43,6 +46,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
         lint.deletes(step);
         lint.halves(step);
         lint.waits(step);
+        lint.settles(step);
     }
     lint.one_at_a_time();
     if plan.mode == PlanMode::Apply {
@@ -59,17 +63,20 @@ struct Lint<'a> {
     make: BTreeMap<&'a Address, &'a Step>,
     /// The step that destroys the resource on record.
     unmake: BTreeMap<&'a Address, &'a Step>,
+    /// By remote id: what runs on it.
+    running: BTreeMap<&'a str, Vec<&'a Address>>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Lint<'a> {
-    fn new(plan: &'a Plan, snapshot: &'a Snapshot) -> Self {
+    fn new(plan: &'a Plan, snapshot: &'a Snapshot, kinds: &Kinds) -> Self {
         let mut lint = Self {
             plan,
             snapshot,
             vanished: plan.vanished.iter().collect(),
             make: BTreeMap::new(),
             unmake: BTreeMap::new(),
+            running: running(snapshot, kinds),
             findings: Vec::new(),
         };
         for step in &plan.steps {
@@ -161,6 +168,8 @@ impl<'a> Lint<'a> {
         let inside = step.meta.inside.iter();
         for need in step.depends_on.iter().chain(&step.meta.after).chain(inside) {
             match self.make.get(need) {
+                // What only waits has what it needs, unless that is only now made.
+                Some(first) if step.only_waits() && first.action != Action::Create => {}
                 Some(first) if !step.requires.contains(&first.id) => {
                     let message = format!("it may run before {need}, which it depends on");
                     self.report("lint::dependency", step, message);
@@ -184,23 +193,58 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// Whether the plan does anything to it.
+    fn is_touched(&self, address: &Address) -> bool {
+        self.make.contains_key(address) || self.unmake.contains_key(address)
+    }
+
     fn is_unfinished(&self, address: &Address) -> bool {
         self.living(address)
             .is_some_and(|record| record.status == Status::Unfinished)
     }
 
-    /// A step that only waits is for something unfinished and changes nothing.
+    /// A step that only waits has something to wait for, and changes nothing.
     fn waits(&mut self, step: &Step) {
-        if step.reason != Reason::Unfinished {
-            return;
-        }
-        let unfinished = step
-            .before
-            .as_ref()
-            .is_some_and(|record| record.status == Status::Unfinished);
-        if !step.only_waits() || !step.changes.is_empty() || !unfinished {
+        let sound = match &step.reason {
+            Reason::Unfinished => {
+                let unfinished = step
+                    .before
+                    .as_ref()
+                    .is_some_and(|record| record.status == Status::Unfinished);
+                step.only_waits() && step.changes.is_empty() && unfinished
+            }
+            Reason::ParentDisrupted(parent) => {
+                let comes_first =
+                    |first: &&Step| first.interrupts() && step.requires.contains(&first.id);
+                step.action == Action::Update && self.make.get(parent).is_some_and(comes_first)
+            }
+            _ => true,
+        };
+        if !sound {
             let message = "it is to wait only, but does more or has nothing to wait for";
             self.report("lint::unfinished", step, message);
+        }
+    }
+
+    /// What runs on something that is interrupted is made anew or waited for.
+    fn settles(&mut self, step: &Step) {
+        let (true, Some(id)) = (step.interrupts() && step.args.is_some(), step.remote()) else {
+            return;
+        };
+        let on_it = self.running.get(id.as_str()).cloned().unwrap_or_default();
+        for address in on_it {
+            let waited_for = self.make.get(address).is_some_and(|later| {
+                let renewed = later.action == Action::Create;
+                let waits = later.reason == Reason::ParentDisrupted(step.address.clone());
+                (renewed || waits) && self.comes_after(later.id, step.id)
+            });
+            let gone = self.living(address).is_none() || self.unmake.contains_key(address);
+            if !waited_for && !gone {
+                let message = format!(
+                    "it interrupts what {address} runs on, and nothing waits until that is back"
+                );
+                self.report("lint::settle", step, message);
+            }
         }
     }
 
@@ -245,8 +289,14 @@ impl<'a> Lint<'a> {
                 .requires
                 .iter()
                 .filter_map(|first| self.plan.step(*first));
-            let destroys =
-                |first: &Step| first.action == Action::Delete && first.address == *container;
+            // In the old half of a container it goes with that, not with the new one.
+            let old_half = stands_in_deposed(self.snapshot, record);
+            let is_old = |first: &Step| first.reason == Reason::Deposed;
+            let destroys = |first: &Step| {
+                first.action == Action::Delete
+                    && first.address == *container
+                    && (!old_half || is_old(first))
+            };
             if !firsts.any(destroys) {
                 let message = format!("it goes with {container}, which is not destroyed before");
                 self.report("lint::goes_with", step, message);
@@ -261,11 +311,29 @@ impl<'a> Lint<'a> {
                 && group_name(step) == group_name(later)
                 && step.pair.is_some()
                 && later.pair.is_some();
-            if later.id != step.id && !peers && !later.requires.contains(&step.id) {
+            let waits = later.id == step.id || later.requires.contains(&step.id);
+            if !waits && !peers && !self.depended_on(need, &step.address) {
                 let message = format!("{need}, which it depends on, may be destroyed before it");
                 self.report("lint::delete", step, message);
             }
         }
+    }
+
+    /// Whether `start` depended on `goal` by the records, directly or not. When each of two
+    /// depended on the other, either may go first.
+    fn depended_on(&self, start: &Address, goal: &Address) -> bool {
+        let mut queue = vec![start];
+        let mut seen = BTreeSet::from([start]);
+        while let Some(address) = queue.pop() {
+            if address == goal {
+                return true;
+            }
+            let record = self.snapshot.resources.get(address).into_iter();
+            let needs =
+                record.flat_map(|record| record.depends_on.iter().chain(&record.meta.inside));
+            queue.extend(needs.filter(|need| seen.insert(*need)));
+        }
+        false
     }
 
     fn halves(&mut self, step: &Step) {
@@ -328,103 +396,20 @@ impl<'a> Lint<'a> {
         }
         false
     }
-
-    /// No group has more members changing at once than it may, or fewer left than it needs.
-    fn groups(&mut self) {
-        let mut groups: BTreeMap<&str, GroupSteps<'a>> = BTreeMap::new();
-        for step in &self.plan.steps {
-            let Some(group) = &step.meta.group else {
-                continue;
-            };
-            let entry = groups
-                .entry(&group.name)
-                .or_insert_with(|| GroupSteps::new(group));
-            if is_interrupting(step) {
-                let unit = (step.address.name(), step.address.index());
-                entry.units.entry(unit).or_default().push(step);
-            }
-            if step.args.is_some() {
-                entry.group = group;
-                entry.grows = true;
-            }
-        }
-        let found: Vec<_> = groups
-            .values()
-            .filter_map(|steps| steps.check(self))
-            .collect();
-        for (step, message) in found {
-            self.report("lint::group", step, message);
-        }
-    }
 }
 
-struct GroupSteps<'a> {
-    group: &'a Group,
-    units: BTreeMap<(&'a str, Option<u32>), Vec<&'a Step>>,
-    /// Whether something of it is left or made.
-    grows: bool,
-}
-
-impl<'a> GroupSteps<'a> {
-    fn new(group: &'a Group) -> Self {
-        Self {
-            group,
-            units: BTreeMap::new(),
-            grows: false,
-        }
-    }
-
-    fn check(&self, lint: &Lint<'a>) -> Option<(&'a Step, String)> {
-        let width = usize::try_from(self.group.max_parallel.max(1)).unwrap_or(1);
-        let mut units: Vec<&Vec<&Step>> = self.units.values().collect();
-        units.sort_by_key(|steps| steps.iter().map(|step| step.id).min());
-        // Chains of width `width`: each unit waits for one that began before it. Those that do
-        // not are down at the same time, which is fine only as long as enough are left.
-        let waits = |place: usize| {
-            units[..place].iter().any(|earlier| {
-                earlier.iter().all(|end| {
-                    units[place]
-                        .iter()
-                        .all(|step| lint.comes_after(step.id, end.id))
-                })
-            })
-        };
-        let forced = (width..units.len()).filter(|place| !waits(*place)).count();
-        self.floor(lint, width + forced)
-    }
-
-    /// Ready members on record, less those that go for good, less those down at once.
-    fn floor(&self, lint: &Lint<'a>, width: usize) -> Option<(&'a Step, String)> {
-        let mut ready: BTreeSet<(&str, Option<u32>)> = BTreeSet::new();
-        let mut stays = self.grows;
-        for record in lint.snapshot.resources.values() {
-            let ours = record
-                .meta
-                .group
-                .as_ref()
-                .is_some_and(|group| group.name == self.group.name);
-            let unit = (record.address.name(), record.address.index());
-            if ours && lint.living(&record.address).is_some() {
-                stays |= !lint.unmake.contains_key(&record.address);
-                if record.status == Status::Ready {
-                    ready.insert(unit);
-                }
+/// What runs on what, by the remote id that the recorded arguments hold.
+fn running<'a>(snapshot: &'a Snapshot, kinds: &Kinds) -> BTreeMap<&'a str, Vec<&'a Address>> {
+    let mut found: BTreeMap<&str, Vec<&Address>> = BTreeMap::new();
+    for record in snapshot.resources.values() {
+        let info = kinds.get(record.address.kind());
+        for field in info.into_iter().flat_map(|info| info.runs_on()) {
+            if let Some(Value::Str(id)) = record.args.get(field.name) {
+                found.entry(id).or_default().push(&record.address);
             }
         }
-        let gone = |steps: &&Vec<&Step>| steps.iter().all(|step| step.args.is_none());
-        let touched = || self.units.iter().filter(|(unit, _)| ready.contains(*unit));
-        let deleted = touched().filter(|(_, steps)| gone(steps)).count();
-        let turns = touched().filter(|(_, steps)| !gone(steps)).count();
-        let left = ready.len().saturating_sub(deleted + turns.min(width));
-        let short = usize::try_from(self.group.min_ready).is_ok_and(|needed| left < needed);
-        let (_, steps) = touched().next().filter(|_| stays && short)?;
-        let step = steps.first()?;
-        let name = &self.group.name;
-        Some((
-            *step,
-            format!("only {left} members of group `{name}` would be ready"),
-        ))
     }
+    found
 }
 
 fn group_name(step: &Step) -> Option<&str> {
@@ -433,20 +418,6 @@ fn group_name(step: &Step) -> Option<&str> {
         .as_ref()
         .and_then(|record| record.meta.group.as_ref());
     group.map(|group| group.name.as_str())
-}
-
-/// Whether a step takes a member down: it is destroyed (unless its new half is there already),
-/// made anew, or changed with an interruption.
-fn is_interrupting(step: &Step) -> bool {
-    match step.action {
-        Action::Delete => !step.pair.is_some_and(|pair| step.requires.contains(&pair)),
-        Action::Create => step.pair.is_some_and(|pair| step.requires.contains(&pair)),
-        Action::Update => step
-            .changes
-            .iter()
-            .any(|change| change.disruption != kplan_model::Disruption::None),
-        Action::Forget | Action::Record => false,
-    }
 }
 
 fn has_unknown(value: &Value) -> bool {

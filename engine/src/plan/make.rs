@@ -4,7 +4,7 @@ use super::containers::Containers;
 use super::draft::Drafts;
 use super::relations::{Relations, goes};
 use super::report::PlanReport;
-use super::{PlanOptions, deleting, groups, moved, order, policy, replace, select};
+use super::{PlanOptions, deleting, groups, moved, needs, order, policy, replace, select};
 use crate::diff::Diff;
 use crate::error::Refusal;
 use crate::graph::{Graph, Kinds};
@@ -41,9 +41,10 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
     let containers = Containers::of(&relations, &going);
     let orders = replace::orders(inputs, &relations, &containers, &going);
     let mut drafts = Drafts::of(inputs, &relations, &selection.chosen);
-    require_dependencies(&relations, &mut drafts);
+    needs::require(inputs, &relations, &mut drafts);
     deleting::require(inputs, &relations, &containers, &orders, &mut drafts);
-    let forced = groups::require(inputs, &mut drafts);
+    let forced = groups::require(inputs, &relations, &mut drafts);
+    needs::require_of_waits(inputs, &relations, &mut drafts);
     policy::check(inputs, &relations, &drafts, &mut refused);
     policy::quorum(inputs, &drafts, &forced, &mut refused);
     moved::check(inputs, &selection.chosen, &mut refused);
@@ -73,6 +74,8 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
     let report = PlanReport {
         not_done: selection.not_done,
         not_compared: inputs.diff.not_compared.clone(),
+        not_read: inputs.diff.not_read.clone(),
+        circles: inputs.graph.dropped().to_vec(),
     };
     Ok((plan, report))
 }
@@ -82,19 +85,5 @@ fn outputs(inputs: &Inputs<'_, '_>) -> Object {
         PlanMode::Apply => inputs.declarations.outputs.clone(),
         PlanMode::RefreshOnly => inputs.snapshot.outputs.clone(),
         PlanMode::Destroy => Object::new(),
-    }
-}
-
-/// No step before the steps that make what it needs.
-fn require_dependencies(relations: &Relations, drafts: &mut Drafts) {
-    for at in 0..relations.needs.len() {
-        let Some(step) = drafts.make[at] else {
-            continue;
-        };
-        for need in &relations.needs[at] {
-            if let Some(first) = drafts.make[*need] {
-                drafts.require(step, first);
-            }
-        }
     }
 }

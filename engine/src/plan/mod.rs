@@ -9,6 +9,7 @@ mod groups;
 mod lint;
 mod make;
 mod moved;
+mod needs;
 mod order;
 mod policy;
 mod relations;

@@ -1,7 +1,7 @@
 //! Guards: what may not be destroyed, and what must stay ready.
 
 use super::draft::Drafts;
-use super::groups::{Unit, group_of, interrupts, unit_of};
+use super::groups::{Unit, group_of, unit_of};
 use super::make::Inputs;
 use super::relations::Relations;
 use crate::diff::Change;
@@ -95,6 +95,8 @@ fn kept_inside(
 struct Count<'a> {
     group: Option<&'a Group>,
     ready: BTreeSet<Unit<'a>>,
+    /// Units that are down and stay so.
+    down: BTreeSet<Unit<'a>>,
     declared: bool,
     deleted: BTreeSet<Unit<'a>>,
     interrupted: BTreeSet<Unit<'a>>,
@@ -119,9 +121,13 @@ pub(super) fn quorum(
         };
         let width = usize::try_from(group.max_parallel.max(1)).unwrap_or(1);
         let at_once = width + forced.get(name).copied().unwrap_or(0);
-        let interrupted = count.interrupted.difference(&count.deleted).count();
-        let down = count.deleted.len() + interrupted.min(at_once);
-        let left = count.ready.len().saturating_sub(down);
+        let up = |units: &BTreeSet<Unit<'_>>| units.difference(&count.down).count();
+        let interrupted = count.interrupted.difference(&count.deleted);
+        let interrupted = interrupted
+            .filter(|unit| !count.down.contains(*unit))
+            .count();
+        let down = up(&count.deleted) + interrupted.min(at_once);
+        let left = up(&count.ready).saturating_sub(down);
         let needed = usize::try_from(group.min_ready).unwrap_or(usize::MAX);
         if count.declared && left < needed {
             refused.push(Refusal {
@@ -149,18 +155,20 @@ fn counts<'a>(inputs: &Inputs<'a, '_>, drafts: &Drafts) -> BTreeMap<&'a str, Cou
             count.group = Some(group);
         }
         count.declared |= node.declared.is_some();
-        let ready = node
-            .record
-            .as_deref()
-            .is_some_and(|record| record.status == Status::Ready);
-        if !ready {
-            continue;
+        let steps = [drafts.make[at], drafts.unmake[at]];
+        match node.record.as_deref().map(|record| record.status) {
+            Some(Status::Ready) => {}
+            Some(Status::Unfinished) if steps == [None, None] => {
+                // It is not back, and nothing of this plan waits until it is.
+                count.down.insert(unit_of(node));
+                continue;
+            }
+            _ => continue,
         }
         count.ready.insert(unit_of(node));
-        let steps = [drafts.make[at], drafts.unmake[at]];
         let create_first = matches!((drafts.unmake[at], drafts.make[at]), (Some(old), Some(new))
             if drafts.all[old].requires.contains(&new));
-        if steps == [None, None] || !interrupts(&node.change) || create_first {
+        if steps == [None, None] || !node.change.interrupts() || create_first {
             continue;
         }
         let origin = node

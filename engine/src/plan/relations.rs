@@ -18,6 +18,8 @@ pub(super) struct Relations {
     pub(super) old_needed_by: Vec<Vec<usize>>,
     /// The container the living resource stands in.
     pub(super) old_inside: Vec<Option<usize>>,
+    /// What a declared resource runs on.
+    pub(super) runs_on: Vec<BTreeSet<usize>>,
 }
 
 impl Relations {
@@ -29,23 +31,37 @@ impl Relations {
             old_needs: vec![Vec::new(); nodes.len()],
             old_needed_by: vec![Vec::new(); nodes.len()],
             old_inside: vec![None; nodes.len()],
+            runs_on: vec![BTreeSet::new(); nodes.len()],
         };
         for (at, node) in nodes.iter().enumerate() {
             for need in relations.needs[at].clone() {
                 relations.needed_by[need].push(at);
             }
             if let Some(record) = node.record.as_deref() {
-                let found = old_needs(record, |address| inputs.graph.position(address));
-                for need in found.iter().filter(|need| **need != at) {
-                    relations.old_needs[at].push(*need);
-                    relations.old_needed_by[*need].push(at);
+                for need in inputs.graph.recorded_needs(at) {
+                    relations.old_needs[at].push(need);
+                    relations.old_needed_by[need].push(at);
                 }
                 let inside = record.meta.inside.as_ref();
-                relations.old_inside[at] = inside.and_then(|to| inputs.graph.position(to));
+                relations.old_inside[at] = inside
+                    .and_then(|to| inputs.graph.position(to))
+                    .filter(|outer| relations.old_needs[at].contains(outer));
             }
+            relations.runs_on[at] = runs_on(inputs, node);
         }
         relations
     }
+}
+
+fn runs_on(inputs: &Inputs<'_, '_>, node: &NodeDiff<'_>) -> BTreeSet<usize> {
+    let (Some(place), Some(info)) = (node.declared, inputs.kinds.get(node.address.kind())) else {
+        return BTreeSet::new();
+    };
+    let declaration = &inputs.declarations.resources[place];
+    let carriers = crate::diff::runs_on(info, declaration).into_iter();
+    carriers
+        .filter_map(|address| inputs.graph.position(&address))
+        .collect()
 }
 
 /// Positions of what a record depended on, container included; ascending, each once.

@@ -44,6 +44,12 @@ pub struct PlanReport {
     pub not_done: Vec<NotDone>,
     /// Fields that hold a sealed secret and could not be compared.
     pub not_compared: Vec<(Address, String)>,
+    /// What a destroy takes although it could not be read, and why it could not.
+    pub not_read: Vec<(Address, ProviderError)>,
+    /// Dependencies on record that were left out because they would close a circle: a resource
+    /// and what it depended on when it was last applied. An edit that turned dependencies round
+    /// and was cut off leaves such.
+    pub circles: Vec<(Address, Address)>,
 }
 
 impl PlanReport {

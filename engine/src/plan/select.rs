@@ -1,13 +1,14 @@
 //! Which of the differences become steps: within the targets, and not hanging on something that
 //! could not be read.
 
+use super::groups;
 use super::make::Inputs;
 use super::relations::{Relations, changes, goes};
 use super::report::{NotDone, WhyNot};
-use crate::diff::Change;
+use crate::diff::{Change, NodeDiff};
 use crate::error::Refusal;
-use kplan_model::{Address, Origin};
-use std::collections::BTreeSet;
+use kplan_model::{Address, Origin, Recorded, Status};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcome.
 pub(super) struct Selection {
@@ -33,6 +34,9 @@ pub(super) fn select(
         for (at, node) in nodes.iter().enumerate() {
             if selection.chosen[at] && !within.contains(&at) {
                 selection.chosen[at] = false;
+                if is_only_settling(node) {
+                    continue;
+                }
                 selection.not_done.push(NotDone {
                     address: node.address.clone(),
                     why: WhyNot::NotTargeted,
@@ -51,7 +55,7 @@ pub(super) fn select(
 }
 
 /// Nothing is done to what depends on an unreadable resource, and nothing that one depends on
-/// is destroyed. Each node is blocked at most once, so this is linear.
+/// is destroyed or, where it runs on it, interrupted. Each node is blocked at most once, so this is linear.
 fn block(inputs: &Inputs<'_, '_>, relations: &Relations, selection: &mut Selection) {
     let nodes = &inputs.diff.nodes;
     let mut blocked = vec![false; nodes.len()];
@@ -73,7 +77,11 @@ fn block(inputs: &Inputs<'_, '_>, relations: &Relations, selection: &mut Selecti
         let lost = relations.old_needs[at]
             .iter()
             .filter(|need| goes(&nodes[**need]));
-        for next in dependents.chain(lost) {
+        // Nobody could see whether it works again.
+        let under = relations.runs_on[at]
+            .iter()
+            .filter(|under| nodes[**under].change.interrupts());
+        for next in dependents.chain(lost).chain(under) {
             if !blocked[*next] && changes(&nodes[*next]) {
                 blocked[*next] = true;
                 selection.chosen[*next] = false;
@@ -114,7 +122,35 @@ pub(super) fn check_options(inputs: &Inputs<'_, '_>, refused: &mut Vec<Refusal>)
     }
 }
 
-/// The targets, everything they need, and, for what goes, everything that depends on it.
+/// Whether nothing would be done if what it runs on were left alone.
+fn is_only_settling(node: &NodeDiff<'_>) -> bool {
+    let change = &node.change;
+    let whole = |record: &Recorded| record.status == Status::Ready;
+    matches!(change, Change::Await { .. })
+        && change.disrupted_by().is_some()
+        && node.record.as_deref().is_none_or(whole)
+}
+
+/// Whether it is only now made, or not known to work.
+fn is_missing(node: &NodeDiff<'_>) -> bool {
+    matches!(node.change, Change::Create { .. }) || groups::is_unfinished(node)
+}
+
+/// The unfinished members of each group that is to be waited for before others are interrupted.
+fn unfinished<'a>(inputs: &Inputs<'a, '_>) -> BTreeMap<&'a str, Vec<usize>> {
+    let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, node) in inputs.diff.nodes.iter().enumerate() {
+        if groups::is_unfinished(node)
+            && let Some(group) = groups::group_of(inputs, node)
+        {
+            found.entry(&group.name).or_default().push(at);
+        }
+    }
+    found
+}
+
+/// The targets, everything they need, for what goes, everything that depends on it, and for what
+/// is interrupted, what has to be seen working before and after.
 fn closure(
     inputs: &Inputs<'_, '_>,
     relations: &Relations,
@@ -122,7 +158,9 @@ fn closure(
     refused: &mut Vec<Refusal>,
 ) -> BTreeSet<usize> {
     let nodes = &inputs.diff.nodes;
+    let unfinished = unfinished(inputs);
     let mut within = BTreeSet::new();
+    let mut waits = BTreeSet::new();
     let mut queue = Vec::new();
     for target in &inputs.options.targets {
         match inputs.graph.position(target) {
@@ -139,6 +177,18 @@ fn closure(
             let dependents = relations.old_needed_by[at].iter();
             queue.extend(dependents.filter(|dependent| chosen[**dependent]));
         }
+        if chosen[at] && nodes[at].change.interrupts() {
+            let group = groups::group_of(inputs, &nodes[at]);
+            let others = group.and_then(|group| unfinished.get(group.name.as_str()));
+            let others = others.into_iter().flatten().copied();
+            for wait in groups::settling(inputs, relations, at).chain(others) {
+                waits.insert(wait);
+                // It has what it needs, unless that is not there yet.
+                let needs = relations.needs[wait].iter();
+                queue.extend(needs.filter(|need| is_missing(&nodes[**need])));
+            }
+        }
     }
+    within.append(&mut waits);
     within
 }

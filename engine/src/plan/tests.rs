@@ -438,3 +438,96 @@ async fn twenty_thousand_resources_plan_without_blowing_up() {
     assert!(again.plan.steps.is_empty());
     assert_eq!(lab.cloud.calls().len(), 2);
 }
+
+/// Lets records say that they depended on something when they were last applied.
+fn recorded(lab: &mut Lab, edges: &[(&str, &str)]) {
+    for (from, to) in edges {
+        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+        let record = lab.journal.durable.resources.get_mut(&from).unwrap();
+        record.depends_on.push(to);
+        record.depends_on.sort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_need_each_other_are_destroyed_all_the_same() {
+    let mut lab = lab([net(), vm("vm.a"), vm("vm.b"), vm("vm.c")]).await;
+    recorded(
+        &mut lab,
+        &[
+            ("vm.a", "vm.b"),
+            ("vm.b", "vm.c"),
+            ("vm.c", "vm.a"),
+            ("vm.b", "vm.a"),
+        ],
+    );
+    let destroy = PlanOptions::new(PlanMode::Destroy);
+    let planned = lab.plan(&declare([]), &destroy).await.unwrap();
+    let left_out: Vec<String> = planned
+        .report
+        .circles
+        .iter()
+        .map(|(from, to)| format!("{from} {to}"))
+        .collect();
+    assert_eq!(left_out, ["vm.b vm.a", "vm.c vm.a"]);
+    assert_eq!(
+        plan_text(&planned.plan),
+        "0 - vm.a\n1 - vm.b after 0\n2 - vm.c after 1\n3 - net.main after 0 1 2\n"
+    );
+    converges(&mut lab, &declare([]), &destroy).await;
+    assert_eq!(lab.cloud.living(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_file_says_goes_before_what_the_records_say() {
+    let mut lab = lab([net(), vm("vm.a"), vm("vm.b")]).await;
+    recorded(&mut lab, &[("vm.a", "vm.b"), ("vm.b", "vm.a")]);
+    // Both are replaced; `b` needs `a` by the file.
+    let turned = declare([
+        net(),
+        vm("vm.a").with("image", string("new")),
+        vm("vm.b").with("image", string("new")).after("vm.a"),
+    ]);
+    let planned = lab.plan(&turned, &options()).await.unwrap();
+    let circles = &planned.report.circles;
+    let expected = ("vm.a".parse().unwrap(), "vm.b".parse().unwrap());
+    assert_eq!(circles, &[expected]);
+    assert_eq!(
+        plan_text(&planned.plan),
+        "0 - vm.b {image} pair 3\n1 - vm.a {image} after 0 pair 2\n\
+         2 + vm.a {image} after 1 pair 1\n3 + vm.b {image} after 0 2 pair 0\n"
+    );
+    converges(&mut lab, &turned, &options()).await;
+    let again = lab.plan(&turned, &options()).await.unwrap();
+    assert_eq!(again.report.circles, []);
+}
+
+/// `b` is to need `c`, which needs `a`, which needed `b`. Nothing is to be done to `c`, but `b`
+/// must not be written before `a` let go of it.
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_turns_dependencies_round_leaves_no_circle_wherever_it_is_cut_off() {
+    let before = || {
+        declare([
+            net(),
+            vm("vm.a").after("vm.b"),
+            vm("vm.b"),
+            vm("vm.c").after("vm.a"),
+        ])
+    };
+    let turned = declare([
+        net(),
+        vm("vm.a"),
+        vm("vm.b").after("vm.c"),
+        vm("vm.c").after("vm.a"),
+    ]);
+    for dying in 1..6 {
+        let mut lab = lab(before().resources).await;
+        assert_eq!(text(&lab, &turned).await, "0 = vm.a\n1 = vm.b after 0\n");
+        let dying = crate::testing::Dying::After(dying);
+        lab.live(&turned, &options(), Some(dying)).await;
+        let destroy = PlanOptions::new(PlanMode::Destroy);
+        let planned = lab.plan(&declare([]), &destroy).await.unwrap();
+        assert_eq!(planned.report.circles, [], "died {dying:?}");
+        converges(&mut lab, &declare([]), &destroy).await;
+    }
+}

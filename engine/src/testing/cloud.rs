@@ -67,6 +67,8 @@ struct Thing {
     created_at: Timestamp,
     ready: Instant,
     gone: Option<Instant>,
+    /// When it was switched off last, and when it is back.
+    off: Option<(Instant, Instant)>,
     errored: bool,
 }
 
@@ -82,6 +84,8 @@ struct Inner {
     epoch: Instant,
     latency: Duration,
     boot: BTreeMap<Kind, Duration>,
+    reboot: Duration,
+    down: usize,
     vanish: Duration,
     lag: Duration,
     running: usize,
@@ -124,6 +128,8 @@ impl Cloud {
             epoch: Instant::now(),
             latency: Duration::from_millis(10),
             boot: BTreeMap::new(),
+            reboot: Duration::ZERO,
+            down: 0,
             vanish: Duration::ZERO,
             lag: Duration::ZERO,
             running: 0,
@@ -142,6 +148,19 @@ impl Cloud {
             .boot
             .insert(Kind::new(kind), Duration::from_secs(seconds));
         self
+    }
+
+    /// How long nothing that runs on a machine gives a sign of life after the machine changed its
+    /// size. The machine itself is active at once.
+    #[must_use]
+    pub fn reboots(self, seconds: u64) -> Self {
+        self.lock().reboot = Duration::from_secs(seconds);
+        self
+    }
+
+    /// How many machines were down at once at most.
+    pub fn most_down(&self) -> usize {
+        self.lock().down
     }
 
     /// How long deleted objects are still shown.
@@ -274,7 +293,7 @@ impl Cloud {
         let thing = inner.things.get(&known.id);
         Ok(thing
             .filter(|thing| thing.shown(now, lag))
-            .map(|thing| thing.attributes(now)))
+            .map(|thing| inner.attributes(thing, now)))
     }
 
     pub(super) async fn list(
@@ -291,7 +310,7 @@ impl Cloud {
             let thing = inner.things.get(&known.id)?;
             thing
                 .shown(now, lag)
-                .then(|| (known.id.clone(), thing.attributes(now)))
+                .then(|| (known.id.clone(), inner.attributes(thing, now)))
         });
         Ok(listed.collect())
     }
@@ -371,9 +390,13 @@ impl Cloud {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.check_references(args)?;
+        let back = now + inner.reboot;
         let Some(thing) = inner.things.get_mut(&known.id) else {
             return Err(error(ErrorKind::NotFound));
         };
+        if changed.contains("size") {
+            thing.off = Some((now, back));
+        }
         for field in changed.iter() {
             match args.get(field).filter(|_| field != "note") {
                 Some(value) => thing.attrs.insert(field.to_owned(), value.clone()),
@@ -381,6 +404,8 @@ impl Cloud {
             };
         }
         let attrs = thing.attributes(now);
+        let off = |thing: &&Thing| thing.off.is_some_and(|(_, back)| now < back);
+        inner.down = inner.down.max(inner.things.values().filter(off).count());
         match fault {
             Some(Fault::LoseAnswer) => Err(error(ErrorKind::OutcomeUnknown)),
             _ => Ok(attrs),
@@ -451,6 +476,7 @@ impl Inner {
             created_at,
             ready: now + self.boot.get(kind).copied().unwrap_or_default(),
             gone: None,
+            off: None,
             errored: false,
         };
         let shown = thing.attributes(now);
@@ -482,6 +508,23 @@ impl Inner {
             .values()
             .filter(|thing| thing.gone.is_some())
             .count();
+    }
+
+    /// What runs on a machine that is off gives no sign of life since.
+    fn attributes(&self, thing: &Thing, now: Instant) -> Object {
+        let mut attrs = thing.attributes(now);
+        let host = thing.attrs.get("host").and_then(Value::as_str);
+        if let Some(host) = host {
+            let machine = self.things.get(&RemoteId::new(host));
+            let seen = match machine.and_then(|machine| machine.off) {
+                Some((off, back)) if now < back => off,
+                _ => now,
+            };
+            let beat = seen.duration_since(self.epoch).as_millis();
+            let beat = i64::try_from(beat).unwrap_or(i64::MAX);
+            attrs.insert("beat".to_owned(), Value::Int(beat));
+        }
+        attrs
     }
 
     /// What a text names that looks like an id must exist.

@@ -64,7 +64,7 @@ const fn holding(lost: &'static str, mut info: KindInfo) -> KindInfo {
 }
 
 /// All of them.
-static KINDS: [KindInfo; 7] = [
+static KINDS: [KindInfo; 8] = [
     info(
         "net",
         &[
@@ -190,6 +190,20 @@ static KINDS: [KindInfo; 7] = [
         ReplaceOrder::CreateFirst,
         30,
     ),
+    info(
+        "agent",
+        &[
+            NAME,
+            NOTE,
+            URN,
+            Field::replace("host", "The machine it runs on.").runs_on(),
+            Field::ignored("join", "Another it joined."),
+            Field::computed("before", "The sign of life that does not count."),
+            Field::computed("away", "What it waits for."),
+        ],
+        ReplaceOrder::DeleteFirst,
+        20,
+    ),
 ];
 
 struct Fake<const K: usize>(Cloud);
@@ -200,15 +214,17 @@ impl<const K: usize> Resource for Fake<K> {
     const INFO: &'static KindInfo = &KINDS[K];
 
     async fn read(&self, known: &Known) -> Result<Option<Bag>, ProviderError> {
-        Ok(self.0.read(known).await?.map(Bag))
+        let seen = self.0.read(known).await?;
+        Ok(seen.map(|attrs| Bag(compared(known, attrs))))
     }
 
     async fn read_all(&self, known: &[Known]) -> Result<BTreeMap<RemoteId, Bag>, ProviderError> {
-        let listed = self.0.list(&Self::INFO.kind, known).await?;
-        Ok(listed
-            .into_iter()
-            .map(|(id, attrs)| (id, Bag(attrs)))
-            .collect())
+        let mut listed = self.0.list(&Self::INFO.kind, known).await?;
+        let seen = known.iter().filter_map(|known| {
+            let attrs = listed.remove(&known.id)?;
+            Some((known.id.clone(), Bag(compared(known, attrs))))
+        });
+        Ok(seen.collect())
     }
 
     async fn find(&self, wanted: Wanted<'_, Bag>) -> Result<Vec<Found<Bag>>, ProviderError> {
@@ -248,13 +264,44 @@ impl<const K: usize> Resource for Fake<K> {
         self.0.delete(known).await
     }
 
+    fn interrupted(&self, mut attrs: Bag) -> Bag {
+        if Self::INFO.kind.as_str() == "agent" {
+            attrs.0.remove("before");
+            attrs.0.insert("away".to_owned(), Value::Bool(true));
+        }
+        attrs
+    }
+
+    fn is_interrupted(&self, attrs: &Bag) -> bool {
+        attrs.0.contains_key("away")
+    }
+
     fn readiness(&self, attrs: &Bag) -> Readiness {
+        if attrs.0.contains_key("away") {
+            return Readiness::Waiting("no new sign of life".to_owned());
+        }
         match attrs.0.get("status").and_then(Value::as_str) {
             Some("new") => Readiness::Waiting("status is \"new\"".to_owned()),
             Some("errored") => Readiness::Failed("status is \"errored\"".to_owned()),
             _ => Readiness::Ready,
         }
     }
+}
+
+/// What was interrupted is away until its sign of life is another than at the first look.
+fn compared(known: &Known, mut attrs: Object) -> Object {
+    let Some(beat) = attrs.remove("beat") else {
+        return attrs;
+    };
+    if !known.attrs.contains_key("away") {
+        return attrs;
+    }
+    let before = known.attrs.get("before");
+    if before.is_none_or(|before| *before == beat) {
+        attrs.insert("away".to_owned(), Value::Bool(true));
+        attrs.insert("before".to_owned(), before.cloned().unwrap_or(beat));
+    }
+    attrs
 }
 
 fn bagged(found: Found<Object>) -> Found<Bag> {
@@ -275,6 +322,7 @@ pub fn registry(cloud: &Cloud) -> Registry {
     registry.add(Fake::<4>(cloud.clone()));
     registry.add(Fake::<5>(cloud.clone()));
     registry.add(Fake::<6>(cloud.clone()));
+    registry.add(Fake::<7>(cloud.clone()));
     registry
 }
 

@@ -54,6 +54,8 @@ object! {
         /// Whether a change of size grows the disk too, which cannot be undone; true when left
         /// out.
         pub resize_disk: Option<bool>,
+        /// `on`: a droplet that is found off is powered on. Left alone when left out.
+        pub power: Option<String>,
     }
 }
 
@@ -87,6 +89,8 @@ object! {
         pub ipv6_address: Option<String>,
         /// `new`, `active`, `off` or `archive`.
         pub status: String,
+        /// `on`, or `off` when somebody powered it off or DigitalOcean archived it.
+        pub power: String,
         /// Its uniform resource name, for projects.
         pub urn: String,
         /// Its processors.
@@ -110,7 +114,7 @@ pub struct Droplet {
     pub spaces: Spaces,
 }
 
-static FIELDS: [Field; 25] = [
+static FIELDS: [Field; 26] = [
     Field::in_place("name", "Its name and host name."),
     Field::replace("region", "The region's slug, such as `fra1`."),
     Field::new(
@@ -155,6 +159,14 @@ static FIELDS: [Field; 25] = [
     Field::ignored(
         "resize_disk",
         "Whether a change of size grows the disk too, for good.",
+    ),
+    // Who finds it off has lost what ran there; who powers it on waits for that to come back.
+    Field::new(
+        "power",
+        Change::InPlace {
+            disruption: Disruption::Restart,
+        },
+        "`on`: a droplet that is found off is powered on. Left alone when left out.",
     ),
     Field::computed("owner_tag", "The tag of the cluster it belongs to."),
     Field::computed("ipv4_address", "Public IPv4 address."),
@@ -219,6 +231,7 @@ fn create_body(
     user_data: Option<String>,
 ) -> Result<Value, ProviderError> {
     let args = wanted.args;
+    change::check_power(args)?;
     let id_or = |text: String| {
         text.parse::<i64>()
             .map_or_else(|_| json!(text), |id| json!(id))

@@ -10,6 +10,7 @@ mod droplet;
 mod firewall;
 mod load_balancer;
 mod owner_tag;
+mod owners;
 mod project;
 mod remote;
 mod reserved_ip;
@@ -31,6 +32,7 @@ pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,
 };
+pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
 pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};

@@ -54,8 +54,24 @@ static INFO: KindInfo = KindInfo {
 };
 
 #[derive(Debug, Deserialize)]
-struct TagRemote {
-    name: String,
+pub(super) struct TagRemote {
+    pub(super) name: String,
+    #[serde(default)]
+    resources: Option<Carried>,
+}
+
+/// What carries a tag.
+#[derive(Debug, Deserialize)]
+struct Carried {
+    #[serde(default)]
+    count: u64,
+}
+
+impl TagRemote {
+    /// How many resources carry it.
+    pub(super) fn carried(&self) -> u64 {
+        self.resources.as_ref().map_or(0, |carried| carried.count)
+    }
 }
 
 impl Remote for TagRemote {

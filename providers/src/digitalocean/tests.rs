@@ -1,6 +1,8 @@
 //! What the contract suite cannot see: what exactly is sent, and what happens when a change is cut
 //! off half way.
 
+mod power;
+
 use super::*;
 use crate::http::testing::{Script, empty, json, owner, permit};
 use crate::k3s::boot::BootArgs;
@@ -87,6 +89,7 @@ fn droplet_args() -> DropletArgs {
         ipv6: false,
         droplet_agent: None,
         resize_disk: None,
+        power: None,
     }
 }
 
@@ -669,6 +672,8 @@ async fn a_node_is_told_where_its_bundle_will_be_and_no_secret() {
         access_key: known("DO00EXAMPLE"),
         secret_key: Input::Known(Secret::new("spaces-secret")),
         public_key: known("-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n"),
+        packages: None,
+        datastore_admin: None,
     };
     let args = DropletArgs {
         boot: Some(boot),

@@ -160,8 +160,8 @@ fn help(kind: ErrorKind, status: StatusCode, said: &str) -> Option<String> {
             None => "the DigitalOcean token lacks a scope that this call needs".to_owned(),
         }),
         ErrorKind::Exists => Some(
-            "something with this name exists already and is not in the state: import it, or \
-             choose another name"
+            "something with this name exists already and is not in the state: choose another \
+             name, or remove it where nothing needs it"
                 .to_owned(),
         ),
         _ => None,

@@ -2,6 +2,7 @@
 
 use super::boot::BootArgs;
 use super::bundle::{File, Files};
+use super::grant;
 use super::node::{Datastore, NodeArgs};
 use super::pki::exposed;
 use super::pki::secret::{Joiner, token};
@@ -291,6 +292,10 @@ pub fn files(args: &NodeArgs, digest: &str) -> Result<Files, ProviderError> {
     };
     files.insert("etc/systemd/system/k3s.service".to_owned(), unit);
     if role == "server" {
+        if let Some(admin) = &args.boot.datastore_admin {
+            let file = grant::file(admin, args.datastore.as_ref())?;
+            files.insert(grant::PATH.to_owned(), file);
+        }
         authorities(&mut files, args)?;
         let datastore = args
             .datastore

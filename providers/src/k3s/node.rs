@@ -1,5 +1,6 @@
 //! `k3s_node`: the K3s on one droplet. Creating it writes the node's signed bundle, for which the
-//! droplet polls; it is ready when the node reports that K3s runs.
+//! droplet polls; it is ready when the node reports that K3s runs. When its droplet is interrupted
+//! later, it is ready again when the cluster says so.
 
 use super::boot::{self, ADDRESS_VALID, BootArgs};
 use super::bundle::{self, Header};
@@ -9,6 +10,7 @@ use super::report::{self, MAX_REPORT, Phase};
 use super::storage::{BootStorage, Listed, Place};
 use crate::artifacts::{ArtifactRef, ArtifactSource};
 use crate::http::{Now, parse_timestamp};
+use crate::kubernetes::Kubernetes;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::{
@@ -19,8 +21,11 @@ use kplan_model::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod life;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use life::NodeApi;
 
 /// How many reports are read at once.
 const PARALLEL_READS: usize = 8;
@@ -90,6 +95,8 @@ kplan_model::object! {
         pub version: String,
         /// K3s's binary.
         pub binary: ArtifactRef,
+        /// The cluster's API, to see whether the node is back after its droplet was interrupted.
+        pub api: Option<NodeApi>,
     }
 }
 
@@ -110,6 +117,11 @@ kplan_model::object! {
         pub log: Option<String>,
         /// When the last report was written, in milliseconds since 1970.
         pub reported_at: Option<i64>,
+        /// Why it does not count as working although K3s runs: its droplet was interrupted, and the
+        /// cluster has not seen it since.
+        pub away: Option<String>,
+        /// While it is away: its last sign of life that does not count, in milliseconds since 1970.
+        pub heartbeat: Option<i64>,
     }
 }
 
@@ -125,7 +137,7 @@ static FIELDS: &[Field] = &[
         "boot",
         "Identity and role of the node, and where its bundle goes.",
     ),
-    Field::replace("droplet_id", "The droplet it runs on."),
+    Field::replace("droplet_id", "The droplet it runs on.").runs_on(),
     Field::ignored("droplet_created_at", "When the droplet was created."),
     Field::replace("private_ip", "The droplet's address in the VPC."),
     Field::new(
@@ -197,6 +209,7 @@ static FIELDS: &[Field] = &[
     .by(Compare::Set),
     Field::new("version", Change::Refuse(UPGRADE), "K3s's version."),
     Field::ignored("binary", "Where K3s's binary comes from, and its digest."),
+    Field::ignored("api", "Where to ask whether the node is back."),
     Field::computed("name", "The node's name."),
     Field::computed("phase", "What the node reported last."),
     Field::computed("message", "What it said."),
@@ -204,6 +217,11 @@ static FIELDS: &[Field] = &[
     Field::computed(
         "reported_at",
         "When it reported last, in milliseconds since 1970.",
+    ),
+    Field::computed("away", "Why it does not count as working at the moment."),
+    Field::computed(
+        "heartbeat",
+        "Its last sign of life that does not count, in milliseconds since 1970.",
     ),
 ];
 
@@ -228,19 +246,22 @@ static INFO: KindInfo = KindInfo {
 pub struct K3sNode {
     storage: Arc<dyn BootStorage>,
     artifacts: Arc<dyn ArtifactSource>,
+    kubernetes: Kubernetes,
     now: Now,
 }
 
 impl K3sNode {
-    /// With a way to the boot bucket, to artifacts, and a clock.
+    /// With a way to the boot bucket, to artifacts, to clusters, and a clock.
     pub fn new(
         storage: Arc<dyn BootStorage>,
         artifacts: Arc<dyn ArtifactSource>,
+        kubernetes: Kubernetes,
         now: Now,
     ) -> Self {
         Self {
             storage,
             artifacts,
+            kubernetes,
             now,
         }
     }
@@ -307,16 +328,20 @@ impl K3sNode {
         known: &[Known],
     ) -> Result<BTreeMap<RemoteId, NodeAttrs>, ProviderError> {
         let mut found = BTreeMap::new();
+        let mut away = Vec::new();
         let mut waiting: BTreeMap<Place, Vec<(RemoteId, NodeArgs)>> = BTreeMap::new();
         for one in known {
             let attrs = NodeAttrs::from_object(&one.attrs)?;
+            let args = NodeArgs::from_object(&one.args)?;
+            if attrs.away.is_some() {
+                away.push((one.id.clone(), args.clone(), attrs.clone()));
+            }
             // K3s runs; from here on the droplet says whether the node exists, and the cluster
             // whether it is well. The reports are gone after a day.
             if attrs.phase == Phase::Started.as_str() {
                 found.insert(one.id.clone(), attrs);
                 continue;
             }
-            let args = NodeArgs::from_object(&one.args)?;
             waiting
                 .entry(args.boot.place()?)
                 .or_default()
@@ -334,6 +359,7 @@ impl K3sNode {
                 .await?;
             found.extend(seen);
         }
+        self.look_for_life(away, &mut found).await?;
         Ok(found)
     }
 }
@@ -350,6 +376,8 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         message: None,
         log: None,
         reported_at: None,
+        away: None,
+        heartbeat: None,
     })
 }
 
@@ -465,10 +493,21 @@ impl Resource for K3sNode {
         self.storage.remove(&place, &name, permit).await
     }
 
+    fn interrupted(&self, attrs: NodeAttrs) -> NodeAttrs {
+        life::interrupted(attrs)
+    }
+
+    fn is_interrupted(&self, attrs: &NodeAttrs) -> bool {
+        attrs.away.is_some()
+    }
+
     fn readiness(&self, attrs: &NodeAttrs) -> Readiness {
         let message = attrs.message.as_deref().unwrap_or("no message");
         match attrs.phase.as_str() {
-            "started" => Readiness::Ready,
+            "started" => attrs
+                .away
+                .clone()
+                .map_or(Readiness::Ready, Readiness::Waiting),
             "failed" => {
                 let mut text = format!("{}: {message}", attrs.name);
                 if let Some(log) = &attrs.log {

@@ -452,7 +452,12 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    // The names of two libraries' types tell a reader nothing.
+    let text = text.strip_prefix("ServiceError: ").unwrap_or(&text);
+    let text = text
+        .strip_prefix("client error (Connect): ")
+        .unwrap_or(text);
+    text.to_owned()
 }
 
 fn unreachable(error: &kube::Error) -> ProviderError {

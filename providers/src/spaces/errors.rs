@@ -110,9 +110,9 @@ fn help(kind: ErrorKind, code: Option<&str>) -> Option<&'static str> {
             "bucket names are shared by everybody, and the name of a deleted bucket stays taken \
              for a week or more: choose another",
         ),
-        (ErrorKind::Exists, Some("BucketAlreadyOwnedByYou")) => {
-            Some("the bucket is yours but not in the state: import it, or choose another name")
-        }
+        (ErrorKind::Exists, Some("BucketAlreadyOwnedByYou")) => Some(
+            "the bucket is yours but not in the state: empty and delete it, or choose another name",
+        ),
         (ErrorKind::Invalid, Some("BucketNotEmpty")) => {
             Some("empty it first, or set `force_destroy` and apply before destroying it")
         }

@@ -94,6 +94,7 @@ pub(crate) fn droplet_args(name: &str, vpc: Option<&Known>) -> DropletArgs {
         ipv6: false,
         droplet_agent: None,
         resize_disk: Some(false),
+        power: Some("on".to_owned()),
     }
 }
 
@@ -139,6 +140,8 @@ pub(crate) async fn droplet(world: &World) -> Case {
         ("backups", Value::Bool(true)),
         ("ipv6", Value::Bool(true)),
         ("size", text("s-2vcpu-4gb")),
+        // It is on and stays on; a test of its own finds it off.
+        ("power", text("on")),
     ];
     case
 }

@@ -17,6 +17,8 @@ mod names;
 #[cfg(test)]
 mod new_account;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod world;

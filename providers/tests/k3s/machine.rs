@@ -1,6 +1,7 @@
 //! A machine that boots.
 
 use crate::site::Site;
+use crate::skipped;
 use kplan_model::{Secret, Timestamp};
 use kplan_providers::k3s::boot::{Addresses, BootArgs, render};
 use kplan_providers::k3s::bundle::{File, Files, Header, pack};
@@ -14,16 +15,16 @@ use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-static PKI: LazyLock<PkiAttrs> =
+pub(crate) static PKI: LazyLock<PkiAttrs> =
     LazyLock::new(|| generate("demo-3f9a1c2e", Timestamp::from_seconds(1_790_000_000)).unwrap());
 
 const BINARY: &str = "#!/bin/sh\necho k3s\n";
 const PASSWORD: &str = "AVNS_database-password";
 
 /// The machine: what cloud-init would have written, under one folder.
-struct Machine {
+pub(crate) struct Machine {
     root: TempDir,
-    site: Site,
+    pub(crate) site: Site,
 }
 
 fn missing_tool() -> Option<&'static str> {
@@ -39,23 +40,13 @@ fn missing_tool() -> Option<&'static str> {
 
 impl Machine {
     /// `None` when this machine lacks what a droplet has.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if let Some(tool) = missing_tool() {
-            println!("skipped: needs {tool}");
+            skipped(tool);
             return None;
         }
         let (root, site) = (TempDir::new().unwrap(), Site::start());
-        let args = BootArgs {
-            cluster: "demo-3f9a1c2e".to_owned(),
-            node: "demo-server-0".to_owned(),
-            role: "server".to_owned(),
-            bucket: "b".to_owned().into(),
-            endpoint: "e".to_owned().into(),
-            region: "fra1".to_owned().into(),
-            access_key: "k".to_owned().into(),
-            secret_key: Secret::new("s").into(),
-            public_key: PKI.bundle_public_key.clone().into(),
-        };
+        let args = boot_args("server");
         let addresses = Addresses {
             bundle: format!("{}/bundle?X-Amz-Signature=get-signature&x=1", site.url()),
             report: format!("{}/report?X-Amz-Signature=put-signature&x=1", site.url()),
@@ -74,18 +65,23 @@ impl Machine {
         Some(Self { root, site })
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         at(&self.root, path)
     }
 
-    fn offer(&self, header: &Header, files: &Files) {
+    pub(crate) fn offer(&self, header: &Header, files: &Files) {
         let key = PKI.bundle_key.expose().unwrap();
         self.site
             .put_bytes("/bundle", pack(header, files, key).unwrap());
     }
 
     /// Runs the script; whether it succeeded.
-    fn boot(&self) -> bool {
+    pub(crate) fn boot(&self) -> bool {
+        self.boot_with(&std::env::var("PATH").unwrap())
+    }
+
+    /// The same, with the programs of these folders.
+    pub(crate) fn boot_with(&self, path: &str) -> bool {
         let tools = self.at("/tools");
         fs::create_dir_all(&tools).unwrap();
         for (name, text) in [
@@ -102,12 +98,13 @@ impl Machine {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:{path}", tools.display());
         let status = Command::new("sh")
             .arg(self.at("/usr/local/sbin/kplan-boot"))
             .env("KPLAN_ROOT", self.root.path())
             .env("KPLAN_METADATA", self.site.url())
             .env("KPLAN_REFUSALS", "1")
+            .env("KPLAN_GRANT_TRIES", "1")
             .env("PATH", path)
             .env_remove("http_proxy")
             .env("no_proxy", "*")
@@ -116,7 +113,7 @@ impl Machine {
     }
 
     /// Phase and message of every report.
-    fn reports(&self) -> Vec<(String, String)> {
+    pub(crate) fn reports(&self) -> Vec<(String, String)> {
         let reports = self.site.reports();
         reports
             .iter()
@@ -132,8 +129,25 @@ impl Machine {
             .collect()
     }
 
-    fn phases(&self) -> Vec<String> {
+    pub(crate) fn phases(&self) -> Vec<String> {
         self.reports().into_iter().map(|(phase, _)| phase).collect()
+    }
+}
+
+/// The arguments of a node that boots here.
+pub(crate) fn boot_args(role: &str) -> BootArgs {
+    BootArgs {
+        cluster: "demo-3f9a1c2e".to_owned(),
+        node: "demo-server-0".to_owned(),
+        role: role.to_owned(),
+        bucket: "b".to_owned().into(),
+        endpoint: "e".to_owned().into(),
+        region: "fra1".to_owned().into(),
+        access_key: "k".to_owned().into(),
+        secret_key: Secret::new("s").into(),
+        public_key: PKI.bundle_public_key.clone().into(),
+        packages: None,
+        datastore_admin: None,
     }
 }
 
@@ -141,7 +155,7 @@ fn at(root: &TempDir, path: &str) -> PathBuf {
     root.path().join(path.trim_start_matches('/'))
 }
 
-fn header() -> Header {
+pub(crate) fn header() -> Header {
     Header {
         cluster: "demo-3f9a1c2e".to_owned(),
         node: "demo-server-0".to_owned(),
@@ -150,7 +164,7 @@ fn header() -> Header {
     }
 }
 
-fn files(url: &str) -> Files {
+pub(crate) fn files(url: &str) -> Files {
     let file = |mode: u32, content: String| File { mode, content };
     let env = format!(
         "K3S_VERSION=v1.35.6+k3s1\nK3S_BINARY_URL={url}/k3s\nK3S_BINARY_SHA256={}\n",
@@ -180,7 +194,7 @@ fn files(url: &str) -> Files {
     ])
 }
 
-fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 

@@ -7,7 +7,8 @@ use kplan_model::{Codec, Input, Known, Object, Secret, Timestamp, Value};
 use kplan_providers::artifacts::{ArtifactRef, Lock, Mirror};
 use kplan_providers::digitalocean::{DropletArgs, SpacesGrant, SpacesKeyArgs, VpcArgs};
 use kplan_providers::k3s::{
-    Access, BootArgs, Bundles, ClusterArgs, Datastore, Kubeconfig, NodeArgs, PkiArgs, kubeconfig,
+    Access, BootArgs, Bundles, ClusterArgs, Datastore, Kubeconfig, NodeApi, NodeArgs, PkiArgs,
+    kubeconfig,
 };
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
@@ -104,6 +105,8 @@ impl Ground {
             access_key: text(&self.key, "access_key"),
             secret_key: Input::Known(attr(&self.key, "secret_key")),
             public_key: text(&self.pki, "bundle_public_key"),
+            packages: None,
+            datastore_admin: None,
         }
     }
 
@@ -123,6 +126,7 @@ impl Ground {
             ipv6: false,
             droplet_agent: None,
             resize_disk: None,
+            power: None,
         };
         rig.make(&format!("droplet.{node}"), args.to_object()).await
     }
@@ -169,6 +173,7 @@ impl Ground {
             taints: Vec::new(),
             version: "v1.35.6+k3s1".to_owned(),
             binary: artifact(rig, "k3s", "k3s"),
+            api: None,
         }
     }
 }
@@ -521,6 +526,39 @@ async fn servers_join_the_first_ones_etcd() {
             .await;
         first.get_or_insert(node);
     }
+    rig.running.shutdown();
+}
+
+/// Its droplet is active long before its K3s is; nobody else is bound as an admin yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resized_server_works_again_when_its_kubelet_shows_life() {
+    let rig = Rig::start().await;
+    let ground = Ground::lay(&rig).await;
+    let droplet = ground.droplet(&rig, "demo-server-0", "server").await;
+    let mut args = ground.node(&rig, &droplet, None);
+    args.api = Some(NodeApi {
+        endpoint: text(&droplet, "ipv4_address"),
+        server_ca: text(&ground.pki, "certificates.server_ca"),
+        client_ca: text(&ground.pki, "certificates.client_ca"),
+        client_ca_key: Input::Known(attr(&ground.pki, "server_keys.client_ca")),
+    });
+    let node = rig.make("k3s_node.servers[0]", args.to_object()).await;
+    let observe = &rig.registry.get(node.address.kind()).unwrap().observe;
+    let away = Known {
+        attrs: observe.interrupted(&node.attrs).unwrap(),
+        ..node.clone()
+    };
+    let mut grown = DropletArgs::from_object(&droplet.args).unwrap();
+    grown.size = "s-4vcpu-8gb".to_owned();
+    let droplet = rig.update(&droplet, grown.to_object()).await;
+    assert_eq!(
+        attr::<String>(&rig.ready(droplet).await, "status"),
+        "active"
+    );
+    let attrs = rig.read(&away).await.unwrap();
+    assert!(observe.is_interrupted(&attrs).unwrap(), "{attrs:?}");
+    let back = rig.ready(away).await;
+    assert_eq!(back.attrs, node.attrs);
     rig.running.shutdown();
 }
 

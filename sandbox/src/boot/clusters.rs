@@ -190,7 +190,12 @@ impl Nodes {
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.open_cluster(&id, installed, &authorities).await?;
         for node in departed {
-            cluster.remove_node(&node);
+            // A destroyed droplet's name belongs to nobody any more.
+            if record.nodes.contains_key(&node) {
+                cluster.stop_node(&node);
+            } else {
+                cluster.remove_node(&node);
+            }
         }
         let served = cluster.serve(sans(installed, &node)).await;
         let (address, guard) = served.map_err(|error| StartError::Api(error.to_string()))?;

@@ -45,6 +45,87 @@ pub(super) enum DatastoreError {
     Login(String),
     #[error("datastore: the database {0:?} does not exist")]
     Database(String),
+    #[error(
+        "datastore: creating storage endpoint: permission denied for schema public (SQLSTATE 42501): the user {user:?} cannot create tables in the database {database:?}"
+    )]
+    Schema { user: String, database: String },
+}
+
+/// Why the node could not give K3s's user the right to create tables.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum GrantError {
+    #[error("datastore-admin.env is not HOST, PORT, DATABASE, ADMIN, PASSWORD and USER")]
+    File,
+    #[error(transparent)]
+    Connect(#[from] DatastoreError),
+    #[error("datastore: role {0:?} does not exist")]
+    Role(String),
+    #[error("datastore: no privileges were granted for \"public\": {0:?} does not own it")]
+    NotOwner(String),
+    #[error("{0}")]
+    Store(String),
+}
+
+/// What the boot script reads from `datastore-admin.env`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// The administrator's way in.
+    admin: Endpoint,
+    /// The user that gets the right.
+    user: String,
+}
+
+impl Grant {
+    /// Reads the file.
+    pub(super) fn parse(text: &str) -> Result<Grant, GrantError> {
+        let get = |key: &str| {
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            value
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned)
+                .ok_or(GrantError::File)
+        };
+        let admin = Endpoint {
+            engine: "pg",
+            user: get("ADMIN")?,
+            password: get("PASSWORD")?,
+            host: get("HOST")?,
+            port: get("PORT")?.parse().map_err(|_invalid| GrantError::File)?,
+            database: get("DATABASE")?,
+            // As the script calls psql.
+            sslmode: Some("verify-full".to_owned()),
+        };
+        Ok(Grant {
+            admin,
+            user: get("USER")?,
+        })
+    }
+
+    /// The administrator's password, to keep it out of reports.
+    pub(super) fn password(&self) -> &str {
+        &self.admin.password
+    }
+
+    /// Gives the right, as psql would from a droplet.
+    pub(super) fn give(
+        &self,
+        cloud: &dyn CloudFacts,
+        droplet: &DropletFacts,
+        cafile: Option<&str>,
+    ) -> Result<(), GrantError> {
+        let database = self.admin.log_in(cloud, droplet, cafile)?;
+        if !database.users.contains_key(&self.user) {
+            return Err(GrantError::Role(self.user.clone()));
+        }
+        if database.admin != self.admin.user {
+            return Err(GrantError::NotOwner(self.admin.user.clone()));
+        }
+        cloud
+            .let_create(&self.admin.host, &self.admin.database, &self.user)
+            .map_err(|error| GrantError::Store(error.to_string()))
+    }
 }
 
 /// A parsed endpoint.
@@ -78,13 +159,30 @@ impl Endpoint {
         &self.password
     }
 
-    /// Connects as a droplet would.
+    /// Connects as K3s on a droplet would, which creates its table first of all.
     pub(super) fn connect(
         &self,
         cloud: &dyn CloudFacts,
         droplet: &DropletFacts,
         cafile: Option<&str>,
     ) -> Result<(), DatastoreError> {
+        let database = self.log_in(cloud, droplet, cafile)?;
+        if database.may_create(&self.database, &self.user) {
+            return Ok(());
+        }
+        Err(DatastoreError::Schema {
+            user: self.user.clone(),
+            database: self.database.clone(),
+        })
+    }
+
+    /// Logs in from a droplet.
+    fn log_in(
+        &self,
+        cloud: &dyn CloudFacts,
+        droplet: &DropletFacts,
+        cafile: Option<&str>,
+    ) -> Result<DatabaseFacts, DatastoreError> {
         let database = cloud
             .database_by_private_host(&self.host)
             .ok_or_else(|| DatastoreError::Host(self.host.clone()))?;
@@ -129,7 +227,7 @@ impl Endpoint {
         if !database.databases.contains(&self.database) {
             return Err(DatastoreError::Database(self.database.clone()));
         }
-        Ok(())
+        Ok(database)
     }
 }
 

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::bundle::{self, Files};
+use super::bundle::{self, DATASTORE_ADMIN, Files};
 use super::clusters::Installed;
 use super::config::{self, K3sConfig};
+use super::datastore::Grant;
 use super::network::shown;
 use super::report::{Log, Phase};
 use super::user_data::{self, NodeIdentity, Role};
@@ -25,6 +26,8 @@ const INSTALL: Duration = Duration::from_secs(15);
 const START: Duration = Duration::from_secs(15);
 /// First and longest pause between two looks for the bundle.
 const POLL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
+/// How often the boot script tries to give K3s's user its right in the datastore.
+const GRANTS: u32 = 20;
 /// Pause before systemd runs a failed unit again.
 const RESTART: Duration = Duration::from_secs(5);
 /// How long the boot script waits for K3s to stay up before it reports a failure.
@@ -163,7 +166,7 @@ impl Machine {
             .clone()
             .ok_or_else(|| Failure::Final("no identity".to_owned()))?;
         let bytes = self.poll(&identity).await?;
-        let files = bundle::open(&bytes, &identity, self.droplet.id).map_err(again)?;
+        let mut files = bundle::open(&bytes, &identity, self.droplet.id).map_err(again)?;
         self.log.keep_secret(&files, None);
         let config = read_config(&files, identity.role).map_err(Failure::Again)?;
         self.log.keep_secret(&files, Some(&config));
@@ -172,6 +175,7 @@ impl Machine {
             "the bundle is signed and meant for this node",
         )
         .await;
+        self.prepare_datastore(&mut files).await?;
         let version = self.download(&files).await?;
         let disk = Disk {
             role: identity.role,
@@ -213,6 +217,36 @@ impl Machine {
             self.clock().sleep(pause).await;
             pause = pause.mul_f64(1.5).min(longest);
         }
+    }
+
+    /// Gives K3s's user the right to create tables, where the bundle says who can. The login does
+    /// not stay on the disk.
+    async fn prepare_datastore(&mut self, files: &mut Files) -> Result<(), Failure> {
+        let Some(login) = files.remove(DATASTORE_ADMIN) else {
+            return Ok(());
+        };
+        let grant = Grant::parse(&login.content).map_err(again)?;
+        self.tell(Phase::Installing, "giving K3s's user its right")
+            .await;
+        let ca = files
+            .get("etc/rancher/k3s/datastore-ca.pem")
+            .map(|file| file.content.as_str());
+        let (mut pause, longest) = POLL;
+        for left in (0..GRANTS).rev() {
+            // Tags decide about trusted sources and can change at any time.
+            let droplet = self
+                .nodes
+                .droplet(self.droplet.id)
+                .ok_or_else(|| Failure::Again("the droplet is off".to_owned()))?;
+            match grant.give(self.nodes.inner.cloud.as_ref(), &droplet, ca) {
+                Ok(()) => break,
+                Err(error) if left == 0 => return Err(again(error)),
+                Err(error) => self.log.say(&error.to_string()),
+            }
+            self.clock().sleep(pause).await;
+            pause = (pause + POLL.0).min(longest);
+        }
+        Ok(())
     }
 
     /// Downloads K3s, checks its digest, and asks it for its version.

@@ -115,7 +115,7 @@ impl State {
 
     /// Tells the clusters of a droplet that its kubelet reports no more: now, or when their next
     /// server starts.
-    fn nodes_lost(&mut self, id: u64, batch: &mut Batch) -> Result<(), StoreError> {
+    fn nodes_lost(&mut self, id: u64, gone: bool, batch: &mut Batch) -> Result<(), StoreError> {
         for record in self.records.values_mut() {
             let names: Vec<String> = record
                 .nodes
@@ -125,7 +125,8 @@ impl State {
                 .collect();
             for name in names {
                 match self.clusters.get(&record.id) {
-                    Some(cluster) => cluster.remove_node(&name),
+                    Some(cluster) if gone => cluster.remove_node(&name),
+                    Some(cluster) => cluster.stop_node(&name),
                     None => drop(record.departed.insert(name)),
                 }
                 batch.put(CLUSTERS, &record.id, record)?;
@@ -231,7 +232,7 @@ impl Nodes {
         batch.delete(DROPLETS, &id.to_string());
         let mut state = self.lock();
         state.stop(id);
-        state.nodes_lost(id, &mut batch)?;
+        state.nodes_lost(id, false, &mut batch)?;
         drop(state);
         self.inner.store.commit(batch)
     }
@@ -245,7 +246,7 @@ impl Nodes {
         let mut state = self.lock();
         state.stop(id);
         state.disks.remove(&id);
-        state.nodes_lost(id, &mut batch)?;
+        state.nodes_lost(id, true, &mut batch)?;
         for cluster in state.forget_member(id, &mut batch)? {
             for data in [format!("k8s/{cluster}"), format!("k8s/{cluster}/nodes")] {
                 for key in self

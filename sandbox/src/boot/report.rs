@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::bundle::Files;
+use super::bundle::{DATASTORE_ADMIN, Files};
 use super::config::{Datastore, K3sConfig};
-use super::datastore::Endpoint;
+use super::datastore::{Endpoint, Grant};
 use super::pki::Token;
 
 /// Largest report in bytes.
@@ -66,6 +66,11 @@ impl Log {
             .filter(|(_, file)| file.content.contains("PRIVATE"))
             .map(|(_, file)| file.content.clone());
         self.secrets.extend(keys);
+        let admin = files
+            .get(DATASTORE_ADMIN)
+            .and_then(|file| Grant::parse(&file.content).ok());
+        self.secrets
+            .extend(admin.map(|grant| grant.password().to_owned()));
         if let Some(config) = config {
             self.secrets.push(config.token.clone());
             self.secrets

@@ -269,22 +269,32 @@ impl Cluster {
             NodeRecord {
                 facts: node,
                 lost: false,
+                gone: false,
             },
         );
     }
 
-    /// A node's machine is gone or off: its kubelet reports no more. The cloud controller
-    /// manager, where it runs, deletes the Node object.
+    /// A node's machine is off: its kubelet reports no more. The cloud controller manager, where
+    /// it runs, marks the Node object.
+    pub fn stop_node(&self, name: &str) {
+        self.silence(name, false);
+    }
+
+    /// A node's machine is gone: its kubelet reports no more. The cloud controller manager, where
+    /// it runs, deletes the Node object.
     pub fn remove_node(&self, name: &str) {
+        self.silence(name, true);
+    }
+
+    fn silence(&self, name: &str, gone: bool) {
         let known = self.outside(|outside| outside.nodes.get(name).cloned());
         if let Some(record) = known {
-            self.save_node(
-                name,
-                NodeRecord {
-                    lost: true,
-                    ..record
-                },
-            );
+            let record = NodeRecord {
+                lost: true,
+                gone,
+                ..record
+            };
+            self.save_node(name, record);
         }
     }
 

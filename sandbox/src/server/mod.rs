@@ -29,7 +29,7 @@ use folder::Folder;
 pub use process::{Running, start};
 
 /// Version of `endpoint.json` and of what `inspect` answers.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: &str = "1.0";
 
 /// How a sandbox behaves.
 #[derive(Clone, Debug)]

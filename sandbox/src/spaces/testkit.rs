@@ -20,6 +20,7 @@ use http_body_util::BodyExt as _;
 
 use super::Spaces;
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
+use crate::store::StoreError;
 
 /// Facts a test sets.
 #[derive(Debug, Default)]
@@ -56,6 +57,15 @@ impl TestCloud {
 impl CloudFacts for TestCloud {
     fn database_by_private_host(&self, host: &str) -> Option<DatabaseFacts> {
         self.databases.lock().unwrap().get(host).cloned()
+    }
+
+    fn let_create(&self, host: &str, database: &str, user: &str) -> Result<(), StoreError> {
+        if let Some(facts) = self.databases.lock().unwrap().get_mut(host) {
+            facts
+                .creators
+                .insert((database.to_owned(), user.to_owned()));
+        }
+        Ok(())
     }
 
     fn load_balancer_targets(&self, ip: Ipv4Addr) -> Option<Vec<Ipv4Addr>> {

@@ -391,6 +391,16 @@ impl CloudFacts for Cloud {
         databases::facts(&world, host)
     }
 
+    fn let_create(&self, host: &str, database: &str, user: &str) -> Result<(), StoreError> {
+        {
+            let mut world = self.world();
+            world.advance();
+            databases::let_create(&mut world, host, database, user);
+            self.append(&mut world)?;
+        }
+        self.inner.store.sync()
+    }
+
     fn load_balancer_targets(&self, ip: Ipv4Addr) -> Option<Vec<Ipv4Addr>> {
         let mut world = self.world();
         world.advance();

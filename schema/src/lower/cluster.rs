@@ -98,9 +98,9 @@ impl Lowerer<'_> {
             name: self.text_or(&table.name, || ResourceName::derived(&cluster.name, "api")),
             size_unit: self.number(
                 &table.size_unit,
-                1..=200,
+                1..=100,
                 1,
-                "DigitalOcean builds a load balancer from 1 to 200 nodes.",
+                "DigitalOcean builds a load balancer from 1 to 100 nodes.",
             ),
             span: Some(table.span),
         })

@@ -119,8 +119,8 @@ raw_table! {
         /// Default: the cluster's name.
         name: Opt<String>,
         /// Private IPv4 network from /16 to /28 that overlaps neither 10.42.0.0/16 (pods) nor
-        /// 10.43.0.0/16 (services). It cannot be changed later. Default: DigitalOcean chooses a
-        /// free /20.
+        /// 10.43.0.0/16 (services). A VPC keeps its range: another one replaces the VPC and
+        /// everything in it. Default: DigitalOcean chooses a free /20.
         ip_range: Opt<String>,
     }
 }
@@ -227,7 +227,7 @@ raw_table! {
         /// Default: `<cluster>-api`.
         name: Opt<String>,
         /// Number of load balancer nodes; it can be changed once an hour.
-        #[schemars(extend("default" = 1, "minimum" = 1, "maximum" = 200))]
+        #[schemars(extend("default" = 1, "minimum" = 1, "maximum" = 100))]
         size_unit: Opt<i64>,
     }
 }

@@ -9,8 +9,8 @@ pub(super) const SUMMARY: &str = "Names that start with the cluster's fit where 
 
 /// A DNS label's limit: node names, load balancers, databases and buckets alike.
 const MAX_NAME: usize = 63;
-/// `kplan-<cluster>-<8 characters>`: the bucket nodes boot from.
-const BUNDLE_BUCKET_EXTRA: usize = "kplan--12345678".len();
+/// `kplan-<cluster>-<8 of the state's lineage>-<8 at random>`: the bucket nodes boot from.
+const BUNDLE_BUCKET_EXTRA: usize = "kplan--12345678-12345678".len();
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     let cluster = &spec.cluster.name;
@@ -30,7 +30,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         return;
     };
     if cluster.as_str().len() + BUNDLE_BUCKET_EXTRA > MAX_NAME {
-        judge(spec, "boot bucket", &format!("kplan-{cluster}-########"), span, report);
+        judge(spec, "boot bucket", &format!("kplan-{cluster}-########-########"), span, report);
     }
     let database = spec.k3s.database.iter().map(|database| ("database", &database.name));
     let balancer = spec.api_load_balancer.iter().map(|balancer| ("load balancer", &balancer.name));

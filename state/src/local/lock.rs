@@ -164,8 +164,13 @@ fn locked(path: &Path, timeout: Duration) -> StoreError {
     error_help(
         code::LOCKED,
         format!("the state is locked by {who}{waited}"),
-        "wait until it ends, or give --lock-timeout; the lock goes with its process, so there is \
-         nothing to remove",
+        if timeout.is_zero() {
+            "wait until it ends, or give --lock-timeout 5m to wait here; the lock goes with its \
+             process, so there is nothing to remove"
+        } else {
+            "wait until it ends, or give a longer --lock-timeout; the lock goes with its process, \
+             so there is nothing to remove"
+        },
     )
 }
 

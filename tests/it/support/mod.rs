@@ -2,6 +2,8 @@
 //! cleared environment.
 
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -171,6 +173,43 @@ impl Folder {
         self.inspect()["resources"][kind]
             .as_array()
             .map_or(0, Vec::len)
+    }
+
+    /// The path of the only one of a kind in the embedded cloud.
+    #[track_caller]
+    pub(crate) fn first_path(&self, kind: &str, path: &str) -> String {
+        let seen = self.inspect();
+        let id = &seen["resources"][kind][0]["id"];
+        format!("{path}/{}", id.as_str().expect("an id"))
+    }
+
+    /// A change that somebody makes by hand, past kplan.
+    #[track_caller]
+    pub(crate) fn cloud(&self, method: &str, path: &str, body: Option<&Value>) -> String {
+        let file = self.path().join(".kplan/.sandbox/cloud/endpoint.json");
+        let text = std::fs::read_to_string(file).expect("the cloud's addresses");
+        let endpoints: Value = serde_json::from_str(&text).expect("the cloud's addresses");
+        let host = endpoints["endpoints"]["api_url"]
+            .as_str()
+            .and_then(|url| url.strip_prefix("http://"))
+            .expect("an address");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let token = endpoints["endpoints"]["token"].as_str().expect("a token");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
+             {body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(host).expect("the cloud answers");
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(
+            answer.starts_with("HTTP/1.1 2"),
+            "{method} {path}: {answer}"
+        );
+        answer
     }
 
     /// Fails the test unless nothing but what is kept by design exists in the cloud.

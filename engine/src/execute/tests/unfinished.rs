@@ -155,8 +155,9 @@ async fn an_interrupt_during_the_wait_leaves_it_to_the_next_run() {
     let declarations = declare([net(), vm("vm.a"), on_vm()]);
     let mut lab = killed(Cloud::new().boots("vm", 60), &declarations).await;
     let report = super::interrupted(&mut lab, &declarations, 1, 10).await;
-    assert_eq!(report.in_doubt[0].address, at("vm.a"));
+    assert_eq!(report.unfinished[0].address, at("vm.a"));
     assert_eq!(report.not_started[0].address, at("app.x"));
+    assert!(lab.state().in_doubt.is_empty());
     let status = lab.state().resources[&at("vm.a")].status;
     assert_eq!(status, Status::Unfinished);
     settled(&mut lab, &declarations).await;

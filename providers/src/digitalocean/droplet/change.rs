@@ -5,7 +5,7 @@ use super::remote::DropletRemote;
 use super::{DropletArgs, DropletAttrs};
 use crate::digitalocean::DigitalOcean;
 use crate::digitalocean::remote::{Remote, path_of, texts};
-use kplan_model::{FieldSet, Known, Permit, ProviderError};
+use kplan_model::{ErrorKind, FieldSet, Known, Permit, ProviderError};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -14,11 +14,26 @@ const GRACE: Duration = Duration::from_mins(1);
 /// The pause between two looks at a droplet that shuts down.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// The one state of its power a droplet is kept in.
+pub(super) const ON: &str = "on";
+
 /// One droplet being changed.
 struct Changing<'a> {
     cloud: &'a DigitalOcean,
     known: &'a Known,
     permit: &'a Permit,
+}
+
+/// Refuses every state of the power but [`ON`]: a droplet that is off is billed all the same, and
+/// nothing here would ever call it ready.
+pub(super) fn check_power(args: &DropletArgs) -> Result<(), ProviderError> {
+    match args.power.as_deref() {
+        None | Some(ON) => Ok(()),
+        Some(other) => Err(ProviderError::new(
+            ErrorKind::Invalid,
+            format!("a droplet's power can be kept `on` or left alone, not `{other}`"),
+        )),
+    }
 }
 
 /// Makes the changed fields of the droplet as `args` wants them.
@@ -29,6 +44,7 @@ pub(super) async fn update(
     changed: &FieldSet,
     permit: &Permit,
 ) -> Result<DropletAttrs, ProviderError> {
+    check_power(args)?;
     let changing = Changing {
         cloud,
         known,
@@ -59,7 +75,10 @@ pub(super) async fn update(
         changing.act(&json!({ "type": "enable_ipv6" })).await?;
     }
     if changed.contains("size") {
+        // Ends with the power on.
         changing.resize(args, &droplet).await?;
+    } else if changed.contains("power") && args.power.is_some() && droplet.is_off() {
+        changing.power_on().await?;
     }
     let droplet: DropletRemote = cloud.reread(known).await?;
     Ok(droplet.attrs(Some(known)))
@@ -81,7 +100,7 @@ impl Changing<'_> {
         args: &DropletArgs,
         droplet: &DropletRemote,
     ) -> Result<(), ProviderError> {
-        let mut off = droplet.status == "off";
+        let mut off = droplet.is_off();
         if droplet.size_slug != args.size {
             if !off {
                 self.power_off().await?;
@@ -91,7 +110,7 @@ impl Changing<'_> {
             let body = json!({ "type": "resize", "size": args.size, "disk": disk });
             if let Err(refused) = self.act(&body).await {
                 // A machine that was running is not left off because the change was refused.
-                let on = self.act(&json!({ "type": "power_on" })).await;
+                let on = self.power_on().await;
                 return Err(on.err().map_or(refused.clone(), |error| ProviderError {
                     message: format!("{}; and it is off: {}", refused.message, error.message),
                     ..refused
@@ -99,9 +118,13 @@ impl Changing<'_> {
             }
         }
         if off {
-            self.act(&json!({ "type": "power_on" })).await?;
+            self.power_on().await?;
         }
         Ok(())
+    }
+
+    async fn power_on(&self) -> Result<(), ProviderError> {
+        self.act(&json!({ "type": "power_on" })).await
     }
 
     /// Asks the machine to shut down, and cuts its power when it does not within a minute:
@@ -111,7 +134,7 @@ impl Changing<'_> {
         let looks = GRACE.as_secs() / LOOK.as_secs();
         for look in 0..=looks {
             let droplet: DropletRemote = self.cloud.reread(self.known).await?;
-            if droplet.status == "off" {
+            if droplet.is_off() {
                 return Ok(());
             }
             if look < looks {

@@ -1,6 +1,7 @@
 //! A droplet as DigitalOcean shows it.
 
 use super::DropletAttrs;
+use super::change::ON;
 use crate::digitalocean::owner_tag;
 use crate::digitalocean::remote::{Remote, Slug, filled};
 use kplan_model::Known;
@@ -57,6 +58,11 @@ pub(super) struct DropletRemote {
 }
 
 impl DropletRemote {
+    /// Whether its power is off. A new droplet is being powered on.
+    pub(super) fn is_off(&self) -> bool {
+        !matches!(self.status.as_str(), "new" | "active")
+    }
+
     pub(super) fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|has| has == feature)
     }
@@ -101,6 +107,7 @@ impl Remote for DropletRemote {
             ipv4_address_private: Networks::address(&self.networks.v4, "private"),
             ipv6_address: Networks::address(&self.networks.v6, "public"),
             status: self.status.clone(),
+            power: if self.is_off() { "off" } else { ON }.to_owned(),
             urn: format!("do:droplet:{}", self.id),
             vcpus: self.vcpus,
             memory: self.memory,

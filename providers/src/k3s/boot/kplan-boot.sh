@@ -13,10 +13,14 @@ work=$root/run/kplan
 log=$root/var/log/kplan-boot.log
 env=$root/etc/kplan/node.env
 public_key=$root/etc/kplan/bundle.pub
+admin=$root/etc/kplan/datastore-admin.env
 max_bundle=1048576
 
 mkdir -p "$work" "$root/var/log"
 exec >>"$log" 2>&1
+# The administrator's login stays no longer than this run: a later one gets it with the bundle.
+trap 'rm -f "$admin"' EXIT
+trap 'exit 143' HUP INT TERM
 
 value() { # file key
     sed -n "s/^$2=//p" "$1" | head -n 1
@@ -33,7 +37,7 @@ bundle_url=$(value "$env" BUNDLE_URL)
 report_url=$(value "$env" REPORT_URL)
 
 # The texts that must not leave this machine, one per line: what the configuration holds of tokens
-# and of the datastore's password.
+# and of the datastore's passwords.
 secrets() {
     config=$root/etc/rancher/k3s/config.yaml
     : >"$work/secrets"
@@ -47,6 +51,7 @@ secrets() {
         } >>"$work/secrets"
         rm -f "$work/raw"
     fi
+    [ ! -f "$admin" ] || value "$admin" PASSWORD >>"$work/secrets"
     printf '%s\n%s\n' "$bundle_url" "$report_url" >>"$work/secrets"
 }
 
@@ -164,6 +169,49 @@ install_files() {
     rm -rf "$work/files" "$work/payload" "$work/bundle" "$work/signature"
 }
 
+# cloud-init brings psql; where its mirror failed, it gets another chance here.
+need_psql() {
+    command -v psql >/dev/null 2>&1 && return 0
+    export DEBIAN_FRONTEND=noninteractive
+    for step in update "install -y --no-install-recommends postgresql-client"; do
+        # shellcheck disable=SC2086 # its words
+        timeout 600 apt-get -q -o DPkg::Lock::Timeout=300 $step || say "apt-get $step failed"
+    done
+    command -v psql >/dev/null 2>&1 || die "psql is missing and could not be installed"
+}
+
+# Prints "t" once K3s's user may create tables. psql itself quotes the user's name, and takes the
+# password from its environment.
+grant_create() {
+    printf '%s\n' 'GRANT USAGE, CREATE ON SCHEMA public TO :"k3s_user";' \
+        "SELECT has_schema_privilege(:'k3s_user', 'public', 'CREATE');" |
+        PGHOST=$(value "$admin" HOST) PGPORT=$(value "$admin" PORT) \
+            PGDATABASE=$(value "$admin" DATABASE) PGUSER=$(value "$admin" ADMIN) \
+            PGPASSWORD=$(value "$admin" PASSWORD) PGSSLMODE=verify-full \
+            PGSSLROOTCERT=$root/etc/rancher/k3s/datastore-ca.pem PGCONNECT_TIMEOUT=10 \
+            timeout 60 psql --no-psqlrc --no-password --quiet --tuples-only --no-align \
+            --set ON_ERROR_STOP=1 --set "k3s_user=$(value "$admin" USER)"
+}
+
+# From PostgreSQL 15 on, only a database's owner may create tables in its schema "public". Where
+# the bundle brings the administrator's login, K3s's user is given that right. Doing it again, or
+# on several servers at once, changes nothing; one of two at the same moment may have to try again.
+prepare_datastore() {
+    [ -f "$admin" ] || return 0
+    report installing "giving K3s's user the right to create its tables in the datastore"
+    need_psql
+    pause=2
+    tries=${KPLAN_GRANT_TRIES:-20}
+    until [ "$(grant_create)" = t ]; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || die "the datastore did not let K3s's user create its tables"
+        sleep "$pause"
+        pause=$((pause + 2))
+        [ "$pause" -le 15 ] || pause=15
+    done
+    rm -f "$admin"
+}
+
 install_k3s() {
     url=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_URL)
     digest=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_SHA256)
@@ -205,6 +253,7 @@ fetch_bundle
 verify_bundle
 report bundle-verified "the bundle is this node's"
 install_files
+prepare_datastore
 report installing "installing K3s $(value "$root/etc/kplan/k3s.env" K3S_VERSION)"
 install_k3s
 start_k3s

@@ -1,6 +1,7 @@
 //! What a droplet is told at its first boot: a cloud-config without any secret that makes it poll
 //! for its signed bundle. `docs/internals/node-boot.md` is the contract.
 
+use super::grant::DatastoreAdmin;
 use aws_lc_rs::hmac;
 use kplan_model::{ErrorKind, Input, ProviderError, Secret};
 use std::fmt::Write as _;
@@ -46,6 +47,11 @@ kplan_model::object! {
         pub secret_key: Input<Secret>,
         /// The key that verifies bundles, PEM `SubjectPublicKeyInfo`.
         pub public_key: Input<String>,
+        /// Packages of the distribution that are installed before the boot script runs.
+        pub packages: Option<Vec<String>>,
+        /// Where the datastore has to be prepared for K3s: who can. Part of a server's bundle
+        /// alone, so a droplet is declared without it and does not wait for its database.
+        pub datastore_admin: Option<DatastoreAdmin>,
     }
 }
 
@@ -125,7 +131,7 @@ pub fn render(args: &BootArgs, addresses: &Addresses) -> Result<String, Provider
     if !public_key.starts_with("-----BEGIN PUBLIC KEY-----") {
         return Err(refused("the public key is not PEM"));
     }
-    let text = document(&env, public_key);
+    let text = document(&env, public_key, &packages(args)?);
     if !text.is_ascii() {
         return Err(refused("it holds a character that is not ASCII"));
     }
@@ -138,7 +144,25 @@ pub fn render(args: &BootArgs, addresses: &Addresses) -> Result<String, Provider
     Ok(text)
 }
 
-fn document(env: &str, public_key: &str) -> String {
+/// What cloud-init installs; nothing where no package is asked for.
+fn packages(args: &BootArgs) -> Result<String, ProviderError> {
+    let mut text = String::new();
+    for package in args.packages.iter().flatten() {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if package.is_empty() || package.starts_with('-') || !package.bytes().all(plain) {
+            return Err(refused(&format!(
+                "`{package}` is not the name of a package"
+            )));
+        }
+        if text.is_empty() {
+            text.push_str("package_update: true\npackages:\n");
+        }
+        let _ = writeln!(text, "  - {package}");
+    }
+    Ok(text)
+}
+
+fn document(env: &str, public_key: &str, packages: &str) -> String {
     let files = [
         ("/etc/kplan/node.env", "0644", env),
         ("/etc/kplan/bundle.pub", "0644", public_key),
@@ -151,7 +175,7 @@ fn document(env: &str, public_key: &str) -> String {
             METADATA_UNIT,
         ),
     ];
-    let mut text = String::from("#cloud-config\nssh_pwauth: false\nwrite_files:\n");
+    let mut text = format!("#cloud-config\nssh_pwauth: false\n{packages}write_files:\n");
     for (path, mode, content) in files {
         let _ = write!(
             text,

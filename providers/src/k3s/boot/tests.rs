@@ -18,7 +18,16 @@ pub(crate) fn args(role: &str) -> BootArgs {
         public_key: "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n"
             .to_owned()
             .into(),
+        packages: None,
+        datastore_admin: None,
     }
+}
+
+/// Says that a test cannot run here, which must not happen where everything it needs is promised.
+fn skipped(needs: &str) {
+    println!("skipped: needs {needs}");
+    let required = std::env::var_os("KPLAN_TEST_REQUIRE").is_some_and(|value| value == "1");
+    assert!(!required, "{needs} is missing, and KPLAN_TEST_REQUIRE is 1");
 }
 
 fn addresses() -> Addresses {
@@ -49,6 +58,7 @@ fn every_file_arrives_as_it_is_written_here() {
         files["/usr/local/sbin/kplan-boot"],
         ("0755".to_owned(), SCRIPT.to_owned())
     );
+    assert!(!text.contains("packages:"), "nothing is installed unasked");
     assert_eq!(
         files["/etc/nftables.d/kplan-metadata.nft"].1,
         METADATA_RULES
@@ -83,6 +93,10 @@ fn what_would_break_the_document_is_refused() {
         render(&args, &addresses).unwrap_err().message
     };
     assert!(broken(&|args, _| args.role = "boss".to_owned()).contains("`server` or an `agent`"));
+    let package = |name: &str| broken(&|args, _| args.packages = Some(vec![name.to_owned()]));
+    for bad in ["", "-y", "jq]\nruncmd: [", "jq: x"] {
+        assert!(package(bad).contains("not the name of a package"), "{bad}");
+    }
     assert!(broken(&|args, _| args.node = "a\nROLE=server".to_owned()).contains("NODE"));
     assert!(broken(&|_, to| to.bundle = "https://x/ y".to_owned()).contains("BUNDLE_URL"));
     assert!(broken(&|_, to| to.report = "x".repeat(MAX_USER_DATA)).contains("more than"));
@@ -131,7 +145,7 @@ fn the_script_is_a_shell_script() {
         .stdin(Stdio::piped())
         .spawn()
     else {
-        println!("skipped: needs shellcheck");
+        skipped("shellcheck");
         return;
     };
     child
@@ -147,19 +161,31 @@ fn the_script_is_a_shell_script() {
 fn cloud_init_reads_the_document() {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("user-data");
-    std::fs::write(&file, render(&args("agent"), &addresses()).unwrap()).unwrap();
-    let ran = Command::new("cloud-init")
-        .args(["schema", "--config-file"])
-        .arg(&file)
-        .output();
-    match ran {
-        Err(_) => println!("skipped: needs cloud-init"),
-        Ok(output) => assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
+    let mut server = args("server");
+    server.packages = Some(vec!["postgresql-client".to_owned()]);
+    for args in [args("agent"), server] {
+        std::fs::write(&file, render(&args, &addresses()).unwrap()).unwrap();
+        let ran = Command::new("cloud-init")
+            .args(["schema", "--config-file"])
+            .arg(&file)
+            .output();
+        let Ok(output) = ran else {
+            return skipped("cloud-init");
+        };
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
     }
+}
+
+#[test]
+fn packages_are_installed_before_the_boot_script_runs() {
+    let mut args = args("server");
+    args.packages = Some(vec!["postgresql-client".to_owned(), "jq".to_owned()]);
+    let text = render(&args, &addresses()).unwrap();
+    let document: serde_norway::Value = serde_norway::from_str(&text).unwrap();
+    let packages = document["packages"].as_sequence().unwrap();
+    assert_eq!(packages, &["postgresql-client", "jq"]);
+    assert_eq!(document["package_update"].as_bool(), Some(true));
 }
 
 proptest! {

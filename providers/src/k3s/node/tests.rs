@@ -3,12 +3,15 @@
 use super::*;
 use crate::k3s::boot::tests::args as boot_args;
 use crate::k3s::pki::tests::PKI;
+use crate::kubernetes::testing::Fake;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use kplan_model::{Address, BoxFuture, Codec, Value};
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Mutex;
+
+mod life;
 
 /// A bucket in memory; every write is a second later than the one before.
 #[derive(Default)]
@@ -176,6 +179,12 @@ fn server(kind: &str) -> NodeArgs {
             url: "https://example.org/k3s".to_owned(),
             sha256: None,
         },
+        api: Some(NodeApi {
+            endpoint: "203.0.113.9".to_owned().into(),
+            server_ca: PKI.certificates.server_ca.clone().into(),
+            client_ca: PKI.certificates.client_ca.clone().into(),
+            client_ca_key: PKI.server_keys.client_ca.clone().into(),
+        }),
     }
 }
 
@@ -194,7 +203,8 @@ fn kind(bucket: &Arc<Bucket>, minutes: i64) -> K3sNode {
     let start = parse_timestamp("2026-08-01T10:00:00Z").unwrap();
     let storage = Arc::clone(bucket) as Arc<dyn BootStorage>;
     let now = Timestamp(start.0 + minutes * 60_000);
-    K3sNode::new(storage, Arc::new(Digests), Arc::new(move || now))
+    let nobody = Fake::new(|_| None).kubernetes();
+    K3sNode::new(storage, Arc::new(Digests), nobody, Arc::new(move || now))
 }
 
 fn known(args: &NodeArgs, attrs: &NodeAttrs) -> Known {

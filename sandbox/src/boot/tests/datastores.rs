@@ -1,6 +1,6 @@
 //! Servers that share an external SQL database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -11,16 +11,23 @@ use crate::facts::DatabaseFacts;
 
 const HOST: &str = "private-k3s-do-user-1-0.a.db.ondigitalocean.com";
 const PASSWORD: &str = "db-password-canary";
+const ADMIN_PASSWORD: &str = "admin-password-canary";
 const CA: &str = "-----BEGIN CERTIFICATE-----\nDATABASE\n-----END CERTIFICATE-----\n";
 
 fn database() -> DatabaseFacts {
     DatabaseFacts {
         engine: "pg".to_owned(),
+        version: "16".to_owned(),
+        admin: "doadmin".to_owned(),
         host: HOST.trim_start_matches("private-").to_owned(),
         private_host: HOST.to_owned(),
         port: 25060,
-        users: BTreeMap::from([("k3s".to_owned(), PASSWORD.to_owned())]),
+        users: BTreeMap::from([
+            ("doadmin".to_owned(), ADMIN_PASSWORD.to_owned()),
+            ("k3s".to_owned(), PASSWORD.to_owned()),
+        ]),
         databases: vec!["k3s".to_owned()],
+        creators: BTreeSet::new(),
         rules: vec![("tag".to_owned(), "demo-servers".to_owned())],
         ca_pem: CA.to_owned(),
     }
@@ -45,8 +52,18 @@ fn server_with(id: u8, pki: &Pki, endpoint: &str) -> Node {
     );
     node.files
         .insert(format!("files{cafile}"), (0o644, CA.to_owned()));
+    node.files.insert(GRANT.to_owned(), (0o600, login()));
     node.tags = vec!["demo-servers".to_owned()];
     node
+}
+
+/// Where a bundle brings the administrator's login.
+const GRANT: &str = "files/etc/kplan/datastore-admin.env";
+
+fn login() -> String {
+    format!(
+        "HOST={HOST}\nPORT=25060\nDATABASE=k3s\nUSER=k3s\nADMIN=doadmin\nPASSWORD={ADMIN_PASSWORD}\n"
+    )
 }
 
 fn endpoint() -> String {
@@ -125,6 +142,7 @@ async fn the_certificate_and_the_trusted_sources_count() {
     assert!(rig.boot(&node).await.message.contains("unknown authority"));
     let mut node = server(2);
     node.files.remove("files/etc/rancher/k3s/datastore-ca.pem");
+    node.files.remove(GRANT);
     assert!(
         rig.boot(&node)
             .await
@@ -168,4 +186,81 @@ async fn another_cluster_cannot_use_the_same_database() {
             .message
             .contains("a different server token")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn k3s_cannot_create_its_table_before_a_server_was_let_give_it_the_right() {
+    let rig = rig().await;
+    let mut node = server(1);
+    node.files.remove(GRANT);
+    let status = rig.boot(&node).await;
+    assert_eq!(status.phase, Phase::Failed, "{status:?}");
+    assert!(
+        status
+            .message
+            .contains("permission denied for schema public"),
+        "{status:?}"
+    );
+    // One server that brings the login is enough, also for those that do not.
+    assert_eq!(rig.boot(&server(2)).await.phase, Phase::Started);
+    assert_eq!(
+        rig.wait(node.id, &[Phase::Started]).await.phase,
+        Phase::Started
+    );
+    let disks = rig.store.load::<serde_json::Value>("boot/disk").unwrap();
+    assert!(!format!("{disks:?}").contains(ADMIN_PASSWORD), "it stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_owner_gives_the_right_and_only_to_a_user_there_is() {
+    let rig = rig().await;
+    let cases = [
+        (
+            (ADMIN_PASSWORD, "wrong"),
+            "password authentication failed for user \"doadmin\"",
+        ),
+        (("USER=k3s", "USER=other"), "role \"other\" does not exist"),
+        (
+            (
+                "ADMIN=doadmin\nPASSWORD=admin-password-canary",
+                "ADMIN=k3s\nPASSWORD=db-password-canary",
+            ),
+            "no privileges were granted",
+        ),
+        (("HOST=private-", "HOST=privat-"), "no such host"),
+        (("PORT=25060", "PORT="), "datastore-admin.env is not"),
+    ];
+    for (id, ((from, to), why)) in (1..).zip(cases) {
+        let mut node = server(id);
+        let text = login().replace(from, to);
+        node.files.insert(GRANT.to_owned(), (0o600, text));
+        let status = rig.boot(&node).await;
+        assert!(
+            status.phase == Phase::Failed && status.message.contains(why),
+            "{status:?} {why}"
+        );
+        let report = rig.report(&node).await.to_string();
+        assert!(!report.contains(PASSWORD) && !report.contains(ADMIN_PASSWORD));
+    }
+    // A login that everybody on the machine could read is refused with its bundle.
+    let mut node = server(9);
+    node.files.insert(GRANT.to_owned(), (0o644, login()));
+    assert!(rig.boot(&node).await.message.contains("has mode 644"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_has_to_be_given_before_postgresql_15_or_to_the_owner() {
+    for (version, user, password) in [("14", "k3s", PASSWORD), ("16", "doadmin", ADMIN_PASSWORD)] {
+        let rig = rig().await;
+        if let Some(database) = rig.cloud.databases.lock().unwrap().get_mut(HOST) {
+            database.version = version.to_owned();
+        }
+        let endpoint = endpoint()
+            .replace("k3s:", &format!("{user}:"))
+            .replace(PASSWORD, password);
+        let mut node = server_with(1, &PKI, &endpoint);
+        node.files.remove(GRANT);
+        let status = rig.boot(&node).await;
+        assert_eq!(status.phase, Phase::Started, "{status:?}");
+    }
 }

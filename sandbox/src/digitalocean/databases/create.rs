@@ -73,6 +73,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         ready_at: Some(ready_at),
         users: vec![admin],
         databases: vec![FIRST_DATABASE.to_owned()],
+        creators: std::collections::BTreeSet::new(),
         rules,
         maintenance: ("sunday".to_owned(), "02:00:00".to_owned()),
         created_at: world.now(),

@@ -69,9 +69,9 @@ pub(crate) fn delete_user(world: &mut World, request: &Request) -> Reply {
             "the default user can not be deleted",
         ));
     }
-    online(world, request)?
-        .users
-        .retain(|user| user.name != name);
+    let cluster = online(world, request)?;
+    cluster.users.retain(|user| user.name != name);
+    cluster.creators.retain(|(_, user)| user != name);
     Ok(Response::no_content())
 }
 
@@ -134,7 +134,9 @@ pub(crate) fn delete_database(world: &mut World, request: &Request) -> Reply {
             "the default database can not be deleted",
         ));
     }
-    online(world, request)?.databases.retain(|own| own != name);
+    let cluster = online(world, request)?;
+    cluster.databases.retain(|own| own != name);
+    cluster.creators.retain(|(own, _)| own != name);
     Ok(Response::no_content())
 }
 

@@ -6,6 +6,8 @@ mod create;
 mod members;
 mod rules;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -53,6 +55,9 @@ pub(crate) struct Database {
     host: String,
     users: Vec<User>,
     databases: Vec<String>,
+    /// (database, user): who was let create in the schema `public`.
+    #[serde(default)]
+    creators: BTreeSet<(String, String)>,
     rules: Vec<Rule>,
     maintenance: (String, String),
     created_at: Timestamp,
@@ -116,6 +121,10 @@ impl Database {
         format!("private-{}", self.host)
     }
 
+    fn is_at(&self, host: &str) -> bool {
+        self.host == host || self.private_host() == host
+    }
+
     /// Whether clients can connect.
     fn serves(&self) -> bool {
         self.status != Status::Creating
@@ -124,6 +133,8 @@ impl Database {
     fn facts(&self, ca_pem: String) -> DatabaseFacts {
         DatabaseFacts {
             engine: self.engine.name().to_owned(),
+            version: self.version.clone(),
+            admin: ADMIN.to_owned(),
             host: self.host.clone(),
             private_host: self.private_host(),
             port: PORT,
@@ -133,6 +144,7 @@ impl Database {
                 .map(|u| (u.name.clone(), u.password.clone()))
                 .collect(),
             databases: self.databases.clone(),
+            creators: self.creators.clone(),
             rules: self.rules.iter().map(Rule::fact).collect(),
             ca_pem,
         }
@@ -158,12 +170,23 @@ fn online<'a>(world: &'a mut World, request: &Request) -> Result<&'a mut Databas
         .ok_or_else(ApiError::not_found)
 }
 
+/// A user of the cluster with this host name was let create in the schema `public` of a database.
+pub(crate) fn let_create(world: &mut World, host: &str, database: &str, user: &str) {
+    for key in world.databases.keys_where(|cluster| cluster.is_at(host)) {
+        if let Some(cluster) = world.databases.get_mut(&key) {
+            cluster
+                .creators
+                .insert((database.to_owned(), user.to_owned()));
+        }
+    }
+}
+
 /// The running cluster with this host name, public or private.
 pub(crate) fn facts(world: &World, host: &str) -> Option<DatabaseFacts> {
     let found = world
         .databases
         .values()
-        .find(|database| database.host == host || database.private_host() == host)?;
+        .find(|database| database.is_at(host))?;
     found
         .serves()
         .then(|| found.facts(authority::certificate(world)))

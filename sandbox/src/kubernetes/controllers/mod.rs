@@ -37,8 +37,11 @@ const BURST: usize = 64;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct NodeRecord {
     pub(crate) facts: NodeFacts,
-    /// The machine is gone or off.
+    /// The machine is gone or off: its kubelet is silent.
     pub(crate) lost: bool,
+    /// It is gone for good.
+    #[serde(default)]
+    pub(crate) gone: bool,
 }
 
 /// All controllers of a control plane.

@@ -1,5 +1,7 @@
-//! Nodes: kubelets register them, the cloud controller manager initialises and removes them.
+//! Nodes: kubelets register them and give signs of life, the cloud controller manager initialises
+//! and removes them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -9,6 +11,15 @@ use crate::kubernetes::NodeRole;
 use crate::kubernetes::object::{self, Object, at, items, map_mut, number, set, text};
 
 const NODES: &str = "/nodes";
+const LEASES: &str = "coordination.k8s.io/leases";
+/// Where kubelets keep their leases.
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// How often a kubelet renews its lease (`nodeLeaseDurationSeconds` is 40, a quarter of it).
+const RENEW: Duration = Duration::from_secs(10);
+/// Renewed no more often than this in real time, however fast the sandbox's clock runs: every
+/// renewal is a write.
+const RENEW_REAL: Duration = Duration::from_millis(200);
 
 /// From registration until the kubelet reports Ready.
 const READY: Duration = Duration::from_secs(10);
@@ -23,6 +34,8 @@ const CLOUD: Duration = Duration::from_secs(5);
 pub(super) const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
+/// Taint the cloud controller manager gives a node whose machine exists and is off.
+const SHUTDOWN: &str = "node.cloudprovider.kubernetes.io/shutdown";
 
 /// Labels the cloud controller manager sets.
 const CLOUD_LABELS: &[&str] = &[
@@ -39,6 +52,9 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
             None => drop(pass.create(new_node(pass, &record))),
             Some(node) => {
                 follow(pass, &node, &record);
+                if !record.lost {
+                    renew(pass, &node);
+                }
                 if cloud {
                     initialise(pass, &node, &record);
                 }
@@ -94,12 +110,7 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         .map(|(key, value, effect)| json!({"key": key, "value": value, "effect": effect}))
         .collect();
     taints.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
-    let number = pass
-        .nodes
-        .keys()
-        .position(|name| *name == facts.name)
-        .unwrap_or(0);
-    let cidr = format!("10.42.{}.0/24", number % 256);
+    let cidr = free_cidr(pass);
     let mut annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
     if facts.etcd {
         annotations["etcd.k3s.cattle.io/node-name"] = facts.name.clone().into();
@@ -110,6 +121,20 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         "metadata": {"name": facts.name, "labels": labels, "annotations": annotations},
         "spec": {"providerID": facts.provider_id, "podCIDR": cidr, "podCIDRs": [cidr], "taints": taints},
     })
+}
+
+/// The first /24 of the pod network that no node has. K3s gives each node one, and takes it back
+/// with the Node object.
+fn free_cidr(pass: &Pass<'_>) -> String {
+    let nodes = pass.all(NODES);
+    let taken: BTreeSet<&str> = nodes
+        .iter()
+        .filter_map(|node| text(node, &["spec", "podCIDR"]))
+        .collect();
+    (0..=255)
+        .map(|third| format!("10.42.{third}.0/24"))
+        .find(|cidr| !taken.contains(cidr.as_str()))
+        .unwrap_or_default()
 }
 
 /// What the kubelet reports.
@@ -166,6 +191,59 @@ fn status(pass: &Pass<'_>, node: &mut Value, record: &NodeRecord, ready: bool) {
             "container runtime network not ready",
         );
     }
+    let now = pass.server.now();
+    each_condition(node, |condition| {
+        condition["lastHeartbeatTime"] = now.clone().into();
+    });
+}
+
+fn each_condition(node: &mut Value, change: impl Fn(&mut Value)) {
+    let mut conditions = items(node, &["status", "conditions"]).to_vec();
+    conditions.iter_mut().for_each(change);
+    set(node, &["status", "conditions"], conditions);
+}
+
+/// What the node controller makes of a kubelet that fell silent: nobody knows. The last heartbeat
+/// stays as the kubelet wrote it.
+fn unknown(pass: &Pass<'_>, node: &mut Value) {
+    let now = pass.server.now();
+    each_condition(node, |condition| {
+        condition["status"] = "Unknown".into();
+        condition["reason"] = "NodeStatusUnknown".into();
+        condition["message"] = "Kubelet stopped posting node status.".into();
+        condition["lastTransitionTime"] = now.clone().into();
+    });
+}
+
+/// The kubelet's sign of life.
+fn renew(pass: &mut Pass<'_>, node: &Object) {
+    let name = object::name(node);
+    let now = format!("{:.6}", pass.server.clock.now());
+    let Some(lease) = pass.get(LEASES, LEASE_NAMESPACE, name) else {
+        let owner = json!({
+            "apiVersion": "v1", "kind": "Node", "name": name, "uid": object::uid(node),
+        });
+        drop(pass.create(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]},
+            "spec": {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": now},
+        })));
+        return;
+    };
+    let last = text(&lease, &["spec", "renewTime"]).unwrap_or_default();
+    let real = pass.server.clock.scaled(RENEW).as_secs_f64();
+    let slower = (RENEW_REAL.as_secs_f64() / real.max(f64::EPSILON)).max(1.0);
+    if pass.due(&format!("renew {last}"), &lease, RENEW.mul_f64(slower)) {
+        pass.adjust(LEASES, &lease, |lease| {
+            set(lease, &["spec", "renewTime"], now);
+        });
+    }
+}
+
+fn has_taint(node: &Value, key: &str) -> bool {
+    items(node, &["spec", "taints"])
+        .iter()
+        .any(|taint| taint["key"] == key)
 }
 
 fn set_taint(node: &mut Value, key: &str, effects: &[&str]) {
@@ -189,15 +267,7 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     if record.lost {
         let silent = was_ready && pass.due("silent", node, SILENT);
         if silent {
-            pass.adjust(NODES, node, |node| {
-                pass.set_condition(
-                    node,
-                    "Ready",
-                    false,
-                    "NodeStatusUnknown",
-                    "Kubelet stopped posting node status.",
-                );
-            });
+            pass.adjust(NODES, node, |node| unknown(pass, node));
             pass.adjust(NODES, node, |node| {
                 set_taint(node, UNREACHABLE, &["NoSchedule", "NoExecute"]);
             });
@@ -220,15 +290,26 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
 /// What the cloud controller manager does to a node.
 fn initialise(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     if record.lost {
-        if pass.due("cloud-gone", node, CLOUD) {
-            pass.delete(NODES, node);
+        // It asks DigitalOcean only about nodes that are not ready.
+        if object::is_true(node, "Ready") {
+            return;
+        }
+        if record.gone {
+            if pass.due("cloud-gone", node, CLOUD) {
+                pass.delete(NODES, node);
+            }
+        } else if !has_taint(node, SHUTDOWN) && pass.due("cloud-off", node, CLOUD) {
+            pass.adjust(NODES, node, |node| {
+                set_taint(node, SHUTDOWN, &["NoSchedule"]);
+            });
         }
         return;
     }
-    let tainted = items(node, &["spec", "taints"])
-        .iter()
-        .any(|taint| taint["key"] == UNINITIALIZED);
-    if !tainted || !pass.due("cloud", node, CLOUD) {
+    if has_taint(node, SHUTDOWN) && object::is_true(node, "Ready") {
+        pass.adjust(NODES, node, |node| set_taint(node, SHUTDOWN, &[]));
+        return;
+    }
+    if !has_taint(node, UNINITIALIZED) || !pass.due("cloud", node, CLOUD) {
         return;
     }
     let facts = &record.facts;

@@ -108,8 +108,34 @@ async fn nodes_wait_for_the_cloud_controller_and_its_token() {
             .contains("203.0.113.2")
     );
     client.until(dns, |d| condition(d, "Available")).await;
+    // Off is not gone: the node stays, marked, and comes back.
+    cluster.stop_node("n1");
+    let shut = |node: &Value| {
+        let taints = node["spec"]["taints"].to_string();
+        taints.contains("node.cloudprovider.kubernetes.io/shutdown")
+    };
+    client.until("/api/v1/nodes/n1", shut).await;
+    cluster.register_node(plain_node("n1"));
+    client.until("/api/v1/nodes/n1", |node| !shut(node)).await;
     cluster.remove_node("n1");
     client.until_gone("/api/v1/nodes/n1").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_node_has_pods_in_a_network_of_its_own() {
+    let cluster = cluster().await;
+    let client = Client::admin(&cluster);
+    let names = ["n3", "n1", "n2"];
+    let mut networks = std::collections::BTreeSet::new();
+    for name in names {
+        cluster.register_node(plain_node(name));
+        let path = format!("/api/v1/nodes/{name}");
+        let node = client
+            .until(&path, |node| !node["spec"]["podCIDR"].is_null())
+            .await;
+        networks.insert(node["spec"]["podCIDR"].to_string());
+    }
+    assert_eq!(networks.len(), names.len(), "{networks:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,209 @@
+//! Signs of life: whether a node works again after its droplet was interrupted.
+//!
+//! The cluster believes a node to be `Ready` until its kubelet was silent for 40 s (Kubernetes
+//! documentation, "Nodes", `--node-monitor-grace-period`), so `Ready` alone may be older than the
+//! interruption. The kubelet renews its lease every 10 s ("Heartbeats"). The first look after the
+//! interruption notes when the lease was renewed last; the node is back when a later look finds it
+//! renewed since, and the node `Ready`. Only the node's own clock is compared with itself. On a
+//! server the kubelet starts after that server's K3s, so its lease says that both are there.
+
+use super::{K3sNode, NodeArgs, NodeAttrs};
+use crate::http::parse_timestamp;
+use crate::k3s::access::Access;
+use crate::kubernetes::object::Type;
+use crate::kubernetes::session::Session;
+use crate::kubernetes::{Kubernetes, Role};
+use kplan_model::{ErrorKind, Input, ProviderError, RemoteId, Secret};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Where K3s serves the API.
+const PORT: u16 = 6443;
+/// Where kubelets keep their leases.
+const LEASES: &str = "kube-node-lease";
+
+kplan_model::object! {
+    /// How to ask a cluster about its nodes.
+    pub struct NodeApi {
+        /// Host or address of the API.
+        pub endpoint: Input<String>,
+        /// The chain that signs the API's certificates, PEM.
+        pub server_ca: Input<String>,
+        /// The chain that signs client certificates, PEM.
+        pub client_ca: Input<String>,
+        /// Its key.
+        pub client_ca_key: Input<Secret>,
+    }
+}
+
+impl NodeApi {
+    fn access(&self) -> Result<Access, ProviderError> {
+        let host = self.endpoint.known()?;
+        // An IPv6 address stands in brackets in an address.
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
+        Ok(Access {
+            server: format!("https://{host}:{PORT}"),
+            server_ca: self.server_ca.known()?.clone(),
+            client_ca: self.client_ca.known()?.clone(),
+            client_ca_key: self.client_ca_key.known()?.clone(),
+        })
+    }
+}
+
+/// What a cluster knows of one node.
+#[derive(Debug, Default)]
+struct Life {
+    ready: bool,
+    provider_id: String,
+    /// When its kubelet renewed its lease last, in milliseconds since 1970.
+    renewed: Option<i64>,
+}
+
+/// By name.
+type Lives = BTreeMap<String, Life>;
+
+/// The attributes of a node whose droplet is being interrupted.
+pub(super) fn interrupted(attrs: NodeAttrs) -> NodeAttrs {
+    NodeAttrs {
+        away: Some("its droplet was interrupted".to_owned()),
+        heartbeat: None,
+        ..attrs
+    }
+}
+
+impl K3sNode {
+    /// Whether those that are away are back. `found` holds what their reports say.
+    pub(super) async fn look_for_life(
+        &self,
+        away: Vec<(RemoteId, NodeArgs, NodeAttrs)>,
+        found: &mut BTreeMap<RemoteId, NodeAttrs>,
+    ) -> Result<(), ProviderError> {
+        let mut asked: BTreeMap<String, Result<Lives, String>> = BTreeMap::new();
+        for (id, args, before) in away {
+            let Some(attrs) = found.get_mut(&id) else {
+                continue;
+            };
+            (attrs.away, attrs.heartbeat) = (before.away, before.heartbeat);
+            // A record of an earlier kplan does not say where to ask; the wait's arguments do.
+            let Some(api) = args.api.filter(|_| attrs.phase == "started") else {
+                continue;
+            };
+            let access = api.access()?;
+            if !asked.contains_key(&access.server) {
+                let lives = ask(&self.kubernetes, &access).await?;
+                asked.insert(access.server.clone(), lives);
+            }
+            let lives = asked.get(&access.server);
+            judge(attrs, lives);
+        }
+        Ok(())
+    }
+}
+
+/// Everything a cluster knows of its nodes; or why it does not answer at the moment, which is to
+/// be expected while one of its servers is off.
+async fn ask(
+    kubernetes: &Kubernetes,
+    access: &Access,
+) -> Result<Result<Lives, String>, ProviderError> {
+    let answer = match lives(&kubernetes.session(access, Role::Admin)?).await {
+        // The admins are bound when the cluster is made, which comes after its nodes.
+        Err(error) if error.kind == ErrorKind::Denied => {
+            lives(&kubernetes.session(access, Role::Bootstrap)?).await
+        }
+        other => other,
+    };
+    match answer {
+        Ok(lives) => Ok(Ok(lives)),
+        Err(error) if is_passing(error.kind) => Ok(Err(error.message)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Transient | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::OutcomeUnknown
+    )
+}
+
+async fn lives(session: &Session) -> Result<Lives, ProviderError> {
+    let nodes = session.list(&Type::new("v1", "Node"), "").await?;
+    let lease = Type::new("coordination.k8s.io/v1", "Lease");
+    let leases = session.list(&lease, "").await?;
+    let mut lives: Lives = nodes
+        .iter()
+        .filter_map(|node| {
+            let life = Life {
+                ready: is_ready(node),
+                provider_id: text(node, "/spec/providerID").to_owned(),
+                renewed: None,
+            };
+            Some((node.pointer("/metadata/name")?.as_str()?.to_owned(), life))
+        })
+        .collect();
+    for lease in leases.iter() {
+        if text(lease, "/metadata/namespace") == LEASES
+            && let Some(life) = lives.get_mut(text(lease, "/metadata/name"))
+        {
+            life.renewed = parse_timestamp(text(lease, "/spec/renewTime")).map(|at| at.0);
+        }
+    }
+    Ok(lives)
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value
+        .pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        condition["type"].as_str() == Some("Ready") && condition["status"].as_str() == Some("True")
+    })
+}
+
+/// Notes what is known of the node, and lets it count as working when it is back.
+fn judge(attrs: &mut NodeAttrs, lives: Option<&Result<Lives, String>>) {
+    let why = match lives {
+        Some(Ok(lives)) => match still_away(attrs, lives.get(&attrs.name)) {
+            Some(why) => why,
+            None => {
+                (attrs.away, attrs.heartbeat) = (None, None);
+                return;
+            }
+        },
+        Some(Err(error)) => error.clone(),
+        None => return,
+    };
+    attrs.away = Some(why);
+}
+
+fn still_away(attrs: &mut NodeAttrs, life: Option<&Life>) -> Option<String> {
+    let own = format!("digitalocean://{}", attrs.droplet_id);
+    let life = life.filter(|life| life.provider_id == own);
+    let Some(life) = life else {
+        return Some(format!("{} is not registered", attrs.name));
+    };
+    let Some(renewed) = life.renewed else {
+        return Some("its kubelet gave no sign of life yet".to_owned());
+    };
+    match attrs.heartbeat {
+        None => {
+            attrs.heartbeat = Some(renewed);
+            Some("waits for its kubelet's next sign of life".to_owned())
+        }
+        Some(before) if renewed <= before => {
+            Some("its kubelet gave no sign of life since its droplet was interrupted".to_owned())
+        }
+        Some(_) if !life.ready => Some("its kubelet is back, but it is not Ready yet".to_owned()),
+        Some(_) => None,
+    }
+}
