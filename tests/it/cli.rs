@@ -116,6 +116,25 @@ fn a_first_plan_reads_the_same_every_time() {
 }
 
 #[test]
+fn the_readme_shows_a_real_plan() {
+    let readme = std::fs::read_to_string(crate::support::repository().join("README.md"));
+    let readme = readme.expect("the README");
+    let shown = readme.split("```console").nth(1).expect("a plan");
+    let shown = shown.split("```").next().expect("its end");
+    let plan = Folder::example("quickstart")
+        .kplan(&["plan", "--sandbox"])
+        .ok();
+    for part in shown
+        .split('…')
+        .skip(1)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        assert!(plan.out.contains(part), "{part}\nis not in\n{}", plan.out);
+    }
+}
+
+#[test]
 fn a_renamed_cluster_is_refused_before_anything_is_planned() {
     let folder = Folder::with(SMALL);
     folder.apply();

@@ -27,9 +27,14 @@ use sled::transaction::{ConflictableTransactionError, TransactionError, Transact
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes of page cache; sled's own default is a gigabyte.
 const CACHE: u64 = 16 * 1024 * 1024;
+
+/// How often, and how long apart, a store that is still held is tried again: two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rows of the tree `resources`, by key.
 pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -100,6 +105,32 @@ fn text(cause: impl std::fmt::Display) -> String {
     cause.to_string()
 }
 
+/// Opens sled's files. sled's own threads may hold them for a moment after the handle that was
+/// used before is gone; no other process can, as the state's lock is ours.
+fn open_unlocked(path: &Path) -> Outcome<sled::Db> {
+    let mut tries = 0;
+    loop {
+        let opened = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE)
+            // Durability is the journal's; this store is flushed at checkpoints.
+            .flush_every_ms(None)
+            .open();
+        match opened {
+            Err(cause) if tries < LOCK_TRIES && is_locked(&cause) => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            other => return other.map_err(text),
+        }
+    }
+}
+
+/// sled gives the reason only as text.
+fn is_locked(cause: &sled::Error) -> bool {
+    matches!(cause, sled::Error::Io(_)) && cause.to_string().contains("could not acquire lock")
+}
+
 /// Runs what may panic inside sled on damaged files, and turns that into an error.
 fn guarded<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
@@ -115,13 +146,7 @@ impl Store {
     /// Opens the store at `path`, making it when there is none.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
         guarded(|| {
-            let db = sled::Config::new()
-                .path(path)
-                .cache_capacity(CACHE)
-                // Durability is the journal's; this store is flushed at checkpoints.
-                .flush_every_ms(None)
-                .open()
-                .map_err(text)?;
+            let db = open_unlocked(path)?;
             let tree = |name: &str| db.open_tree(name).map_err(text);
             Ok(Self {
                 meta: tree("meta")?,

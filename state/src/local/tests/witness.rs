@@ -2,6 +2,7 @@
 
 use super::{Place, append_all, warnings};
 use crate::code;
+use crate::local::store::Store;
 use crate::notice::Severity;
 use crate::testing::{run, succeeded};
 use kplan_model::{Journal as _, Timestamp};
@@ -77,6 +78,20 @@ fn a_store_that_is_ahead_says_that_records_were_lost() {
         "{notices:?}"
     );
     assert!(notices[0].help.as_ref().unwrap().contains("store-1"));
+}
+
+#[test]
+fn a_store_that_is_held_for_a_moment_longer_is_waited_for() {
+    let place = Place::full();
+    let held = Store::open(&place.file("store")).unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        drop(held);
+    });
+    let mut writer = place.writer();
+    assert!(writer.take_notices().is_empty());
+    assert!(!place.file("damaged").exists());
+    holder.join().unwrap();
 }
 
 #[test]
