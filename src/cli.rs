@@ -263,6 +263,10 @@ pub struct SandboxArgs {
     /// Where ids, faults and jitter come from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Make requests go wrong on purpose (repeatable): KIND[:KEY=VALUE,…], such as
+    /// `lost_response:method=POST,path=/v2/droplets,nth=1` or `status:status=503,probability=0.1`
+    #[arg(long, value_name = "RULE")]
+    pub fault: Vec<String>,
     /// Exit after this long without a request, such as 10m (0s: never)
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub idle_exit: String,

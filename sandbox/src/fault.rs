@@ -1,8 +1,10 @@
 //! Faults on purpose: seeded rules that make a request go wrong the way a cloud's requests do.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::rng::Rng;
 
@@ -74,6 +76,59 @@ pub struct FaultRule {
     pub times: Option<u64>,
     /// What happens.
     pub fault: Fault,
+}
+
+/// Why a rule's text is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no fault rule: {why}")]
+pub struct BadRule {
+    text: String,
+    why: String,
+}
+
+/// `KIND[:KEY=VALUE[,KEY=VALUE…]]`, such as `lost_response:method=POST,path=/v2/droplets,nth=1` or
+/// `status:status=503,probability=0.1`; or the rule as JSON, as the control address takes it.
+impl FromStr for FaultRule {
+    type Err = BadRule;
+
+    fn from_str(text: &str) -> Result<Self, BadRule> {
+        let bad = |why: String| BadRule {
+            text: text.to_owned(),
+            why,
+        };
+        if text.trim_start().starts_with('{') {
+            return serde_json::from_str(text).map_err(|error| bad(error.to_string()));
+        }
+        let (kind, settings) = text.split_once(':').unwrap_or((text, ""));
+        let mut rule = Map::new();
+        let mut fault = Map::from_iter([("kind".to_owned(), Value::from(kind))]);
+        for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
+            let (key, value) = setting
+                .split_once('=')
+                .ok_or_else(|| bad(format!("`{setting}` is not KEY=VALUE")))?;
+            // Numbers and booleans are what JSON takes for one; everything else is text.
+            let value = serde_json::from_str(value)
+                .ok()
+                .filter(|value: &Value| value.is_number() || value.is_boolean())
+                .unwrap_or_else(|| Value::from(value));
+            let of_rule = ["method", "path", "nth", "probability", "times"].contains(&key);
+            let place = if of_rule { &mut rule } else { &mut fault };
+            if place.insert(key.to_owned(), value).is_some() {
+                return Err(bad(format!("`{key}` is there twice")));
+            }
+        }
+        let wanted = fault.len();
+        rule.insert("fault".to_owned(), Value::Object(fault));
+        let rule: Self =
+            serde_json::from_value(Value::Object(rule)).map_err(|error| bad(error.to_string()))?;
+        // A misspelt setting of a kind would be ignored in silence.
+        let known = serde_json::to_value(&rule.fault)
+            .map_or(0, |value| value.as_object().map_or(0, Map::len));
+        if wanted > known {
+            return Err(bad(format!("`{kind}` has no such setting")));
+        }
+        Ok(rule)
+    }
 }
 
 #[derive(Debug)]
@@ -245,6 +300,34 @@ mod tests {
         let mut faults = Faults::new(vec![rule], 1);
         assert_eq!(faults.decide("GET", "/").len(), 1);
         assert!(faults.decide("GET", "/").is_empty());
+    }
+
+    #[test]
+    fn rules_are_written_on_a_command_line() {
+        let rule: FaultRule = "lost_response:method=POST,path=/v2/droplets,nth=2"
+            .parse()
+            .unwrap();
+        assert_eq!(rule.method.as_deref(), Some("POST"));
+        assert_eq!(rule.path.as_deref(), Some("/v2/droplets"));
+        assert_eq!((rule.nth, rule.fault), (Some(2), Fault::LostResponse));
+        let rule: FaultRule = "timeout:committed=true,probability=0.25,times=3"
+            .parse()
+            .unwrap();
+        assert_eq!(rule.fault, Fault::Timeout { committed: true });
+        assert_eq!((rule.probability, rule.times), (Some(0.25), Some(3)));
+        let json: FaultRule = r#"{"fault":{"kind":"status","status":503}}"#.parse().unwrap();
+        assert_eq!(Ok(json), "status:status=503".parse());
+        for (wrong, why) in [
+            ("thunder", "unknown variant"),
+            ("status", "missing field"),
+            ("delay:seconds=soon", "invalid type"),
+            ("reset:pth=/v2/*", "no such setting"),
+            ("reset:nth", "KEY=VALUE"),
+            ("reset:nth=1,nth=2", "twice"),
+        ] {
+            let error = wrong.parse::<FaultRule>().unwrap_err().to_string();
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
     }
 
     #[test]

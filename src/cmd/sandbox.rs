@@ -5,6 +5,7 @@ use crate::embedded;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
+use kplan_sandbox::FaultRule;
 use kplan_state::LocalReader;
 use std::path::Path;
 
@@ -29,6 +30,7 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
     })?;
     let idle = crate::duration::parse("--idle-exit", &args.idle_exit)?;
     let config = kplan_sandbox::Config {
+        faults: faults(&args.fault)?,
         dir: Some(dir),
         api_port: args.port,
         time_scale: args.time_scale,
@@ -56,6 +58,25 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
         () = asked_to_end() => {}
     }
     Ok(Exit::Ok)
+}
+
+fn faults(rules: &[String]) -> Result<Vec<FaultRule>, Failure> {
+    let mut problems = Vec::new();
+    let mut faults = Vec::new();
+    for rule in rules {
+        match rule.parse() {
+            Ok(rule) => faults.push(rule),
+            Err(error) => problems.push(
+                Problem::error("cli::fault", format!("--fault: {error}"))
+                    .help("docs/guide/sandbox.md lists the kinds and their settings"),
+            ),
+        }
+    }
+    if problems.is_empty() {
+        Ok(faults)
+    } else {
+        Err(Failure::all(Exit::Error, problems))
+    }
 }
 
 /// SIGINT, SIGTERM and SIGHUP alike: what exists is on disk before it is answered, so ending needs
