@@ -123,7 +123,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub planning: PlanningArgs,
     /// Plan to destroy everything
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["refresh_only", "replace", "target"])]
     pub destroy: bool,
     /// Exit 0 when nothing would change, 2 when something would, 1 on error
     #[arg(long)]
@@ -203,7 +203,7 @@ pub struct KubeconfigArgs {
     /// Whose name the certificate carries
     #[arg(long, value_name = "NAME", default_value = "admin")]
     pub user: String,
-    /// How long the certificate is valid, such as 8h
+    /// How long the certificate is valid, such as 8h; one minute to seven days
     #[arg(long, value_name = "DURATION", default_value = "8h")]
     pub valid: String,
 }

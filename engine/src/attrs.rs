@@ -12,7 +12,8 @@ fn is_shown_once(info: &KindInfo, name: &str) -> bool {
 }
 
 /// What to put on record after seeing `seen`: all that was seen, and every computed secret that
-/// was not shown this time.
+/// was not shown this time. An argument that was seen once and is not set any more stays as
+/// `Null`: somebody cleared it, which is not the same as a remote side that never shows it.
 pub(crate) fn merge(info: &KindInfo, recorded: &Object, seen: &Object) -> Object {
     let mut merged: Object = seen
         .iter()
@@ -24,7 +25,25 @@ pub(crate) fn merge(info: &KindInfo, recorded: &Object, seen: &Object) -> Object
             merged.insert(name.clone(), value.clone());
         }
     }
+    for name in recorded.keys() {
+        if set(seen, name).is_none() && is_comparable(info, name) {
+            merged.insert(name.clone(), Value::Null);
+        }
+    }
     merged
+}
+
+/// Whether the field is compared with what the remote side shows. Secrets may be shown once and
+/// never again.
+fn is_comparable(info: &KindInfo, name: &str) -> bool {
+    info.field(name).is_some_and(|field| {
+        !field.secret && !matches!(field.change, Change::Computed | Change::Ignored)
+    })
+}
+
+/// Whether a value was seen once and is not set any more.
+pub(crate) fn is_cleared(attrs: &Object, name: &str) -> bool {
+    attrs.get(name).is_some_and(Value::is_null)
 }
 
 /// What to put on record of a resource seen for the first time.

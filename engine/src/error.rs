@@ -2,7 +2,7 @@
 
 use crate::graph::GraphError;
 use crate::plan::Finding;
-use kplan_model::{Address, Origin};
+use kplan_model::{Address, Drift, Origin};
 use std::fmt;
 
 /// Something a guard or a rule of the kind does not allow. Nothing was changed.
@@ -20,6 +20,34 @@ pub struct Refusal {
     pub message: String,
     /// What the reader can do.
     pub help: String,
+}
+
+impl Refusal {
+    /// The code of what is told beside refusals: a change that nobody made in the file.
+    pub const DRIFT: &str = "plan::drift";
+
+    /// What was seen to have changed outside, as context for refusals: who edited nothing must
+    /// not be told to put the old value back without hearing what is gone.
+    pub(crate) fn of_drift(drift: &Drift) -> Self {
+        let fields: Vec<&str> = drift
+            .fields
+            .iter()
+            .map(|(name, _, _)| name.as_str())
+            .collect();
+        let message = if drift.vanished {
+            "is gone from the cloud; nobody took it out of the file".to_owned()
+        } else {
+            format!("was changed outside of kplan: {}", fields.join(", "))
+        };
+        Self {
+            code: Self::DRIFT,
+            address: drift.address.clone(),
+            field: None,
+            origin: Origin::State,
+            message,
+            help: "what is refused may follow from this, not from an edit of the file".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

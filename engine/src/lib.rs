@@ -94,7 +94,8 @@ pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
         PlanMode::Destroy | PlanMode::RefreshOnly => &nothing,
     };
     let graph = graph::build(asked, &snapshot, &kinds).map_err(EngineError::Graph)?;
-    let observations = observe::observe(&snapshot, &observers, &observing).await;
+    let ways = observe::ways(declarations, &snapshot, &kinds);
+    let observations = observe::observe(&snapshot, &ways, &observers, &observing).await;
     let diff = diff::compute(&diff::Inputs {
         declarations: asked,
         snapshot: &snapshot,
@@ -113,7 +114,12 @@ pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
         kinds: &kinds,
         options,
     };
-    let (plan, report) = plan::make(&inputs).map_err(EngineError::Refused)?;
+    let refused = |refusals: Vec<Refusal>| {
+        // What changed outside may be why: nobody edited the file.
+        let seen = diff.drift.iter().map(Refusal::of_drift);
+        EngineError::Refused(seen.chain(refusals).collect())
+    };
+    let (plan, report) = plan::make(&inputs).map_err(refused)?;
     let findings = plan::lint(&plan, &snapshot, &kinds);
     if !findings.is_empty() {
         return Err(EngineError::Unsound(findings));

@@ -6,8 +6,8 @@ use crate::backoff::Jitter;
 use crate::diff::stands_in_deposed;
 use futures_util::stream::{self, StreamExt as _};
 use kplan_model::{
-    Address, BoxFuture, ErrorKind, Kind, Known, Object, Observation, Observe, ProviderError,
-    Recorded, Registry, RemoteId, Snapshot, Status, Timestamp,
+    Address, BoxFuture, Declarations, ErrorKind, Kind, KindInfo, Known, Object, Observation,
+    Observe, ProviderError, Recorded, Ref, Registry, RemoteId, Snapshot, Status, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,41 @@ const ATTEMPTS: u32 = 5;
 /// First and longest pause between them.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(8));
 
+/// How resources are reached now, where the file says it by reference: values of the fields that
+/// [`kplan_model::Field::reaches`] marks. A key that was made again, or a load balancer's new
+/// address, is on record before what is reached by it was told; without this nothing behind it
+/// could be read, and so nothing repaired.
+pub type Ways = BTreeMap<Address, Object>;
+
+/// The ways of what is declared, as far as the records of what they refer to give them.
+pub fn ways(
+    declarations: &Declarations,
+    snapshot: &Snapshot,
+    kinds: &BTreeMap<Kind, &'static KindInfo>,
+) -> Ways {
+    let fill = |reference: &Ref| {
+        let record = snapshot.resources.get(&reference.address)?;
+        record.attribute(&reference.attribute)
+    };
+    let mut ways = Ways::new();
+    for declaration in &declarations.resources {
+        let fields = kinds
+            .get(declaration.address.kind())
+            .map(|info| info.fields);
+        let reaching = fields.into_iter().flatten().filter(|field| field.reaches);
+        let way: Object = reaching
+            .filter_map(|field| {
+                let value = declaration.args.get(field.name)?.fill(&fill);
+                (value.is_known() && !value.is_null()).then(|| (field.name.to_owned(), value))
+            })
+            .collect();
+        if !way.is_empty() {
+            ways.insert(declaration.address.clone(), way);
+        }
+    }
+    ways
+}
+
 /// What was seen of each resource on record.
 pub type Observations = BTreeMap<Address, Observation>;
 
@@ -71,6 +106,7 @@ pub type Observations = BTreeMap<Address, Observation>;
 /// whatever is seen of them, they are to be destroyed.
 pub async fn observe(
     snapshot: &Snapshot,
+    ways: &Ways,
     observers: &Observers,
     options: &Options,
 ) -> Observations {
@@ -97,7 +133,8 @@ pub async fn observe(
         // Boxed one by one: a stream of async closures would not be `Send`.
         let mut reads: Vec<BoxFuture<'_, Vec<(Address, Observation)>>> = Vec::new();
         for (kind, records) in batches {
-            reads.push(Box::pin(read_kind(observers.get(kind), records, options)));
+            let observer = observers.get(kind);
+            reads.push(Box::pin(read_kind(observer, records, ways, options)));
         }
         let results: Vec<_> = stream::iter(reads).buffer_unordered(64).collect().await;
         seen.extend(results.into_iter().flatten());
@@ -156,13 +193,20 @@ fn fate(record: &Recorded, snapshot: &Snapshot, seen: &Observations) -> Option<O
 async fn read_kind(
     observer: Option<&Arc<dyn Observe>>,
     records: Vec<&Recorded>,
+    ways: &Ways,
     options: &Options,
 ) -> Vec<(Address, Observation)> {
     let Some(observer) = observer else {
         let error = ProviderError::new(ErrorKind::Bug, "no provider knows this kind");
         return all_unreadable(&records, &error);
     };
-    let known: Vec<Known> = records.iter().map(|record| record.known()).collect();
+    let reached = |record: &&Recorded| {
+        let mut known = record.known();
+        let way = ways.get(&record.address).cloned();
+        known.args.extend(way.unwrap_or_default());
+        known
+    };
+    let known: Vec<Known> = records.iter().map(reached).collect();
     let listed = match retry(options, 0, || observer.read_all(&known)).await {
         Ok(listed) => listed,
         Err(error) => return all_unreadable(&records, &error),

@@ -2,6 +2,8 @@
 //! entry. Whatever happens, the next applies converge: cloud and state agree, nothing exists
 //! twice, nothing is lost, and there is nothing left to plan.
 
+mod groups;
+
 use crate::PlanOptions;
 use crate::event::Event;
 use crate::testing::{

@@ -127,6 +127,9 @@ pub struct Field {
     /// Whether it refers to what the resource runs on: when a plan interrupts that one, it waits
     /// until this one was seen working again.
     pub runs_on: bool,
+    /// Whether it says how the resource is reached: an address, a credential. Reading uses what
+    /// the file's reference gives now, as what was used last may not lead anywhere any more.
+    pub reaches: bool,
     /// One sentence for the reference, the renderer and error messages.
     pub doc: &'static str,
 }
@@ -140,6 +143,7 @@ impl Field {
             compare: Compare::Exact,
             secret: false,
             runs_on: false,
+            reaches: false,
             doc,
         }
     }
@@ -181,6 +185,13 @@ impl Field {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// The same field, saying how the resource is reached.
+    #[must_use]
+    pub const fn reaches(mut self) -> Self {
+        self.reaches = true;
         self
     }
 

@@ -8,7 +8,7 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, WhyNot};
-use kplan_model::{Declarations, PlanMode};
+use kplan_model::PlanMode;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -> CommandResult {
@@ -23,8 +23,8 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     let snapshot = execution.recovered(terminal).await?;
     let mut options = PlanOptions::new(PlanMode::Destroy);
     options.delete_kept = args.delete_backups;
-    // Destroying looks at the record; the file need not resolve a single secret for it.
-    let declarations = Declarations::default();
+    // Destroying looks at the record. The file only says how what is on record is reached.
+    let declarations = session.references(&snapshot);
     let planned = session.plan(&declarations, &snapshot, &options).await?;
     show(&session, &planned, &declarations, terminal, global.json).await;
     if planned.report.is_partial() {
@@ -62,8 +62,8 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     let exit = execution.run(planned.plan, how, terminal).await?;
     if !global.json && exit == Exit::Ok && !kept.is_empty() {
         terminal.line(&format!(
-            "Kept: {} (the backups and the key that opens them; `kplan destroy --delete-backups` \
-             destroys them too).",
+            "Kept: {} (the backups, and the Spaces key they are read with, which opens every bucket \
+             of the account; `kplan destroy --delete-backups` destroys them too).",
             kept.join(", ")
         ));
     }

@@ -13,11 +13,13 @@ use kplan_model::{Codec as _, Secret, Snapshot};
 use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
 use serde_json::json;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Runs it. Needs the identity: the key that signs certificates is in the state, encrypted.
 pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal) -> CommandResult {
-    let valid = crate::duration::parse("--valid", &args.valid)?;
+    let valid = validity(&args.valid)?;
     let snapshot = view(global, terminal)?.snapshot;
     let access = access(&snapshot)?;
     let identified = load::identify(&global.file)?;
@@ -52,6 +54,20 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
         None => terminal.out(text.expose().unwrap_or_default()),
     }
     Ok(Exit::Ok)
+}
+
+/// A certificate cannot be taken back: it is short-lived, or it is not minted.
+const VALIDITY: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(7 * 24);
+
+fn validity(text: &str) -> Result<Duration, Failure> {
+    let valid = crate::duration::parse("--valid", text)?;
+    if VALIDITY.contains(&valid) {
+        return Ok(valid);
+    }
+    let message = format!("--valid {text} is not between one minute and seven days");
+    Err(Problem::error("cli::validity", message)
+        .help("nobody can take a certificate back before it ends; mint a new one when it did")
+        .into())
 }
 
 fn access(snapshot: &Snapshot) -> Result<Access, Failure> {

@@ -7,7 +7,7 @@ use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::{Declarations, Owner, Plan, Value};
+use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
@@ -110,8 +110,10 @@ fn notes(planned: &Planned) -> Vec<String> {
             Err(error) => format!("{}: an earlier run was cut off; {error}", note.address),
         })
         .collect();
+    notes.extend(left_behind(&planned.plan));
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
+    notes.extend(planned.report.together.iter().map(ToString::to_string));
     for (address, needed) in &planned.report.circles {
         notes.push(format!(
             "an edit that was cut off left {address} and {needed} needing each other on record; \
@@ -122,6 +124,16 @@ fn notes(planned: &Planned) -> Vec<String> {
         notes.push(format!("{address}: {field} (not compared: no identity)"));
     }
     notes
+}
+
+/// What the cluster made by itself is in nobody's record.
+fn left_behind(plan: &Plan) -> Option<String> {
+    let goes = |step: &Step| step.action == Action::Delete && step.address.kind().as_str() == "k3s";
+    plan.steps.iter().any(goes).then(|| {
+        "what the cluster made itself (load balancers of Services, volumes and snapshots of \
+         claims) is not destroyed and goes on billing: delete those Services and claims first"
+            .to_owned()
+    })
 }
 
 /// What a destroy takes although nobody could look at it.

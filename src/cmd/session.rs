@@ -11,7 +11,7 @@ use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
 use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
-use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning};
+use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refusal};
 use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot};
 use kplan_state::{LocalReader, Notice};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +73,19 @@ impl Session {
             token: self.cloud.token.clone(),
         };
         Ok(compose::compose(&self.loaded.spec, &inputs))
+    }
+
+    /// What the file asks for without its secrets: enough to know what refers to what, for a
+    /// destroy, which needs no secret of the file.
+    pub fn references(&self, snapshot: &Snapshot) -> Declarations {
+        let inputs = Inputs {
+            owner: snapshot.owner.clone(),
+            living_servers: living_servers(snapshot),
+            artifacts: self.adapters.artifacts.clone(),
+            secrets: load::Secrets::new(),
+            token: self.cloud.token.clone(),
+        };
+        compose::compose(&self.loaded.spec, &inputs)
     }
 
     /// A state in which nothing is on record, beside resources that carry the cluster's name and
@@ -178,9 +191,13 @@ impl Session {
                 let problems = refusals
                     .iter()
                     .map(|refusal| {
-                        let problem =
-                            Problem::error(refusal.code, refusal.to_string()).help(&refusal.help);
-                        self.at(problem, refusal.origin)
+                        let text = refusal.to_string();
+                        let problem = if refusal.code == Refusal::DRIFT {
+                            Problem::warning(refusal.code, text)
+                        } else {
+                            Problem::error(refusal.code, text)
+                        };
+                        self.at(problem.help(&refusal.help), refusal.origin)
                     })
                     .collect();
                 Failure::all(Exit::Refused, problems)

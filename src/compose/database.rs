@@ -45,7 +45,7 @@ pub fn declare(builder: &mut Builder<'_>) {
         node_count: wanted.nodes.value,
         storage_size_mib: None,
         private_network_uuid: Some(to(&vpc(), "id")),
-        tags: vec![],
+        tags: vec![to(&super::network::owner_tag(), "name")],
         // In the create call: the database is never open to the world, not even for a moment.
         rules: vec![DatabaseRule {
             kind: "tag".to_owned(),

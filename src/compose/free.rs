@@ -1,9 +1,11 @@
 //! Free-standing droplets and volumes.
 
 use super::build::{Builder, address, to};
-use super::network::vpc;
+use super::network::{owner_tag, vpc};
 use kplan_model::Input;
 use kplan_providers::digitalocean::{DropletArgs, VolumeArgs};
+use kplan_schema::Spanned;
+use kplan_schema::value::Tag;
 
 /// Declares them.
 pub fn declare(builder: &mut Builder<'_>) {
@@ -12,7 +14,7 @@ pub fn declare(builder: &mut Builder<'_>) {
         let ssh_keys = builder
             .declared()
             .filter(|address| address.kind().as_str() == "ssh_key")
-            .map(|address| to(address, "id"))
+            .map(|address| to(address, "public_key"))
             .collect();
         let args = DropletArgs {
             name: free.name.to_string(),
@@ -21,11 +23,7 @@ pub fn declare(builder: &mut Builder<'_>) {
             image: free.image.to_string(),
             vpc_uuid: Some(to(&vpc(), "id")),
             ssh_keys,
-            tags: free
-                .tags
-                .iter()
-                .map(|tag| Input::Known(tag.to_string()))
-                .collect(),
+            tags: tags(&free.tags),
             user_data: None,
             boot: None,
             monitoring: free.monitoring.value,
@@ -47,14 +45,20 @@ pub fn declare(builder: &mut Builder<'_>) {
             initial_filesystem_type: free.filesystem.as_ref().map(ToString::to_string),
             initial_filesystem_label: None,
             snapshot_id: None,
-            tags: free
-                .tags
-                .iter()
-                .map(|tag| Input::Known(tag.to_string()))
-                .collect(),
+            tags: tags(&free.tags),
             droplet_id: None,
         };
         builder.add(address("volume", free.name.as_str()), &args, free.span);
         builder.field_at("size", free.size.span);
     }
+}
+
+/// The tags the file gives, and the owner's: lost creates are found by it, so it is put back
+/// where somebody takes it off.
+fn tags(given: &[Spanned<Tag>]) -> Vec<Input<String>> {
+    given
+        .iter()
+        .map(|tag| Input::Known(tag.to_string()))
+        .chain([to(&owner_tag(), "name")])
+        .collect()
 }

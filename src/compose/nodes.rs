@@ -2,9 +2,9 @@
 
 use super::build::{Builder, address, indexed, to};
 use super::k3s;
-use super::network::{agent_tag, server_tag, vpc};
+use super::network::{agent_tag, owner_tag, server_tag, vpc};
 use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
-use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs};
+use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs, without_comment};
 use kplan_schema::spec::Pool;
 
 /// The droplet of one node.
@@ -30,11 +30,11 @@ fn ssh_keys(builder: &mut Builder<'_>) -> Vec<Input<String>> {
     for key in &spec.ssh_keys {
         let args = SshKeyArgs {
             name: builder.name(key.name.as_str()),
-            public_key: Input::Known(key.public_key.to_string()),
+            public_key: Input::Known(without_comment(key.public_key.as_str())),
         };
         let address = builder.add(address("ssh_key", key.name.as_str()), &args, key.span);
         builder.field_at("public_key", key.public_key.span);
-        keys.push(to(&address, "id"));
+        keys.push(to(&address, "public_key"));
     }
     if keys.is_empty() {
         let args = SshKeyArgs {
@@ -42,7 +42,7 @@ fn ssh_keys(builder: &mut Builder<'_>) -> Vec<Input<String>> {
             public_key: to(&k3s::pki(), "ssh_public_key"),
         };
         let address = builder.add(address("ssh_key", "throwaway"), &args, None);
-        keys.push(to(&address, "id"));
+        keys.push(to(&address, "public_key"));
     }
     keys
 }
@@ -58,7 +58,7 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         image: pool.image().to_string(),
         vpc_uuid: Some(to(&vpc(), "id")),
         ssh_keys: keys.to_vec(),
-        tags: vec![to(&tag, "name")],
+        tags: vec![to(&tag, "name"), to(&owner_tag(), "name")],
         user_data: None,
         boot: Some(k3s::boot(builder, pool, index)),
         monitoring: pool.monitoring().value,

@@ -5,6 +5,7 @@
 use super::build::{Builder, address, to};
 use super::{k3s, network, storage};
 use kplan_model::{Address, Input, Meta};
+use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
     CsiArgs, GithubApp, Schedule, VeleroArgs,
@@ -68,10 +69,12 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
     let span = spec.cloud_controller.span;
     let secret = builder.add_with(address("cloud_secret", "main"), &args, span, meta(vec![]));
     builder.field_at("token", own.as_ref().and_then(|token| token.span));
+    let (artifacts, sources) = pinned(builder.inputs.artifacts.all("digitalocean-ccm"));
     let args = CcmArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder.inputs.artifacts.all("digitalocean-ccm"),
+        artifacts,
+        sources: Some(sources),
         region: spec.region().to_owned(),
         vpc_id: to(&network::vpc(), "id"),
         cluster_id: builder.inputs.owner.id(),
@@ -82,10 +85,12 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
 }
 
 fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
+    let (artifacts, sources) = pinned(builder.inputs.artifacts.all("csi-digitalocean"));
     let args = CsiArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder.inputs.artifacts.all("csi-digitalocean"),
+        artifacts,
+        sources: Some(sources),
         tag: to(&network::owner_tag(), "name"),
         default_class: Some("do-block-storage".to_owned()),
         api_url: None,
@@ -96,13 +101,13 @@ fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
 
 fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {
     let schedules = backup.schedules.iter().map(schedule).collect();
+    let files = &builder.inputs.artifacts;
+    let (artifacts, sources) = pinned(files.version("velero", backup.version.as_str()));
     let args = VeleroArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder
-            .inputs
-            .artifacts
-            .version("velero", backup.version.as_str()),
+        artifacts,
+        sources: Some(sources),
         version: backup.version.to_string(),
         bucket: to(&storage::backup_bucket(), "name"),
         prefix: None,
@@ -134,10 +139,12 @@ fn names(list: &[Spanned<DnsLabel>]) -> Vec<String> {
 }
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
+    let (artifacts, sources) = pinned(builder.inputs.artifacts.argocd(gitops));
     let args = ArgocdArgs {
         access: access(),
         objects: Applied,
-        artifacts: builder.inputs.artifacts.argocd(gitops),
+        artifacts,
+        sources: Some(sources),
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));

@@ -49,6 +49,9 @@ impl Progress {
 
     /// Shows one event.
     pub fn show(&mut self, terminal: &mut Terminal, event: &Event) {
+        if !matches!(self, Self::Json) && is_bookkeeping(event) {
+            return;
+        }
         match self {
             Self::Json => terminal.line(&document(event).to_string()),
             Self::Plain { said } => {
@@ -59,6 +62,14 @@ impl Progress {
             Self::Live { bars, steps } => live(event, bars, steps),
         }
     }
+}
+
+/// Writes into the state that the plan does not show either.
+fn is_bookkeeping(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepStarted { at, .. } | Event::StepDone { at, .. } if at.action == Action::Record
+    )
 }
 
 fn doing(at: &StepRef) -> &'static str {

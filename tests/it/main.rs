@@ -10,6 +10,7 @@
 mod budget;
 mod cli;
 mod conformance;
+mod drift;
 mod flags;
 mod interrupt;
 mod json;

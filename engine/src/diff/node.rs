@@ -299,7 +299,14 @@ impl<'a> Work<'a> {
             }
             let asked = attrs::set(&declaration.args, field.name);
             let recorded = attrs::set(&current.args, field.name);
-            let real = attrs::set(&current.attrs, field.name).or(recorded);
+            let shown = attrs::set(&current.attrs, field.name);
+            // What the remote side does not show is taken as it was asked for, unless it did show
+            // it once: then somebody cleared it.
+            let real = if attrs::is_cleared(&current.attrs, field.name) {
+                shown
+            } else {
+                shown.or(recorded)
+            };
             match asked {
                 None => {
                     let change = given_back(field, recorded, real, &mut fields);

@@ -57,8 +57,10 @@ pub(super) fn drift(
         {
             continue;
         }
-        let Some(real) = attrs::set(now, field.name) else {
-            continue;
+        let real = match attrs::set(now, field.name) {
+            Some(real) => real,
+            None if attrs::is_cleared(now, field.name) => &Value::Null,
+            None => continue,
         };
         let before = attrs::set(&record.attrs, field.name)
             .or_else(|| attrs::set(&record.args, field.name))

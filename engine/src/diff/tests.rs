@@ -286,6 +286,29 @@ fn what_is_gone_is_made_again_and_what_cannot_be_read_is_left_alone() {
 }
 
 #[test]
+fn what_was_seen_and_is_cleared_is_drift_and_what_is_never_shown_is_not() {
+    let vm = || {
+        decl("vm.a")
+            .with("image", string("i"))
+            .with("tags", list([string("t")]))
+    };
+    let seen = || Observation::Present(Object::new());
+    // Never shown: taken as it was asked for.
+    let hidden = Case::new([vm()], [record(&vm(), Object::new())]).seen("vm.a", seen());
+    assert_eq!(hidden.words(), ["vm.a none"]);
+    // Shown once, and then not any more.
+    let shown = || record(&vm(), object([("tags", list([string("t")]))]));
+    let cleared = Case::new([vm()], [shown()]).seen("vm.a", seen());
+    assert_eq!(cleared.words(), ["vm.a update tags"]);
+    cleared.check(|diff| {
+        assert_eq!(diff.drift[0].fields[0].2, Value::Null);
+        // On record as cleared, it is still drift the next time.
+        let again = Case::new([vm()], [diff.refreshed[0].clone()]).seen("vm.a", seen());
+        assert_eq!(again.words(), ["vm.a update tags"]);
+    });
+}
+
+#[test]
 fn a_destroy_takes_what_cannot_be_read_but_not_where_reading_is_denied() {
     use kplan_model::{ErrorKind, ProviderError};
     let vm = || decl("vm.a").with("image", string("i"));
@@ -377,10 +400,12 @@ fn what_was_seen_refreshes_the_record_and_keeps_what_is_shown_once() {
         .seen("db.d", Observation::Present(object([("size", int(20))])));
     case.check(|diff| {
         let attrs = &diff.refreshed[0].attrs;
-        assert_eq!(
-            *attrs,
-            object([("size", int(20)), ("password", password())])
-        );
+        let seen = [
+            ("size", int(20)),
+            ("password", password()),
+            ("note", Value::Null),
+        ];
+        assert_eq!(*attrs, object(seen));
         let drift = &diff.drift[0].fields;
         assert_eq!(drift[..], [("size".to_owned(), int(10), int(20))]);
     });

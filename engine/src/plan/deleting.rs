@@ -2,7 +2,9 @@
 //!
 //! A living resource goes after everything that depends on it is gone or no longer refers to
 //! it. What goes with its container goes after the container, whatever depends on what inside;
-//! what it depends on outside goes after it as far as the container's own place allows.
+//! what it depends on outside goes after it as far as the container's own place allows. Where
+//! members of a group are replaced, that gives way to their turns as well: all of them would go
+//! before the first is made anew.
 
 use super::containers::Containers;
 use super::draft::Drafts;
@@ -13,16 +15,17 @@ use crate::diff::stands_in_deposed;
 use kplan_model::{Address, ReplaceOrder};
 use std::collections::BTreeMap;
 
+/// Gives the wishes of members of groups, for [`require_softly`] when the turns are taken.
 pub(super) fn require(
     inputs: &Inputs<'_, '_>,
     relations: &Relations,
     containers: &Containers,
     orders: &Orders,
     drafts: &mut Drafts,
-) {
+) -> Vec<(usize, usize)> {
     pairs(orders, drafts);
     with_deposed_containers(inputs, drafts);
-    let mut soft = Vec::new();
+    let mut wishes = Vec::new();
     for at in 0..relations.needs.len() {
         let Some(going) = drafts.unmake[at] else {
             continue;
@@ -41,22 +44,34 @@ pub(super) fn require(
                 } else if !follows {
                     drafts.require(going, other);
                 } else if containers.outer(at).is_none() && !containers.separate(at, *dependent) {
-                    soft.push((going, other));
+                    wishes.push((at, *dependent, going, other));
                 }
             } else if let Some(update) = drafts.make[*dependent] {
                 let delete_first = orders.replace[at] == Some(ReplaceOrder::DeleteFirst);
                 if delete_first && relations.needed_by[at].contains(dependent) {
                     // It is updated after the new half is there; it cannot let go before.
                 } else if delete_first || orders.early[at] {
-                    soft.push((going, update));
+                    wishes.push((at, *dependent, going, update));
                 } else {
                     drafts.require(going, update);
                 }
             }
         }
     }
-    require_softly(soft, drafts);
+    // Turns of groups come before wishes of their members.
+    let (later, now): (Vec<_>, Vec<_>) = wishes.into_iter().partition(|(at, dependent, ..)| {
+        let members = [*at, *dependent];
+        members
+            .iter()
+            .any(|it| super::groups::takes_turns(inputs, *it))
+    });
+    let steps = |wishes: Vec<(usize, usize, usize, usize)>| {
+        let wishes = wishes.into_iter();
+        wishes.map(|(_, _, step, first)| (step, first)).collect()
+    };
+    require_softly(steps(now), drafts);
     deposed(inputs, relations, drafts);
+    steps(later)
 }
 
 fn pairs(orders: &Orders, drafts: &mut Drafts) {
@@ -102,7 +117,7 @@ fn with_deposed_containers(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
 }
 
 /// Wishes that a circle may overrule. `wishes` holds each step's together.
-fn require_softly(wishes: Vec<(usize, usize)>, drafts: &mut Drafts) {
+pub(super) fn require_softly(wishes: Vec<(usize, usize)>, drafts: &mut Drafts) {
     let mut by_step: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (step, first) in wishes {
         by_step.entry(step).or_default().push(first);

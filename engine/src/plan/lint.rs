@@ -2,6 +2,7 @@
 //! every planner test and before every apply.
 
 mod groups;
+mod halves;
 
 use crate::diff::stands_in_deposed;
 use crate::graph::Kinds;
@@ -193,11 +194,6 @@ impl<'a> Lint<'a> {
         }
     }
 
-    /// Whether the plan does anything to it.
-    fn is_touched(&self, address: &Address) -> bool {
-        self.make.contains_key(address) || self.unmake.contains_key(address)
-    }
-
     fn is_unfinished(&self, address: &Address) -> bool {
         self.living(address)
             .is_some_and(|record| record.status == Status::Unfinished)
@@ -334,25 +330,6 @@ impl<'a> Lint<'a> {
             queue.extend(needs.filter(|need| seen.insert(*need)));
         }
         false
-    }
-
-    fn halves(&mut self, step: &Step) {
-        let Some(pair) = step.pair else {
-            return;
-        };
-        let fits = self.plan.step(pair).is_some_and(|other| {
-            let actions = BTreeSet::from([step.action, other.action]);
-            other.pair == Some(step.id)
-                && other.address == step.address
-                && actions == BTreeSet::from([Action::Create, Action::Delete])
-        });
-        if !fits {
-            self.report(
-                "lint::pair",
-                step,
-                "it is half of a replacement without the other half",
-            );
-        }
     }
 
     /// Steps of one address and steps on one remote id are ordered.

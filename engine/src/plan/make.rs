@@ -4,7 +4,9 @@ use super::containers::Containers;
 use super::draft::Drafts;
 use super::relations::{Relations, goes};
 use super::report::PlanReport;
-use super::{PlanOptions, deleting, groups, moved, needs, order, policy, replace, select};
+use super::{
+    PlanOptions, deleting, groups, moved, needs, order, policy, quorum, remake, replace, select,
+};
 use crate::diff::Diff;
 use crate::error::Refusal;
 use crate::graph::{Graph, Kinds};
@@ -42,11 +44,15 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
     let orders = replace::orders(inputs, &relations, &containers, &going);
     let mut drafts = Drafts::of(inputs, &relations, &selection.chosen);
     needs::require(inputs, &relations, &mut drafts);
-    deleting::require(inputs, &relations, &containers, &orders, &mut drafts);
-    let forced = groups::require(inputs, &relations, &mut drafts);
+    let wishes = deleting::require(inputs, &relations, &containers, &orders, &mut drafts);
+    remake::require(&mut drafts);
+    let rollouts = groups::require(inputs, &relations, &mut drafts);
+    deleting::require_softly(wishes, &mut drafts);
     needs::require_of_waits(inputs, &relations, &mut drafts);
+    remake::require(&mut drafts);
     policy::check(inputs, &relations, &drafts, &mut refused);
-    policy::quorum(inputs, &drafts, &forced, &mut refused);
+    quorum::check(&rollouts, &drafts, &mut refused);
+    let together = quorum::together(&rollouts, &drafts);
     moved::check(inputs, &selection.chosen, &mut refused);
     let steps = match order::number(drafts) {
         Ok(steps) => steps,
@@ -76,6 +82,7 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
         not_compared: inputs.diff.not_compared.clone(),
         not_read: inputs.diff.not_read.clone(),
         circles: inputs.graph.dropped().to_vec(),
+        together,
     };
     Ok((plan, report))
 }

@@ -12,7 +12,10 @@ mod moved;
 mod needs;
 mod order;
 mod policy;
+mod quorum;
+mod ready;
 mod relations;
+mod remake;
 mod replace;
 mod report;
 mod select;
@@ -21,7 +24,7 @@ mod tests;
 
 pub use lint::{Finding, lint};
 pub use make::{Inputs, make};
-pub use report::{NotDone, PlanReport, WhyNot};
+pub use report::{NotDone, PlanReport, Together, WhyNot};
 
 use kplan_model::{Address, PlanMode};
 use std::collections::BTreeSet;

@@ -1,13 +1,12 @@
-//! Guards: what may not be destroyed, and what must stay ready.
+//! Guards: what may not be destroyed.
 
 use super::draft::Drafts;
-use super::groups::{Unit, group_of, unit_of};
 use super::make::Inputs;
 use super::relations::Relations;
 use crate::diff::Change;
 use crate::error::Refusal;
-use kplan_model::{Action, Address, Group, Origin, PlanMode, Status};
-use std::collections::{BTreeMap, BTreeSet};
+use kplan_model::{Action, Address, Origin, PlanMode};
+use std::collections::BTreeSet;
 
 pub(super) fn check(
     inputs: &Inputs<'_, '_>,
@@ -88,97 +87,4 @@ fn kept_inside(
             });
         }
     }
-}
-
-/// A group's members, counted in units.
-#[derive(Default)]
-struct Count<'a> {
-    group: Option<&'a Group>,
-    ready: BTreeSet<Unit<'a>>,
-    /// Units that are down and stay so.
-    down: BTreeSet<Unit<'a>>,
-    declared: bool,
-    deleted: BTreeSet<Unit<'a>>,
-    interrupted: BTreeSet<Unit<'a>>,
-    culprit: Option<(&'a Address, Origin)>,
-}
-
-/// At the worst moment, all units that go are gone, none of the new ones is there, and
-/// `max_parallel` of the others (and those that dependencies force down with them) are down;
-/// `min_ready` must be left even then.
-pub(super) fn quorum(
-    inputs: &Inputs<'_, '_>,
-    drafts: &Drafts,
-    forced: &BTreeMap<&str, usize>,
-    refused: &mut Vec<Refusal>,
-) {
-    if inputs.options.mode != PlanMode::Apply {
-        return;
-    }
-    for (name, count) in counts(inputs, drafts) {
-        let (Some(group), Some((address, origin))) = (count.group, count.culprit) else {
-            continue;
-        };
-        let width = usize::try_from(group.max_parallel.max(1)).unwrap_or(1);
-        let at_once = width + forced.get(name).copied().unwrap_or(0);
-        let up = |units: &BTreeSet<Unit<'_>>| units.difference(&count.down).count();
-        let interrupted = count.interrupted.difference(&count.deleted);
-        let interrupted = interrupted
-            .filter(|unit| !count.down.contains(*unit))
-            .count();
-        let down = up(&count.deleted) + interrupted.min(at_once);
-        let left = up(&count.ready).saturating_sub(down);
-        let needed = usize::try_from(group.min_ready).unwrap_or(usize::MAX);
-        if count.declared && left < needed {
-            refused.push(Refusal {
-                code: "plan::quorum",
-                address: address.clone(),
-                field: None,
-                origin,
-                message: format!(
-                    "group `{name}` would have only {left} of its members ready, and needs {needed}"
-                ),
-                help: "make the change in smaller steps, or add members first".to_owned(),
-            });
-        }
-    }
-}
-
-fn counts<'a>(inputs: &Inputs<'a, '_>, drafts: &Drafts) -> BTreeMap<&'a str, Count<'a>> {
-    let mut counts: BTreeMap<&str, Count<'_>> = BTreeMap::new();
-    for (at, node) in inputs.diff.nodes.iter().enumerate() {
-        let Some(group) = group_of(inputs, node) else {
-            continue;
-        };
-        let count = counts.entry(&group.name).or_default();
-        if node.declared.is_some() || count.group.is_none() {
-            count.group = Some(group);
-        }
-        count.declared |= node.declared.is_some();
-        let steps = [drafts.make[at], drafts.unmake[at]];
-        match node.record.as_deref().map(|record| record.status) {
-            Some(Status::Ready) => {}
-            Some(Status::Unfinished) if steps == [None, None] => {
-                // It is not back, and nothing of this plan waits until it is.
-                count.down.insert(unit_of(node));
-                continue;
-            }
-            _ => continue,
-        }
-        count.ready.insert(unit_of(node));
-        let create_first = matches!((drafts.unmake[at], drafts.make[at]), (Some(old), Some(new))
-            if drafts.all[old].requires.contains(&new));
-        if steps == [None, None] || !node.change.interrupts() || create_first {
-            continue;
-        }
-        let origin = node
-            .declared
-            .map_or(Origin::State, |at| inputs.declarations.resources[at].origin);
-        count.culprit.get_or_insert((node.address, origin));
-        match node.change {
-            Change::Delete { .. } => count.deleted.insert(unit_of(node)),
-            _ => count.interrupted.insert(unit_of(node)),
-        };
-    }
-    counts
 }

@@ -36,6 +36,31 @@ pub struct NotDone {
     pub why: WhyNot,
 }
 
+/// A member of a group that cannot wait for its turn: more of the group are down at once than it
+/// asks for, as dependencies leave no other order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// The group's name.
+    pub group: String,
+    /// How many of it may change at once.
+    pub max_parallel: u32,
+    /// What goes down early.
+    pub address: Address,
+    /// What is made only after that, of the member that it should have waited for.
+    pub needed_by: Address,
+}
+
+impl fmt::Display for Together {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "more than {} of group `{}` are down at once: {} cannot wait for {}, which is made \
+             only after it",
+            self.max_parallel, self.group, self.address, self.needed_by
+        )
+    }
+}
+
 /// What the plan does not do. Whoever shows the plan must show this with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a plan without its report looks complete when it is not"]
@@ -50,6 +75,9 @@ pub struct PlanReport {
     /// and what it depended on when it was last applied. An edit that turned dependencies round
     /// and was cut off leaves such.
     pub circles: Vec<(Address, Address)>,
+    /// Members of groups that do not wait for their turn, by group. Never more than the group
+    /// can do without.
+    pub together: Vec<Together>,
 }
 
 impl PlanReport {

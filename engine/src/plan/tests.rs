@@ -1,5 +1,7 @@
 //! Table tests of plans: shapes of replacement and deletion, guards, groups, modes.
 
+mod rolling;
+
 use super::PlanOptions;
 use crate::EngineError;
 use crate::testing::{

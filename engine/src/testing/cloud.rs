@@ -543,11 +543,16 @@ impl Inner {
         }
     }
 
-    /// What stands in a container goes with it.
+    /// What stands in a container goes with it, and what runs on a machine with that.
     fn empty_container(&mut self, id: &RemoteId) {
-        let endpoint = Value::str(id.as_str());
+        let container = Some(Value::str(id.as_str()));
         self.things.retain(|_, thing| {
-            thing.kind.as_str() != "app" || thing.attrs.get("endpoint") != Some(&endpoint)
+            let at = match thing.kind.as_str() {
+                "app" => "endpoint",
+                "agent" => "host",
+                _ => return true,
+            };
+            thing.attrs.get(at) != container.as_ref()
         });
     }
 }

@@ -5,7 +5,7 @@ mod remote;
 mod rule;
 
 use super::DigitalOcean;
-use super::owner_tag::is_owner_tag;
+use super::owner_tag::{self, is_owner_tag};
 use super::remote::{Remote, path_of, recorded, text, texts};
 use crate::http::List;
 use futures_util::future::try_join_all;
@@ -131,7 +131,11 @@ static FIELDS: [Field; 23] = [
     Field::in_place("node_count", "The primary and its standbys."),
     Field::new("storage_size_mib", NO_SMALLER, "The disk in MiB."),
     Field::replace("private_network_uuid", "The VPC it stands in."),
-    Field::in_place("tags", "Tags; the owner's is added by itself.").by(Compare::Set),
+    Field::in_place(
+        "tags",
+        "Tags; the owner's is added by itself, and put back where it is asked for by name.",
+    )
+    .by(Compare::Set),
     Field::in_place(
         "rules",
         "Who may connect; sent when it is made, so it is never open.",
@@ -187,8 +191,7 @@ fn rules_body(rules: &[DatabaseRule]) -> Result<Value, ProviderError> {
 
 fn create_body(wanted: Wanted<'_, DatabaseArgs>) -> Result<Value, ProviderError> {
     let args = wanted.args;
-    let mut tags = texts(&args.tags)?;
-    tags.push(wanted.owner.tag());
+    let tags = owner_tag::with_owner(texts(&args.tags)?, wanted.owner);
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
@@ -267,9 +270,19 @@ impl Resource for Database {
     ) -> Result<Vec<Found<DatabaseAttrs>>, ProviderError> {
         let list = DatabaseRemote::list().with("tag_name", wanted.owner.tag());
         let name = &wanted.args.name;
-        self.0
+        let mut found = self
+            .0
             .search(&list, |database: &DatabaseRemote| database.name == *name)
-            .await
+            .await?;
+        let asked = texts(&wanted.args.tags)?;
+        for found in &mut found {
+            owner_tag::show(
+                &mut found.attrs.tags,
+                found.attrs.owner_tag.as_ref(),
+                &asked,
+            );
+        }
+        Ok(found)
     }
 
     async fn create(
@@ -277,8 +290,11 @@ impl Resource for Database {
         wanted: Wanted<'_, DatabaseArgs>,
         permit: &Permit,
     ) -> Result<Found<DatabaseAttrs>, CreateFailed<DatabaseAttrs>> {
+        let asked = texts(&wanted.args.tags).map_err(ProviderError::from)?;
         let database: DatabaseRemote = self.0.make(permit, &create_body(wanted)?).await?;
-        Ok(database.found())
+        let mut found = database.found();
+        found.attrs.tags = database.seen(&asked).0;
+        Ok(found)
     }
 
     async fn update(
@@ -290,7 +306,10 @@ impl Resource for Database {
     ) -> Result<DatabaseAttrs, ProviderError> {
         change::update(&self.0, known, args, changed, permit).await?;
         let remote: DatabaseRemote = self.0.reread(known).await?;
-        self.whole(&remote, known).await
+        Ok(DatabaseAttrs {
+            tags: remote.seen(&texts(&args.tags)?).0,
+            ..self.whole(&remote, known).await?
+        })
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

@@ -4,7 +4,7 @@ mod change;
 mod remote;
 
 use super::DigitalOcean;
-use super::owner_tag::is_owner_tag;
+use super::owner_tag::{self, is_owner_tag};
 use super::remote::{Remote, recorded, text, texts};
 use crate::http::List;
 use crate::k3s::boot::{self, ADDRESS_VALID, Addresses, BootArgs};
@@ -34,7 +34,9 @@ object! {
         pub image: String,
         /// The VPC it stands in; the region's default when left out.
         pub vpc_uuid: Option<Input<String>>,
-        /// Ids or fingerprints of SSH keys. With none, DigitalOcean mails a root password.
+        /// SSH keys of the account: public keys, fingerprints or ids. With none, DigitalOcean mails
+        /// a root password. By its public key or fingerprint a key is the same when it was taken
+        /// out of the account and put back; by its id it is not.
         pub ssh_keys: Vec<Input<String>>,
         /// Tags; the owner's is added.
         pub tags: Vec<Input<String>>,
@@ -114,6 +116,9 @@ pub struct Droplet {
     pub spaces: Spaces,
 }
 
+const KEYS: &str = "a droplet takes SSH keys at its first boot only: make it anew (--replace and its \
+                    address), or change ~/.ssh/authorized_keys on it and leave the file as it was";
+
 static FIELDS: [Field; 26] = [
     Field::in_place("name", "Its name and host name."),
     Field::replace("region", "The region's slug, such as `fra1`."),
@@ -122,19 +127,26 @@ static FIELDS: [Field; 26] = [
         Change::InPlace {
             disruption: Disruption::PowerOff,
         },
-        "The size's slug, such as `s-2vcpu-4gb`; a change powers the droplet off and on.",
+        "The size's slug, such as `s-2vcpu-4gb`; a change powers the droplet off and on, and with \
+         `resize_disk` grows its disk for good: no size with a smaller disk is possible afterwards.",
     ),
     Field::replace(
         "image",
         "The image's slug or id. Compared with the record only: a slug moves on to newer images.",
     ),
     Field::replace("vpc_uuid", "The VPC it stands in."),
-    Field::replace(
+    Field::new(
         "ssh_keys",
-        "Ids or fingerprints of SSH keys, read at the first boot.",
+        Change::Refuse(KEYS),
+        "SSH keys of the account that are put on the droplet at its first boot: public keys, \
+         fingerprints or ids.",
     )
     .by(Compare::Set),
-    Field::in_place("tags", "Tags; the owner's is added by itself.").by(Compare::Set),
+    Field::in_place(
+        "tags",
+        "Tags; the owner's is added by itself, and put back where it is asked for by name.",
+    )
+    .by(Compare::Set),
     Field::ignored(
         "user_data",
         "What cloud-init runs at the first boot. DigitalOcean neither shows nor changes it, and a \
@@ -184,7 +196,7 @@ static FIELDS: [Field; 26] = [
 static INFO: KindInfo = KindInfo {
     kind: Kind::new("droplet"),
     terraform: "digitalocean_droplet",
-    doc: "A virtual machine.",
+    doc: "A virtual machine. Its disk is lost when it is replaced or destroyed.",
     fields: &FIELDS,
     // Two machines of one host name would be two nodes of one name.
     replace: ReplaceOrder::DeleteFirst,
@@ -226,6 +238,20 @@ async fn user_data(spaces: &Spaces, args: &DropletArgs) -> Result<Option<String>
     boot::render(node, &addresses).map(Some)
 }
 
+/// An SSH key as DigitalOcean takes it: its id or its fingerprint.
+fn named(key: String) -> Result<String, ProviderError> {
+    if !key.contains(' ') {
+        return Ok(key);
+    }
+    super::ssh_key::fingerprint(&key).ok_or_else(|| {
+        ProviderError::new(
+            ErrorKind::Invalid,
+            format!("`{key}` is not a public key in OpenSSH's form"),
+        )
+        .help("it looks like `ssh-ed25519 AAAA… comment`")
+    })
+}
+
 fn create_body(
     wanted: Wanted<'_, DropletArgs>,
     user_data: Option<String>,
@@ -236,8 +262,7 @@ fn create_body(
         text.parse::<i64>()
             .map_or_else(|_| json!(text), |id| json!(id))
     };
-    let mut tags = texts(&args.tags)?;
-    tags.push(wanted.owner.tag());
+    let tags = owner_tag::with_owner(texts(&args.tags)?, wanted.owner);
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
@@ -257,7 +282,10 @@ fn create_body(
     if !args.ssh_keys.is_empty() {
         put(
             "ssh_keys",
-            texts(&args.ssh_keys)?.into_iter().map(id_or).collect(),
+            texts(&args.ssh_keys)?
+                .into_iter()
+                .map(|key| named(key).map(id_or))
+                .collect::<Result<_, _>>()?,
         );
     }
     if let Some(agent) = args.droplet_agent {
@@ -318,9 +346,19 @@ impl Resource for Droplet {
     ) -> Result<Vec<Found<DropletAttrs>>, ProviderError> {
         let list = DropletRemote::list().with("tag_name", wanted.owner.tag());
         let name = &wanted.args.name;
-        self.cloud
+        let mut found = self
+            .cloud
             .search(&list, |droplet: &DropletRemote| droplet.name == *name)
-            .await
+            .await?;
+        let asked = texts(&wanted.args.tags)?;
+        for found in &mut found {
+            owner_tag::show(
+                &mut found.attrs.tags,
+                found.attrs.owner_tag.as_ref(),
+                &asked,
+            );
+        }
+        Ok(found)
     }
 
     async fn create(
@@ -329,9 +367,12 @@ impl Resource for Droplet {
         permit: &Permit,
     ) -> Result<Found<DropletAttrs>, CreateFailed<DropletAttrs>> {
         let user_data = user_data(&self.spaces, wanted.args).await?;
+        let asked = texts(&wanted.args.tags).map_err(ProviderError::from)?;
         let body = create_body(wanted, user_data)?;
         let droplet: DropletRemote = self.cloud.make(permit, &body).await?;
-        Ok(droplet.found())
+        let mut found = droplet.found();
+        found.attrs.tags = droplet.tags(&asked);
+        Ok(found)
     }
 
     async fn update(

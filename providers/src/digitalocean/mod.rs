@@ -36,7 +36,7 @@ pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
 pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
-pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs};
+pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs, without_comment};
 pub use tag::{Tag, TagArgs, TagAttrs};
 pub use volume::{Volume, VolumeArgs, VolumeAttrs};
 pub use vpc::{Vpc, VpcArgs, VpcAttrs};

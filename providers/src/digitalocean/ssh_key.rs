@@ -71,13 +71,18 @@ struct SshKeyRemote {
     fingerprint: String,
 }
 
+/// A public key without its comment, in one spelling: what a key is compared by.
+pub fn without_comment(key: &str) -> String {
+    material(key).join(" ")
+}
+
 /// Type and Base64 of a key, without its comment.
 fn material(key: &str) -> Vec<&str> {
     key.split_whitespace().take(2).collect()
 }
 
 /// The MD5 fingerprint, by which DigitalOcean finds a key without a list.
-fn fingerprint(key: &str) -> Option<String> {
+pub(super) fn fingerprint(key: &str) -> Option<String> {
     let blob = STANDARD.decode(material(key).get(1)?).ok()?;
     let digest = Md5::digest(&blob);
     let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();

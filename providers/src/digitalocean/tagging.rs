@@ -1,14 +1,15 @@
 //! Changing the tags of a living resource, by the tag interface.
 
 use super::DigitalOcean;
+use super::owner_tag::is_owner_tag;
 use crate::http::encode;
 use http::Method;
 use kplan_model::{ErrorKind, Permit, ProviderError};
 use serde_json::json;
 
 impl DigitalOcean {
-    /// Makes `from` into `to` on one resource; other tags, the owner's above all, are not
-    /// touched. `kind` is DigitalOcean's `resource_type`.
+    /// Makes `from` into `to` on one resource; other tags are not touched, nor is the owner's
+    /// taken off. `kind` is DigitalOcean's `resource_type`.
     pub(super) async fn retag(
         &self,
         permit: &Permit,
@@ -28,7 +29,8 @@ impl DigitalOcean {
                 .change_only(permit, &Method::POST, &path(tag), &body)
                 .await?;
         }
-        for tag in from.iter().filter(|tag| !to.contains(tag)) {
+        let stale = |tag: &&String| !to.contains(tag) && !is_owner_tag(tag);
+        for tag in from.iter().filter(stale) {
             match self
                 .http
                 .change_only(permit, &Method::DELETE, &path(tag), &body)

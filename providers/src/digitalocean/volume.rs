@@ -83,7 +83,11 @@ static FIELDS: [Field; 14] = [
     ),
     Field::replace("initial_filesystem_label", "The label of that file system."),
     Field::replace("snapshot_id", "The snapshot it starts as."),
-    Field::in_place("tags", "Tags; the owner's is added by itself.").by(Compare::Set),
+    Field::in_place(
+        "tags",
+        "Tags; the owner's is added by itself, and put back where it is asked for by name.",
+    )
+    .by(Compare::Set),
     Field::in_place("droplet_id", "The droplet it is attached to."),
     Field::computed("owner_tag", "The tag of the cluster it belongs to."),
     Field::computed("filesystem_type", "The file system it was made with."),
@@ -125,6 +129,11 @@ struct VolumeRemote {
 }
 
 impl VolumeRemote {
+    /// See [`owner_tag::seen`].
+    fn seen(&self, asked: &[String]) -> (Vec<String>, Option<String>) {
+        owner_tag::seen(self.tags.as_deref().unwrap_or_default(), asked)
+    }
+
     fn droplet(&self) -> Option<String> {
         self.droplet_ids.as_ref()?.first().map(ToString::to_string)
     }
@@ -144,8 +153,8 @@ impl Remote for VolumeRemote {
         self.created_at.as_deref()
     }
 
-    fn attrs(&self, _known: Option<&Known>) -> VolumeAttrs {
-        let (tags, owner_tag) = owner_tag::split(self.tags.as_deref().unwrap_or_default());
+    fn attrs(&self, known: Option<&Known>) -> VolumeAttrs {
+        let (tags, owner_tag) = self.seen(&owner_tag::asked(known));
         VolumeAttrs {
             name: self.name.clone(),
             region: Slug::text(self.region.as_ref()),
@@ -175,8 +184,7 @@ fn create_body(wanted: Wanted<'_, VolumeArgs>) -> Result<Value, ProviderError> {
         )
         .help("use lower-case letters, digits and dashes, at most 64"));
     }
-    let mut tags = texts(&args.tags)?;
-    tags.push(wanted.owner.tag());
+    let tags = owner_tag::with_owner(texts(&args.tags)?, wanted.owner);
     let mut body = Map::new();
     body.insert("name".to_owned(), json!(args.name));
     body.insert("region".to_owned(), json!(args.region));
@@ -251,12 +259,22 @@ impl Resource for Volume {
             .with("name", wanted.args.name.clone())
             .with("region", wanted.args.region.clone());
         let tag = wanted.owner.tag();
-        self.0
+        let mut found = self
+            .0
             .search(&list, |volume: &VolumeRemote| {
                 volume.name == wanted.args.name
                     && volume.tags.iter().flatten().any(|has| *has == tag)
             })
-            .await
+            .await?;
+        let asked = texts(&wanted.args.tags)?;
+        for found in &mut found {
+            owner_tag::show(
+                &mut found.attrs.tags,
+                found.attrs.owner_tag.as_ref(),
+                &asked,
+            );
+        }
+        Ok(found)
     }
 
     async fn create(
@@ -266,8 +284,10 @@ impl Resource for Volume {
     ) -> Result<Found<VolumeAttrs>, CreateFailed<VolumeAttrs>> {
         let droplet = text(wanted.args.droplet_id.as_ref()).map_err(ProviderError::from)?;
         let region = &wanted.args.region;
+        let asked = texts(&wanted.args.tags).map_err(ProviderError::from)?;
         let volume: VolumeRemote = self.0.make(permit, &create_body(wanted)?).await?;
         let mut found = volume.found();
+        found.attrs.tags = volume.seen(&asked).0;
         match self
             .attach(permit, &volume.id, region, None, droplet.clone())
             .await
@@ -302,14 +322,16 @@ impl Resource for Volume {
             self.attach(permit, id, &args.region, volume.droplet(), wanted)
                 .await?;
         }
+        let wanted = texts(&args.tags)?;
         if changed.contains("tags") {
-            let (tags, _) = owner_tag::split(volume.tags.as_deref().unwrap_or_default());
-            self.0
-                .retag(permit, "volume", id, &tags, &texts(&args.tags)?)
-                .await?;
+            let (tags, _) = volume.seen(&wanted);
+            self.0.retag(permit, "volume", id, &tags, &wanted).await?;
         }
         let volume: VolumeRemote = self.0.reread(known).await?;
-        Ok(volume.attrs(Some(known)))
+        Ok(VolumeAttrs {
+            tags: volume.seen(&wanted).0,
+            ..volume.attrs(Some(known))
+        })
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

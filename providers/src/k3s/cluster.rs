@@ -85,7 +85,7 @@ kplan_model::object! {
 const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
 
 static FIELDS: &[Field] = &[
-    Field::in_place("endpoint", "Host or address of the API."),
+    Field::in_place("endpoint", "Host or address of the API.").reaches(),
     Field::in_place("nodes", "The names of the nodes that have to register.")
         .by(kplan_model::Compare::Set),
     Field::new(
@@ -102,7 +102,8 @@ static FIELDS: &[Field] = &[
     Field::ignored(
         "bundles",
         "Where the nodes' bundles lie until every node is up.",
-    ),
+    )
+    .reaches(),
     Field::computed("server", "The API's address."),
     Field::computed(
         "access",

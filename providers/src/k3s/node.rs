@@ -29,6 +29,9 @@ pub use life::NodeApi;
 
 /// How many reports are read at once.
 const PARALLEL_READS: usize = 8;
+/// Minutes after which a droplet that reported nothing is suspicious. It boots in about one;
+/// packages of the distribution may take some more.
+const SILENT: i64 = 5;
 /// How much of a failed node's log an error shows.
 const LOG_LINES: usize = 20;
 
@@ -136,7 +139,8 @@ static FIELDS: &[Field] = &[
     Field::ignored(
         "boot",
         "Identity and role of the node, and where its bundle goes.",
-    ),
+    )
+    .reaches(),
     Field::replace("droplet_id", "The droplet it runs on.").runs_on(),
     Field::ignored("droplet_created_at", "When the droplet was created."),
     Field::replace("private_ip", "The droplet's address in the VPC."),
@@ -209,7 +213,7 @@ static FIELDS: &[Field] = &[
     .by(Compare::Set),
     Field::new("version", Change::Refuse(UPGRADE), "K3s's version."),
     Field::ignored("binary", "Where K3s's binary comes from, and its digest."),
-    Field::ignored("api", "Where to ask whether the node is back."),
+    Field::ignored("api", "Where to ask whether the node is back.").reaches(),
     Field::computed("name", "The node's name."),
     Field::computed("phase", "What the node reported last."),
     Field::computed("message", "What it said."),
@@ -280,6 +284,22 @@ impl K3sNode {
         Ok(created.map(|at| Timestamp(at.0.saturating_add(valid))))
     }
 
+    /// What to say of a node that should have reported by now.
+    fn silence(&self, args: &NodeArgs) -> Result<Option<String>, ProviderError> {
+        let Some(created) = Self::droplet_created(args)? else {
+            return Ok(None);
+        };
+        let age = (self.now)().since(created) / 60_000;
+        if age < SILENT {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "the droplet was made {age} minutes ago and has reported nothing: cloud-init does not \
+             run on it, or it cannot reach {}; its console in the control panel shows which",
+            args.boot.endpoint.known()?
+        )))
+    }
+
     fn is_over(&self, args: &NodeArgs) -> Result<bool, ProviderError> {
         Ok(Self::expires(args)?.is_some_and(|end| (self.now)() >= end))
     }
@@ -319,6 +339,8 @@ impl K3sNode {
         if waits && self.is_over(args)? {
             "failed".clone_into(&mut attrs.phase);
             attrs.message = Some(EXPIRED.to_owned());
+        } else if attrs.phase == "none" {
+            attrs.message = self.silence(args)?;
         }
         Ok(attrs)
     }
@@ -365,7 +387,8 @@ impl K3sNode {
 }
 
 const EXPIRED: &str = "the addresses in its user_data were valid for an hour, and it did not fetch \
-                       its bundle in that time; its droplet has to be replaced";
+                       its bundle in that time, so it never will; its droplet has to be replaced: \
+                       apply with --replace and the droplet's address";
 
 fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
     Ok(NodeAttrs {
@@ -444,9 +467,7 @@ impl Resource for K3sNode {
                     args.boot.node
                 ),
             );
-            return Err(error
-                .help("apply again with --replace and the droplet's address")
-                .into());
+            return Err(error.into());
         }
         let digest = match &args.binary.sha256 {
             Some(digest) => digest.clone(),
@@ -517,7 +538,10 @@ impl Resource for K3sNode {
                 }
                 Readiness::Failed(text)
             }
-            "none" => Readiness::Waiting("the droplet boots".to_owned()),
+            "none" => {
+                let boots = || "the droplet boots".to_owned();
+                Readiness::Waiting(attrs.message.clone().unwrap_or_else(boots))
+            }
             _ => Readiness::Waiting(message.to_owned()),
         }
     }

@@ -1,15 +1,43 @@
 //! `argocd`: Argo CD itself.
 
+use super::bundle::Target;
 use super::ccm::upstream;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
 use super::manifest::{find, in_namespace};
-use crate::artifacts::{ArtifactRef, ArtifactSource};
+use super::object::{Object, Type};
+use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
-use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
+use kplan_model::{ErrorKind, Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
 use serde_json::{Value, json};
 
 /// The namespace; the upstream bindings name it, so no other works.
 pub const NAMESPACE: &str = "argocd";
+
+/// The finalizer, alone or with `/background` and the like behind it, that makes Argo CD remove
+/// what an Application deployed before the Application goes (Argo CD's documentation, "App
+/// Deletion").
+const CASCADES: &str = "resources-finalizer.argocd.argoproj.io";
+/// How many Applications a message names.
+const NAMES: usize = 5;
+
+/// The finalizers of an object.
+pub(super) fn finalizers(value: &Value) -> Vec<String> {
+    let list = value
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
+}
+
+/// Whether the finalizer makes Argo CD remove what an Application deployed.
+pub(super) fn cascades(finalizer: &str) -> bool {
+    finalizer.split('/').next() == Some(CASCADES)
+}
+
+/// The type of an Application.
+pub(super) fn application() -> Type {
+    Type::new("argoproj.io/v1alpha1", "Application")
+}
 
 /// Without it an Application among an Application's resources has no health, and sync waves
 /// between Applications wait for nothing. Argo CD's documentation describes the check.
@@ -30,7 +58,9 @@ kplan_model::object! {
         /// Always applied.
         pub objects: Applied,
         /// The upstream manifest: `install.yaml`, or `ha-install.yaml` for three nodes and more.
-        pub artifacts: Vec<ArtifactRef>,
+        pub artifacts: Vec<ArtifactPin>,
+        /// Where they come from; not compared, because a mirror changes no bytes.
+        pub sources: Option<Sources>,
     }
 }
 
@@ -41,6 +71,7 @@ static FIELDS: &[Field] = &[
         "artifacts",
         "The upstream manifest, with its version and digest.",
     ),
+    SOURCES,
     INVENTORY,
     WAITING,
     FAILED,
@@ -49,7 +80,8 @@ static FIELDS: &[Field] = &[
 static INFO: KindInfo = KindInfo {
     kind: Kind::new("argocd"),
     terraform: "kplan_argocd",
-    doc: "Argo CD in its own namespace.",
+    doc: "Argo CD in its own namespace. Destroying it removes every Application, not what they \
+          deployed; it is refused while an Application would take that with it.",
     fields: FIELDS,
     replace: ReplaceOrder::DeleteFirst,
     identity: &[],
@@ -79,7 +111,7 @@ impl BundleKind for Argocd {
         args: &ArgocdArgs,
         artifacts: &dyn ArtifactSource,
     ) -> Result<Vec<Value>, ProviderError> {
-        let mut objects = upstream(&args.artifacts, artifacts).await?;
+        let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         in_namespace(&mut objects, NAMESPACE);
         let settings = find(&mut objects, "ConfigMap", "argocd-cm")?;
         if !settings["data"].is_object() {
@@ -93,5 +125,177 @@ impl BundleKind for Argocd {
             "metadata": { "name": NAMESPACE },
         }));
         Ok(objects)
+    }
+
+    /// The definitions take every Application with them. One that is to remove what it deployed
+    /// would do so now, or hang for ever once Argo CD is gone: neither was asked for.
+    async fn before_delete(to: &Target<'_>, _args: &ArgocdArgs) -> Result<(), ProviderError> {
+        let listed = to.session.list(&application(), "").await?;
+        let mut names = Vec::new();
+        for value in listed.iter() {
+            if finalizers(value).iter().any(|one| cascades(one)) {
+                let object = Object::of(value)?;
+                let namespace = object.namespace.as_deref().unwrap_or(NAMESPACE);
+                names.push(format!("{namespace}/{}", object.name));
+            }
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        let more = if names.len() > NAMES { ", …" } else { "" };
+        let count = names.len();
+        names.truncate(NAMES);
+        Err(ProviderError::new(
+            ErrorKind::Invalid,
+            format!(
+                "{count} Applications would take what they deployed with them: {}{more}",
+                names.join(", ")
+            ),
+        )
+        .help(
+            "delete those Applications, if what they deployed is to go; to keep it, take the \
+             finalizer resources-finalizer.argocd.argoproj.io off them; then apply again",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k3s::testing::permit;
+    use crate::kubernetes::testing::{Asked, Fake, status};
+    use crate::kubernetes::{ArgocdApplication, ArgocdApplicationArgs};
+    use std::sync::{Arc, Mutex};
+
+    const ROOT: &str = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/root";
+
+    /// An API with one Application.
+    fn api(finalizers: &[&str]) -> (Fake, Arc<Mutex<Value>>) {
+        let root = Arc::new(Mutex::new(json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {
+                "name": "root", "namespace": NAMESPACE, "resourceVersion": "41",
+                "finalizers": finalizers,
+            },
+        })));
+        let stored = Arc::clone(&root);
+        let fake = Fake::new(move |asked: &Asked| {
+            let mut stored = stored.lock().unwrap();
+            let path = asked.path.split('?').next().unwrap_or_default();
+            match (asked.method.as_str(), path) {
+                ("GET", "/apis/argoproj.io/v1alpha1") => Some((
+                    200,
+                    json!({ "kind": "APIResourceList", "resources": [{
+                        "name": "applications", "kind": "Application", "namespaced": true, "verbs": [],
+                    }] }),
+                )),
+                ("GET", ROOT) => Some((200, stored.clone())),
+                ("GET", "/apis/argoproj.io/v1alpha1/applications") => {
+                    Some((200, json!({ "items": [*stored], "metadata": {} })))
+                }
+                ("PATCH", ROOT) => {
+                    let metadata = &asked.body["metadata"];
+                    assert_eq!(metadata["resourceVersion"], "41");
+                    stored["metadata"]["finalizers"] = metadata["finalizers"].clone();
+                    Some((200, stored.clone()))
+                }
+                _ => status(404, "NotFound", "not here"),
+            }
+        });
+        (fake, root)
+    }
+
+    fn application_args() -> ArgocdApplicationArgs {
+        ArgocdApplicationArgs {
+            access: Input::Unknown,
+            objects: Applied,
+            name: "root".to_owned(),
+            repo: "https://github.com/acme/infra.git".to_owned(),
+            path: "apps".to_owned(),
+            revision: "HEAD".to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            recurse: false,
+            prune: true,
+            self_heal: true,
+        }
+    }
+
+    struct Nothing;
+
+    impl ArtifactSource for Nothing {
+        fn bytes<'a>(
+            &'a self,
+            _: &'a crate::artifacts::ArtifactRef,
+        ) -> kplan_model::BoxFuture<'a, Result<bytes::Bytes, ProviderError>> {
+            unreachable!("an Application needs no artifact")
+        }
+
+        fn digest<'a>(
+            &'a self,
+            _: &'a crate::artifacts::ArtifactRef,
+        ) -> kplan_model::BoxFuture<'a, Result<String, ProviderError>> {
+            unreachable!("an Application needs no artifact")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_root_application_deployed_stays_when_it_goes() {
+        let objects = ArgocdApplication::objects(&application_args(), &Nothing).await;
+        assert_eq!(finalizers(&objects.unwrap()[0]), Vec::<String>::new());
+        // One that has the finalizer all the same loses it first, and keeps everybody else's.
+        let cascade = "resources-finalizer.argocd.argoproj.io/background";
+        for (before, left, patches) in [
+            (
+                vec![CASCADES, "example.org/mine"],
+                vec!["example.org/mine"],
+                1,
+            ),
+            (vec![cascade], vec![], 1),
+            (vec!["example.org/mine"], vec!["example.org/mine"], 0),
+        ] {
+            let (fake, root) = api(&before);
+            let (kubernetes, session) = (fake.kubernetes(), fake.session());
+            let permit = permit("argocd_application.root");
+            let to = Target {
+                kubernetes: &kubernetes,
+                session: &session,
+                permit: &permit,
+            };
+            ArgocdApplication::before_delete(&to, &application_args())
+                .await
+                .unwrap();
+            assert_eq!(finalizers(&root.lock().unwrap()), left);
+            let asked = fake.asked();
+            let patched = asked.iter().filter(|call| call.starts_with("PATCH"));
+            assert_eq!(patched.count(), patches, "{asked:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn argo_cd_stays_while_an_application_would_take_what_it_deployed() {
+        let args = ArgocdArgs {
+            access: Input::Unknown,
+            objects: Applied,
+            artifacts: Vec::new(),
+            sources: None,
+        };
+        for (finalizers, refused) in [(vec![CASCADES], true), (vec!["example.org/mine"], false)] {
+            let (fake, _) = api(&finalizers);
+            let (kubernetes, session) = (fake.kubernetes(), fake.session());
+            let permit = permit("argocd.main");
+            let to = Target {
+                kubernetes: &kubernetes,
+                session: &session,
+                permit: &permit,
+            };
+            let outcome = Argocd::before_delete(&to, &args).await;
+            assert_eq!(outcome.is_err(), refused, "{outcome:?}");
+            if let Err(error) = outcome {
+                assert_eq!(error.kind, ErrorKind::Invalid);
+                assert!(error.message.contains("argocd/root"), "{error}");
+                assert!(error.help.unwrap().contains("finalizer"));
+            }
+        }
     }
 }

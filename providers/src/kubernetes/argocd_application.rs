@@ -1,7 +1,9 @@
 //! `argocd_application`: the root Application, which brings everything else from Git.
 
-use super::argocd::NAMESPACE;
+use super::argocd::{NAMESPACE, application, cascades, finalizers};
+use super::bundle::Target;
 use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::object::Object;
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
@@ -55,7 +57,7 @@ static FIELDS: &[Field] = &[
 static INFO: KindInfo = KindInfo {
     kind: Kind::new("argocd_application"),
     terraform: "kplan_argocd_application",
-    doc: "The root Application.",
+    doc: "The root Application. Destroying it leaves what Argo CD deployed from it running.",
     fields: FIELDS,
     replace: ReplaceOrder::DeleteFirst,
     identity: &["name"],
@@ -96,12 +98,9 @@ impl BundleKind for ArgocdApplication {
         Ok(vec![json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
-            "metadata": {
-                "name": args.name,
-                "namespace": NAMESPACE,
-                // What it brought goes with it, while Argo CD is still there to do it.
-                "finalizers": ["resources-finalizer.argocd.argoproj.io"],
-            },
+            // Without Argo CD's finalizer what it brought stays when it goes: a block taken out
+            // of a file, or an Application made anew, is no word about anybody's data.
+            "metadata": { "name": args.name, "namespace": NAMESPACE },
             "spec": {
                 "project": "default",
                 "source": source,
@@ -115,5 +114,33 @@ impl BundleKind for ArgocdApplication {
                 },
             },
         })])
+    }
+
+    /// An earlier kplan gave it the finalizer, and anybody may have: Argo CD's own deletion
+    /// without cascade begins with taking it off.
+    async fn before_delete(
+        to: &Target<'_>,
+        args: &ArgocdApplicationArgs,
+    ) -> Result<(), ProviderError> {
+        let object = Object {
+            of: application(),
+            namespace: Some(NAMESPACE.to_owned()),
+            name: args.name.clone(),
+        };
+        let Some(live) = to.session.get(&object).await? else {
+            return Ok(());
+        };
+        let mut left = finalizers(&live);
+        let before = left.len();
+        left.retain(|finalizer| !cascades(finalizer));
+        if left.len() == before {
+            return Ok(());
+        }
+        // The version makes sure that nobody else's finalizer is lost.
+        let patch = json!({ "metadata": {
+            "finalizers": left,
+            "resourceVersion": live.pointer("/metadata/resourceVersion"),
+        } });
+        to.session.merge(to.permit, &object, &patch).await
     }
 }

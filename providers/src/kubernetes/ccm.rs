@@ -1,12 +1,12 @@
 //! `ccm`: `DigitalOcean`'s cloud controller, which gives nodes their addresses and Services their
 //! load balancers.
 
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
 use super::manifest::{containers, find, parse, set_env};
 use super::object::Type;
 use super::session::Session;
 use super::wait::uninitialized;
-use crate::artifacts::{ArtifactRef, ArtifactSource};
+use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
 use serde_json::Value;
@@ -21,7 +21,9 @@ kplan_model::object! {
         /// Always applied.
         pub objects: Applied,
         /// The upstream manifest.
-        pub artifacts: Vec<ArtifactRef>,
+        pub artifacts: Vec<ArtifactPin>,
+        /// Where they come from; not compared, because a mirror changes no bytes.
+        pub sources: Option<Sources>,
         /// The cluster's region.
         pub region: String,
         /// The VPC load balancers are made in; without it they could not reach the nodes.
@@ -42,6 +44,7 @@ static FIELDS: &[Field] = &[
         "artifacts",
         "The upstream manifest, with its version and digest.",
     ),
+    SOURCES,
     Field::in_place("region", "The cluster's region."),
     Field::in_place(
         "vpc_id",
@@ -94,7 +97,7 @@ impl BundleKind for Ccm {
         args: &CcmArgs,
         artifacts: &dyn ArtifactSource,
     ) -> Result<Vec<Value>, ProviderError> {
-        let mut objects = upstream(&args.artifacts, artifacts).await?;
+        let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         let mut env = vec![
             ("REGION", args.region.as_str()),
             ("DO_CLUSTER_VPC_ID", args.vpc_id.known()?),
@@ -123,12 +126,14 @@ impl BundleKind for Ccm {
 
 /// The objects of several upstream manifests.
 pub(super) async fn upstream(
-    artifacts: &[ArtifactRef],
+    artifacts: &[ArtifactPin],
+    sources: Option<&Sources>,
     source: &dyn ArtifactSource,
 ) -> Result<Vec<Value>, ProviderError> {
     let mut objects = Vec::new();
-    for artifact in artifacts {
-        objects.extend(parse(&artifact.path(), &source.bytes(artifact).await?)?);
+    for pin in artifacts {
+        let artifact = pin.located(sources)?;
+        objects.extend(parse(&artifact.path(), &source.bytes(&artifact).await?)?);
     }
     Ok(objects)
 }

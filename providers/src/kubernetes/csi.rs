@@ -1,10 +1,10 @@
 //! `csi`: `DigitalOcean`'s volume driver, its snapshot controller and its storage classes.
 
 use super::ccm::upstream;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
 use super::manifest::{containers, find, set_env};
 use super::object::metadata;
-use crate::artifacts::{ArtifactRef, ArtifactSource};
+use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use kplan_model::{ErrorKind, Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
 use serde_json::Value;
@@ -21,7 +21,9 @@ kplan_model::object! {
         /// Always applied.
         pub objects: Applied,
         /// The upstream manifests: definitions, driver, snapshot controller.
-        pub artifacts: Vec<ArtifactRef>,
+        pub artifacts: Vec<ArtifactPin>,
+        /// Where they come from; not compared, because a mirror changes no bytes.
+        pub sources: Option<Sources>,
         /// Put on every volume, so that what the cluster made is found when it goes.
         pub tag: Input<String>,
         /// The storage class of volumes that name none; no class is the default without it.
@@ -38,6 +40,7 @@ static FIELDS: &[Field] = &[
         "artifacts",
         "The upstream manifests, with their version and digests.",
     ),
+    SOURCES,
     Field::in_place("tag", "The tag put on every volume the cluster makes."),
     Field::in_place(
         "default_class",
@@ -82,7 +85,7 @@ impl BundleKind for Csi {
         args: &CsiArgs,
         artifacts: &dyn ArtifactSource,
     ) -> Result<Vec<Value>, ProviderError> {
-        let mut objects = upstream(&args.artifacts, artifacts).await?;
+        let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         plugin(&mut objects, args.tag.known()?, args.api_url.as_deref())?;
         // The driver asks the metadata service for its droplet, which pods cannot reach; a pod of
         // the host's network can. It also needs the cluster's name service for its sidecars.

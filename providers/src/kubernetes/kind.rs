@@ -50,10 +50,16 @@ kplan_model::object! {
 }
 
 /// The fields every such kind has besides its own.
-pub(super) const ACCESS: Field = Field::in_place("access", "How the cluster is reached.").secret();
+pub(super) const ACCESS: Field = Field::in_place("access", "How the cluster is reached.")
+    .secret()
+    .reaches();
 pub(super) const OBJECTS: Field = Field::in_place(
     "objects",
     "Whether every object is there as it was applied.",
+);
+pub(super) const SOURCES: Field = Field::ignored(
+    "sources",
+    "Where the artifacts come from; a mirror changes no bytes, so it changes nothing.",
 );
 pub(super) const INVENTORY: Field = Field::computed(
     "inventory",
@@ -78,6 +84,15 @@ pub trait BundleKind: Send + Sync + 'static {
         args: &Self::Args,
         artifacts: &dyn ArtifactSource,
     ) -> impl Future<Output = Result<Vec<serde_json::Value>, ProviderError>> + Send;
+
+    /// What comes before its objects are deleted. An error leaves all of them.
+    fn before_delete(
+        to: &Target<'_>,
+        args: &Self::Args,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send {
+        let _ = (to, args);
+        async { Ok(()) }
+    }
 
     /// What it waits for besides its own objects.
     fn waits_for(
@@ -293,6 +308,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             session: &session,
             permit,
         };
+        K::before_delete(&to, &args).await?;
         bundle::delete(&to, owner(known)?, &label_of(&known.address), &lines).await
     }
 

@@ -341,6 +341,21 @@ impl Session {
         parse(&path, &bytes)
     }
 
+    /// Merges a patch (RFC 7386) into an object that is there.
+    pub async fn merge(
+        &self,
+        _permit: &Permit,
+        object: &Object,
+        patch: &Value,
+    ) -> Result<(), ProviderError> {
+        let path = self.path(object).await?;
+        let body = Bytes::from(patch.to_string());
+        let kind = Some("application/merge-patch+json");
+        let answer = self.call(&Method::PATCH, &path, kind, body).await;
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        answer.map(drop).map_err(|error| explain(object, error))
+    }
+
     /// Deletes an object and, in the background, what it owns; already gone is fine.
     pub async fn delete(&self, _permit: &Permit, object: &Object) -> Result<(), ProviderError> {
         let path = match self.path(object).await {

@@ -2,8 +2,8 @@
 
 use super::ccm::upstream;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
-use crate::artifacts::{ArtifactRef, ArtifactSource};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
 use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Typical};
@@ -42,7 +42,9 @@ kplan_model::object! {
         /// Always applied.
         pub objects: Applied,
         /// The upstream definitions.
-        pub artifacts: Vec<ArtifactRef>,
+        pub artifacts: Vec<ArtifactPin>,
+        /// Where they come from; not compared, because a mirror changes no bytes.
+        pub sources: Option<Sources>,
         /// Velero's version; the images follow it.
         pub version: String,
         /// The bucket.
@@ -71,6 +73,7 @@ static FIELDS: &[Field] = &[
         "artifacts",
         "The upstream definitions, with their version and digests.",
     ),
+    SOURCES,
     Field::in_place("version", "Velero's version."),
     Field::in_place("bucket", "The bucket backups go to."),
     Field::in_place("prefix", "The folder in the bucket."),
@@ -118,7 +121,7 @@ impl BundleKind for Velero {
         args: &VeleroArgs,
         artifacts: &dyn ArtifactSource,
     ) -> Result<Vec<Value>, ProviderError> {
-        let mut objects = upstream(&args.artifacts, artifacts).await?;
+        let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         objects.extend(identity());
         objects.push(credentials(args)?);
         objects.push(server(args));

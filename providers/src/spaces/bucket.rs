@@ -88,7 +88,8 @@ pub struct Bucket(pub Spaces);
 static FIELDS: [Field; 12] = [
     Field::replace(
         "name",
-        "Shared by everybody; taken for a week or more after a delete. Either this or `name_prefix`.",
+        "Shared by everybody; taken for a week or more after a delete, so a bucket is never made anew \
+         under its own name. Either this or `name_prefix`.",
     ),
     Field::replace(
         "name_prefix",
@@ -102,8 +103,10 @@ static FIELDS: [Field; 12] = [
         "force_destroy",
         "Whether destroying it destroys the objects in it.",
     ),
-    Field::in_place("access_key", "The public half of the key to use."),
-    Field::in_place("secret_key", "The secret half of the key to use.").secret(),
+    Field::in_place("access_key", "The public half of the key to use.").reaches(),
+    Field::in_place("secret_key", "The secret half of the key to use.")
+        .secret()
+        .reaches(),
     Field::computed("urn", "Uniform resource name, for projects."),
     Field::computed("bucket_domain_name", "Its host name."),
     Field::computed("endpoint", "The address of the region's S3 interface."),
@@ -114,8 +117,9 @@ static INFO: KindInfo = KindInfo {
     terraform: "digitalocean_spaces_bucket",
     doc: "A bucket of object storage.",
     fields: &FIELDS,
-    // Names are unique.
-    replace: ReplaceOrder::DeleteFirst,
+    // Another name or region may be taken, which only the create tells: what the old one holds is
+    // still there then. A create under its own name is refused, see `Target::must_be_new`.
+    replace: ReplaceOrder::CreateFirst,
     identity: &["name"],
     holds: Some("the objects in it"),
     // Usable within seconds, known everywhere within minutes; estimates.
@@ -289,6 +293,9 @@ impl Resource for Bucket {
             region: args.region.clone(),
             session: self.asked_session(args)?,
         };
+        if matches!(Name::of(args)?, Name::Given(_)) {
+            target.must_be_new().await?;
+        }
         target.create(permit, args.acl.as_deref()).await?;
         let mut attrs = self.attrs(&target);
         attrs.acl = Some(args.acl.clone().unwrap_or_else(|| "private".to_owned()));
@@ -394,16 +401,22 @@ async fn owned(session: &Session) -> Result<Vec<(String, CreatedAt)>, ProviderEr
     ))
 }
 
-/// Whether a bucket is there and ours, and when it was created.
-async fn there(session: &Session, name: &str) -> Result<Option<CreatedAt>, ProviderError> {
+/// Whether a bucket is there and may be used with this key.
+async fn is_ours(session: &Session, name: &str) -> Result<bool, ProviderError> {
     let head = || session.s3.head_bucket().bucket(name).send();
     let what = format!("HEAD of the bucket {name}");
     match session.read_optional(&what, head).await {
-        Ok(None) => return Ok(None),
-        Ok(Some(_)) => {}
+        Ok(found) => Ok(found.is_some()),
         // Somebody else's: the create will be told so.
-        Err(error) if error.kind == ErrorKind::Denied => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) if error.kind == ErrorKind::Denied => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a bucket is there and ours, and when it was created.
+async fn there(session: &Session, name: &str) -> Result<Option<CreatedAt>, ProviderError> {
+    if !is_ours(session, name).await? {
+        return Ok(None);
     }
     let Ok(all) = owned(session).await else {
         return Ok(Some(None));
@@ -415,6 +428,23 @@ async fn there(session: &Session, name: &str) -> Result<Option<CreatedAt>, Provi
 impl Target {
     fn what(&self, call: &str) -> String {
         format!("{call} of the bucket {}", self.name)
+    }
+
+    /// Refuses to make a bucket that is there. Some S3s answer such a create with success, and
+    /// then a replacement would delete what it takes for the old one: the only one, with all its
+    /// objects.
+    async fn must_be_new(&self) -> Result<(), ProviderError> {
+        if !is_ours(&self.session, &self.name).await? {
+            return Ok(());
+        }
+        Err(ProviderError::new(
+            ErrorKind::Exists,
+            format!(
+                "the bucket {} is there already, and a bucket is not made anew under its own name",
+                self.name
+            ),
+        )
+        .help("choose another name; nothing in the old bucket was touched"))
     }
 
     async fn create(&self, _permit: &Permit, acl: Option<&str>) -> Result<(), ProviderError> {

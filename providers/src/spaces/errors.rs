@@ -111,7 +111,8 @@ fn help(kind: ErrorKind, code: Option<&str>) -> Option<&'static str> {
              for a week or more: choose another",
         ),
         (ErrorKind::Exists, Some("BucketAlreadyOwnedByYou")) => Some(
-            "the bucket is yours but not in the state: empty and delete it, or choose another name",
+            "a bucket of yours has this name, in this region or another one: choose another name; \
+             nothing in that bucket was touched",
         ),
         (ErrorKind::Invalid, Some("BucketNotEmpty")) => {
             Some("empty it first, or set `force_destroy` and apply before destroying it")

@@ -94,6 +94,9 @@ async fn settings_carry_content_md5_and_no_other_checksum() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);
     let script = Script::new(move |request| {
+        if request.method() == http::Method::HEAD {
+            return Ok(empty(404));
+        }
         requests.lock().unwrap().push(request.clone());
         Ok(empty(200))
     });
@@ -136,6 +139,7 @@ async fn settings_carry_content_md5_and_no_other_checksum() {
 async fn a_new_bucket_is_given_time_to_settle() {
     let missing = "<Error><Code>NoSuchBucket</Code><Message>not here</Message></Error>";
     let script = Script::answers([
+        empty(404),
         empty(200),
         xml(404, missing),
         xml(409, "<Error><Code>OperationAborted</Code></Error>"),
@@ -154,7 +158,38 @@ async fn a_new_bucket_is_given_time_to_settle() {
         .unwrap();
     assert_eq!(found.id, RemoteId::new("fra1/boot-1"));
     assert_eq!(found.attrs.lifecycle_rule, args.lifecycle_rule);
-    assert_eq!(script.calls().len(), 4);
+    assert_eq!(script.calls().len(), 5);
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_before_the_old_one_goes_and_never_over_one_that_is_there() {
+    assert_eq!(Bucket::INFO.replace, kplan_model::ReplaceOrder::CreateFirst);
+    let (owner, address): (_, Address) = (owner(), "bucket.a".parse().unwrap());
+    let args = args("acme-backup");
+    let wanted = || Wanted {
+        owner: &owner,
+        address: &address,
+        args: &args,
+    };
+    // One's own: some S3s would answer the create with success, and its delete would follow.
+    let script = Script::answers([empty(200)]);
+    let bucket = Bucket(spaces(&script, None));
+    let failed = bucket.create(wanted(), &permit()).await.unwrap_err();
+    assert_eq!(
+        (failed.error.kind, &failed.partial),
+        (ErrorKind::Exists, &None)
+    );
+    assert!(failed.error.help.unwrap().contains("choose another name"));
+    assert_eq!(script.calls(), ["HEAD /"], "nothing was sent but the look");
+    // Somebody else's.
+    let taken = "<Error><Code>BucketAlreadyExists</Code></Error>";
+    let script = Script::answers([empty(403), xml(409, taken)]);
+    let bucket = Bucket(spaces(&script, None));
+    let failed = bucket.create(wanted(), &permit()).await.unwrap_err();
+    assert_eq!(
+        (failed.error.kind, &failed.partial),
+        (ErrorKind::Exists, &None)
+    );
 }
 
 #[tokio::test]

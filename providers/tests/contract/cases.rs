@@ -344,10 +344,8 @@ pub(crate) async fn reserved_ip(world: &World) -> Case {
     case
 }
 
-pub(crate) async fn volume(world: &World) -> Case {
-    let one = a_droplet(world, "one").await;
-    let two = a_droplet(world, "two").await;
-    let args = |name: &str| VolumeArgs {
+pub(crate) fn volume_args(name: &str) -> VolumeArgs {
+    VolumeArgs {
         name: name.to_owned(),
         region: "fra1".to_owned(),
         size: 10,
@@ -357,8 +355,16 @@ pub(crate) async fn volume(world: &World) -> Case {
         snapshot_id: None,
         tags: vec![input("web")],
         droplet_id: None,
-    };
-    let (first, second) = (args("first").to_object(), args("second").to_object());
+    }
+}
+
+pub(crate) async fn volume(world: &World) -> Case {
+    let one = a_droplet(world, "one").await;
+    let two = a_droplet(world, "two").await;
+    let (first, second) = (
+        volume_args("first").to_object(),
+        volume_args("second").to_object(),
+    );
     let mut case = case("volume", "/v2/volumes", first, second);
     case.changes = vec![
         ("size", Value::Int(20)),
@@ -369,7 +375,7 @@ pub(crate) async fn volume(world: &World) -> Case {
     case
 }
 
-fn database_args(name: &str) -> DatabaseArgs {
+pub(crate) fn database_args(name: &str) -> DatabaseArgs {
     DatabaseArgs {
         name: name.to_owned(),
         engine: "pg".to_owned(),

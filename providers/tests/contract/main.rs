@@ -13,6 +13,8 @@ mod drive;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod marks;
+#[cfg(test)]
 mod names;
 #[cfg(test)]
 mod new_account;

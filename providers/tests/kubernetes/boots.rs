@@ -4,7 +4,7 @@ use crate::rig::Rig;
 use kplan_model::codec::ObjectCodec as _;
 use kplan_model::value::lookup;
 use kplan_model::{Codec, Input, Known, Object, Secret, Timestamp, Value};
-use kplan_providers::artifacts::{ArtifactRef, Lock, Mirror};
+use kplan_providers::artifacts::{ArtifactRef, Lock, Mirror, pinned};
 use kplan_providers::digitalocean::{DropletArgs, SpacesGrant, SpacesKeyArgs, VpcArgs};
 use kplan_providers::k3s::{
     Access, BootArgs, Bundles, ClusterArgs, Datastore, Kubeconfig, NodeApi, NodeArgs, PkiArgs,
@@ -241,7 +241,8 @@ fn velero_args(rig: &Rig, booted: &Booted, schedules: &[&str]) -> VeleroArgs {
     VeleroArgs {
         access: booted.access.clone().into(),
         objects: Applied,
-        artifacts: artifacts(rig, "velero"),
+        artifacts: pinned(artifacts(rig, "velero")).0,
+        sources: Some(pinned(artifacts(rig, "velero")).1),
         version: "v1.17.2".to_owned(),
         bucket: "acme-demo-backup".to_owned().into(),
         prefix: None,
@@ -275,7 +276,8 @@ async fn cloud(rig: &Rig, booted: &Booted) -> Vec<Known> {
     let ccm = CcmArgs {
         access: access(),
         objects: Applied,
-        artifacts: artifacts(rig, "digitalocean-ccm"),
+        artifacts: pinned(artifacts(rig, "digitalocean-ccm")).0,
+        sources: Some(pinned(artifacts(rig, "digitalocean-ccm")).1),
         region: "fra1".to_owned(),
         vpc_id: booted.ground.vpc.id.as_str().to_owned().into(),
         cluster_id: rig.owner_id(),
@@ -292,7 +294,8 @@ async fn platform(rig: &Rig, booted: &Booted) -> Vec<Known> {
     let csi = CsiArgs {
         access: access(),
         objects: Applied,
-        artifacts: artifacts(rig, "csi-digitalocean"),
+        artifacts: pinned(artifacts(rig, "csi-digitalocean")).0,
+        sources: Some(pinned(artifacts(rig, "csi-digitalocean")).1),
         tag: "kplan:demo-3f9a1c2e".to_owned().into(),
         default_class: Some("do-block-storage".to_owned()),
         api_url: None,
@@ -300,7 +303,8 @@ async fn platform(rig: &Rig, booted: &Booted) -> Vec<Known> {
     let argocd = ArgocdArgs {
         access: access(),
         objects: Applied,
-        artifacts: vec![artifact(rig, "argo-cd", "install.yaml")],
+        artifacts: pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).0,
+        sources: Some(pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).1),
     };
     let repository = ArgocdRepositoryArgs {
         access: access(),

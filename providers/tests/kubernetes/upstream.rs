@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use kplan_model::{Input, Secret};
 use kplan_providers::artifacts::{
-    ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet,
+    ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet, pinned,
 };
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::bundle::Bundle;
@@ -119,7 +119,8 @@ async fn the_cloud_controller_knows_its_vpc() {
     let args = CcmArgs {
         access: access(),
         objects: Applied,
-        artifacts: upstream.artifacts("digitalocean-ccm"),
+        artifacts: pinned(upstream.artifacts("digitalocean-ccm")).0,
+        sources: Some(pinned(upstream.artifacts("digitalocean-ccm")).1),
         region: "fra1".to_owned(),
         vpc_id: "vpc-uuid".to_owned().into(),
         cluster_id: "demo-3f9a1c2e".to_owned(),
@@ -176,7 +177,8 @@ fn csi_args(upstream: &Upstream, default_class: Option<&str>) -> CsiArgs {
     CsiArgs {
         access: access(),
         objects: Applied,
-        artifacts: upstream.artifacts("csi-digitalocean"),
+        artifacts: pinned(upstream.artifacts("csi-digitalocean")).0,
+        sources: Some(pinned(upstream.artifacts("csi-digitalocean")).1),
         tag: "kplan:demo-3f9a1c2e".to_owned().into(),
         default_class: default_class.map(str::to_owned),
         api_url: None,
@@ -269,10 +271,12 @@ async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications(
     for file in ["install.yaml", "ha-install.yaml"] {
         let mut artifacts = upstream.artifacts("argo-cd");
         artifacts.retain(|artifact| artifact.file == file);
+        let (artifacts, sources) = pinned(artifacts);
         let args = ArgocdArgs {
             access: access(),
             objects: Applied,
             artifacts,
+            sources: Some(sources),
         };
         let objects = Argocd::objects(&args, &upstream.source).await.unwrap();
         let key = "resource.customizations.health.argoproj.io_Application";
@@ -300,7 +304,8 @@ fn velero_args(upstream: &Upstream) -> VeleroArgs {
     VeleroArgs {
         access: access(),
         objects: Applied,
-        artifacts: upstream.artifacts("velero"),
+        artifacts: pinned(upstream.artifacts("velero")).0,
+        sources: Some(pinned(upstream.artifacts("velero")).1),
         version: "v1.17.2".to_owned(),
         bucket: "acme-demo-backup".to_owned().into(),
         prefix: Some("demo".to_owned()),

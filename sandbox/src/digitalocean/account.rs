@@ -1,13 +1,16 @@
 //! The account, and what can be bought: regions, sizes, images.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::snapshots::{self, Snapshot};
+use super::tags;
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::World;
 use crate::world::catalogue::{
-    IMAGES, Image, REGIONS, SIZES, Size, image_of, image_view, region_view, size_view,
+    IMAGES, REGIONS, SIZES, Size, image_of, image_view, region_view, size_view,
 };
+use crate::world::table::Row as _;
 
 pub(crate) fn show(world: &mut World, _: &Request) -> Reply {
     let counters = world.counters();
@@ -38,19 +41,37 @@ pub(crate) fn sizes(_: &mut World, request: &Request) -> Reply {
     Ok(list(request, "sizes", &SIZES, always, size_view))
 }
 
-/// Only public distributions exist, so every other filter finds nothing.
-pub(crate) fn images(_: &mut World, request: &Request) -> Reply {
-    let none = request.query("private") == Some("true")
-        || request.query("tag_name").is_some()
-        || request
-            .query("type")
-            .is_some_and(|kind| kind != "distribution");
-    let shown: &[Image] = if none { &[] } else { &IMAGES };
-    let always = |_: &Image| Timestamp::UNIX_EPOCH;
-    Ok(list(request, "images", shown, always, image_view))
+/// The public images, which are all distributions, and the account's own snapshots of droplets.
+pub(crate) fn images(world: &mut World, request: &Request) -> Reply {
+    let tag = request.query("tag_name");
+    let own = request.query("private") == Some("true");
+    let kind = request.query("type");
+    let mut shown: Vec<(Timestamp, Value)> = Vec::new();
+    if !own && tag.is_none() && kind.is_none_or(|kind| kind == "distribution") {
+        let public = IMAGES.iter().map(image_view);
+        shown.extend(public.map(|image| (Timestamp::UNIX_EPOCH, image)));
+    }
+    if kind.is_none() {
+        let tagged = |image: &&Snapshot| {
+            tag.is_none_or(|tag| image.tags.iter().any(|own| tags::same(own, tag)))
+        };
+        let private = snapshots::images(world).into_iter().filter(tagged);
+        shown.extend(private.map(|image| (image.created_at(), snapshots::image_view(image))));
+    }
+    Ok(list(
+        request,
+        "images",
+        &shown,
+        |(at, _)| *at,
+        |(_, image)| image.clone(),
+    ))
 }
 
-pub(crate) fn image(_: &mut World, request: &Request) -> Reply {
-    let image = image_of(request.param(0)).ok_or_else(ApiError::not_found)?;
-    Ok(Response::ok(json!({ "image": image_view(image) })))
+pub(crate) fn image(world: &mut World, request: &Request) -> Reply {
+    let id = request.param(0);
+    let shown = image_of(id)
+        .map(image_view)
+        .or_else(|| snapshots::image_of(world, id).map(snapshots::image_view))
+        .ok_or_else(ApiError::not_found)?;
+    Ok(Response::ok(json!({ "image": shown })))
 }

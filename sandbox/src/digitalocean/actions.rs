@@ -65,6 +65,8 @@ pub(crate) enum Effect {
         disk: bool,
     },
     EnableIpv6,
+    /// Begins anew from the image with this slug, or the snapshot with this id.
+    Rebuild(String),
     Backups {
         on: bool,
         policy: Option<BackupPolicy>,
@@ -122,7 +124,8 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     }
     let done = match &action.target {
         Target::Droplet(id) => match &action.effect {
-            Effect::Snapshot(name) => snapshots::of_droplet(world, *id, name, at),
+            // A snapshot is of the moment its action began; clients find it by that.
+            Effect::Snapshot(name) => snapshots::of_droplet(world, *id, name, action.started_at),
             effect => droplets::apply(world, *id, effect),
         },
         Target::Volume(id, _) => volumes::apply(world, id, &action.effect),

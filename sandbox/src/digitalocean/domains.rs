@@ -1,6 +1,6 @@
 //! Domains and their DNS records.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,13 @@ pub(crate) fn record_create(world: &mut World, request: &Request) -> Reply {
     let data = required(body.data.clone(), "data")?;
     let mut made = record(world, &kind, &data);
     change(&mut made, body)?;
+    alone(
+        world
+            .domains
+            .get(request.param(0))
+            .ok_or_else(ApiError::not_found)?,
+        &made,
+    )?;
     let domain = world
         .domains
         .get_mut(request.param(0))
@@ -201,11 +208,13 @@ pub(crate) fn record_update(world: &mut World, request: &Request) -> Reply {
         .domains
         .get_mut(request.param(0))
         .ok_or_else(ApiError::not_found)?;
-    let found = domain.records.iter_mut().find(|record| record.id == id);
-    let record = found.ok_or_else(ApiError::not_found)?;
-    let mut changed = record.clone();
+    let found = domain.records.iter().find(|record| record.id == id);
+    let mut changed = found.ok_or_else(ApiError::not_found)?.clone();
     change(&mut changed, body)?;
-    record.clone_from(&changed);
+    alone(domain, &changed)?;
+    if let Some(record) = domain.records.iter_mut().find(|record| record.id == id) {
+        record.clone_from(&changed);
+    }
     Ok(Response::ok(json!({ "domain_record": changed })))
 }
 
@@ -223,7 +232,33 @@ pub(crate) fn record_delete(world: &mut World, request: &Request) -> Reply {
     Ok(Response::no_content())
 }
 
+/// Whether a record's data is a host name. A request ends it with a dot, an answer does not.
+fn leads_to_host(record: &Record) -> bool {
+    // The one CAA record that names no host is an address for reports.
+    matches!(
+        record.r#type.as_str(),
+        "CNAME" | "MX" | "NS" | "SRV" | "CAA"
+    ) && record.data != "@"
+        && record.tag.as_deref() != Some("iodef")
+}
+
+/// A name with a CNAME record has no other record.
+fn alone(domain: &Domain, record: &Record) -> Result<(), ApiError> {
+    let clashes = |other: &Record| {
+        other.id != record.id
+            && other.name == record.name
+            && (other.r#type == "CNAME" || record.r#type == "CNAME")
+    };
+    if domain.records.iter().any(clashes) {
+        return Err(ApiError::unprocessable(
+            "CNAME records cannot share a name with other records",
+        ));
+    }
+    Ok(())
+}
+
 fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
+    let mut given = false;
     let kinds = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT", "SOA"];
     record.r#type = body.r#type.unwrap_or_else(|| record.r#type.clone());
     if !kinds.contains(&record.r#type.as_str()) {
@@ -231,7 +266,10 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
         return Err(ApiError::unprocessable(message));
     }
     record.name = body.name.unwrap_or_else(|| record.name.clone());
-    record.data = body.data.unwrap_or_else(|| record.data.clone());
+    if let Some(data) = body.data {
+        record.data = data;
+        given = true;
+    }
     record.ttl = body.ttl.unwrap_or(record.ttl);
     record.priority = body.priority.or(record.priority);
     record.port = body.port.or(record.port);
@@ -240,9 +278,16 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
     record.tag = body.tag.or_else(|| record.tag.clone());
     let needed = match record.r#type.as_str() {
         "A" if record.data.parse::<Ipv4Addr>().is_err() => "an IPv4 address as data",
+        "AAAA" if record.data.parse::<Ipv6Addr>().is_err() => "an IPv6 address as data",
         "MX" | "SRV" if record.priority.is_none() => "a priority",
         "SRV" if record.port.is_none() || record.weight.is_none() => "a port and a weight",
         "CAA" if record.flags.is_none() || record.tag.is_none() => "flags and a tag",
+        _ if given && leads_to_host(record) => {
+            let host = record.data.strip_suffix('.').map(str::to_owned);
+            record.data =
+                host.ok_or_else(|| ApiError::unprocessable("Data needs to end with a dot (.)"))?;
+            return Ok(());
+        }
         _ => return Ok(()),
     };
     Err(ApiError::unprocessable(format!(
@@ -254,12 +299,14 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
 fn view(domain: &Domain) -> Value {
     let mut zone = format!("$ORIGIN {}.\n$TTL {TTL}\n", domain.name);
     for record in &domain.records {
+        let dot = if leads_to_host(record) { "." } else { "" };
+        let data = format!("{}{dot}", record.data);
         let fields = [
             &record.name,
             &record.ttl.to_string(),
             "IN",
             &record.r#type,
-            &record.data,
+            &data,
         ];
         zone.push_str(&fields.join(" "));
         zone.push('\n');

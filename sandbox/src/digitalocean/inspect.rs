@@ -31,6 +31,10 @@ fn named(w: &World) -> Vec<(&'static str, Vec<Value>)> {
     let number = |id: u64, name: &str| Some(summary(&id.to_string(), name));
     let text = |id: &str, name: &str| Some(summary(id, name));
     vec![
+        (
+            "certificates",
+            rows(&w.certificates, |_, c| text(&c.id, &c.name)),
+        ),
         ("databases", rows(&w.databases, |_, d| text(&d.id, &d.name))),
         ("domains", rows(&w.domains, |_, d| text(&d.name, &d.name))),
         ("droplets", rows(&w.droplets, |_, d| number(d.id, &d.name))),

@@ -7,6 +7,7 @@
 
 pub(crate) mod account;
 pub(crate) mod actions;
+pub(crate) mod certificates;
 pub(crate) mod databases;
 pub(crate) mod domains;
 pub(crate) mod droplets;

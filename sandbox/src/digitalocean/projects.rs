@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::reserved_ips::ReservedIp;
 use super::{moment, required};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::World;
@@ -113,8 +114,28 @@ pub(crate) fn project_of(world: &World, urn: &str) -> String {
     )
 }
 
+/// A reserved address is in the project of its droplet.
+pub(crate) fn follow(world: &mut World, ip: &str, droplet: &str) {
+    let project = project_of(world, droplet);
+    if project_of(world, ip) != project {
+        put(world, ip.to_owned(), project);
+    }
+}
+
 fn put(world: &mut World, urn: String, project: String) {
     let assigned_at = world.now();
+    if let Some(id) = urn.strip_prefix("do:droplet:") {
+        let leads = |ip: &&ReservedIp| ip.droplet.is_some_and(|own| own.to_string() == id);
+        let followers: Vec<String> = world
+            .reserved_ips
+            .values()
+            .filter(leads)
+            .map(ReservedIp::urn)
+            .collect();
+        for follower in followers {
+            put(world, follower, project.clone());
+        }
+    }
     world.project_resources.insert(
         urn.clone(),
         Assignment {
@@ -265,32 +286,52 @@ pub(crate) fn assign(world: &mut World, request: &Request) -> Reply {
         return Err(ApiError::not_found());
     }
     let urns = required(request.body::<Resources>()?.resources, "resources")?;
-    let mut shown = Vec::with_capacity(urns.len());
     for urn in &urns {
         if !well_formed(urn) {
             return Err(ApiError::unprocessable(format!(
                 "{urn:?} is not a resource's URN"
             )));
         }
+        if let Some(droplet) = droplet_of(world, urn)
+            && !urns.contains(&droplet)
+            && project_of(world, &droplet) != id
+        {
+            return Err(ApiError::precondition(
+                "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead",
+            ));
+        }
     }
-    for urn in urns {
-        let now = world.now();
-        let moved = Assignment {
-            urn: urn.clone(),
-            project: id.clone(),
-            assigned_at: now,
-        };
-        let status = match world.project_resources.get(&urn) {
+    let assigned_at = world.now();
+    let before: Vec<Option<String>> = urns
+        .iter()
+        .map(|urn| Some(world.project_resources.get(urn)?.project.clone()))
+        .collect();
+    let mut shown = Vec::with_capacity(urns.len());
+    for (urn, before) in urns.into_iter().zip(before) {
+        let status = match before {
             _ if !exists(world, &urn) => "not_found",
-            Some(current) if current.project == id => "already_assigned",
+            Some(before) if before == id => "already_assigned",
             _ => {
-                put(world, urn, id.clone());
+                put(world, urn.clone(), id.clone());
                 "assigned"
             }
+        };
+        let project = id.clone();
+        let moved = Assignment {
+            urn,
+            project,
+            assigned_at,
         };
         shown.push(assignment_view(&moved, status));
     }
     Ok(Response::ok(json!({ "resources": shown })))
+}
+
+/// The URN of the droplet that the reserved address with this URN leads to.
+fn droplet_of(world: &World, urn: &str) -> Option<String> {
+    let ip = urn.strip_prefix("do:floatingip:")?;
+    let droplet = world.reserved_ips.get(ip)?.droplet?;
+    Some(format!("do:droplet:{droplet}"))
 }
 
 /// Buckets live outside the account's tables; their names are taken on trust.

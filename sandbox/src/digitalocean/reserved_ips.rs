@@ -241,10 +241,15 @@ pub(crate) fn apply(world: &mut World, ip: Ipv4Addr, effect: &Effect) -> bool {
         return false;
     };
     row.busy = false;
-    if !gone {
-        row.droplet = target;
+    if gone {
+        return false;
     }
-    !gone
+    row.droplet = target;
+    let urn = row.urn();
+    if let Some(droplet) = target {
+        projects::follow(world, &urn, &format!("do:droplet:{droplet}"));
+    }
+    true
 }
 
 fn view(world: &World, row: &ReservedIp) -> Value {

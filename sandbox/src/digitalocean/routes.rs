@@ -4,8 +4,8 @@ use crate::http::{ApiError, Reply, Request};
 use crate::world::World;
 
 use super::{
-    account, actions, databases, domains, droplets, firewalls, load_balancers, projects,
-    reserved_ips, snapshots, spaces_keys, ssh_keys, tags, volumes, vpcs,
+    account, actions, certificates, databases, domains, droplets, firewalls, load_balancers,
+    projects, reserved_ips, snapshots, spaces_keys, ssh_keys, tags, volumes, vpcs,
 };
 
 /// Answers one request.
@@ -58,8 +58,21 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     route("GET", "/v2/actions", actions::index),
     route("GET", "/v2/actions/{action_id}", actions::show),
+    route("GET", "/v2/certificates", certificates::index),
+    route("POST", "/v2/certificates", certificates::create),
+    route(
+        "GET",
+        "/v2/certificates/{certificate_id}",
+        certificates::show,
+    ),
+    route(
+        "DELETE",
+        "/v2/certificates/{certificate_id}",
+        certificates::delete,
+    ),
     route("GET", "/v2/databases", databases::index),
     route("POST", "/v2/databases", databases::create),
+    route("GET", "/v2/databases/options", databases::options),
     route(
         "GET",
         "/v2/databases/{database_cluster_uuid}",
@@ -69,6 +82,11 @@ pub(crate) const ROUTES: &[Route] = &[
         "DELETE",
         "/v2/databases/{database_cluster_uuid}",
         databases::delete,
+    ),
+    route(
+        "GET",
+        "/v2/databases/{database_cluster_uuid}/backups",
+        databases::backups,
     ),
     route(
         "GET",
@@ -119,6 +137,16 @@ pub(crate) const ROUTES: &[Route] = &[
         "PUT",
         "/v2/databases/{database_cluster_uuid}/resize",
         databases::resize,
+    ),
+    route(
+        "GET",
+        "/v2/databases/{database_cluster_uuid}/sql_mode",
+        databases::sql_mode,
+    ),
+    route(
+        "PUT",
+        "/v2/databases/{database_cluster_uuid}/sql_mode",
+        databases::set_sql_mode,
     ),
     route(
         "GET",
@@ -201,6 +229,11 @@ pub(crate) const ROUTES: &[Route] = &[
         "GET",
         "/v2/droplets/{droplet_id}/actions/{action_id}",
         droplets::action,
+    ),
+    route(
+        "GET",
+        "/v2/droplets/{droplet_id}/backups",
+        droplets::backups,
     ),
     route(
         "GET",
@@ -397,16 +430,10 @@ pub(crate) const ROUTES: &[Route] = &[
     route("PUT", "/v2/vpcs/{vpc_id}", vpcs::update),
     route("DELETE", "/v2/vpcs/{vpc_id}", vpcs::delete),
     route("GET", "/v2/vpcs/{vpc_id}/members", vpcs::members),
-    absent("GET", "/v2/certificates"),
-    absent("POST", "/v2/certificates"),
-    absent("DELETE", "/v2/certificates/{certificate_id}"),
-    absent("GET", "/v2/certificates/{certificate_id}"),
     absent("GET", "/v2/databases/metrics/credentials"),
     absent("PUT", "/v2/databases/metrics/credentials"),
-    absent("GET", "/v2/databases/options"),
     absent("GET", "/v2/databases/{database_cluster_uuid}/autoscale"),
     absent("PUT", "/v2/databases/{database_cluster_uuid}/autoscale"),
-    absent("GET", "/v2/databases/{database_cluster_uuid}/backups"),
     absent("GET", "/v2/databases/{database_cluster_uuid}/config"),
     absent("PATCH", "/v2/databases/{database_cluster_uuid}/config"),
     absent("GET", "/v2/databases/{database_cluster_uuid}/do_settings"),
@@ -435,8 +462,6 @@ pub(crate) const ROUTES: &[Route] = &[
         "DELETE",
         "/v2/databases/{database_cluster_uuid}/online-migration/{migration_id}",
     ),
-    absent("GET", "/v2/databases/{database_cluster_uuid}/sql_mode"),
-    absent("PUT", "/v2/databases/{database_cluster_uuid}/sql_mode"),
     absent("PUT", "/v2/databases/{database_cluster_uuid}/upgrade"),
     absent(
         "PUT",
@@ -453,7 +478,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     absent("GET", "/v2/droplets/autoscale/{autoscale_pool_id}/history"),
     absent("GET", "/v2/droplets/autoscale/{autoscale_pool_id}/members"),
-    absent("GET", "/v2/droplets/{droplet_id}/backups"),
     absent(
         "GET",
         "/v2/droplets/{droplet_id}/destroy_with_associated_resources",
@@ -542,6 +566,59 @@ pub(crate) const ROUTES: &[Route] = &[
     absent("PATCH", "/v2/vpcs/{vpc_id}/peerings/{vpc_peering_id}"),
 ];
 
+/// Families of DigitalOcean's API that have no endpoint above: everything below is not simulated.
+/// `*` stands for one segment.
+const FAMILIES: &[&str] = &[
+    "1-clicks",
+    "add-ons",
+    "apps",
+    "billing",
+    "byoip_prefixes",
+    "cdn",
+    "customers",
+    "databases/*/events",
+    "databases/*/indexes",
+    "databases/*/logsink",
+    "databases/*/pools",
+    "databases/*/replicas",
+    "databases/*/schema-registry",
+    "databases/*/topics",
+    "dedicated-inferences",
+    "floating_ips",
+    "functions",
+    "gen-ai",
+    "invoices",
+    "microdroplets",
+    "monitoring",
+    "nfs",
+    "partner_network_connect",
+    "registries",
+    "registry",
+    "reports",
+    "reserved_ipv6",
+    "security",
+    "uptime",
+    "vector-databases",
+    "vpc_nat_gateways",
+    "vpc_peerings",
+];
+
+/// The family of a path that is DigitalOcean's and not simulated at all.
+fn family(segments: &[String]) -> Option<&'static str> {
+    let (version, rest) = segments.split_first()?;
+    let fits = |family: &&&str| {
+        let mut rest = rest.iter();
+        family
+            .split('/')
+            .all(|part| rest.next().is_some_and(|own| part == "*" || part == own))
+    };
+    FAMILIES
+        .iter()
+        .find(fits)
+        .copied()
+        .filter(|_| version == "v2")
+}
+
 /// Finds who answers and lets them.
 pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
     let segments = request.segments();
@@ -561,6 +638,9 @@ pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
         }
     }
     let Some((_, route, params)) = best else {
+        if let Some(family) = family(&segments).filter(|_| !same_path) {
+            return Err(ApiError::not_implemented(&format!("/v2/{family}")));
+        }
         return Err(if same_path {
             ApiError::new(
                 405,
@@ -606,6 +686,17 @@ mod tests {
     fn no_endpoint_stands_twice() {
         let all: BTreeSet<(&str, &str)> = ROUTES.iter().map(|r| (r.path, r.method)).collect();
         assert_eq!(all.len(), ROUTES.len());
+    }
+
+    #[test]
+    fn families_nobody_simulates_are_known_by_name() {
+        let of = |path| family(&Request::new(http::Method::GET, path).segments());
+        assert_eq!(of("/v2/registry/x"), Some("registry"));
+        assert_eq!(of("/v2/databases/1/pools/a"), Some("databases/*/pools"));
+        assert_eq!(of("/v2/databases/1/users"), None);
+        assert_eq!(of("/v2/databases"), None);
+        assert_eq!(of("/v2/nothing"), None);
+        assert_eq!(of("/v1/registry"), None);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{droplets, moment, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
-use crate::world::World;
 use crate::world::table::Row;
+use crate::world::{World, catalogue};
 
 /// A snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub(crate) struct Snapshot {
     resource_id: String,
     of_volume: bool,
     disk_gib: u64,
+    /// Slug of the public image its droplet was made of.
+    #[serde(default)]
+    base: String,
     pub(crate) tags: Vec<String>,
     created_at: Timestamp,
 }
@@ -38,6 +41,11 @@ impl Snapshot {
         self.regions.first().cloned()
     }
 
+    /// The slug of the public image it comes from, for a droplet's snapshot.
+    pub(crate) fn base(&self) -> Option<&str> {
+        (!self.of_volume).then_some(self.base.as_str())
+    }
+
     pub(crate) fn min_disk_gib(&self) -> u64 {
         self.disk_gib
     }
@@ -55,6 +63,7 @@ pub(crate) fn of_droplet(world: &mut World, id: u64, name: &str, at: Timestamp) 
         return false;
     };
     let (region, disk_gib) = (droplet.region.clone(), u64::from(droplet.disk_gib));
+    let base = droplet.image.clone();
     let snapshot = Snapshot {
         id: world.new_id().to_string(),
         name: name.to_owned(),
@@ -62,6 +71,7 @@ pub(crate) fn of_droplet(world: &mut World, id: u64, name: &str, at: Timestamp) 
         resource_id: id.to_string(),
         of_volume: false,
         disk_gib,
+        base,
         tags: Vec::new(),
         created_at: at,
     };
@@ -85,6 +95,7 @@ pub(crate) fn create_of_volume(world: &mut World, request: &Request) -> Reply {
         resource_id: volume.id,
         of_volume: true,
         disk_gib: volume.size_gib,
+        base: String::new(),
         tags,
         created_at: world.now(),
     };
@@ -141,6 +152,39 @@ fn view(snapshot: &Snapshot) -> Value {
         "min_disk_size": snapshot.disk_gib,
         "size_gigabytes": 0.0,
         "tags": snapshot.tags,
+    })
+}
+
+/// The droplet snapshot with an id, which is also a private image.
+pub(crate) fn image_of<'a>(world: &'a World, id: &str) -> Option<&'a Snapshot> {
+    world
+        .snapshots
+        .get(id)
+        .filter(|snapshot| !snapshot.of_volume)
+}
+
+/// The private images of the account, oldest first.
+pub(crate) fn images(world: &World) -> Vec<&Snapshot> {
+    world.snapshots.filtered(|snapshot| !snapshot.of_volume)
+}
+
+/// A droplet's snapshot as the image it also is.
+pub(crate) fn image_view(snapshot: &Snapshot) -> Value {
+    let base = catalogue::image_of(&snapshot.base);
+    json!({
+        "id": snapshot.id.parse::<u64>().unwrap_or_default(),
+        "name": snapshot.name,
+        "distribution": base.map_or("Unknown", |image| image.distribution),
+        "slug": Value::Null,
+        "public": false,
+        "regions": snapshot.regions,
+        "created_at": moment(snapshot.created_at),
+        "min_disk_size": snapshot.disk_gib,
+        "type": "snapshot",
+        "size_gigabytes": 0.0,
+        "description": "",
+        "tags": snapshot.tags,
+        "status": "available",
     })
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::snapshots::{self, Snapshot};
 use super::{all_chars, firewalls, required};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::World;
@@ -57,6 +58,14 @@ pub(crate) fn spelling(world: &World, name: &str) -> Option<String> {
         .tags
         .get(&name.to_ascii_lowercase())
         .map(|tag| tag.name.clone())
+}
+
+/// The tag a path names. A path must spell it the way it was made.
+fn canonical<'a>(world: &'a World, request: &Request) -> Result<&'a Tag, ApiError> {
+    let name = request.param(0);
+    let tag = world.tags.get(&name.to_ascii_lowercase());
+    tag.filter(|tag| tag.name == name)
+        .ok_or_else(ApiError::not_found)
 }
 
 /// The tag's own spelling, or the answer for a tag that has to exist.
@@ -123,17 +132,14 @@ pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
-    let key = request.param(0).to_ascii_lowercase();
-    let tag = world.tags.get(&key).ok_or_else(ApiError::not_found)?;
+    let tag = canonical(world, request)?;
     Ok(Response::ok(json!({ "tag": view(world, tag) })).created_at(tag.created_at))
 }
 
 /// Takes the tag off everything, firewalls and load balancers included.
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
-    let name = request.param(0).to_owned();
-    if world.tags.remove(&name.to_ascii_lowercase()).is_none() {
-        return Err(ApiError::not_found());
-    }
+    let name = canonical(world, request)?.name.clone();
+    world.tags.remove(&name.to_ascii_lowercase());
     let has = |tags: &[String]| tags.iter().any(|tag| same(tag, &name));
     for key in world.droplets.keys_where(|droplet| has(&droplet.tags)) {
         if let Some(droplet) = world.droplets.get_mut(&key) {
@@ -168,7 +174,7 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn tag_resources(world: &mut World, request: &Request) -> Reply {
-    let name = spelling(world, request.param(0)).ok_or_else(ApiError::not_found)?;
+    let name = canonical(world, request)?.name.clone();
     for target in targets(world, request)? {
         if let Some(tags) = tags_of(world, &target)
             && !tags.contains(&name)
@@ -183,7 +189,7 @@ pub(crate) fn tag_resources(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn untag_resources(world: &mut World, request: &Request) -> Reply {
-    let name = spelling(world, request.param(0)).ok_or_else(ApiError::not_found)?;
+    let name = canonical(world, request)?.name.clone();
     for target in targets(world, request)? {
         if let Some(tags) = tags_of(world, &target) {
             tags.retain(|tag| !same(tag, &name));
@@ -216,9 +222,17 @@ fn find(world: &World, target: Target) -> Result<Taggable, ApiError> {
             )
         }
         Some("volume") => (world.volumes.contains(&id), Taggable::Volume(id)),
-        Some("volume_snapshot") => (world.snapshots.contains(&id), Taggable::Snapshot(id)),
+        Some("volume_snapshot") => {
+            let is = |snapshot: &Snapshot| snapshot.base().is_none();
+            let found = world.snapshots.get(&id).is_some_and(is);
+            (found, Taggable::Snapshot(id))
+        }
+        // Nobody can tag a public image.
+        Some("image") => {
+            let found = snapshots::image_of(world, &id).is_some();
+            (found, Taggable::Snapshot(id))
+        }
         Some("database") => (world.databases.contains(&id), Taggable::Database(id)),
-        Some("image") => return Err(ApiError::not_implemented("tagging images")),
         other => {
             let message = format!("resource_type {other:?} cannot be tagged");
             return Err(ApiError::unprocessable(message));
@@ -249,8 +263,6 @@ fn tags_of<'a>(world: &'a mut World, target: &Taggable) -> Option<&'a mut Vec<St
     }
 }
 
-/// The documented shape has no place for images (it misspells the property), and none can be
-/// tagged here.
 fn view(world: &World, tag: &Tag) -> Value {
     let has = |tags: &[String]| tags.iter().any(|own| same(own, &tag.name));
     let droplets: Vec<String> = world
@@ -265,28 +277,34 @@ fn view(world: &World, tag: &Tag) -> Value {
         .iter()
         .map(|v| v.id.clone())
         .collect();
-    let snapshots: Vec<String> = world
-        .snapshots
-        .filtered(|s| has(&s.tags))
-        .iter()
-        .map(|s| s.id.clone())
-        .collect();
+    let snapshots = |images: bool| -> Vec<String> {
+        world
+            .snapshots
+            .filtered(|s| s.base().is_some() == images && has(&s.tags))
+            .iter()
+            .map(|s| s.id.clone())
+            .collect()
+    };
+    let (images, snapshots) = (snapshots(true), snapshots(false));
     let databases: Vec<String> = world
         .databases
         .filtered(|d| has(&d.tags))
         .iter()
         .map(|d| d.id.clone())
         .collect();
-    let count = droplets.len() + volumes.len() + snapshots.len() + databases.len();
+    let all = [&droplets, &images, &volumes, &snapshots, &databases];
+    let count: usize = all.iter().map(|ids| ids.len()).sum();
     let mut resources = json!({
         "count": count,
         "droplets": counted("droplets", &droplets),
+        "images": counted("images", &images),
         "volumes": counted("volumes", &volumes),
         "volume_snapshots": counted("snapshots", &snapshots),
         "databases": counted("databases", &databases),
     });
     let last = [
         ("droplets", &droplets),
+        ("images", &images),
         ("volumes", &volumes),
         ("databases", &databases),
     ]

@@ -21,13 +21,14 @@ use s3s::dto::{
     PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput,
     PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
     PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketVersioningInput,
-    PutBucketVersioningOutput, PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
+    PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
+    PutObjectOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::access::Caller;
 use super::buckets::Shared;
-use super::{listing, multipart, objects, settings};
+use super::{acl, listing, multipart, objects, settings};
 
 /// The operations over the shared state.
 pub(super) struct Api(pub Arc<Shared>);
@@ -111,6 +112,7 @@ operations! {
     delete_bucket_policy, DeleteBucketPolicyInput => DeleteBucketPolicyOutput, settings::delete_policy;
     get_bucket_acl, GetBucketAclInput => GetBucketAclOutput, settings::get_bucket_acl;
     put_bucket_acl, PutBucketAclInput => PutBucketAclOutput, settings::put_bucket_acl;
+    put_object_acl, PutObjectAclInput => PutObjectAclOutput, acl::put_object_acl;
     get_object_acl, GetObjectAclInput => GetObjectAclOutput, objects::get_acl;
     head_object, HeadObjectInput => HeadObjectOutput, objects::head;
     delete_object, DeleteObjectInput => DeleteObjectOutput, objects::delete;

@@ -347,6 +347,32 @@ impl Bucket {
         Ok(version)
     }
 
+    /// Sets the ACL of a version, or of the latest one.
+    pub(super) fn set_acl(
+        &mut self,
+        change: &mut Change<'_>,
+        key: &str,
+        version_id: Option<&str>,
+        acl: &str,
+    ) -> S3Result<()> {
+        let versions = self.keys.get_mut(key).map(Vec::as_mut_slice);
+        let mut versions = versions.unwrap_or_default().iter_mut().rev();
+        let found = versions.find(|version| version_id.is_none_or(|id| version.version_id == id));
+        let Some((version, content)) = found.and_then(|version| {
+            let content = version.content.take()?;
+            Some((version, content))
+        }) else {
+            return Err(s3_error!(NoSuchKey, "the key {key:?} does not exist"));
+        };
+        let mut content = content;
+        acl.clone_into(&mut content.headers.acl);
+        version.content = Some(content);
+        change
+            .batch
+            .put(VERSIONS, &version.store_key(), version)
+            .map_err(internal)
+    }
+
     /// Deletes the key as `DeleteObject` without a version does. Returns the delete marker, when
     /// the bucket's versioning makes one.
     pub(super) fn delete(

@@ -2,11 +2,12 @@
 //!
 //! Signatures, grants, versions, conditions and lifecycle rules are real. Not simulated, and
 //! answered with `NotImplemented`: browser form uploads, Signature Version 2, encryption with
-//! customer keys, bucket websites, logging, tagging, copying parts, changing the ACL of an object
-//! that exists, and ACL documents other than the canned ACLs.
+//! customer keys, bucket websites, logging, tagging, copying parts, and ACL documents that say
+//! something else than the canned ACLs.
 //! Bucket policies and CORS rules are stored and returned but decide nothing.
 
 mod access;
+mod acl;
 mod api;
 mod blobs;
 mod buckets;

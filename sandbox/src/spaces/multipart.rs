@@ -12,11 +12,11 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use super::access::Caller;
+use super::acl::canned_acl;
 use super::buckets::{Bucket, Shared};
 use super::objects::{self, Digests, check_write, to_dto};
 use super::presigned::to_hex;
-use super::records::{Content, ObjectHeaders, PartRecord, UploadRecord};
-use super::settings::canned_acl;
+use super::records::{Content, ObjectHeaders, PartRecord, UploadRecord, default_type};
 
 /// Smallest part but the last.
 const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
@@ -42,7 +42,7 @@ pub(super) fn create(
     input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
     let headers = ObjectHeaders {
-        content_type: input.content_type,
+        content_type: Some(input.content_type.unwrap_or_else(default_type)),
         cache_control: input.cache_control,
         content_disposition: input.content_disposition,
         content_encoding: input.content_encoding,

@@ -18,10 +18,10 @@ use s3s::{Body, S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 
 use super::MAX_OBJECT_BYTES;
 use super::access::Caller;
+use super::acl::{canned_acl, grants};
 use super::buckets::{Bucket, Change, NULL_VERSION, Shared};
 use super::presigned::to_hex;
-use super::records::{Content, ObjectHeaders, PRIVATE, VersionRecord, Versioning};
-use super::settings::{canned_acl, grants};
+use super::records::{Content, ObjectHeaders, PRIVATE, VersionRecord, Versioning, default_type};
 
 /// Most keys one request deletes.
 const MAX_KEYS_PER_DELETE: usize = 1000;
@@ -168,7 +168,7 @@ pub(super) async fn put(
     };
     digests.with_trailers(trailers.as_ref()).check(&bytes)?;
     let headers = ObjectHeaders {
-        content_type: input.content_type,
+        content_type: Some(input.content_type.unwrap_or_else(default_type)),
         cache_control: input.cache_control,
         content_disposition: input.content_disposition,
         content_encoding: input.content_encoding,
@@ -542,7 +542,7 @@ pub(super) fn copy(
         .is_some_and(|d| d.as_str() == MetadataDirective::REPLACE)
     {
         content.headers = ObjectHeaders {
-            content_type: input.content_type,
+            content_type: Some(input.content_type.unwrap_or_else(default_type)),
             cache_control: input.cache_control,
             content_disposition: input.content_disposition,
             content_encoding: input.content_encoding,

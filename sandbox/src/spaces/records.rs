@@ -46,6 +46,11 @@ pub(super) struct BucketRecord {
     pub policy: Option<String>,
 }
 
+/// The type of an object whose writer did not say any.
+pub(super) fn default_type() -> String {
+    "binary/octet-stream".to_owned()
+}
+
 /// The headers an object is served with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ObjectHeaders {

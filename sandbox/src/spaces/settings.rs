@@ -8,19 +8,20 @@ use s3s::dto::{
     GetBucketCorsOutput, GetBucketLifecycleConfigurationInput,
     GetBucketLifecycleConfigurationOutput, GetBucketLocationInput, GetBucketLocationOutput,
     GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput, Permission, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
+    GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
     PutBucketCorsOutput, PutBucketLifecycleConfigurationInput,
     PutBucketLifecycleConfigurationOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
-    PutBucketVersioningInput, PutBucketVersioningOutput, Type,
+    PutBucketVersioningInput, PutBucketVersioningOutput,
 };
 use s3s::{S3Result, s3_error};
 
 use super::access::{Caller, REGIONS};
+use super::acl::{self, canned_acl, grants};
 use super::buckets::{Bucket, Shared};
 use super::lifecycle;
 use super::objects::{to_dto, to_dto_owner};
-use super::records::{BucketRecord, PRIVATE, PUBLIC_READ, Versioning};
+use super::records::{BucketRecord, Versioning};
 
 /// Buckets an account can have before it asks for more.
 const MAX_BUCKETS: usize = 100;
@@ -28,47 +29,6 @@ const MAX_BUCKETS: usize = 100;
 const MAX_CORS_RULES: usize = 100;
 /// Largest policy document in bytes.
 const MAX_POLICY_BYTES: usize = 20 * 1024;
-
-/// The canned ACLs Spaces has; anything else is refused.
-pub(super) fn canned_acl(acl: Option<&str>) -> S3Result<String> {
-    match acl {
-        None => Ok(PRIVATE.to_owned()),
-        Some(acl @ (PRIVATE | PUBLIC_READ)) => Ok(acl.to_owned()),
-        Some(other) => Err(s3_error!(
-            InvalidArgument,
-            "Spaces has the canned ACLs private and public-read, not {other:?}"
-        )),
-    }
-}
-
-/// The grants a canned ACL stands for.
-pub(super) fn grants(acl: &str) -> Vec<Grant> {
-    let owner = Grantee {
-        display_name: None,
-        email_address: None,
-        id: to_dto_owner().id,
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    let mut grants = vec![Grant {
-        grantee: Some(owner),
-        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
-    }];
-    if acl == PUBLIC_READ {
-        let everyone = Grantee {
-            display_name: None,
-            email_address: None,
-            id: None,
-            type_: Type::from_static(Type::GROUP),
-            uri: Some("http://acs.amazonaws.com/groups/global/AllUsers".to_owned()),
-        };
-        grants.push(Grant {
-            grantee: Some(everyone),
-            permission: Some(Permission::from_static(Permission::READ)),
-        });
-    }
-    grants
-}
 
 pub(super) fn create_bucket(
     shared: &Shared,
@@ -451,13 +411,8 @@ pub(super) fn put_bucket_acl(
     caller: &Caller,
     input: PutBucketAclInput,
 ) -> S3Result<PutBucketAclOutput> {
-    let Some(acl) = input.acl else {
-        return Err(s3_error!(
-            NotImplemented,
-            "the sandbox sets bucket ACLs by the header x-amz-acl only"
-        ));
-    };
-    let acl = canned_acl(Some(acl.as_str()))?;
+    let canned = input.acl.as_ref().map(BucketCannedACL::as_str);
+    let acl = acl::chosen(canned, input.access_control_policy.as_ref())?;
     set(shared, caller, &input.bucket, |record| record.acl = acl)?;
     Ok(PutBucketAclOutput::default())
 }

@@ -145,7 +145,7 @@ pub(crate) struct Image {
     pub(crate) id: u64,
     pub(crate) slug: &'static str,
     name: &'static str,
-    distribution: &'static str,
+    pub(crate) distribution: &'static str,
     min_disk_gib: u32,
 }
 

@@ -21,6 +21,8 @@ pub(crate) const LOAD_BALANCER_RESIZE_PAUSE: Duration = Duration::from_hours(1);
 pub(crate) const DATABASE_CREATE: Duration = Duration::from_mins(5);
 /// A database cluster's resize or migration.
 pub(crate) const DATABASE_CHANGE: Duration = Duration::from_mins(3);
+/// Let's Encrypt signs a certificate.
+pub(crate) const CERTIFICATE_VERIFY: Duration = Duration::from_secs(30);
 /// Attaching, detaching or growing a volume.
 pub(crate) const VOLUME_ACTION: Duration = Duration::from_secs(5);
 /// Moving a reserved address.

@@ -23,6 +23,7 @@ use table::{Row, Table};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     Action(String),
+    Certificate(String),
     Firewall(String),
     LoadBalancer(String),
     Database(String),
@@ -74,6 +75,7 @@ pub(crate) struct World {
     pub(crate) options: AccountOptions,
     counters: Table<Counters>,
     pub(crate) actions: Table<api::actions::Action>,
+    pub(crate) certificates: Table<api::certificates::Certificate>,
     pub(crate) databases: Table<api::databases::Database>,
     pub(crate) database_ca: Table<api::databases::Authority>,
     pub(crate) domains: Table<api::domains::Domain>,
@@ -110,6 +112,7 @@ impl World {
             options,
             counters: Table::load(store, "counters")?,
             actions: Table::load(store, "actions")?,
+            certificates: Table::load(store, "certificates")?,
             databases: Table::load(store, "databases")?,
             database_ca: Table::load(store, "database_ca")?,
             domains: Table::load(store, "domains")?,
@@ -163,6 +166,10 @@ impl World {
             .actions
             .iter()
             .map(|(k, a)| (a.ready_at, Due::Action(k.to_owned())));
+        let certificates = self
+            .certificates
+            .iter()
+            .map(|(k, c)| (c.ready_at, Due::Certificate(k.to_owned())));
         let firewalls = self
             .firewalls
             .iter()
@@ -180,6 +187,7 @@ impl World {
             .iter()
             .map(|(k, m)| (Some(m.until), Due::Member(k.to_owned())));
         self.schedule = actions
+            .chain(certificates)
             .chain(firewalls)
             .chain(balancers)
             .chain(databases)
@@ -213,6 +221,7 @@ impl World {
             };
             match due {
                 Due::Action(key) => api::actions::settle(self, &key, at),
+                Due::Certificate(key) => api::certificates::settle(self, &key, at),
                 Due::Firewall(key) => api::firewalls::settle(self, &key, at),
                 Due::LoadBalancer(key) => api::load_balancers::settle(self, &key, at),
                 Due::Database(key) => api::databases::settle(self, &key, at),
@@ -260,6 +269,7 @@ impl World {
         let mut batch = Batch::default();
         self.counters.flush(&mut batch)?;
         self.actions.flush(&mut batch)?;
+        self.certificates.flush(&mut batch)?;
         self.databases.flush(&mut batch)?;
         self.database_ca.flush(&mut batch)?;
         self.domains.flush(&mut batch)?;

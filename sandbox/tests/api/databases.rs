@@ -119,3 +119,56 @@ async fn what_is_wrong_or_not_simulated_is_said() {
         client.post(422, "/v2/databases", body).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn backups_begin_with_the_cluster_and_modes_are_mysqls() {
+    let client = Client::in_memory();
+    let made = client.post(201, "/v2/databases", cluster(&json!({}))).await;
+    let pg = format!("/v2/databases/{}", id(&made, "database"));
+    client
+        .expect(412, "GET", &format!("{pg}/backups"), None)
+        .await;
+    let extra = json!({ "name": "other", "engine": "mysql", "version": "8" });
+    let made = client.post(201, "/v2/databases", cluster(&extra)).await;
+    let mysql = format!("/v2/databases/{}", id(&made, "database"));
+    client.wait(301).await;
+    let backups = client.get(&format!("{pg}/backups")).await;
+    assert_eq!(backups["backups"][0]["created_at"], "2026-01-02T03:09:05Z");
+    assert_eq!(backups["scheduled_backup_time"]["backup_hour"], 3);
+    client.wait(25 * 3600).await;
+    let backups = client.get(&format!("{mysql}/backups")).await;
+    assert_eq!(backups["backups"].as_array().unwrap().len(), 2);
+    assert_eq!(backups["backups"][1]["incremental"], false);
+    let path = format!("{mysql}/sql_mode");
+    let first = client.get(&path).await["sql_mode"].clone();
+    assert!(first.as_str().unwrap().starts_with("ANSI,"), "{first}");
+    let body = json!({ "sql_mode": "ANSI,STRICT_ALL_TABLES" });
+    client.put(204, &path, body.clone()).await;
+    assert_eq!(client.get(&path).await, body);
+    client.put(422, &path, json!({ "sql_mode": "a b" })).await;
+    client
+        .expect(422, "GET", &format!("{pg}/sql_mode"), None)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_chosen_can_be_had() {
+    let client = Client::in_memory();
+    let options = client.get("/v2/databases/options").await["options"].clone();
+    let engines: Vec<&String> = options.as_object().unwrap().keys().collect();
+    assert_eq!(engines, ["mysql", "pg"]);
+    let mut made = 0;
+    for (engine, choice) in options.as_object().unwrap() {
+        for version in choice["versions"].as_array().unwrap() {
+            for layout in choice["layouts"].as_array().unwrap() {
+                made += 1;
+                let extra = json!({
+                    "name": format!("choice-{made}"), "engine": engine, "version": version,
+                    "num_nodes": layout["num_nodes"], "size": layout["sizes"][0],
+                });
+                client.post(201, "/v2/databases", cluster(&extra)).await;
+            }
+        }
+    }
+    assert_eq!(made, 18);
+}

@@ -64,7 +64,7 @@ async fn a_droplet_is_resized_when_it_is_off_and_its_disk_never_shrinks() {
             json!({ "type": "resize", "size": "s-2vcpu-4gb" }),
         )
         .await;
-    client.post(501, &path, json!({ "type": "rebuild" })).await;
+    client.post(501, &path, json!({ "type": "restore" })).await;
     client.post(422, &path, json!({ "type": "levitate" })).await;
 }
 
@@ -178,4 +178,23 @@ async fn tags_are_made_by_droplets_and_taken_off_by_their_deletion() {
         .await;
     let shown = client.get(&format!("/v2/droplets/{droplet}")).await;
     assert_eq!(shown["droplet"]["tags"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn backups_are_daily_unless_said_otherwise_and_none_is_made_at_once() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let path = format!("/v2/droplets/{droplet}");
+    let actions = format!("{path}/actions");
+    let wrong = json!({ "type": "enable_backups", "backup_policy": { "plan": "hourly" } });
+    client.post(422, &actions, wrong).await;
+    client
+        .post(201, &actions, json!({ "type": "enable_backups" }))
+        .await;
+    client.wait(11).await;
+    let shown = client.get(&format!("{path}/backups/policy")).await["policy"].clone();
+    assert_eq!(shown["backup_policy"]["plan"], "daily");
+    assert_eq!(shown["backup_policy"].get("weekday"), None);
+    let made = client.get(&format!("{path}/backups")).await;
+    assert_eq!(made["meta"]["total"], 0);
 }

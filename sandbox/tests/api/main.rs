@@ -7,12 +7,16 @@
 )]
 
 mod account;
+mod certificates;
 mod client;
 mod conformance;
 mod databases;
+mod domains;
 mod droplets;
 mod faults;
 mod firewalls;
+mod images;
+mod judges;
 mod load_balancers;
 mod nodes;
 mod process;

@@ -64,3 +64,47 @@ async fn the_default_project_can_change_and_never_go() {
     client.put(422, &path, json!({ "name": "only" })).await;
     client.delete(&format!("/v2/projects/{first}")).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_ip_is_where_its_droplet_is() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let made = client
+        .post(202, "/v2/reserved_ips", json!({ "region": "fra1" }))
+        .await;
+    let ip = made["reserved_ip"]["ip"].as_str().unwrap().to_owned();
+    let body = json!({ "name": "p", "purpose": "Web Application" });
+    let project = id(&client.post(201, "/v2/projects", body).await, "project");
+    let urns = [
+        format!("do:floatingip:{ip}"),
+        format!("do:droplet:{droplet}"),
+    ];
+    let path = format!("/v2/projects/{project}/resources");
+    let home = "/v2/projects/default/resources";
+    let just = |n: usize| json!({ "resources": [urns[n]] });
+    // Free, it goes where it is sent.
+    client.post(200, &path, just(0)).await;
+    let actions = format!("/v2/reserved_ips/{ip}/actions");
+    let assign = json!({ "type": "assign", "droplet_id": droplet });
+    client.post(201, &actions, assign).await;
+    client.wait(6).await;
+    let shown = client.get(&format!("/v2/reserved_ips/{ip}")).await;
+    assert_ne!(
+        shown["reserved_ip"]["project_id"], project,
+        "it followed its droplet"
+    );
+    let refused = client.post(412, &path, just(0)).await;
+    assert_eq!(
+        refused["message"],
+        "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
+    );
+    client.post(200, &path, just(1)).await;
+    let shown = client.get(&format!("/v2/reserved_ips/{ip}")).await;
+    assert_eq!(shown["reserved_ip"]["project_id"], project);
+    let both = client.post(200, home, json!({ "resources": urns })).await;
+    let status = |n: usize| both["resources"][n]["status"].clone();
+    assert_eq!(
+        (status(0), status(1)),
+        (json!("assigned"), json!("assigned"))
+    );
+}

@@ -19,6 +19,13 @@ async fn everything_and_what_is_under_way_is_there_again() {
         "name": "store", "engine": "pg", "size": "db-s-1vcpu-2gb", "num_nodes": 1, "region": "fra1",
     });
     first.post(201, "/v2/databases", database).await;
+    first
+        .post(201, "/v2/domains", json!({ "name": "example.com" }))
+        .await;
+    let certificate = json!({
+        "name": "signed", "type": "lets_encrypt", "dns_names": ["example.com"],
+    });
+    first.post(201, "/v2/certificates", certificate).await;
     let before = first.sandbox.inspect();
     let stopped_at = first.clock().now();
     drop(first);
@@ -34,7 +41,10 @@ async fn everything_and_what_is_under_way_is_there_again() {
         status(second.get(&format!("/v2/droplets/{under_way}")).await),
         "new"
     );
+    let state = |answer: serde_json::Value| answer["certificates"][0]["state"].clone();
+    assert_eq!(state(second.get("/v2/certificates").await), "pending");
     second.wait(301).await;
+    assert_eq!(state(second.get("/v2/certificates").await), "verified");
     assert_eq!(
         status(second.get(&format!("/v2/droplets/{under_way}")).await),
         "active"

@@ -19,6 +19,7 @@ pub(crate) async fn run(client: &Client) {
     reserved_ips(client, droplet).await;
     volumes(client, droplet).await;
     databases(client, &vpc).await;
+    mysql(client).await;
     spaces_keys(client).await;
     domains(client).await;
     projects(client, droplet).await;
@@ -38,7 +39,10 @@ async fn catalogue(client: &Client) {
     client.get("/v2/images/ubuntu-24-04-x64").await;
     client.get("/v2/sizes?page=2&per_page=10").await;
     client.expect(404, "GET", "/v2/images/plan9", None).await;
-    client.expect(501, "GET", "/v2/certificates", None).await;
+    client.get("/v2/databases/options").await;
+    client
+        .expect(501, "GET", "/v2/kubernetes/clusters", None)
+        .await;
 }
 
 async fn tags_and_keys(client: &Client) {
@@ -98,6 +102,7 @@ async fn droplets(client: &Client, vpc: &str) -> u64 {
         "droplets/backups/supported_policies".to_owned(),
         format!("droplets/{first}"),
         format!("droplets/{first}/actions"),
+        format!("droplets/{first}/backups"),
         format!("droplets/{first}/backups/policy"),
         format!("droplets/{first}/neighbors"),
         format!("droplets/{first}/snapshots"),
@@ -358,6 +363,7 @@ async fn databases(client: &Client, vpc: &str) {
         "/firewall",
         "/users/doadmin",
         "/dbs/defaultdb",
+        "/backups",
     ] {
         client.get(&format!("{path}{below}")).await;
     }
@@ -392,6 +398,9 @@ async fn databases(client: &Client, vpc: &str) {
     client.delete(&format!("{path}/users/k3s")).await;
     client.delete(&format!("{path}/dbs/k3s")).await;
     client.delete(&path).await;
+}
+
+async fn mysql(client: &Client) {
     let mysql = json!({
         "name": "other", "engine": "mysql", "size": "db-s-1vcpu-1gb", "num_nodes": 1,
         "region": "fra1",
@@ -404,6 +413,10 @@ async fn databases(client: &Client, vpc: &str) {
         .post(201, &format!("/v2/databases/{mysql}/users"), user)
         .await;
     client.get(&format!("/v2/databases/{mysql}")).await;
+    client.get(&format!("/v2/databases/{mysql}/backups")).await;
+    let mode = format!("/v2/databases/{mysql}/sql_mode");
+    client.get(&mode).await;
+    client.put(204, &mode, json!({ "sql_mode": "ANSI" })).await;
     client.delete(&format!("/v2/databases/{mysql}")).await;
 }
 
@@ -451,6 +464,15 @@ async fn domains(client: &Client) {
     client
         .put(200, &path, json!({ "type": "A", "data": "192.0.2.3" }))
         .await;
+    client.delete(&path).await;
+    let asked = json!({
+        "name": "signed", "type": "lets_encrypt", "dns_names": ["www.example.com"],
+    });
+    let signed = client.post(201, "/v2/certificates", asked).await;
+    client.get("/v2/certificates").await;
+    client.get("/v2/certificates?name=signed").await;
+    let path = format!("/v2/certificates/{}", id(&signed, "certificate"));
+    client.get(&path).await;
     client.delete(&path).await;
     client.delete("/v2/domains/example.com").await;
 }

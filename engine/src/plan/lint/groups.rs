@@ -1,14 +1,12 @@
 //! The linter's count of groups: no more members down at once than may be, and enough left.
 
 use super::Lint;
-use kplan_model::{Action, Disruption, Group, Reason, Status, Step};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// A unit's name within its group.
-type Unit<'a> = (&'a str, Option<u32>);
+use crate::plan::ready::{Members, Unit, unit_of};
+use kplan_model::{Action, Address, Disruption, Group, Kind, Reason, Status, Step};
+use std::collections::BTreeMap;
 
 fn unit(step: &Step) -> Unit<'_> {
-    (step.address.name(), step.address.index())
+    unit_of(&step.address)
 }
 
 impl<'a> Lint<'a> {
@@ -24,8 +22,8 @@ impl<'a> Lint<'a> {
                 if is_interrupting(step) {
                     entry.units.entry(unit(step)).or_default().push(step);
                 }
-                if step.only_waits() && step.reason == Reason::Unfinished {
-                    entry.waits.push(step);
+                if step.action != Action::Record && step.action != Action::Forget {
+                    entry.all.entry(unit(step)).or_default().push(step);
                 }
                 if step.args.is_some() {
                     entry.group = group;
@@ -54,9 +52,10 @@ impl<'a> Lint<'a> {
 
 struct GroupSteps<'a> {
     group: &'a Group,
+    /// By unit: the steps that take it down, and the waits until it is back.
     units: BTreeMap<Unit<'a>, Vec<&'a Step>>,
-    /// Waits for members that an earlier run left unfinished.
-    waits: Vec<&'a Step>,
+    /// By unit: every step that does something.
+    all: BTreeMap<Unit<'a>, Vec<&'a Step>>,
     /// Whether something of it is left or made.
     grows: bool,
 }
@@ -66,80 +65,101 @@ impl<'a> GroupSteps<'a> {
         Self {
             group,
             units: BTreeMap::new(),
-            waits: Vec::new(),
+            all: BTreeMap::new(),
             grows: false,
         }
     }
 
     fn check(&self, lint: &Lint<'a>) -> Option<(&'a Step, String)> {
-        let width = usize::try_from(self.group.max_parallel.max(1)).unwrap_or(1);
-        let mut units: Vec<&Vec<&Step>> = self.units.values().collect();
-        units.sort_by_key(|steps| steps.iter().map(|step| step.id).min());
-        // Chains of width `width`: each unit waits for one that began before it. Those that do
-        // not are down at the same time, which is fine only as long as enough are left.
-        let waits = |place: usize| {
-            units[..place].iter().any(|earlier| {
-                earlier.iter().all(|end| {
-                    units[place]
-                        .iter()
-                        .all(|step| lint.comes_after(step.id, end.id))
-                })
-            })
-        };
-        // Nor is any touched before those that are down already are back.
-        let patient = |place: usize| {
-            let waits = self.waits.iter();
-            waits.copied().all(|first| {
-                units[place]
-                    .iter()
-                    .all(|step| lint.comes_after(step.id, first.id))
-            })
-        };
-        let alone = |place: usize| place < width || waits(place);
-        let forced = (0..units.len())
-            .filter(|place| !alone(*place) || !patient(*place))
-            .count();
-        self.floor(lint, width + forced)
-    }
-
-    /// Ready members on record, less those that go for good, less those down at once.
-    fn floor(&self, lint: &Lint<'a>, width: usize) -> Option<(&'a Step, String)> {
-        let mut ready: BTreeSet<Unit<'_>> = BTreeSet::new();
-        let mut down: BTreeSet<Unit<'_>> = BTreeSet::new();
+        let mut members = Members::default();
         let mut stays = self.grows;
         for record in lint.snapshot.resources.values() {
-            let ours = record
-                .meta
-                .group
-                .as_ref()
-                .is_some_and(|group| group.name == self.group.name);
-            let unit = (record.address.name(), record.address.index());
+            let group = record.meta.group.as_ref();
+            let ours = group.is_some_and(|group| group.name == self.group.name);
             if ours && lint.living(&record.address).is_some() {
                 stays |= !lint.unmake.contains_key(&record.address);
-                match record.status {
-                    Status::Ready => drop(ready.insert(unit)),
-                    Status::Unfinished if !lint.is_touched(&record.address) => {
-                        down.insert(unit);
-                    }
-                    _ => {}
-                }
+                members.add(&record.address, record.status);
             }
         }
-        ready.retain(|unit| !down.contains(unit));
-        let gone = |steps: &&Vec<&Step>| steps.iter().all(|step| step.args.is_none());
-        let touched = || self.units.iter().filter(|(unit, _)| ready.contains(*unit));
-        let deleted = touched().filter(|(_, steps)| gone(steps)).count();
-        let turns = touched().filter(|(_, steps)| !gone(steps)).count();
-        let left = ready.len().saturating_sub(deleted + turns.min(width));
+        let touched = self.units.iter();
+        let touched: BTreeMap<Unit<'a>, &Vec<&Step>> = touched
+            .filter(|(unit, _)| members.is_ready(**unit))
+            .map(|(unit, steps)| (*unit, steps))
+            .collect();
+        let gone = |steps: &&&Vec<&Step>| steps.iter().all(|step| step.args.is_none());
+        let deleted = touched.values().filter(gone).count();
+        let width = usize::try_from(self.group.max_parallel.max(1)).unwrap_or(1);
+        let turns = (touched.len() - deleted).min(width + forced(lint, &touched, width));
+        let ready = members.ready() + self.repaired(lint, &members, &touched);
+        let left = ready.saturating_sub(deleted + turns);
         let short = usize::try_from(self.group.min_ready).is_ok_and(|needed| left < needed);
-        let (_, steps) = touched().next().filter(|_| stays && short)?;
-        let step = steps.first()?;
+        let step = touched
+            .values()
+            .next()
+            .filter(|_| stays && short)?
+            .first()?;
         let name = &self.group.name;
         Some((
             *step,
             format!("only {left} members of group `{name}` would be ready"),
         ))
     }
+
+    /// Units that are not ready now and are whole before any ready one is touched.
+    fn repaired(
+        &self,
+        lint: &Lint<'a>,
+        members: &Members<'a>,
+        touched: &BTreeMap<Unit<'a>, &Vec<&'a Step>>,
+    ) -> usize {
+        let later: Vec<&Step> = touched
+            .values()
+            .flat_map(|steps| steps.iter().copied())
+            .collect();
+        let repaired = |unit: &Unit<'a>, steps: &Vec<&Step>| {
+            let whole = members.kinds(unit.0).all(|kind| {
+                let address = address(kind, *unit);
+                let made = lint.make.get(&address);
+                let made = made.is_some_and(|step| step.action != Action::Record);
+                let stays = !lint.unmake.contains_key(&address);
+                let ready = lint
+                    .living(&address)
+                    .is_some_and(|it| it.status == Status::Ready);
+                made || ready && stays
+            });
+            let before = |step: &&Step| later.iter().all(|it| lint.comes_after(it.id, step.id));
+            !members.is_ready(*unit) && whole && steps.iter().all(before)
+        };
+        self.all
+            .iter()
+            .filter(|(unit, steps)| repaired(unit, steps))
+            .count()
+    }
+}
+
+fn address(kind: &Kind, (name, index): Unit<'_>) -> Address {
+    match index {
+        Some(index) => Address::indexed(kind.clone(), name, index),
+        None => Address::new(kind.clone(), name),
+    }
+}
+
+/// How many of the units are down together with others beyond `width`: chains of that width, in
+/// which each unit waits for one that began before it.
+fn forced<'a>(
+    lint: &Lint<'a>,
+    touched: &BTreeMap<Unit<'a>, &Vec<&'a Step>>,
+    width: usize,
+) -> usize {
+    let mut units: Vec<&Vec<&Step>> = touched.values().copied().collect();
+    units.sort_by_key(|steps| steps.iter().map(|step| step.id).min());
+    let follows = |unit: &Vec<&Step>, earlier: &Vec<&Step>| {
+        let ends = earlier.iter();
+        let mut ends = ends.flat_map(|end| unit.iter().map(|step| (step.id, end.id)));
+        ends.all(|(step, end)| lint.comes_after(step, end))
+    };
+    let waits = |place: &usize| units[..*place].iter().any(|it| follows(units[*place], it));
+    (width..units.len()).filter(|place| !waits(place)).count()
 }
 
 /// Whether a step takes a member down: it is destroyed (unless its new half is there already),

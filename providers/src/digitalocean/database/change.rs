@@ -42,8 +42,9 @@ pub(super) async fn update(
     }
     if changed.contains("tags") {
         let id = known.id.as_str();
+        let wanted = texts(&args.tags)?;
         cloud
-            .retag(permit, "database", id, &now.tags(), &texts(&args.tags)?)
+            .retag(permit, "database", id, &now.seen(&wanted).0, &wanted)
             .await?;
     }
     if changed.contains("region") && now.region != args.region {

@@ -59,9 +59,9 @@ impl DatabaseRemote {
         self.status.as_deref() == Some("online")
     }
 
-    /// Tags without the owner's.
-    pub(super) fn tags(&self) -> Vec<String> {
-        owner_tag::split(self.tags.as_deref().unwrap_or_default()).0
+    /// See [`owner_tag::seen`].
+    pub(super) fn seen(&self, asked: &[String]) -> (Vec<String>, Option<String>) {
+        owner_tag::seen(self.tags.as_deref().unwrap_or_default(), asked)
     }
 }
 
@@ -80,7 +80,7 @@ impl Remote for DatabaseRemote {
     }
 
     fn attrs(&self, known: Option<&Known>) -> DatabaseAttrs {
-        let (tags, owner_tag) = owner_tag::split(self.tags.as_deref().unwrap_or_default());
+        let (tags, owner_tag) = self.seen(&owner_tag::asked(known));
         let public = self.connection.clone().unwrap_or_default();
         let private = self.private_connection.clone().unwrap_or_default();
         DatabaseAttrs {

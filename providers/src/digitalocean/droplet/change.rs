@@ -56,11 +56,11 @@ pub(super) async fn update(
             .act(&json!({ "type": "rename", "name": args.name }))
             .await?;
     }
+    let wanted = texts(&args.tags)?;
     if changed.contains("tags") {
-        let wanted = texts(&args.tags)?;
         let id = known.id.as_str();
         cloud
-            .retag(permit, "droplet", id, &droplet.tags(), &wanted)
+            .retag(permit, "droplet", id, &droplet.tags(&wanted), &wanted)
             .await?;
     }
     if changed.contains("backups") && droplet.has("backups") != args.backups {
@@ -81,7 +81,10 @@ pub(super) async fn update(
         changing.power_on().await?;
     }
     let droplet: DropletRemote = cloud.reread(known).await?;
-    Ok(droplet.attrs(Some(known)))
+    Ok(DropletAttrs {
+        tags: droplet.tags(&wanted),
+        ..droplet.attrs(Some(known))
+    })
 }
 
 impl Changing<'_> {

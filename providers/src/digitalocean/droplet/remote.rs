@@ -67,9 +67,9 @@ impl DropletRemote {
         self.features.iter().any(|has| has == feature)
     }
 
-    /// Tags without the owner's.
-    pub(super) fn tags(&self) -> Vec<String> {
-        owner_tag::split(&self.tags).0
+    /// Its tags; the owner's only where it is asked for.
+    pub(super) fn tags(&self, asked: &[String]) -> Vec<String> {
+        owner_tag::seen(&self.tags, asked).0
     }
 }
 
@@ -87,8 +87,8 @@ impl Remote for DropletRemote {
         self.created_at.as_deref()
     }
 
-    fn attrs(&self, _known: Option<&Known>) -> DropletAttrs {
-        let (tags, owner_tag) = owner_tag::split(&self.tags);
+    fn attrs(&self, known: Option<&Known>) -> DropletAttrs {
+        let (tags, owner_tag) = owner_tag::seen(&self.tags, &owner_tag::asked(known));
         let price = self
             .size
             .as_ref()

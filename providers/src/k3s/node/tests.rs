@@ -490,6 +490,30 @@ async fn the_verdict_on_an_earlier_bundle_does_not_count() {
 }
 
 #[tokio::test]
+async fn a_droplet_that_reports_nothing_is_not_said_to_boot_for_ever() {
+    let (bucket, args) = (Arc::new(Bucket::default()), server("sqlite"));
+    let found = create(&kind(&bucket, 1), &args).await.unwrap();
+    let record = known(&args, &found.attrs);
+    let says = async |minutes: i64| {
+        let kind = kind(&bucket, minutes);
+        let attrs = Resource::read(&kind, &record).await.unwrap().unwrap();
+        match kind.readiness(&attrs) {
+            Readiness::Waiting(text) => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(says(4).await, "the droplet boots");
+    let text = says(12).await;
+    let endpoint = args.boot.endpoint.known().unwrap();
+    assert!(
+        text.contains("12 minutes ago and has reported nothing") && text.contains(endpoint),
+        "{text}"
+    );
+    bucket.report(&args, "waiting-for-bundle", "no bundle yet");
+    assert_eq!(says(12).await, "no bundle yet");
+}
+
+#[tokio::test]
 async fn after_an_hour_only_a_new_droplet_helps() {
     let (bucket, args) = (Arc::new(Bucket::default()), server("sqlite"));
     let found = create(&kind(&bucket, 1), &args).await.unwrap();
@@ -498,13 +522,17 @@ async fn after_an_hour_only_a_new_droplet_helps() {
         .await
         .unwrap()
         .unwrap();
+    let Readiness::Failed(text) = late.readiness(&attrs) else {
+        panic!("{attrs:?}")
+    };
+    // The remedy is part of what is said: replacing the node alone does not help.
     assert!(
-        matches!(late.readiness(&attrs), Readiness::Failed(_)),
-        "{attrs:?}"
+        text.contains("--replace and the droplet's address"),
+        "{text}"
     );
     let error = create(&late, &args).await.unwrap_err().error;
     assert_eq!(error.kind, ErrorKind::Failed);
-    assert!(error.help.unwrap().contains("--replace"));
+    assert!(error.message.contains("--replace"), "{error}");
     bucket.report(&args, "installing", "it fetched the bundle in time");
     let attrs = Resource::read(&late, &known(&args, &found.attrs))
         .await

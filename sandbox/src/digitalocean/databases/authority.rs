@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::find;
 use crate::http::{ApiError, Reply, Request, Response};
+use crate::rng::Rng;
 use crate::world::World;
 use crate::world::table::Row;
 
@@ -49,15 +50,19 @@ pub(super) fn ensure(world: &mut World) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn make(world: &World) -> Result<Authority, rcgen::Error> {
-    // An Ed25519 key in PKCS #8 is this header and the seed, so it comes from the world's own
-    // randomness and is the same for the same seed.
+/// A new key. An Ed25519 key in PKCS #8 is this header and the seed, so it comes from the world's
+/// own randomness and is the same for the same seed.
+pub(crate) fn key_pair(rng: &Rng) -> Result<KeyPair, rcgen::Error> {
     let mut der = vec![
         0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04,
         0x20,
     ];
-    der.extend(world.rng.bytes(32));
-    let key = KeyPair::try_from(der)?;
+    der.extend(rng.bytes(32));
+    KeyPair::try_from(der)
+}
+
+fn make(world: &World) -> Result<Authority, rcgen::Error> {
+    let key = key_pair(&world.rng)?;
     let mut params = CertificateParams::default();
     params
         .distinguished_name

@@ -1,9 +1,10 @@
 //! Changing a cluster: size, region, maintenance window.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::create::{rank, valid_nodes, valid_storage};
-use super::{Database, Status, find, online};
+use super::{Database, Engine, Status, find, online};
 use crate::digitalocean::{region, required, vpcs};
 use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::{Due, World, lag};
@@ -14,6 +15,7 @@ struct Body {
     num_nodes: Option<u32>,
     storage_size_mib: Option<u64>,
     region: Option<String>,
+    sql_mode: Option<String>,
     day: Option<String>,
     hour: Option<String>,
 }
@@ -91,6 +93,38 @@ pub(crate) fn maintenance(world: &mut World, request: &Request) -> Reply {
     };
     online(world, request)?.maintenance = (day, hour);
     Ok(Response::no_content())
+}
+
+/// The modes a MySQL cluster starts with.
+const SQL_MODE: &str = "ANSI,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,\
+                        NO_ZERO_IN_DATE,STRICT_ALL_TABLES";
+
+pub(crate) fn sql_mode(world: &mut World, request: &Request) -> Reply {
+    let database = mysql(find(world, request)?)?;
+    let mode = database.sql_mode.as_deref().unwrap_or(SQL_MODE);
+    Ok(Response::ok(json!({ "sql_mode": mode })))
+}
+
+pub(crate) fn set_sql_mode(world: &mut World, request: &Request) -> Reply {
+    mysql(find(world, request)?)?;
+    let modes = required(request.body::<Body>()?.sql_mode, "sql_mode")?;
+    let word = |mode: &str| mode.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    if !modes.split(',').all(word) {
+        return Err(ApiError::unprocessable(format!(
+            "invalid sql_mode {modes:?}: modes are upper-case words, separated by commas"
+        )));
+    }
+    online(world, request)?.sql_mode = Some(modes);
+    Ok(Response::no_content())
+}
+
+fn mysql(database: &Database) -> Result<&Database, ApiError> {
+    if database.engine == Engine::Mysql {
+        return Ok(database);
+    }
+    Err(ApiError::unprocessable(
+        "only MySQL clusters have SQL modes",
+    ))
 }
 
 fn begin<'a>(

@@ -76,6 +76,8 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         creators: std::collections::BTreeSet::new(),
         rules,
         maintenance: ("sunday".to_owned(), "02:00:00".to_owned()),
+        sql_mode: None,
+        online_since: None,
         created_at: world.now(),
     };
     projects::adopt(world, database.urn(), body.project_id.as_deref())?;
@@ -128,11 +130,16 @@ fn valid_engine(engine: Option<&str>) -> Result<Engine, ApiError> {
     }
 }
 
-fn valid_version(engine: Engine, version: Option<String>) -> Result<String, ApiError> {
-    let sold: &[&str] = match engine {
+/// The versions of an engine that can be had, the default first.
+pub(super) fn versions(engine: Engine) -> &'static [&'static str] {
+    match engine {
         Engine::Pg => &["17", "14", "15", "16", "18"],
         Engine::Mysql => &["8"],
-    };
+    }
+}
+
+fn valid_version(engine: Engine, version: Option<String>) -> Result<String, ApiError> {
+    let sold = versions(engine);
     let version = version.filter(|version| !version.is_empty());
     let version = version.unwrap_or_else(|| sold.first().copied().unwrap_or_default().to_owned());
     if sold.contains(&version.as_str()) {
@@ -153,9 +160,13 @@ pub(super) fn rank(size: &str) -> Result<usize, ApiError> {
         .ok_or_else(|| ApiError::unprocessable(format!("invalid size {size:?}")))
 }
 
+/// The most nodes of the size with a rank: the smallest has no standby nodes.
+pub(super) fn most_nodes(rank: usize) -> u32 {
+    if rank == 0 { 1 } else { 3 }
+}
+
 pub(super) fn valid_nodes(size: &str, nodes: u32) -> Result<(), ApiError> {
-    // The smallest size has no standby nodes.
-    let most = if rank(size)? == 0 { 1 } else { 3 };
+    let most = most_nodes(rank(size)?);
     if (1..=most).contains(&nodes) {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Managed databases: PostgreSQL and MySQL clusters.
 
 mod authority;
+mod catalogue;
 mod change;
 mod create;
 mod members;
@@ -19,8 +20,9 @@ use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::World;
 use crate::world::table::Row;
 
-pub(crate) use authority::{Authority, ca};
-pub(crate) use change::{maintenance, migrate, resize};
+pub(crate) use authority::{Authority, ca, key_pair};
+pub(crate) use catalogue::{backups, options};
+pub(crate) use change::{maintenance, migrate, resize, set_sql_mode, sql_mode};
 pub(crate) use create::create;
 pub(crate) use members::{
     create_database, create_user, database, databases, delete_database, delete_user, reset_auth,
@@ -60,6 +62,12 @@ pub(crate) struct Database {
     creators: BTreeSet<(String, String)>,
     rules: Vec<Rule>,
     maintenance: (String, String),
+    /// MySQL's modes, once somebody chose them.
+    #[serde(default)]
+    sql_mode: Option<String>,
+    /// When it was online for the first time; its first backup is of then.
+    #[serde(default)]
+    online_since: Option<Timestamp>,
     created_at: Timestamp,
 }
 
@@ -230,6 +238,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     {
         database.ready_at = None;
         database.status = Status::Online;
+        database.online_since.get_or_insert(at);
     }
 }
 

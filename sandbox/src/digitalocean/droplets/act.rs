@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::backups::BackupPolicy;
-use super::create::valid_name;
+use super::create::{identifier, image as image_named, valid_name};
 use super::{Droplet, Status, find, idle};
 use crate::digitalocean::actions::{self, Action, Effect, Target};
 use crate::digitalocean::{required, tags};
@@ -20,6 +20,7 @@ struct Body {
     size: Option<String>,
     disk: Option<bool>,
     backup_policy: Option<BackupPolicy>,
+    image: Option<Value>,
 }
 
 pub(crate) fn actions(world: &mut World, request: &Request) -> Reply {
@@ -57,7 +58,7 @@ pub(crate) fn act_by_tag(world: &mut World, request: &Request) -> Reply {
         .collect();
     for id in &ids {
         idle(world, *id)?;
-        plan(find(world, *id)?, &body)?;
+        plan(world, find(world, *id)?, &body)?;
     }
     let mut started: Vec<Value> = Vec::with_capacity(ids.len());
     for id in ids {
@@ -70,13 +71,13 @@ fn begin(world: &mut World, id: u64, body: &Body) -> Result<Action, ApiError> {
     let droplet = find(world, id)?;
     let kind = required(body.r#type.clone(), "type")?;
     idle(world, id)?;
-    let (effect, lag) = plan(droplet, body)?;
+    let (effect, lag) = plan(world, droplet, body)?;
     let region = droplet.region.clone();
     actions::start(world, &kind, &region, Target::Droplet(id), effect, lag)
 }
 
 /// What an action will do and how long it takes, if it is possible now.
-fn plan(droplet: &Droplet, body: &Body) -> Result<(Effect, Duration), ApiError> {
+fn plan(world: &World, droplet: &Droplet, body: &Body) -> Result<(Effect, Duration), ApiError> {
     let kind = required(body.r#type.as_deref(), "type")?;
     let effect = match kind {
         "power_on" if droplet.status == Status::Active => {
@@ -122,7 +123,8 @@ fn plan(droplet: &Droplet, body: &Body) -> Result<(Effect, Duration), ApiError> 
                 .unwrap_or_else(|| format!("{}-snapshot", droplet.name));
             return Ok((Effect::Snapshot(name), lag::SNAPSHOT));
         }
-        "restore" | "rebuild" | "change_kernel" => {
+        "rebuild" => return Ok((rebuild(world, droplet, body)?, lag::DROPLET_CREATE)),
+        "restore" | "change_kernel" => {
             return Err(ApiError::not_implemented(&format!(
                 "the droplet action {kind}"
             )));
@@ -134,6 +136,19 @@ fn plan(droplet: &Droplet, body: &Body) -> Result<(Effect, Duration), ApiError> 
         }
     };
     Ok((effect, lag::DROPLET_ACTION))
+}
+
+fn rebuild(world: &World, droplet: &Droplet, body: &Body) -> Result<Effect, ApiError> {
+    let image = required(body.image.as_ref().and_then(identifier), "image")?;
+    let (_, snapshot) = image_named(world, &image).ok_or_else(|| {
+        ApiError::unprocessable(format!("{image:?} is not an image of this account"))
+    })?;
+    if snapshot.is_some_and(|snapshot| snapshot.min_disk_gib() > u64::from(droplet.disk_gib)) {
+        return Err(ApiError::unprocessable(
+            "the image needs a larger disk than the droplet has",
+        ));
+    }
+    Ok(Effect::Rebuild(image))
 }
 
 fn resize(droplet: &Droplet, body: &Body) -> Result<Effect, ApiError> {

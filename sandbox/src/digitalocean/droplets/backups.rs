@@ -1,6 +1,8 @@
 //! Backup policies of droplets.
 
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Droplet, find, key};
@@ -9,16 +11,19 @@ use crate::world::World;
 use crate::world::table::Row as _;
 
 /// When backups are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BackupPolicy {
     plan: Option<Plan>,
+    #[serde(default, deserialize_with = "weekday")]
     weekday: Option<Weekday>,
     hour: Option<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Daily when nobody chose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Plan {
+    #[default]
     Daily,
     Weekly,
 }
@@ -35,6 +40,17 @@ enum Weekday {
     Sat,
 }
 
+/// A daily policy has no day; clients then leave it out or send an empty one.
+fn weekday<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Weekday>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Weekday::deserialize(text.into_deserializer()).map(Some)
+}
+
 impl BackupPolicy {
     pub(super) fn check(self) -> Result<(), ApiError> {
         if self
@@ -47,6 +63,14 @@ impl BackupPolicy {
         }
         Ok(())
     }
+}
+
+/// There are none: a policy is kept, but the sandbox has no disks it could copy at its hours.
+pub(crate) fn backups(world: &mut World, request: &Request) -> Reply {
+    find(world, request.id(0)?)?;
+    let none: [Value; 0] = [];
+    let never = |_: &Value| Timestamp::UNIX_EPOCH;
+    Ok(list(request, "backups", &none, never, Value::clone))
 }
 
 pub(crate) fn backup_policy(world: &mut World, request: &Request) -> Reply {
@@ -100,10 +124,12 @@ pub(crate) fn supported_backup_policies(_: &mut World, _: &Request) -> Reply {
 
 fn view(droplet: &Droplet) -> Value {
     let mut value = json!({ "droplet_id": droplet.id, "backup_enabled": droplet.backups });
-    if let Some(policy) = droplet.backup_policy.filter(|_| droplet.backups) {
-        let weekly = policy.plan != Some(Plan::Daily);
+    if droplet.backups {
+        let policy = droplet.backup_policy.unwrap_or_default();
+        let plan = policy.plan.unwrap_or_default();
+        let weekly = plan == Plan::Weekly;
         let mut shown = json!({
-            "plan": policy.plan.unwrap_or(Plan::Weekly),
+            "plan": plan,
             "hour": policy.hour.unwrap_or(0),
             "window_length_hours": 4,
             "retention_period_days": if weekly { 28 } else { 7 },
@@ -114,4 +140,19 @@ fn view(droplet: &Droplet) -> Value {
         value["backup_policy"] = shown;
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_weekday_is_none() {
+        let policy = |text| serde_json::from_str::<BackupPolicy>(text);
+        let daily = policy(r#"{ "plan": "daily", "weekday": "", "hour": 8 }"#).unwrap();
+        assert_eq!((daily.plan, daily.weekday), (Some(Plan::Daily), None));
+        let weekly = policy(r#"{ "plan": "weekly", "weekday": "TUE" }"#).unwrap();
+        assert_eq!(weekly.weekday, Some(Weekday::Tue));
+        assert!(policy(r#"{ "weekday": "someday" }"#).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::backups::BackupPolicy;
 use super::{Droplet, Status, key, view};
 use crate::digitalocean::actions::{self, Action, Effect, Target};
+use crate::digitalocean::snapshots::{self, Snapshot};
 use crate::digitalocean::{firewalls, projects, ssh_keys, tags, volumes, vpcs};
 use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::catalogue::{self, Size};
@@ -41,6 +42,7 @@ struct Template {
     region: String,
     size: &'static Size,
     image: String,
+    snapshot: Option<Snapshot>,
     ssh_keys: Vec<u64>,
     vpc_uuid: String,
     tags: Vec<String>,
@@ -124,12 +126,12 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
         .as_deref()
         .and_then(catalogue::size_of)
         .ok_or_else(|| invalid("size"))?;
-    let image = match &body.image {
-        Some(Value::String(slug)) => catalogue::image_of(slug),
-        Some(Value::Number(id)) => catalogue::image_of(&id.to_string()),
-        _ => None,
-    };
-    let image = image.ok_or_else(|| invalid("image"))?.slug.to_owned();
+    let (image, snapshot) = body
+        .image
+        .as_ref()
+        .and_then(identifier)
+        .and_then(|image| self::image(world, &image))
+        .ok_or_else(|| invalid("image"))?;
     let in_vpc = body.vpc_uuid.as_deref().and_then(|id| world.vpcs.get(id));
     let region = body
         .region
@@ -139,6 +141,9 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
         .to_ascii_lowercase();
     if !catalogue::has_region(&region) {
         return Err(invalid("region"));
+    }
+    if let Some(snapshot) = &snapshot {
+        fits(snapshot, size, &region)?;
     }
     if body
         .user_data
@@ -163,11 +168,48 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
         region,
         size,
         image,
+        snapshot,
         ssh_keys,
         vpc_uuid,
         tags,
         body,
     })
+}
+
+/// A slug or an id as it is sent: a text or a number.
+pub(super) fn identifier(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+/// The public image an identifier leads to, and the snapshot in between if there is one.
+pub(super) fn image(world: &World, identifier: &str) -> Option<(String, Option<Snapshot>)> {
+    if let Some(image) = catalogue::image_of(identifier) {
+        return Some((image.slug.to_owned(), None));
+    }
+    let snapshot = snapshots::image_of(world, identifier)?;
+    Some((snapshot.base()?.to_owned(), Some(snapshot.clone())))
+}
+
+/// Refuses a snapshot that is elsewhere, or larger than the disk.
+fn fits(snapshot: &Snapshot, size: &Size, region: &str) -> Result<(), ApiError> {
+    if snapshot.region().as_deref() != Some(region) {
+        let message = format!("the image {} is not available in {region}", snapshot.name);
+        return Err(ApiError::unprocessable(message));
+    }
+    if snapshot.min_disk_gib() > u64::from(size.disk_gib) {
+        return Err(ApiError::unprocessable(format!(
+            "the image {} needs a disk of {} GiB; {} has {}",
+            snapshot.name,
+            snapshot.min_disk_gib(),
+            size.slug,
+            size.disk_gib
+        )));
+    }
+    Ok(())
 }
 
 fn find_keys(world: &World, wanted: &[Value]) -> Result<Vec<u64>, ApiError> {
@@ -199,6 +241,7 @@ fn insert(world: &mut World, template: &Template, name: String) -> Result<(u64, 
         size: template.size.slug.to_owned(),
         disk_gib: template.size.disk_gib,
         image: template.image.clone(),
+        snapshot: template.snapshot.clone(),
         status: Status::New,
         tags: template.tags.clone(),
         vpc_uuid: template.vpc_uuid.clone(),

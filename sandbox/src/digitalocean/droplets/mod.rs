@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::actions::Effect;
+use super::snapshots::Snapshot;
 use super::vpcs::{self, Member};
 use super::{moment, projects, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
@@ -19,7 +20,9 @@ use crate::world::table::Row;
 use crate::world::{Event, World, net};
 
 pub(crate) use act::{act, act_by_tag, action, actions};
-pub(crate) use backups::{BackupPolicy, backup_policies, backup_policy, supported_backup_policies};
+pub(crate) use backups::{
+    BackupPolicy, backup_policies, backup_policy, backups, supported_backup_policies,
+};
 pub(crate) use create::create;
 
 /// Where a droplet is in its life.
@@ -40,7 +43,11 @@ pub(crate) struct Droplet {
     pub(crate) size: String,
     /// A resize may leave the disk as it is.
     pub(crate) disk_gib: u32,
+    /// Slug of the public image it comes from in the end.
     pub(crate) image: String,
+    /// The snapshot it was made of, as it was then.
+    #[serde(default)]
+    snapshot: Option<Snapshot>,
     pub(crate) status: Status,
     pub(crate) tags: Vec<String>,
     pub(crate) vpc_uuid: String,
@@ -123,6 +130,9 @@ pub(crate) fn release(world: &mut World, id: u64, action: u64) {
 
 /// Changes a droplet the way its action says; false when it is gone.
 pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
+    if let Effect::Rebuild(image) = effect {
+        return rebuild(world, id, image);
+    }
     let Some(droplet) = world.droplets.get_mut(&key(id)) else {
         return false;
     };
@@ -149,6 +159,21 @@ pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
         }
         _ => {}
     }
+    true
+}
+
+/// A new disk from an image; its addresses and what it was told at its first boot stay.
+fn rebuild(world: &mut World, id: u64, image: &str) -> bool {
+    let Some((slug, snapshot)) = create::image(world, image) else {
+        return false;
+    };
+    let Some(droplet) = world.droplets.get_mut(&key(id)) else {
+        return false;
+    };
+    (droplet.image, droplet.snapshot) = (slug, snapshot);
+    droplet.status = Status::Active;
+    world.emit(Event::Gone(id));
+    world.emit(Event::Active(id));
     true
 }
 
@@ -308,7 +333,7 @@ pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
         "backup_ids": [],
         "next_backup_window": Value::Null,
         "snapshot_ids": snapshots,
-        "image": catalogue::image_of(&droplet.image).map(image_view),
+        "image": image_of(droplet),
         "volume_ids": volumes,
         "size": size.map(size_view),
         "size_slug": droplet.size,
@@ -317,6 +342,14 @@ pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
         "tags": droplet.tags,
         "vpc_uuid": droplet.vpc_uuid,
     })
+}
+
+/// The image it was made of.
+fn image_of(droplet: &Droplet) -> Option<Value> {
+    match &droplet.snapshot {
+        Some(snapshot) => Some(super::snapshots::image_view(snapshot)),
+        None => catalogue::image_of(&droplet.image).map(image_view),
+    }
 }
 
 /// No address is shown before the droplet is active for the first time.

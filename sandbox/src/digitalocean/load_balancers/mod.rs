@@ -92,7 +92,7 @@ struct Rules {
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
     let settings: Settings = request.body()?;
-    settings.check()?;
+    check(world, &settings)?;
     if settings.is_global() {
         return Err(ApiError::not_implemented("global load balancers"));
     }
@@ -161,7 +161,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         .clone();
     let body: Body = request.body()?;
     let settings: Settings = request.body()?;
-    settings.check()?;
+    check(world, &settings)?;
     if !settings.same_kind(&balancer.settings) {
         return Err(ApiError::unprocessable(
             "type, network and network_stack can not be changed",
@@ -272,9 +272,27 @@ pub(crate) fn change_rules(world: &mut World, request: &Request) -> Reply {
     balancer
         .settings
         .change_rules(rules, request.method != Method::DELETE);
-    balancer.settings.check()?;
+    check(world, &balancer.settings)?;
     world.load_balancers.insert(id, balancer);
     Ok(Response::no_content())
+}
+
+/// Refuses settings that make no sense, or name a certificate that does not exist.
+fn check(world: &World, settings: &Settings) -> Result<(), ApiError> {
+    settings.check()?;
+    let known = |id: &&str| world.certificates.contains(id);
+    match settings.certificates().find(|id| !known(id)) {
+        Some(id) => Err(ApiError::unprocessable(format!(
+            "certificate {id} does not exist"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a certificate is in use.
+pub(crate) fn uses_certificate(world: &World, id: &str) -> bool {
+    let uses = |balancer: &LoadBalancer| balancer.settings.certificates().any(|own| own == id);
+    world.load_balancers.values().any(uses)
 }
 
 /// It has its address now.

@@ -102,6 +102,15 @@ impl Settings {
         }
     }
 
+    /// The certificates its forwarding rules name.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &str> {
+        let ids = self
+            .forwarding_rules
+            .iter()
+            .map(|rule| rule.certificate_id.as_str());
+        ids.filter(|id| !id.is_empty())
+    }
+
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.forwarding_rules.is_empty() {
             return Err(ApiError::unprocessable(
@@ -111,7 +120,9 @@ impl Settings {
         let mut entries = std::collections::BTreeSet::new();
         for rule in &self.forwarding_rules {
             rule.check()?;
-            if !entries.insert((rule.entry_protocol == "udp", rule.entry_port)) {
+            // HTTP/3 is UDP, so it can have the port of HTTPS.
+            let udp = matches!(rule.entry_protocol.as_str(), "udp" | "http3");
+            if !entries.insert((udp, rule.entry_port)) {
                 let message = format!("entry port {} is used twice", rule.entry_port);
                 return Err(ApiError::unprocessable(message));
             }
@@ -195,6 +206,11 @@ impl ForwardingRule {
         if self.entry_port == 0 || self.target_port == 0 {
             return Err(ApiError::unprocessable(
                 "ports of forwarding rules must be 1 to 65535",
+            ));
+        }
+        if (self.entry_protocol == "udp") != (self.target_protocol == "udp") {
+            return Err(ApiError::unprocessable(
+                "entry_protocol and target_protocol must both be udp, or neither",
             ));
         }
         let tls = matches!(self.entry_protocol.as_str(), "https" | "http2" | "http3");

@@ -30,6 +30,7 @@ macro_rules! ok {
 }
 
 mod access;
+mod acls;
 mod buckets;
 mod objects;
 mod versions;

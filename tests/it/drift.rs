@@ -1,0 +1,93 @@
+//! What somebody changed past kplan is seen, and the next applies bring it back.
+
+use crate::support::Folder;
+use serde_json::{Value, json};
+
+/// What the cloud answers to a read.
+fn get(folder: &Folder, path: &str) -> Value {
+    let answer = folder.cloud("GET", path, None);
+    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+    serde_json::from_str(body).expect("JSON")
+}
+
+#[test]
+fn a_key_that_was_deleted_is_made_again_and_what_it_opened_is_read_with_the_new_one() {
+    let folder = Folder::example("quickstart");
+    folder.apply();
+    let keys = get(&folder, "/v2/spaces/keys");
+    let key = keys["keys"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|key| {
+            key["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("kplan-"))
+        })
+        .and_then(|key| key["access_key"].as_str())
+        .expect("the operator's key");
+    folder.cloud("DELETE", &format!("/v2/spaces/keys/{key}"), None);
+    // The buckets cannot be read with a key that is gone; the key is made, and that is said.
+    folder
+        .kplan(&["apply", "--sandbox", "--auto-approve"])
+        .expect_code(3);
+    folder.apply();
+    folder.assert_no_changes();
+    folder.destroy("quickstart").ok();
+    folder.assert_cloud_empty();
+}
+
+#[test]
+fn a_load_balancer_whose_tag_was_cleared_gets_it_back() {
+    let folder = Folder::example("ha-etcd");
+    folder.apply();
+    let path = folder.first_path("load_balancers", "/v2/load_balancers");
+    let now = get(&folder, &path)["load_balancer"].clone();
+    let mut body = json!({ "region": now["region"]["slug"] });
+    for name in [
+        "name",
+        "forwarding_rules",
+        "health_check",
+        "size_unit",
+        "vpc_uuid",
+        "firewall",
+    ] {
+        body[name] = now[name].clone();
+    }
+    // A full replace without the tag: the load balancer leads nowhere, and the API with it.
+    folder.cloud("PUT", &path, Some(&body));
+    let plan = folder.kplan(&["plan", "--sandbox"]);
+    assert!(
+        plan.out.contains("droplet_tag = \"ha-server\" -> null"),
+        "{}",
+        plan.out
+    );
+    folder
+        .kplan(&["apply", "--sandbox", "--auto-approve"])
+        .expect_code(3);
+    assert_eq!(get(&folder, &path)["load_balancer"]["tag"], "ha-server");
+    folder.apply();
+    folder.assert_no_changes();
+}
+
+#[test]
+fn an_ssh_key_and_the_owners_tag_come_back_without_a_droplet_being_replaced() {
+    let folder = Folder::example("quickstart");
+    folder.apply();
+    let droplet = folder.first_path("droplets", "/v2/droplets");
+    let tags = get(&folder, &droplet)["droplet"]["tags"].clone();
+    let key = folder.first_path("ssh_keys", "/v2/account/keys");
+    folder.cloud("DELETE", &key, None);
+    let owner = tags
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .find(|tag| tag.starts_with("kplan:"))
+        .expect("the owner's tag");
+    folder.cloud("DELETE", &format!("/v2/tags/{owner}"), None);
+    let run = folder.apply();
+    assert!(run.out.contains(" 0 destroyed."), "{}", run.out);
+    assert_eq!(get(&folder, &droplet)["droplet"]["tags"], tags);
+    folder.assert_no_changes();
+}
