@@ -274,6 +274,9 @@ pub struct SandboxArgs {
     /// (bodies included: passwords the embedded cloud makes up stand in it)
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Write a line for every request to standard error, for people or as JSON
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log: Option<Format>,
 }
 
 /// `sandbox …`.
@@ -283,4 +286,10 @@ pub enum SandboxCommand {
     Inspect,
     /// Stop this folder's embedded cloud; what exists in it stays on disk
     Stop,
+    /// Make an API token that may do only what its scopes say, and print it
+    Token {
+        /// A scope, such as `droplet:read` (repeatable); `read` stands for all that only look
+        #[arg(long, value_name = "SCOPE", required = true, value_delimiter = ',')]
+        scope: Vec<String>,
+    },
 }

@@ -169,12 +169,17 @@ pub struct Answer {
 
 /// Calls a control endpoint.
 pub async fn call(endpoints: &Endpoints, method: &str, path: &str) -> std::io::Result<Answer> {
-    request(&endpoints.api_url, method, path, &endpoints.token).await
+    request(&endpoints.api_url, method, path, &endpoints.token, "").await
+}
+
+/// The same with a JSON body.
+pub async fn send(endpoints: &Endpoints, path: &str, body: &str) -> std::io::Result<Answer> {
+    request(&endpoints.api_url, "POST", path, &endpoints.token, body).await
 }
 
 /// The list of artifacts that the embedded cloud's mirror serves, as JSON.
 pub async fn version_set(mirror_url: &str) -> Result<String, Failure> {
-    let answer = request(mirror_url, "GET", "/version-set.json", "")
+    let answer = request(mirror_url, "GET", "/version-set.json", "", "")
         .await
         .map_err(|error| {
             Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
@@ -187,7 +192,13 @@ pub async fn version_set(mirror_url: &str) -> Result<String, Failure> {
 }
 
 /// One request to loopback. HTTP/1.0, so that the answer ends with the connection.
-async fn request(base: &str, method: &str, path: &str, token: &str) -> std::io::Result<Answer> {
+async fn request(
+    base: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> std::io::Result<Answer> {
     let host = base
         .trim_start_matches("http://")
         .split('/')
@@ -196,7 +207,9 @@ async fn request(base: &str, method: &str, path: &str, token: &str) -> std::io::
     let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidData, "not an HTTP answer");
     let mut stream = TcpStream::connect(host).await?;
     let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();

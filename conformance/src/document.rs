@@ -218,14 +218,19 @@ impl Document {
         Ok(report)
     }
 
+    /// The template that a path, without its query, fits.
+    pub(crate) fn template(&self, path: &str) -> Option<&str> {
+        let below = path.strip_prefix(self.base.as_str()).unwrap_or(path);
+        routes::find(&self.routes, below).map(|(route, _)| route.template.as_str())
+    }
+
     /// Checks one exchange and adds it to a report.
     pub fn record(&self, exchange: &Exchange, report: &mut Report) {
         report.exchanges += 1;
         let path = exchange.path.split('?').next().unwrap_or_default();
-        let below = path.strip_prefix(self.base.as_str()).unwrap_or(path);
-        if let Some((route, _)) = routes::find(&self.routes, below) {
+        if let Some(template) = self.template(path) {
             let method = exchange.method.to_uppercase();
-            let operation = format!("{method} {}", route.template);
+            let operation = format!("{method} {template}");
             *report.operations.entry(operation).or_default() += 1;
         }
         for violation in self.check(exchange) {

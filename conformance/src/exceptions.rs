@@ -74,6 +74,15 @@ impl Exceptions {
         Exceptions::parse(include_str!("../exceptions.toml"))
     }
 
+    /// What DigitalOcean's own clients may ask besides, kept in `conformance/clients.toml`: for
+    /// recordings of those clients only.
+    ///
+    /// # Errors
+    /// When that file is malformed.
+    pub fn of_clients() -> Result<Exceptions, ExceptionsError> {
+        Exceptions::parse(include_str!("../clients.toml"))
+    }
+
     /// Reads an exceptions file.
     ///
     /// # Errors
@@ -280,5 +289,13 @@ mod tests {
     #[test]
     fn the_bundled_file_is_well_formed() {
         Exceptions::bundled().unwrap();
+        let clients = Exceptions::of_clients().unwrap();
+        let asked = |entry: &(Exception, AtomicBool)| {
+            matches!(entry.0.location, Location::Query | Location::Request)
+        };
+        assert!(
+            clients.entries.iter().all(asked),
+            "answers are never excused"
+        );
     }
 }

@@ -20,6 +20,7 @@ mod examples;
 mod exceptions;
 mod explain;
 mod formats;
+mod inputs;
 mod parameters;
 mod pointer;
 mod report;

@@ -51,6 +51,22 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Its kind, as rules name it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Fault::LostResponse => "lost_response",
+            Fault::Reset => "reset",
+            Fault::Timeout { .. } => "timeout",
+            Fault::TooManyRequests { .. } => "too_many_requests",
+            Fault::Status { .. } => "status",
+            Fault::Delay { .. } => "delay",
+            Fault::Stale { .. } => "stale",
+            Fault::SlowActions { .. } => "slow_actions",
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }

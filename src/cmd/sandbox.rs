@@ -1,22 +1,27 @@
 //! `kplan sandbox`: serves the embedded cloud of this folder, or looks into it.
 
-use crate::cli::{Global, SandboxArgs, SandboxCommand};
+use crate::cli::{Format, Global, SandboxArgs, SandboxCommand};
 use crate::embedded;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
-use kplan_sandbox::FaultRule;
+use kplan_sandbox::log::Entry;
+use kplan_sandbox::{FaultRule, RequestLog};
 use kplan_state::LocalReader;
 use std::path::Path;
+
+/// Log lines that may wait to be written.
+const LOG_LINES: usize = 4096;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &SandboxArgs, terminal: &mut Terminal) -> CommandResult {
     let beside = global.file.parent().filter(|p| !p.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new("."));
-    match args.command {
+    match &args.command {
         None => serve(beside, args, terminal).await,
         Some(SandboxCommand::Inspect) => inspect(beside, global, terminal).await,
         Some(SandboxCommand::Stop) => stop(beside, terminal).await,
+        Some(SandboxCommand::Token { scope }) => token(beside, global, scope, terminal).await,
     }
 }
 
@@ -29,7 +34,9 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
         )
     })?;
     let idle = crate::duration::parse("--idle-exit", &args.idle_exit)?;
+    let (log, mut entries) = RequestLog::bounded(LOG_LINES);
     let config = kplan_sandbox::Config {
+        log: args.log.is_some().then_some(log),
         faults: faults(&args.fault)?,
         dir: Some(dir),
         api_port: args.port,
@@ -51,11 +58,61 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
         endpoints.proxy_url
     ));
     terminal.line(&format!("# artifact mirror: {}", endpoints.mirror_url));
-    tokio::select! {
-        ended = running.stopped() => ended.map_err(|error| {
-            Failure::from(Problem::error("sandbox::stopped", error.to_string()))
-        })?,
-        () = asked_to_end() => {}
+    let mut stopped = std::pin::pin!(running.stopped());
+    let mut asked = std::pin::pin!(asked_to_end());
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut stopped => {
+                while let Ok(entry) = entries.try_recv() {
+                    logged(terminal, args.log, &entry);
+                }
+                ended.map_err(|error| {
+                    Failure::from(Problem::error("sandbox::stopped", error.to_string()))
+                })?;
+                return Ok(Exit::Ok);
+            }
+            () = &mut asked => return Ok(Exit::Ok),
+            Some(entry) = entries.recv() => logged(terminal, args.log, &entry),
+        }
+    }
+}
+
+/// A line of the request log, on standard error: standard output says where the sandbox listens.
+fn logged(terminal: &mut Terminal, format: Option<Format>, entry: &Entry) {
+    match format {
+        Some(Format::Json) => {
+            terminal.note(&serde_json::to_string(entry).unwrap_or_default());
+        }
+        Some(Format::Text) => terminal.note(&entry.to_string()),
+        None => {}
+    }
+}
+
+/// Prints a token that may do less than the account's own.
+async fn token(
+    beside: &Path,
+    global: &Global,
+    scopes: &[String],
+    terminal: &mut Terminal,
+) -> CommandResult {
+    let (endpoints, _) = embedded::ensure(beside).await?;
+    let body = serde_json::json!({ "scopes": scopes }).to_string();
+    let answer = embedded::send(&endpoints, "/_sandbox/tokens", &body)
+        .await
+        .map_err(|error| {
+            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
+        })?;
+    let mut document: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    if answer.status != 201 {
+        let why = document["message"].as_str().unwrap_or("no reason given");
+        return Err(Problem::error("sandbox::token", why.to_owned()).into());
+    }
+    if global.json {
+        document["format_version"] = kplan_sandbox::FORMAT_VERSION.into();
+        terminal.line(&document.to_string());
+    } else {
+        terminal.line(document["token"].as_str().unwrap_or_default());
     }
     Ok(Exit::Ok)
 }

@@ -197,7 +197,9 @@ impl Nodes {
                 cluster.remove_node(&node);
             }
         }
-        let served = cluster.serve(sans(installed, &node)).await;
+        let served = cluster
+            .serve(sans(installed, &node), self.inner.log.get())
+            .await;
         let (address, guard) = served.map_err(|error| StartError::Api(error.to_string()))?;
         cluster.register_node(node_facts(
             installed,

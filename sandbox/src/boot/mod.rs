@@ -18,7 +18,7 @@ mod user_data;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
@@ -31,6 +31,7 @@ use self::clusters::{CLUSTERS, ClusterRecord, Server, StartError, Started};
 use self::machine::{Disk, Machine};
 use crate::facts::CloudFacts;
 use crate::kubernetes::Cluster;
+use crate::log::RequestLog;
 use crate::store::{Batch, StoreError};
 use crate::{Clock, Rng, Store};
 
@@ -82,6 +83,7 @@ struct Inner {
     rng: Rng,
     state: Mutex<State>,
     starting: tokio::sync::Mutex<()>,
+    log: OnceLock<RequestLog>,
 }
 
 #[derive(Default)]
@@ -201,10 +203,20 @@ impl Nodes {
             rng,
             state: Mutex::new(state),
             starting,
+            log: OnceLock::new(),
         };
         Ok(Nodes {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Tells a log of every request that API servers answer from now on; only the first one counts.
+    #[must_use]
+    pub fn logging(self, log: Option<RequestLog>) -> Nodes {
+        if let Some(log) = log {
+            drop(self.inner.log.set(log));
+        }
+        self
     }
 
     /// Boots every droplet that was on when the sandbox stopped, as after a power failure. Needs a

@@ -17,6 +17,7 @@ pub(crate) mod load_balancers;
 pub(crate) mod projects;
 pub(crate) mod reserved_ips;
 pub(crate) mod routes;
+pub(crate) mod scopes;
 pub(crate) mod snapshots;
 pub(crate) mod spaces_keys;
 pub(crate) mod ssh_keys;
@@ -28,6 +29,26 @@ use jiff::Timestamp;
 
 use crate::http::ApiError;
 use crate::world::catalogue;
+
+/// One endpoint of DigitalOcean's document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Upper case.
+    pub method: &'static str,
+    /// With `{…}` for what varies.
+    pub path: &'static str,
+    /// Whether it is answered, or says with 501 that it is not.
+    pub simulated: bool,
+}
+
+/// Every endpoint of the document that the sandbox knows.
+pub fn endpoints() -> impl Iterator<Item = Endpoint> {
+    routes::coverage().map(|(method, path, simulated)| Endpoint {
+        method,
+        path,
+        simulated,
+    })
+}
 
 /// A moment the way the API writes it: whole seconds, UTC.
 pub(crate) fn moment(at: Timestamp) -> String {

@@ -5,7 +5,7 @@ use crate::world::World;
 
 use super::{
     account, actions, certificates, databases, domains, droplets, firewalls, load_balancers,
-    projects, reserved_ips, snapshots, spaces_keys, ssh_keys, tags, volumes, vpcs,
+    projects, reserved_ips, scopes, snapshots, spaces_keys, ssh_keys, tags, volumes, vpcs,
 };
 
 /// Answers one request.
@@ -603,6 +603,13 @@ const FAMILIES: &[&str] = &[
     "vpc_peerings",
 ];
 
+/// Every endpoint of the document, and whether it is simulated: method, path, simulated.
+pub(crate) fn coverage() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    ROUTES
+        .iter()
+        .map(|route| (route.method, route.path, route.handler.is_some()))
+}
+
 /// The family of a path that is DigitalOcean's and not simulated at all.
 fn family(segments: &[String]) -> Option<&'static str> {
     let (version, rest) = segments.split_first()?;
@@ -653,7 +660,13 @@ pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
     };
     request.params = params;
     match route.handler {
-        Some(handler) => handler(world, request),
+        Some(handler) => {
+            let needed = scopes::required(route.method, route.path);
+            match request.access.missing(&needed) {
+                Some(missing) => Err(ApiError::missing_scope(missing)),
+                None => handler(world, request),
+            }
+        }
         None => Err(ApiError::not_implemented(&format!(
             "{} {}",
             route.method, route.path

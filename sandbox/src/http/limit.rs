@@ -1,6 +1,6 @@
 //! DigitalOcean's request limits: sliding windows per token.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,9 +42,41 @@ pub(crate) struct Verdict {
     pub(crate) refused: Option<ApiError>,
 }
 
+/// One [`Limiter`] for each token that was used.
+#[derive(Debug)]
+pub(crate) struct Limiters {
+    limits: Option<RateLimits>,
+    by_token: BTreeMap<String, Limiter>,
+}
+
+impl Limiters {
+    pub(crate) fn new(limits: Option<RateLimits>) -> Limiters {
+        Limiters {
+            limits,
+            by_token: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a request of a token, or refuses it. To be asked for tokens that exist only: their
+    /// number is bounded.
+    pub(crate) fn admit(&mut self, token: &str, clock: &Clock, ssh_key_list: bool) -> Verdict {
+        if let Some(limiter) = self.by_token.get_mut(token) {
+            return limiter.admit(clock, ssh_key_list);
+        }
+        let fresh = Limiter::new(self.limits);
+        let limiter = self.by_token.entry(token.to_owned()).or_insert(fresh);
+        limiter.admit(clock, ssh_key_list)
+    }
+
+    /// Forgets a token that is no more.
+    pub(crate) fn forget(&mut self, token: &str) {
+        self.by_token.remove(token);
+    }
+}
+
 /// Counts requests in sliding windows; each window remembers at most as many as it allows.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+struct Limiter {
     limits: Option<RateLimits>,
     hour: Window,
     minute: Window,
@@ -76,7 +108,7 @@ impl Window {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Option<RateLimits>) -> Limiter {
+    fn new(limits: Option<RateLimits>) -> Limiter {
         Limiter {
             limits,
             hour: Window::default(),
@@ -86,7 +118,7 @@ impl Limiter {
     }
 
     /// Counts a request, or refuses it.
-    pub(crate) fn admit(&mut self, clock: &Clock, ssh_key_list: bool) -> Verdict {
+    fn admit(&mut self, clock: &Clock, ssh_key_list: bool) -> Verdict {
         let limits = self.limits.unwrap_or_default();
         let now = clock.now();
         let (hour, minute) = (clock.scaled(HOUR), clock.scaled(MINUTE));

@@ -9,7 +9,7 @@ mod service;
 pub use limit::RateLimits;
 pub use service::{ApiService, ConnectionLost};
 
-pub(crate) use limit::{Limiter, Verdict};
+pub(crate) use limit::{Limiters, Verdict};
 pub(crate) use page::list;
 pub(crate) use request::Request;
-pub(crate) use response::{ApiError, Reply, Response};
+pub(crate) use response::{ApiError, MISSING_SCOPE, Reply, Response};

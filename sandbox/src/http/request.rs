@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ApiError;
+use crate::world::tokens::Access;
 
 /// What a handler gets to see.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) raw_body: Vec<u8>,
     /// The `Authorization` header.
     pub(crate) authorization: Option<String>,
+    /// What its token may do.
+    pub(crate) access: Access,
     /// `http://host:port`, for absolute links.
     pub(crate) base_url: String,
     /// The route's `{…}` segments in order, decoded.
@@ -41,6 +44,7 @@ impl Request {
                 .collect(),
             raw_body: Vec::new(),
             authorization: None,
+            access: Access::Full,
             base_url: String::new(),
             params: Vec::new(),
             visible_before: None,
@@ -62,6 +66,14 @@ impl Request {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The bearer token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        let (scheme, token) = self.authorization.as_deref()?.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     }
 
     /// A `{…}` segment of the route; empty when the route has fewer.

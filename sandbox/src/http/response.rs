@@ -13,6 +13,9 @@ pub(crate) struct Response {
     pub(crate) created_at: Option<Timestamp>,
 }
 
+/// The header that names the scope a token lacks. DigitalOcean does not say which one it is.
+pub(crate) const MISSING_SCOPE: &str = "x-sandbox-missing-scope";
+
 /// A handler's result.
 pub(crate) type Reply = Result<Response, ApiError>;
 
@@ -87,6 +90,12 @@ impl ApiError {
 
     pub(crate) fn forbidden(message: impl Into<String>) -> ApiError {
         ApiError::new(403, "forbidden", message)
+    }
+
+    /// The token may not do this. The words are DigitalOcean's (quoted in doctl's issue 1635).
+    pub(crate) fn missing_scope(scope: String) -> ApiError {
+        ApiError::forbidden("You are not authorized to perform this operation")
+            .with_header(MISSING_SCOPE, scope)
     }
 
     pub(crate) fn not_found() -> ApiError {

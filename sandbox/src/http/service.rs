@@ -13,8 +13,9 @@ use http_body_util::{BodyExt as _, Limited};
 use tower::Service;
 
 use super::{ApiError, Request, Response};
+use crate::log::{Asked, RequestLog, Service as Which};
 use crate::server::control::Control;
-use crate::world::cloud::{Cloud, Outcome};
+use crate::world::cloud::{Cloud, Handled, Outcome};
 
 /// Larger than any request of the API: `user_data` is at most 64 KiB.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -31,14 +32,21 @@ pub struct ApiService {
     control: Arc<Control>,
     /// Where links lead when a request does not say which host it is for.
     api_url: Arc<str>,
+    log: Option<RequestLog>,
 }
 
 impl ApiService {
-    pub(crate) fn new(cloud: Cloud, control: Arc<Control>, api_url: &str) -> ApiService {
+    pub(crate) fn new(
+        cloud: Cloud,
+        control: Arc<Control>,
+        api_url: &str,
+        log: Option<RequestLog>,
+    ) -> ApiService {
         ApiService {
             cloud,
             control,
             api_url: Arc::from(api_url),
+            log,
         }
     }
 
@@ -69,7 +77,12 @@ impl ApiService {
             return Ok(render(self.control.answer(&self.cloud, &own)));
         }
         self.control.touch();
-        match self.handle(own) {
+        let asked = self
+            .log
+            .as_ref()
+            .map(|log| Asked::new(log, Which::Api, own.method.as_str(), &parts.uri));
+        let Handled { outcome, faults } = self.handle(own);
+        let answer = match outcome {
             Outcome::Respond(delay, response) => {
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
@@ -80,12 +93,17 @@ impl ApiService {
                 tokio::time::sleep(delay).await;
                 Err(ConnectionLost)
             }
+        };
+        if let Some(mut asked) = asked {
+            asked.faults(faults);
+            asked.answered(answer.as_ref().ok());
         }
+        answer
     }
 
     /// Lets the account answer. Where other threads can take over, waiting for the disk does not
     /// keep this one's other tasks from running; in a single thread everything stays in order.
-    fn handle(&self, request: Request) -> Outcome {
+    fn handle(&self, request: Request) -> Handled {
         let flavor = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
         if matches!(flavor, Ok(tokio::runtime::RuntimeFlavor::MultiThread)) && self.cloud.on_disk()
         {

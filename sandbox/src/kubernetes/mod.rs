@@ -39,6 +39,7 @@ pub use authn::Identity;
 pub use serve::ServerGuard;
 
 use crate::clock::Clock;
+use crate::log::RequestLog;
 use crate::rng::Rng;
 use crate::store::{Store, StoreError};
 use apiserver::ApiServer;
@@ -236,6 +237,7 @@ impl Cluster {
     pub async fn serve(
         &self,
         sans: Vec<String>,
+        log: Option<&RequestLog>,
     ) -> Result<(SocketAddr, ServerGuard), ClusterError> {
         let mut names = self.inner.sans.clone();
         names.extend(
@@ -246,7 +248,7 @@ impl Cluster {
             .inner
             .authority
             .server_config(&names, self.inner.server.clock.now())?;
-        serve::serve(self.router(), tls).await
+        serve::serve(self.router(), tls, log.cloned()).await
     }
 
     /// The API as a service for in-memory clients; put an [`Identity`] into the request's

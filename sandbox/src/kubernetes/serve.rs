@@ -16,6 +16,7 @@ use tower::ServiceExt as _;
 
 use super::ClusterError;
 use super::authn::Identity;
+use crate::log::{Asked, RequestLog, Service};
 
 /// A client that does not finish its handshake is dropped after this long.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -39,16 +40,22 @@ impl Drop for ServerGuard {
 pub(crate) async fn serve(
     router: Router,
     tls: Arc<ServerConfig>,
+    log: Option<RequestLog>,
 ) -> Result<(SocketAddr, ServerGuard), ClusterError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .map_err(ClusterError::Listen)?;
     let address = listener.local_addr().map_err(ClusterError::Listen)?;
-    let task = tokio::spawn(accept(listener, TlsAcceptor::from(tls), router));
+    let task = tokio::spawn(accept(listener, TlsAcceptor::from(tls), router, log));
     Ok((address, ServerGuard { task }))
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    router: Router,
+    log: Option<RequestLog>,
+) {
     // Dropped with this task, and then every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -59,7 +66,10 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
             biased;
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, acceptor.clone(), router.clone()))),
+                Ok((stream, _)) => {
+                    let (acceptor, router) = (acceptor.clone(), router.clone());
+                    connections.spawn(connection(stream, acceptor, router, log.clone()));
+                }
                 // Out of file descriptors, most likely: let some connections end first.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
@@ -67,7 +77,12 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, router: Router) {
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
+async fn connection(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    router: Router,
+    log: Option<RequestLog>,
+) {
     drop(stream.set_nodelay(true));
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
         return;
@@ -81,7 +96,18 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
         if let Some(identity) = &identity {
             request.extensions_mut().insert(identity.clone());
         }
-        router.clone().oneshot(request)
+        let asked = log.as_ref().map(|log| {
+            let method = request.method().as_str();
+            Asked::new(log, Service::Kubernetes, method, request.uri())
+        });
+        let answer = router.clone().oneshot(request);
+        async move {
+            let answer = answer.await;
+            if let Some(asked) = asked {
+                asked.answered(answer.as_ref().ok());
+            }
+            answer
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,6 +1,6 @@
 //! Control endpoints under `/_sandbox/`, and what keeps the process alive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,12 @@ impl std::fmt::Debug for Control {
 struct FaultsBody {
     rules: Vec<FaultRule>,
     seed: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenBody {
+    scopes: BTreeSet<String>,
 }
 
 impl Control {
@@ -102,6 +108,17 @@ impl Control {
                 let count = body.rules.len();
                 cloud.set_faults(body.rules, body.seed);
                 Ok(Response::ok(json!({ "rules": count })))
+            }
+            (&Method::POST, "/_sandbox/tokens") => {
+                let body: TokenBody = request.body()?;
+                let (token, scopes) = cloud.create_token(body.scopes)?;
+                let made = json!({ "token": token, "scopes": scopes });
+                Ok(Response::new(201, made))
+            }
+            (&Method::DELETE, path) if path.starts_with("/_sandbox/tokens/") => {
+                let token = path.trim_start_matches("/_sandbox/tokens/");
+                cloud.delete_token(token)?;
+                Ok(Response::no_content())
             }
             (&Method::POST, "/_sandbox/shutdown") => {
                 self.stop();

@@ -15,6 +15,7 @@ use tower::Service as _;
 use super::SandboxError;
 use super::control::Control;
 use crate::http::ApiService;
+use crate::log::{Asked, RequestLog, Service as Which};
 use crate::spaces::Spaces;
 use crate::store::Store;
 
@@ -64,35 +65,65 @@ pub(super) async fn api(listener: TcpListener, service: ApiService) {
 }
 
 /// Serves Spaces.
-pub(super) async fn spaces(listener: TcpListener, spaces: Spaces, control: Arc<Control>) {
+pub(super) async fn spaces(
+    listener: TcpListener,
+    spaces: Spaces,
+    control: Arc<Control>,
+    log: Option<RequestLog>,
+) {
     accept(listener, move |stream| {
         let (spaces, control) = (spaces.clone(), Arc::clone(&control));
+        let log = log.clone();
         async move {
             let answer = service_fn(move |request: http::Request<Incoming>| {
                 control.touch();
                 let spaces = spaces.clone();
+                let asked = asked(log.as_ref(), Which::Spaces, &request);
                 async move {
-                    Ok::<_, Infallible>(spaces.handle(request.map(s3s::Body::from)).await)
+                    let answer = spaces.handle(request.map(s3s::Body::from)).await;
+                    if let Some(asked) = asked {
+                        asked.answered(Some(&answer));
+                    }
+                    Ok::<_, Infallible>(answer)
                 }
             });
-            let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(
-                TokioIo::new(stream),
-                answer,
-            );
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), answer);
             drop(connection.await);
         }
     })
     .await;
 }
 
-/// Serves a router.
-pub(super) async fn router(listener: TcpListener, router: axum::Router, control: Arc<Control>) {
+fn asked<B>(log: Option<&RequestLog>, service: Which, request: &http::Request<B>) -> Option<Asked> {
+    let log = log?;
+    let method = request.method().as_str();
+    Some(Asked::new(log, service, method, request.uri()))
+}
+
+/// Serves the artifact mirror.
+pub(super) async fn mirror(
+    listener: TcpListener,
+    router: axum::Router,
+    control: Arc<Control>,
+    log: Option<RequestLog>,
+) {
     accept(listener, move |stream| {
         let (router, control) = (router.clone(), Arc::clone(&control));
+        let log = log.clone();
         async move {
             let answer = service_fn(move |request: http::Request<Incoming>| {
                 control.touch();
-                router.clone().call(request.map(Body::new))
+                let asked = asked(log.as_ref(), Which::Mirror, &request);
+                let answer = router.clone().call(request.map(Body::new));
+                async move {
+                    let answer = answer.await;
+                    if let Some(asked) = asked {
+                        asked.answered(answer.as_ref().ok());
+                    }
+                    answer
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())

@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::facts::CloudFacts;
 use crate::fault::{FaultRule, Faults};
-use crate::http::{ApiService, Limiter, RateLimits};
+use crate::http::{ApiService, Limiters, RateLimits};
+use crate::log::RequestLog;
 use crate::record::Lines;
 use crate::rng::Rng;
 use crate::spaces::{Spaces, SpacesConfig, SpacesError};
@@ -46,8 +47,8 @@ pub struct Config {
     pub token: String,
     /// File every exchange of the DigitalOcean API is appended to, as JSON lines.
     pub record: Option<PathBuf>,
-    /// File one line per request is appended to.
-    pub request_log: Option<PathBuf>,
+    /// Who hears of every request.
+    pub log: Option<RequestLog>,
     /// How long (real time) without any request until the process ends by itself.
     pub idle_exit: Option<Duration>,
     /// Request limits; `None` switches them off.
@@ -75,7 +76,7 @@ impl Default for Config {
             seed: 0,
             token: String::new(),
             record: None,
-            request_log: None,
+            log: None,
             idle_exit: None,
             rate_limits: Some(RateLimits::default()),
             faults: Vec::new(),
@@ -147,6 +148,7 @@ pub struct Sandbox {
     clock: Clock,
     rng: Rng,
     token: String,
+    log: Option<RequestLog>,
     /// Held as long as this or a clone of it lives.
     _folder: Option<Arc<Folder>>,
 }
@@ -189,10 +191,9 @@ impl Sandbox {
             clock: clock.clone(),
             rng: rng.clone(),
             token: token.clone(),
-            limiter: Limiter::new(config.rate_limits),
+            limiters: Limiters::new(config.rate_limits),
             faults: Faults::new(config.faults.clone(), config.seed),
             record: lines(config.record.as_ref())?,
-            request_log: lines(config.request_log.as_ref())?,
         });
         let facts: Arc<dyn CloudFacts> = Arc::new(cloud.clone());
         let spaces = Spaces::open(
@@ -214,6 +215,7 @@ impl Sandbox {
             clock,
             rng,
             token,
+            log: config.log.clone(),
             _folder: folder,
         })
     }
@@ -225,6 +227,7 @@ impl Sandbox {
             self.cloud.clone(),
             Arc::clone(&self.control),
             "https://api.digitalocean.com",
+            self.log.clone(),
         )
     }
 

@@ -72,7 +72,8 @@ impl Sandbox {
             mirror_authority: mirror_authority.to_owned(),
         };
         let (store, clock, rng) = (self.store.clone(), self.clock.clone(), self.rng.clone());
-        let nodes = Nodes::open(network, self.facts(), store, clock, rng)?;
+        let nodes =
+            Nodes::open(network, self.facts(), store, clock, rng)?.logging(self.log.clone());
         // A droplet destroyed just before a crash: its nodes never heard of it.
         for collection in NODE_COLLECTIONS {
             for key in self
@@ -100,9 +101,9 @@ pub(super) fn start(
 ) -> Result<Nodes, SandboxError> {
     let mirror_authority = address(&mirror)?.to_string();
     let nodes = sandbox.boot_nodes(&spaces.to_string(), &mirror_authority)?;
-    let control = Arc::clone(&sandbox.control);
+    let (control, log) = (Arc::clone(&sandbox.control), sandbox.log.clone());
     tasks.spawn(async move {
-        listen::router(mirror, Mirror::new().router(), control).await;
+        listen::mirror(mirror, Mirror::new().router(), control, log).await;
         None
     });
     let (inner, control) = (

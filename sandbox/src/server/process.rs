@@ -53,8 +53,9 @@ pub async fn start(config: Config) -> Result<Running, SandboxError> {
         None
     });
     let (store, control) = (sandbox.spaces(), Arc::clone(&sandbox.control));
+    let log = sandbox.log.clone();
     tasks.spawn(async move {
-        listen::spaces(spaces, store, control).await;
+        listen::spaces(spaces, store, control, log).await;
         None
     });
     let nodes = nodes::start(&sandbox, &mut tasks, spaces_address, proxy, mirror)?;

@@ -1,5 +1,6 @@
 //! The account behind its mutex: takes requests, keeps them durable, tells others what happened.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -7,12 +8,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use super::tokens::{self, Access};
 use super::{Event, World};
 use crate::clock::Clock;
 use crate::digitalocean::{databases, droplets, inspect, routes, spaces_keys};
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
 use crate::fault::{self, Fault, FaultRule, Faults};
-use crate::http::{ApiError, Limiter, Request, Response, Verdict};
+use crate::http::{ApiError, Limiters, Request, Response, Verdict};
 use crate::record::{self, Lines};
 use crate::rng::Rng;
 use crate::store::{Store, StoreError};
@@ -39,6 +41,14 @@ pub(crate) enum Outcome {
     Drop(Duration),
 }
 
+/// How a request was answered, and what befell it on the way.
+#[derive(Debug)]
+pub(crate) struct Handled {
+    pub(crate) outcome: Outcome,
+    /// The kinds of faults.
+    pub(crate) faults: Vec<&'static str>,
+}
+
 /// What the cloud is made of.
 pub(crate) struct Parts {
     pub(crate) world: World,
@@ -46,10 +56,9 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) rng: Rng,
     pub(crate) token: String,
-    pub(crate) limiter: Limiter,
+    pub(crate) limiters: Limiters,
     pub(crate) faults: Faults,
     pub(crate) record: Option<Lines>,
-    pub(crate) request_log: Option<Lines>,
 }
 
 struct Inner {
@@ -58,10 +67,9 @@ struct Inner {
     clock: Clock,
     rng: Rng,
     token: String,
-    limiter: Mutex<Limiter>,
+    limiters: Mutex<Limiters>,
     faults: Mutex<Faults>,
     record: Option<Lines>,
-    request_log: Option<Lines>,
     hooks: OnceLock<Arc<dyn Hooks>>,
     /// Held while events are taken and delivered, so that they arrive in order.
     delivery: Mutex<()>,
@@ -88,10 +96,9 @@ impl Cloud {
             clock,
             rng,
             token,
-            limiter,
+            limiters,
             faults,
             record,
-            request_log,
         } = parts;
         Cloud {
             inner: Arc::new(Inner {
@@ -100,10 +107,9 @@ impl Cloud {
                 clock,
                 rng,
                 token,
-                limiter: Mutex::new(limiter),
+                limiters: Mutex::new(limiters),
                 faults: Mutex::new(faults),
                 record,
-                request_log,
                 hooks: OnceLock::new(),
                 delivery: Mutex::new(()),
                 wake: Notify::new(),
@@ -135,42 +141,68 @@ impl Cloud {
         Ok(())
     }
 
-    /// Whether a request may speak to this account.
+    /// Whether a request has the account's own token, which may do everything.
     pub(crate) fn authorized(&self, request: &Request) -> bool {
-        let given = request.authorization.as_deref().and_then(|header| {
-            let (scheme, token) = header.split_once(' ')?;
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then_some(token.trim())
-        });
-        given == Some(self.inner.token.as_str())
+        request.token() == Some(self.inner.token.as_str())
+    }
+
+    /// What the token of a request may do; nothing for a token nobody made.
+    fn access(&self, token: &str) -> Option<Access> {
+        if token == self.inner.token {
+            return Some(Access::Full);
+        }
+        let world = self.world();
+        let row = world.tokens.get(token)?;
+        Some(Access::Scopes(row.scopes.clone()))
+    }
+
+    /// Makes a token that may do what its scopes say, and no more.
+    pub(crate) fn create_token(
+        &self,
+        scopes: BTreeSet<String>,
+    ) -> Result<(String, BTreeSet<String>), ApiError> {
+        let made = {
+            let mut world = self.world();
+            let made = tokens::create(&mut world, scopes)?;
+            self.append(&mut world).map(|()| made)
+        };
+        made.and_then(|made| self.inner.store.sync().map(|()| made))
+            .map_err(|error| ApiError::server(error.to_string()))
+    }
+
+    /// Revokes a token; 404 where there is none.
+    pub(crate) fn delete_token(&self, token: &str) -> Result<(), ApiError> {
+        let written = {
+            let mut world = self.world();
+            let gone = world.tokens.remove(token);
+            gone.ok_or_else(ApiError::not_found)?;
+            self.append(&mut world)
+        };
+        lock(&self.inner.limiters).forget(token);
+        written
+            .and_then(|()| self.inner.store.sync())
+            .map_err(|error| ApiError::server(error.to_string()))
     }
 
     /// Answers a request of the API.
-    pub(crate) fn handle(&self, mut request: Request) -> Outcome {
+    pub(crate) fn handle(&self, mut request: Request) -> Handled {
         let request_id = self.inner.rng.uuid();
-        let outcome = self.outcome(&mut request, &request_id);
+        let mut faults = Vec::new();
+        let outcome = self.outcome(&mut request, &request_id, &mut faults);
         if let Outcome::Respond(_, response) = &outcome
             && let Some(record) = &self.inner.record
         {
             record.write(&record::exchange(&request, response));
         }
-        if let Some(log) = &self.inner.request_log {
-            log.write(&serde_json::json!({
-                "time": self.inner.clock.now().to_string(),
-                "method": request.method.as_str(),
-                "path": request.path,
-                "status": match &outcome {
-                    Outcome::Respond(_, response) => Some(response.status),
-                    Outcome::Drop(_) => None,
-                },
-                "request_id": request_id,
-            }));
-        }
-        outcome
+        Handled { outcome, faults }
     }
 
-    fn outcome(&self, request: &mut Request, request_id: &str) -> Outcome {
+    fn outcome(
+        &self,
+        request: &mut Request,
+        request_id: &str,
+        befell: &mut Vec<&'static str>,
+    ) -> Outcome {
         let finish = |mut response: Response, limits: Vec<(&'static str, String)>| {
             response.headers.extend(limits);
             response
@@ -178,14 +210,16 @@ impl Cloud {
                 .push(("x-request-id", request_id.to_owned()));
             response
         };
-        if !self.authorized(request) {
+        let token = request.token().unwrap_or_default().to_owned();
+        let Some(access) = self.access(&token) else {
             let refused = ApiError::unauthorized().into_response(request_id);
             return Outcome::Respond(Duration::ZERO, finish(refused, Vec::new()));
-        }
+        };
+        request.access = access;
         let ssh_key_list =
             request.method == http::Method::GET && request.path == "/v2/account/keys";
         let Verdict { headers, refused } =
-            lock(&self.inner.limiter).admit(&self.inner.clock, ssh_key_list);
+            lock(&self.inner.limiters).admit(&token, &self.inner.clock, ssh_key_list);
         if let Some(refused) = refused {
             let refused = refused.into_response(request_id);
             return Outcome::Respond(Duration::ZERO, finish(refused, headers));
@@ -193,6 +227,7 @@ impl Cloud {
         let faults = lock(&self.inner.faults).decide(request.method.as_str(), &request.path);
         let mut plan = Plan::default();
         for fault in faults {
+            befell.push(fault.kind());
             plan.add(fault, self);
         }
         let delay = plan.delay;

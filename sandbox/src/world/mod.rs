@@ -5,6 +5,7 @@ pub(crate) mod cloud;
 pub(crate) mod lag;
 pub(crate) mod net;
 pub(crate) mod table;
+pub(crate) mod tokens;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -90,6 +91,7 @@ pub(crate) struct World {
     pub(crate) spaces_keys: Table<api::spaces_keys::SpacesKey>,
     pub(crate) ssh_keys: Table<api::ssh_keys::SshKey>,
     pub(crate) tags: Table<api::tags::Tag>,
+    pub(crate) tokens: Table<tokens::Token>,
     pub(crate) volumes: Table<api::volumes::Volume>,
     pub(crate) vpcs: Table<api::vpcs::Vpc>,
     /// Added to every lag while a request with that fault is handled.
@@ -127,6 +129,7 @@ impl World {
             spaces_keys: Table::load(store, "spaces_keys")?,
             ssh_keys: Table::load(store, "ssh_keys")?,
             tags: Table::load(store, "tags")?,
+            tokens: Table::load(store, "tokens")?,
             volumes: Table::load(store, "volumes")?,
             vpcs: Table::load(store, "vpcs")?,
             slower: Duration::ZERO,
@@ -284,6 +287,7 @@ impl World {
         self.spaces_keys.flush(&mut batch)?;
         self.ssh_keys.flush(&mut batch)?;
         self.tags.flush(&mut batch)?;
+        self.tokens.flush(&mut batch)?;
         self.volumes.flush(&mut batch)?;
         self.vpcs.flush(&mut batch)?;
         Ok(batch)

@@ -8,6 +8,7 @@ use kplan_conformance::{Document, Exceptions, Exchange, Location, required_docum
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::coverage;
 use crate::session;
 
 /// The document, and its known errors.
@@ -36,6 +37,7 @@ pub(crate) fn judge(
         status,
         response: Some(response.clone()).filter(|body| !body.is_null()),
     };
+    coverage::own(document, &exchange);
     for violation in document.check(&exchange) {
         let on_purpose = violation.is_refused_request()
             || (violation.location == Location::Path && matches!(status, 404 | 405));

@@ -10,6 +10,7 @@ mod account;
 mod certificates;
 mod client;
 mod conformance;
+mod coverage;
 mod databases;
 mod domains;
 mod droplets;

@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use http::Request;
-use kplan_sandbox::{Config, RateLimits};
-use serde_json::json;
+use http_body_util::BodyExt as _;
+use kplan_sandbox::{Config, RateLimits, RequestLog};
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::client::{Client, config};
@@ -130,24 +131,135 @@ async fn limits_refuse_and_recover() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_never_holds_the_token() {
+async fn neither_record_nor_log_holds_the_token() {
     let dir = tempfile::tempdir().unwrap();
     let record = dir.path().join("record.jsonl");
-    let log = dir.path().join("requests.jsonl");
+    let (log, mut entries) = RequestLog::bounded(8);
     let client = Client::new(&Config {
         record: Some(record.clone()),
-        request_log: Some(log.clone()),
-        token: "token".to_owned(),
+        log: Some(log),
+        token: "s3same".to_owned(),
         ..config()
     });
-    client.post(201, "/v2/tags", json!({ "name": "a" })).await;
-    client.get("/v2/tags?page=1").await;
-    for path in [record, log] {
-        let text = std::fs::read_to_string(path).unwrap();
+    for (method, target, body) in [
+        ("POST", "/v2/tags", r#"{"name":"a"}"#),
+        ("GET", "/v2/tags?page=1", ""),
+    ] {
+        let request = Request::builder().method(method).uri(target);
+        let request = request.header("authorization", "Bearer s3same");
+        let request = request.body(Body::from(body)).unwrap();
+        client.sandbox.router().oneshot(request).await.unwrap();
+    }
+    let recorded = std::fs::read_to_string(record).unwrap();
+    let mut logged = String::new();
+    while let Ok(entry) = entries.try_recv() {
+        logged.push_str(&serde_json::to_string(&entry).unwrap());
+        logged.push('\n');
+    }
+    for text in [&recorded, &logged] {
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(
-            !text.contains("Bearer") && !text.contains("uthorization"),
+            !text.contains("s3same") && !text.contains("uthorization"),
             "{text}"
         );
+    }
+    let last: Value = serde_json::from_str(logged.lines().last().unwrap()).unwrap();
+    assert_eq!(last["service"], "api");
+    assert_eq!(last["target"], "/v2/tags?page=1");
+    assert_eq!(last["status"], 200);
+    assert!(last["request_id"].is_string(), "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_names_what_befell_a_request() {
+    let (log, mut entries) = RequestLog::bounded(8);
+    let client = Client::new(&Config {
+        log: Some(log),
+        faults: vec!["reset:path=/v2/tags".parse().unwrap()],
+        ..config()
+    });
+    client.try_call("GET", "/v2/tags", None).await.unwrap_err();
+    let entry = entries.try_recv().unwrap();
+    assert_eq!((entry.status, entry.faults), (None, vec!["reset"]));
+}
+
+/// A call with a token of its own: status and body.
+async fn with(client: &Client, token: &str, method: &str, target: &str) -> (u16, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::from(r#"{"name":"a"}"#))
+        .unwrap();
+    let response = client.sandbox.router().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// A token with these scopes.
+async fn token(client: &Client, scopes: &[&str]) -> String {
+    let body = json!({ "scopes": scopes }).to_string();
+    let request = Request::post("/_sandbox/tokens")
+        .header("authorization", "Bearer token")
+        .body(Body::from(body))
+        .unwrap();
+    let response = client.sandbox.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 201);
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let made: Value = serde_json::from_slice(&bytes).unwrap();
+    made["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_may_do_what_its_scopes_say() {
+    let client = Client::in_memory();
+    let reader = token(&client, &["tag:read", "sizes:read"]).await;
+    assert_eq!(with(&client, &reader, "GET", "/v2/tags").await.0, 200);
+    let (status, body) = with(&client, &reader, "POST", "/v2/tags").await;
+    assert_eq!((status, &body["id"]), (403, &json!("forbidden")));
+    assert_eq!(
+        body["message"],
+        "You are not authorized to perform this operation"
+    );
+    // Two scopes are needed, and it has one of them.
+    assert_eq!(with(&client, &reader, "GET", "/v2/sizes").await.0, 403);
+    assert_eq!(with(&client, &reader, "GET", "/v2/droplets").await.0, 403);
+    // It is no key to the sandbox itself.
+    let (status, _) = with(&client, &reader, "GET", "/_sandbox/inspect").await;
+    assert_eq!(status, 401);
+
+    let writer = token(&client, &["tag:read", "tag:create"]).await;
+    assert_eq!(with(&client, &writer, "POST", "/v2/tags").await.0, 201);
+    let revoke = format!("/_sandbox/tokens/{writer}");
+    assert_eq!(with(&client, "token", "DELETE", &revoke).await.0, 204);
+    assert_eq!(with(&client, &writer, "GET", "/v2/tags").await.0, 401);
+    assert_eq!(with(&client, "token", "DELETE", &revoke).await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_token_has_request_limits_of_its_own() {
+    let client = Client::new(&Config {
+        rate_limits: Some(RateLimits {
+            per_minute: 1,
+            ..RateLimits::default()
+        }),
+        ..config()
+    });
+    let other = token(&client, &["tag:read"]).await;
+    assert_eq!(with(&client, "token", "GET", "/v2/tags").await.0, 200);
+    assert_eq!(with(&client, "token", "GET", "/v2/tags").await.0, 429);
+    assert_eq!(with(&client, &other, "GET", "/v2/tags").await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_nobody_asks_for_is_refused() {
+    let client = Client::in_memory();
+    for scopes in [json!([]), json!(["droplets:read"])] {
+        let body = json!({ "scopes": scopes }).to_string();
+        let request = Request::post("/_sandbox/tokens").header("authorization", "Bearer token");
+        let request = request.body(Body::from(body)).unwrap();
+        let response = client.sandbox.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 422, "{scopes}");
     }
 }

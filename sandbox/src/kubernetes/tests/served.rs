@@ -49,7 +49,10 @@ async fn the_certificate_is_the_identity() {
     let cluster = Cluster::open("tls", config, store, clock, rng)
         .await
         .unwrap();
-    let (address, guard) = cluster.serve(vec!["kubernetes".to_owned()]).await.unwrap();
+    let (address, guard) = cluster
+        .serve(vec!["kubernetes".to_owned()], None)
+        .await
+        .unwrap();
     let status = async |path: &str, pem: Option<String>| {
         let url = format!("https://{address}{path}");
         client(&server_ca, pem)
