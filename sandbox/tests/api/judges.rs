@@ -29,6 +29,7 @@ fn missing(programs: &[&'static str]) -> Option<&'static str> {
 /// Serves a sandbox while a script of `tests/` runs against it; what it recorded, judged.
 async fn run(
     judge: Option<&str>,
+    interpreter: &'static str,
     script: &str,
     least: usize,
     variables: impl Fn(&Endpoints) -> Vec<(&'static str, String)>,
@@ -45,7 +46,7 @@ async fn run(
     .await
     .unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let mut command = Command::new("bash");
+    let mut command = Command::new(interpreter);
     command.arg(path).envs(variables(running.endpoints()));
     let output = tokio::task::spawn_blocking(move || command.output())
         .await
@@ -91,6 +92,7 @@ async fn doctl_is_not_surprised() {
     }
     run(
         Some("doctl"),
+        "bash",
         "../tests/doctl/session.sh",
         400,
         |endpoints| {
@@ -118,6 +120,7 @@ async fn terraform_has_nothing_to_change_twice() {
     }
     run(
         Some("terraform"),
+        "bash",
         "../tests/terraform/session.sh",
         400,
         |endpoints| {
@@ -134,17 +137,32 @@ async fn terraform_has_nothing_to_change_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_clients_are_not_surprised() {
     if let Some(program) = missing(&["bash", "aws", "s3cmd", "curl", "jq"]) {
-        println!("not run: {program} is not on the path");
+        println!("skipped: needs {program}");
         return;
     }
-    run(None, "tests/s3/session.sh", 2, |endpoints| {
-        vec![
-            ("DIGITALOCEAN_API_URL", endpoints.api_url.clone()),
-            ("DIGITALOCEAN_ACCESS_TOKEN", endpoints.token.clone()),
-            ("SPACES_ENDPOINT_URL", endpoints.spaces_url.clone()),
-        ]
-    })
-    .await;
+    run(None, "bash", "tests/s3/session.sh", 2, spaces).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_is_not_surprised() {
+    let found = Command::new("python3")
+        .args(["-c", "import boto3"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !found {
+        println!("skipped: needs python3 with boto3");
+        return;
+    }
+    run(None, "python3", "tests/s3/boto.py", 2, spaces).await;
+}
+
+/// What a script about buckets wants to know.
+fn spaces(endpoints: &Endpoints) -> Vec<(&'static str, String)> {
+    vec![
+        ("DIGITALOCEAN_API_URL", endpoints.api_url.clone()),
+        ("DIGITALOCEAN_ACCESS_TOKEN", endpoints.token.clone()),
+        ("SPACES_ENDPOINT_URL", endpoints.spaces_url.clone()),
+    ]
 }
 
 #[test]
