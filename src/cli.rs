@@ -225,6 +225,85 @@ pub enum StateCommand {
     History,
     /// Make a damaged state readable again; keeps a copy and says what had to be left out
     Repair,
+    /// Read everything there is, open every secret, and say what is not whole
+    Verify,
+    /// Put the state back to what it was after the run of this serial; changes the record only
+    Restore {
+        /// A serial that `state history` lists
+        serial: u64,
+        /// Do not ask
+        #[arg(long)]
+        auto_approve: bool,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
+    /// Give a resource on record another address; nothing is changed but the record
+    Mv {
+        /// Its address now
+        from: String,
+        /// Its address from now on
+        to: String,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
+    /// Forget resources: they exist as before, and kplan manages them no more
+    Rm {
+        /// Their addresses
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
+    /// Print the whole state as one document, secrets sealed
+    Pull,
+    /// Put a document that `state pull` printed in the place of the state
+    Push {
+        /// The document's file
+        document: PathBuf,
+        /// Even when it is older than the state
+        #[arg(long)]
+        force: bool,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
+    /// Who can read the state
+    #[command(subcommand)]
+    Recipients(RecipientsCommand),
+}
+
+/// How long to wait for another writer.
+#[derive(Debug, Clone, Args)]
+pub struct WaitArgs {
+    /// How long to wait for another kplan to finish, such as 30s or 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub lock_timeout: String,
+}
+
+/// `state recipients …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RecipientsCommand {
+    /// List them
+    List,
+    /// Let one more read the state, every secret in it included
+    Add {
+        /// Their public key, `age1…`
+        recipient: String,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
+    /// Let one no longer read it: everything is sealed under a new key
+    Remove {
+        /// Their public key, `age1…`
+        recipient: String,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
 }
 
 /// `graph`.

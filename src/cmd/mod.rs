@@ -15,4 +15,5 @@ pub mod schema;
 pub mod session;
 pub mod show;
 pub mod state;
+pub mod surgery;
 pub mod validate;

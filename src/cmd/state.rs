@@ -1,8 +1,9 @@
-//! `kplan state …`: looks into the state. All but `repair` take no lock and work on a read-only
-//! folder.
+//! `kplan state …`: looks into the state. All but `repair` and what [`surgery`] does take no lock
+//! and work on a read-only folder.
 
 use crate::cli::{Global, StateCommand};
 use crate::cmd::session::notices;
+use crate::cmd::surgery;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
@@ -39,22 +40,89 @@ pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
 
 /// Runs it.
 pub fn run(global: &Global, command: &StateCommand, terminal: &mut Terminal) -> CommandResult {
-    // A damaged state is what `repair` is for: it cannot be looked into first.
-    if matches!(command, StateCommand::Repair) {
-        return repair(global, terminal);
-    }
-    let view = view(global, terminal)?;
     match command {
-        StateCommand::List => list(&view.snapshot, global, terminal),
+        StateCommand::List => list(&view(global, terminal)?.snapshot, global, terminal),
         StateCommand::Show { address, at } => {
+            let view = view(global, terminal)?;
             let then = at.map(|serial| view.reader.at(serial)).transpose()?;
             let record = find(then.as_ref().unwrap_or(&view.snapshot), address)?;
             show(record, global, terminal);
         }
-        StateCommand::History => history(&view.reader.history()?, global, terminal),
-        StateCommand::Repair => {}
+        StateCommand::History => {
+            history(&view(global, terminal)?.reader.history()?, global, terminal);
+        }
+        StateCommand::Verify => return verify(global, terminal),
+        StateCommand::Pull => {
+            let document = view(global, terminal)?.reader.document()?;
+            terminal.line(&document.to_json()?);
+        }
+        // A damaged state is what `repair` is for: it cannot be looked into first.
+        StateCommand::Repair => return repair(global, terminal),
+        StateCommand::Restore {
+            serial,
+            auto_approve,
+            lock,
+        } => return surgery::restore(global, *serial, *auto_approve, lock, terminal),
+        StateCommand::Mv { from, to, lock } => {
+            return surgery::rename(global, (from, to), lock, terminal);
+        }
+        StateCommand::Rm { addresses, lock } => {
+            return surgery::forget(global, addresses, lock, terminal);
+        }
+        StateCommand::Push {
+            document,
+            force,
+            lock,
+        } => {
+            return surgery::push(global, document, *force, lock, terminal);
+        }
+        StateCommand::Recipients(command) => {
+            return surgery::recipients(global, command, terminal);
+        }
     }
     Ok(Exit::Ok)
+}
+
+/// Reads everything; exit 1 where something is not whole.
+fn verify(global: &Global, terminal: &mut Terminal) -> CommandResult {
+    let checked = view(global, terminal)?.reader.verify()?;
+    if global.json {
+        let problems: Vec<_> = checked
+            .problems
+            .iter()
+            .map(|problem| json!({ "code": problem.code, "message": problem.message }))
+            .collect();
+        let document = json!({
+            "format_version": "1.0",
+            "serial": checked.serial,
+            "resources": checked.resources,
+            "in_doubt": checked.in_doubt,
+            "history": checked.history,
+            "secrets_opened": checked.opened,
+            "problems": problems,
+        });
+        terminal.line(&document.to_string());
+        return Ok(if checked.problems.is_empty() {
+            Exit::Ok
+        } else {
+            Exit::Error
+        });
+    }
+    let secrets = if checked.opened {
+        "every secret opens"
+    } else {
+        "secrets were not opened: no identity"
+    };
+    terminal.line(&format!(
+        "Serial {}: {} resources, {} steps in doubt, {} entries in the history; {secrets}.",
+        checked.serial, checked.resources, checked.in_doubt, checked.history
+    ));
+    if checked.problems.is_empty() {
+        return Ok(Exit::Ok);
+    }
+    let failures = checked.problems.into_iter().map(Failure::from);
+    let problems = failures.flat_map(|failure| failure.problems).collect();
+    Err(Failure::all(Exit::Error, problems))
 }
 
 fn show(record: &Recorded, global: &Global, terminal: &mut Terminal) {

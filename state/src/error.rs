@@ -32,6 +32,20 @@ pub mod code {
     pub const FULL: &str = "state::full";
     /// An earlier write failed, so nothing more is written in this run.
     pub const POISONED: &str = "state::poisoned";
+    /// An address that is not on record.
+    pub const UNKNOWN_ADDRESS: &str = "state::unknown_address";
+    /// An address that is on record already.
+    pub const ADDRESS_TAKEN: &str = "state::address_taken";
+    /// Two addresses of different kinds.
+    pub const OTHER_KIND: &str = "state::other_kind";
+    /// Something that lives inside another resource would be left without it.
+    pub const CONTAINS: &str = "state::contains";
+    /// A cut-off run left something of which nobody knows the outcome.
+    pub const IN_DOUBT: &str = "state::in_doubt";
+    /// A document is older than the state it would replace.
+    pub const OLDER: &str = "state::older";
+    /// The last who can read the state would be locked out.
+    pub const LOCKED_OUT: &str = "state::locked_out";
     /// A value cannot be written in a way that could be read back.
     pub const UNSTORABLE: &str = "state::unstorable";
     /// Notice: an unfinished record at the end of the journal was dropped.

@@ -14,6 +14,7 @@ mod lineage;
 mod local;
 mod memory;
 mod notice;
+mod surgery;
 mod wire;
 
 #[cfg(test)]
@@ -28,11 +29,12 @@ pub use identity::Identity;
 pub use keyring::Keyring;
 pub use lineage::{new_lineage, owner};
 pub use local::{
-    CHECKPOINT_BYTES, HISTORY_KEPT, HistoryEntry, Holder, Loaded, LocalReader, LocalWriter,
-    WriteOptions, repair,
+    CHECKPOINT_BYTES, Document, HISTORY_KEPT, HistoryEntry, Holder, Loaded, LocalReader,
+    LocalWriter, Verified, WriteOptions, repair,
 };
 pub use memory::MemoryStore;
 pub use notice::{Notice, Severity};
+pub use surgery::{forget, rename};
 
 use std::path::{Path, PathBuf};
 

@@ -19,6 +19,7 @@ mod lifecycle;
 mod lock;
 mod reference;
 mod secrets;
+mod state;
 mod support;
 #[path = "../tidy/mod.rs"]
 mod tidy;

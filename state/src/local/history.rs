@@ -66,7 +66,7 @@ fn digest(snapshot: &SnapshotWire) -> Result<String, StoreError> {
 }
 
 /// The serials there are, in order.
-fn serials(disk: &dyn Disk, layout: &Layout) -> Result<Vec<u64>, StoreError> {
+pub(super) fn serials(disk: &dyn Disk, layout: &Layout) -> Result<Vec<u64>, StoreError> {
     let dir = layout.history();
     let names = disk
         .list(&dir)

@@ -302,7 +302,7 @@ impl Loading<'_> {
                 ));
             }
             last = Some(batch.batch);
-            apply(state, path, at, batch)?;
+            self.apply(state, path, at, batch)?;
         }
         state.journal_length = journal.length;
         state.torn_at =
@@ -313,6 +313,34 @@ impl Loading<'_> {
             Some(keep) => JournalEnd::Torn { keep },
         };
         Ok(None)
+    }
+
+    fn apply(
+        &self,
+        state: &mut State,
+        path: &Path,
+        at: usize,
+        batch: BatchWire,
+    ) -> Result<(), StoreError> {
+        if batch.batch <= state.batch {
+            return Ok(());
+        }
+        let unreadable = |Unreadable(what)| damaged(path, format!("byte {at}: {what}"));
+        if let Some(wire) = batch.replaced_by {
+            // A recipient was added, or removed and the secrets sealed under a new key.
+            if wire.key != state.head.key {
+                state.head.key = wire.key.clone();
+                state.keyring = self.unwrap_key(&state.head)?;
+            }
+            let keys = state.keyring.as_ref();
+            state.snapshot = wire.read(keys).map_err(unreadable)?;
+        }
+        for entry in batch.entries {
+            let entry = entry.read(state.keyring.as_ref()).map_err(unreadable)?;
+            state.snapshot.apply(&entry);
+        }
+        state.batch = batch.batch;
+        Ok(())
     }
 
     /// Replays the newest journal and gives the state.
@@ -326,24 +354,6 @@ impl Loading<'_> {
         }
         Ok(Found::State(Box::new(state)))
     }
-}
-
-fn apply(state: &mut State, path: &Path, at: usize, batch: BatchWire) -> Result<(), StoreError> {
-    if batch.batch <= state.batch {
-        return Ok(());
-    }
-    let keys = state.keyring.as_ref();
-    let unreadable = |Unreadable(what)| damaged(path, format!("byte {at}: {what}"));
-    if let Some(wire) = batch.replaced_by {
-        state.head.key = wire.key.clone();
-        state.snapshot = wire.read(keys).map_err(unreadable)?;
-    }
-    for entry in batch.entries {
-        let entry = entry.read(keys).map_err(unreadable)?;
-        state.snapshot.apply(&entry);
-    }
-    state.batch = batch.batch;
-    Ok(())
 }
 
 fn other_lineage(path: &Path, theirs: &str, ours: &str) -> StoreError {

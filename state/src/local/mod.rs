@@ -62,6 +62,7 @@
 mod aside;
 mod checkpoint;
 pub(crate) mod disk;
+mod document;
 pub(crate) mod files;
 pub(crate) mod frame;
 pub(crate) mod history;
@@ -79,6 +80,7 @@ mod faulty;
 #[cfg(test)]
 mod tests;
 
+pub use document::{Document, Verified};
 pub use history::{HistoryEntry, KEPT as HISTORY_KEPT};
 pub use lock::Holder;
 pub use reader::{Loaded, LocalReader};

@@ -6,11 +6,10 @@ use super::files::Layout;
 use super::history::{self, HistoryEntry};
 use super::load::{Found, Loading, State};
 use super::lock::{Holder, signed};
-use crate::error::{code, damaged, error_help};
+use crate::error::{code, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::notice::Notice;
-use crate::wire::Unreadable;
 use kplan_model::{Snapshot, Snapshots, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,7 +86,7 @@ impl LocalReader {
 
     /// Looks until what is seen cannot be the middle of a writer's work: a gap between two files,
     /// or a half-written last record that is still growing.
-    fn settled(&self) -> Result<Option<State>, StoreError> {
+    pub(super) fn settled(&self) -> Result<Option<State>, StoreError> {
         let loading = Loading {
             disk: &*self.disk,
             layout: &self.layout,
@@ -124,12 +123,19 @@ impl LocalReader {
 
     /// The state as it was at the end of the run that left `serial`.
     pub fn at(&self, serial: u64) -> Result<Snapshot, StoreError> {
-        let state = self.settled()?.ok_or_else(|| missing(&self.layout))?;
-        let wire = history::at(&*self.disk, &self.layout, &state.head.lineage, serial)?;
-        wire.read(state.keyring.as_ref())
-            .map_err(|Unreadable(what)| {
-                damaged(&self.layout.history().join(format!("{serial}.json")), what)
-            })
+        self.entry(&self.whole()?, serial)
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Who signed the lock, for messages; that somebody did does not mean that he still holds it.

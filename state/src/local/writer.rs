@@ -230,8 +230,53 @@ impl LocalWriter {
         self.put_whole(self.snapshot.clone(), head)
     }
 
+    /// Takes a recipient's access away: the state gets a new data key, every secret is sealed
+    /// anew, and snapshot and journal are exchanged twice so that no copy under the old key stays
+    /// beside them. What that recipient has read, and the history written until now, stays
+    /// readable for them.
+    ///
+    /// # Errors
+    /// `state::identity` for one who is no recipient, `state::locked_out` when `own`, those of the
+    /// identity at hand, would have none left among the recipients.
+    pub fn remove_recipient(&mut self, recipient: &str, own: &[String]) -> Result<(), StoreError> {
+        let recipient = parse_recipient(recipient)?.to_string();
+        let mut left = self.head.key.recipients.clone();
+        left.retain(|one| *one != recipient);
+        if left.len() == self.head.key.recipients.len() {
+            let message = format!("{recipient} is no recipient of this state");
+            let help = "`kplan state recipients list` shows them";
+            return Err(error_help(code::IDENTITY, message, help));
+        }
+        if !left.iter().any(|one| own.contains(one)) {
+            return Err(error_help(
+                code::LOCKED_OUT,
+                format!("without {recipient} your identity could not read this state any more"),
+                "have another recipient remove it",
+            ));
+        }
+        let keyring = Keyring::random(&self.head.lineage)?;
+        let head = Head {
+            key: keyring.wrap(&left)?,
+            ..self.head.clone()
+        };
+        self.put_sealed_by(keyring, self.snapshot.clone(), head)?;
+        // The predecessors still hold the old key; after the second exchange they do not.
+        self.checkpoint()?;
+        self.dirty = true;
+        self.checkpoint()
+    }
+
     fn put_whole(&mut self, next: Snapshot, head: Head) -> Result<(), StoreError> {
-        let keys = Some(&self.keyring);
+        self.put_sealed_by(self.keyring.clone(), next, head)
+    }
+
+    fn put_sealed_by(
+        &mut self,
+        keyring: Keyring,
+        next: Snapshot,
+        head: Head,
+    ) -> Result<(), StoreError> {
+        let keys = Some(&keyring);
         let wire = SnapshotWire::out(keys, &head.key, self.batch + 1, &next)?;
         let all = rows(keys, &next)?;
         let frame = batch_frame(&BatchWire {
@@ -242,6 +287,7 @@ impl LocalWriter {
         self.make_durable(&frame)?;
         self.snapshot = next;
         self.head = head;
+        self.keyring = keyring;
         self.tell_store(|store, stamp| store.rewrite(stamp, &all));
         self.checkpoint_if_due();
         Ok(())

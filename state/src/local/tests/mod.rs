@@ -7,6 +7,7 @@ mod history;
 mod process;
 mod refuse;
 mod roundtrip;
+mod surgery;
 mod witness;
 
 use super::disk::{Disk, StdDisk};

@@ -1,0 +1,178 @@
+//! A whole state as one JSON document (`state pull`, `state push`), and the check of everything in
+//! a folder (`state verify`).
+
+use super::history::{self};
+use super::load::State;
+use super::reader::{LocalReader, missing};
+use crate::error::{code, damaged, error, error_help};
+use crate::identity::Identity;
+use crate::keyring::Keyring;
+use crate::wire::snapshot::SnapshotWire;
+use crate::wire::{FORMAT, Unreadable};
+use kplan_model::{Snapshot, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// The version of the document around the state.
+const DOCUMENT_VERSION: &str = "1.0";
+
+/// A state as one document. Secrets are sealed in it as they are in the folder: only the state's
+/// recipients can read them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    format_version: String,
+    state: SnapshotWire,
+}
+
+/// What `format` a document says before the rest of it is believed.
+#[derive(Deserialize)]
+struct Peek {
+    state: PeekState,
+}
+
+#[derive(Deserialize)]
+struct PeekState {
+    format: u32,
+}
+
+impl Document {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// `state::newer_format` for one that a newer kplan wrote, `state::damaged` for anything else
+    /// that is none.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let broken = |cause: serde_json::Error| {
+            error_help(
+                code::DAMAGED,
+                format!("this is no document of a state: {cause}"),
+                "give what `kplan state pull` printed, unchanged",
+            )
+        };
+        let peek: Peek = serde_json::from_str(text).map_err(broken)?;
+        if peek.state.format > FORMAT {
+            return Err(error_help(
+                code::NEWER_FORMAT,
+                format!(
+                    "a newer kplan wrote this document (format {})",
+                    peek.state.format
+                ),
+                "use that kplan",
+            ));
+        }
+        serde_json::from_str(text).map_err(broken)
+    }
+
+    /// As JSON, one line.
+    ///
+    /// # Errors
+    /// `state::unstorable`, which does not happen to a document that was read.
+    pub fn to_json(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))
+    }
+
+    /// Which state it is of.
+    pub fn lineage(&self) -> &str {
+        &self.state.lineage
+    }
+
+    /// Which cluster it is of.
+    pub fn cluster(&self) -> &str {
+        &self.state.cluster
+    }
+
+    /// How many changes it has seen.
+    pub fn serial(&self) -> u64 {
+        self.state.serial
+    }
+
+    /// The state in it.
+    ///
+    /// # Errors
+    /// `state::wrong_key` when it is encrypted to others, `state::damaged` when a secret does not
+    /// open or an address is there twice.
+    pub fn open(self, identity: &Identity) -> Result<Snapshot, StoreError> {
+        let keys = Keyring::unwrap(&self.state.lineage, &self.state.key, identity)?;
+        self.state.read(Some(&keys)).map_err(|Unreadable(what)| {
+            error(code::DAMAGED, format!("the document is damaged: {what}"))
+        })
+    }
+}
+
+/// What a check of a folder found whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The state's serial.
+    pub serial: u64,
+    /// Resources on record, deposed ones included.
+    pub resources: usize,
+    /// Steps of which nobody knows the outcome.
+    pub in_doubt: usize,
+    /// Entries of the history that are whole.
+    pub history: usize,
+    /// Whether every secret was opened; without an identity it can only be looked at from outside.
+    pub opened: bool,
+    /// What is not whole, in the history. The state itself is: otherwise there is no report.
+    pub problems: Vec<StoreError>,
+}
+
+impl LocalReader {
+    /// The state as a document. Needs no identity.
+    ///
+    /// # Errors
+    /// Those of [`LocalReader::read`], and `state::missing` where there is no state.
+    pub fn document(&self) -> Result<Document, StoreError> {
+        let state = self.whole()?;
+        let keys = state.keyring.as_ref();
+        let wire = SnapshotWire::out(keys, &state.head.key, state.batch, &state.snapshot)?;
+        Ok(Document {
+            format_version: DOCUMENT_VERSION.to_owned(),
+            state: wire,
+        })
+    }
+
+    /// Reads everything in the folder: snapshot, journal and each entry of the history with its
+    /// digest, and opens every secret where there is an identity.
+    ///
+    /// # Errors
+    /// Those of [`LocalReader::read`], and `state::missing` where there is no state.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        let state = self.whole()?;
+        let mut verified = Verified {
+            serial: state.snapshot.serial,
+            resources: state.snapshot.resources.len() + state.snapshot.deposed.len(),
+            in_doubt: state.snapshot.in_doubt.len(),
+            history: 0,
+            opened: state.keyring.is_some(),
+            problems: Vec::new(),
+        };
+        for serial in history::serials(self.disk(), self.layout())? {
+            match self.entry(&state, serial) {
+                Ok(_) => verified.history += 1,
+                Err(problem) => verified.problems.push(problem),
+            }
+        }
+        Ok(verified)
+    }
+
+    pub(super) fn whole(&self) -> Result<State, StoreError> {
+        self.settled()?.ok_or_else(|| missing(self.layout()))
+    }
+
+    /// An entry of the history, opened with the key it was written under.
+    pub(super) fn entry(&self, state: &State, serial: u64) -> Result<Snapshot, StoreError> {
+        let wire = history::at(self.disk(), self.layout(), &state.head.lineage, serial)?;
+        let keys = match self.identity() {
+            Some(identity) if wire.key != state.head.key => {
+                Some(Keyring::unwrap(&wire.lineage, &wire.key, identity)?)
+            }
+            _ => state.keyring.clone(),
+        };
+        wire.read(keys.as_ref()).map_err(|Unreadable(what)| {
+            damaged(
+                &self.layout().history().join(format!("{serial}.json")),
+                what,
+            )
+        })
+    }
+}
