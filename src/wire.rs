@@ -6,10 +6,11 @@ use crate::embedded;
 use crate::error::{Failure, Problem};
 use crate::load::{Identified, Loaded};
 use crate::render::Terminal;
+use crate::render::waits::Waits;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, StoreError, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::{Claim, DigitalOcean};
-use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, system_clock};
+use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
 use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
@@ -244,6 +245,7 @@ pub struct Adapters {
     digitalocean: DigitalOcean,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
+    waits: Waits,
 }
 
 impl Adapters {
@@ -255,6 +257,9 @@ impl Adapters {
     ) -> Result<Self, Failure> {
         let statistics = Arc::new(Statistics::default());
         let transport = Arc::new(Reqwest::new()?);
+        let waits = Waits::default();
+        let told = waits.clone();
+        let heard: OnEvent = Arc::new(move |event| told.hear(&event));
         let digitalocean = DigitalOcean::new(ClientConfig {
             base_url: cloud.api_url.clone(),
             token: cloud.token.clone(),
@@ -263,7 +268,7 @@ impl Adapters {
             scale: cloud.scale,
             statistics: Arc::clone(&statistics),
             now: system_clock(),
-            on_event: None,
+            on_event: Some(heard),
             per_page: 200,
             seed: u64::from(std::process::id()),
         });
@@ -298,12 +303,18 @@ impl Adapters {
             digitalocean,
             statistics,
             kubernetes: calls,
+            waits,
         })
     }
 
     /// Other owners of the cluster's name whose tags something in the account carries.
     pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
+    }
+
+    /// What tells of waits for the remote side.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Requests to DigitalOcean and Spaces so far.

@@ -88,7 +88,7 @@ impl<'a> Execution<'a> {
             cancel: &self.cancel,
             options: &options,
         };
-        let mut progress = Progress::new(terminal, self.global.json);
+        let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
         let mut show = |event| progress.show(terminal, &event);
         let recovered = kplan_engine::recover(run, snapshot, writer, &mut show).await;
         if recovered.is_clear() {
@@ -127,7 +127,7 @@ impl<'a> Execution<'a> {
             options: &options,
         };
         listen(&self.cancel);
-        let mut progress = Progress::new(terminal, self.global.json);
+        let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
         let snapshot = writer.snapshot().clone();
         let mut show = |event| progress.show(terminal, &event);
         let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;

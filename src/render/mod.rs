@@ -6,6 +6,7 @@ pub mod plan;
 pub mod problem;
 pub mod progress;
 pub mod value;
+pub mod waits;
 
 use std::io::{self, IsTerminal, Write};
 

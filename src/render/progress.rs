@@ -2,6 +2,7 @@
 //! elsewhere, one JSON object a line with `--json`.
 
 use crate::render::Terminal;
+use crate::render::waits::Waits;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kplan_engine::event::{Event, StepRef};
 use kplan_model::{Action, Address};
@@ -31,13 +32,15 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// Chooses the form.
-    pub fn new(terminal: &Terminal, json: bool) -> Self {
+    /// Chooses the form. What tells of waits tells above the redrawn lines, where there are any.
+    pub fn new(terminal: &Terminal, json: bool, waits: &Waits) -> Self {
         if json {
             Self::Json
         } else if terminal.live() {
+            let bars = MultiProgress::new();
+            waits.above(&bars);
             Self::Live {
-                bars: MultiProgress::new(),
+                bars,
                 steps: BTreeMap::new(),
             }
         } else {

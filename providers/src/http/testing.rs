@@ -69,10 +69,7 @@ impl Script {
             base_url: "https://api.example/v2/".to_owned(),
             token: Secret::new("dop_v1_secret"),
             transport: Arc::new(self.clone()),
-            rate: Rate {
-                burst: 10_000,
-                per_minute: 60_000,
-            },
+            rate: Rate { per_minute: 60_000 },
             scale: 1,
             statistics: Arc::new(Statistics::default()),
             now: Arc::new(|| Timestamp::from_seconds(1_700_000_000)),

@@ -82,10 +82,7 @@ fn cloud(at: &Endpoints, transport: &Arc<dyn Transport>) -> (DigitalOcean, Space
         base_url: at.api_url.clone(),
         token: Secret::new(TOKEN),
         transport: Arc::clone(transport),
-        rate: Rate {
-            burst: 10_000,
-            per_minute: 60_000,
-        },
+        rate: Rate { per_minute: 60_000 },
         scale: SCALE,
         statistics: Arc::clone(&statistics),
         now: system_clock(),
