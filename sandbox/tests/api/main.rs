@@ -10,6 +10,7 @@ mod account;
 mod certificates;
 mod client;
 mod conformance;
+mod database_settings;
 mod databases;
 mod domains;
 mod droplets;
