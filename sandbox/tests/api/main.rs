@@ -25,5 +25,6 @@ mod projects;
 mod protocol;
 mod restart;
 mod session;
+mod spaces_keys;
 mod storage;
 mod vpcs;
