@@ -250,6 +250,16 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
     Ok(Response::no_content())
 }
 
+/// The names of a certificate that DigitalOcean renews; none of an own one.
+pub(crate) fn managed_names(world: &World, id: &str) -> Vec<String> {
+    world
+        .certificates
+        .get(id)
+        .filter(|certificate| certificate.kind == Kind::LetsEncrypt)
+        .map(|certificate| certificate.dns_names.clone())
+        .unwrap_or_default()
+}
+
 /// It is verified now.
 pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     if let Some(certificate) = world.certificates.get_mut(key)

@@ -12,12 +12,18 @@ use crate::world::World;
 use crate::world::table::Row;
 
 const TTL: u32 = 1800;
+/// What a zone's SOA record says besides its serial number: refresh, retry, expire (the
+/// document's example).
+const SOA: &str = "10800 3600 604800";
 
 /// A domain with its records; its key is the name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Domain {
     pub(crate) name: String,
     records: Vec<Record>,
+    /// How often its records changed.
+    #[serde(default)]
+    changes: u32,
     created_at: Timestamp,
 }
 
@@ -30,6 +36,14 @@ impl Row for Domain {
 impl Domain {
     fn urn(&self) -> String {
         format!("do:domain:{}", self.name)
+    }
+
+    /// A record's name with the domain.
+    fn full(&self, name: &str) -> String {
+        match name {
+            "@" => self.name.clone(),
+            name => format!("{name}.{}", self.name),
+        }
     }
 }
 
@@ -47,6 +61,9 @@ struct Record {
     flags: Option<u32>,
     tag: Option<String>,
 }
+
+/// The types of records.
+const KINDS: [&str; 9] = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SOA", "SRV", "TXT"];
 
 #[derive(Deserialize)]
 struct DomainBody {
@@ -70,7 +87,7 @@ struct RecordBody {
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: DomainBody = request.body()?;
     let name = required(body.name, "name")?.to_ascii_lowercase();
-    if !name.contains('.') || name.starts_with('.') || name.contains(char::is_whitespace) {
+    if !is_domain(&name) {
         return Err(ApiError::unprocessable(format!(
             "{name:?} is not a domain name"
         )));
@@ -78,9 +95,9 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     if world.domains.contains(&name) {
         return Err(ApiError::unprocessable("Name already exists"));
     }
-    let mut records: Vec<Record> = (1..=3)
-        .map(|n| record(world, "NS", &format!("ns{n}.digitalocean.com")))
-        .collect();
+    // The first one listed, as doctl shows it (digitalocean/doctl#1436).
+    let mut records = vec![record(world, "SOA", &TTL.to_string())];
+    records.extend((1..=3).map(|n| record(world, "NS", &format!("ns{n}.digitalocean.com"))));
     if let Some(ip) = body.ip_address.filter(|ip| !ip.is_empty()) {
         if ip.parse::<Ipv4Addr>().is_err() {
             return Err(ApiError::unprocessable(format!(
@@ -92,6 +109,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let domain = Domain {
         name: name.clone(),
         records,
+        changes: 0,
         created_at: world.now(),
     };
     projects::adopt(world, domain.urn(), None)?;
@@ -101,6 +119,30 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         201,
         json!({ "domain": { "name": name, "ttl": TTL, "zone_file": null } }),
     ))
+}
+
+/// Labels of letters, digits and dashes (and underscores), at least two.
+fn is_domain(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let label = |label: &str| {
+        super::all_chars(label, 63, allowed) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.contains('.') && name.len() <= 253 && name.split('.').all(label)
+}
+
+/// The domain a path names; names have no case.
+fn find<'a>(world: &'a World, request: &Request) -> Result<&'a Domain, ApiError> {
+    let name = request.param(0).to_ascii_lowercase();
+    world.domains.get(&name).ok_or_else(ApiError::not_found)
+}
+
+/// The same, to be changed.
+fn find_mut<'a>(world: &'a mut World, request: &Request) -> Result<&'a mut Domain, ApiError> {
+    let name = request.param(0).to_ascii_lowercase();
+    let domain = world.domains.get_mut(&name);
+    let domain = domain.ok_or_else(ApiError::not_found)?;
+    domain.changes += 1;
+    Ok(domain)
 }
 
 fn record(world: &mut World, kind: &str, data: &str) -> Record {
@@ -118,6 +160,38 @@ fn record(world: &mut World, kind: &str, data: &str) -> Record {
     }
 }
 
+/// Makes an A record for a name in one of the account's domains, where there is none yet.
+pub(crate) fn point(world: &mut World, name: &str, ip: Ipv4Addr) {
+    let name = name.to_ascii_lowercase();
+    let within = |domain: &Domain| {
+        let rest = name.strip_suffix(domain.name.as_str())?;
+        if rest.is_empty() {
+            return Some("@".to_owned());
+        }
+        rest.strip_suffix('.').map(str::to_owned)
+    };
+    // The longest domain is the one that answers.
+    let found = world
+        .domains
+        .values()
+        .filter_map(|domain| Some((domain.name.clone(), within(domain)?)))
+        .max_by_key(|(domain, _)| domain.len());
+    let Some((domain, own)) = found else {
+        return;
+    };
+    let mut made = record(world, "A", &ip.to_string());
+    made.name = own;
+    if let Some(domain) = world.domains.get_mut(&domain) {
+        let taken = |other: &Record| {
+            other.name == made.name && matches!(other.r#type.as_str(), "A" | "CNAME")
+        };
+        if !domain.records.iter().any(taken) {
+            domain.records.push(made);
+            domain.changes += 1;
+        }
+    }
+}
+
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
     Ok(list(
         request,
@@ -129,34 +203,32 @@ pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
-    let domain = world
-        .domains
-        .get(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
+    let domain = find(world, request)?;
     Ok(Response::ok(json!({ "domain": view(domain) })).created_at(domain.created_at))
 }
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
+    let name = find(world, request)?.name.clone();
     let domain = world
         .domains
-        .remove(request.param(0))
+        .remove(&name)
         .ok_or_else(ApiError::not_found)?;
     projects::forget(world, &domain.urn());
     Ok(Response::no_content())
 }
 
 pub(crate) fn records(world: &mut World, request: &Request) -> Reply {
-    let domain = world
-        .domains
-        .get(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
-    let (name, kind) = (request.query("name"), request.query("type"));
-    let full = |record: &Record| match record.name.as_str() {
-        "@" => domain.name.clone(),
-        name => format!("{name}.{}", domain.name),
-    };
+    let domain = find(world, request)?;
+    let filter = |name: &str| request.query(name).filter(|value| !value.is_empty());
+    let (name, kind) = (filter("name"), filter("type"));
+    if let Some(kind) = kind
+        && !KINDS.contains(&kind)
+    {
+        return Err(unknown_kind(kind));
+    }
     let rows = domain.records.iter().filter(|record| {
-        name.is_none_or(|name| full(record) == name) && kind.is_none_or(|k| record.r#type == k)
+        name.is_none_or(|name| domain.full(&record.name).eq_ignore_ascii_case(name))
+            && kind.is_none_or(|kind| record.r#type == kind)
     });
     let always = |_: &Record| Timestamp::UNIX_EPOCH;
     Ok(list(request, "domain_records", rows, always, |record| {
@@ -166,10 +238,7 @@ pub(crate) fn records(world: &mut World, request: &Request) -> Reply {
 
 pub(crate) fn record_show(world: &mut World, request: &Request) -> Reply {
     let id = request.id(1)?;
-    let domain = world
-        .domains
-        .get(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
+    let domain = find(world, request)?;
     let found = domain.records.iter().find(|record| record.id == id);
     Ok(Response::ok(
         json!({ "domain_record": found.ok_or_else(ApiError::not_found)? }),
@@ -177,26 +246,24 @@ pub(crate) fn record_show(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn record_create(world: &mut World, request: &Request) -> Reply {
-    if !world.domains.contains(request.param(0)) {
-        return Err(ApiError::not_found());
-    }
+    find(world, request)?;
     let body: RecordBody = request.body()?;
     let kind = required(body.r#type.clone(), "type")?;
-    required(body.name.as_ref(), "name")?;
+    match kind.as_str() {
+        "SOA" => {
+            return Err(ApiError::unprocessable(
+                "a domain has one SOA record; change that one",
+            ));
+        }
+        // These are the domain's own when they have no name.
+        "MX" | "NS" => {}
+        _ => drop(required(body.name.as_ref(), "name")?),
+    }
     let data = required(body.data.clone(), "data")?;
     let mut made = record(world, &kind, &data);
     change(&mut made, body)?;
-    alone(
-        world
-            .domains
-            .get(request.param(0))
-            .ok_or_else(ApiError::not_found)?,
-        &made,
-    )?;
-    let domain = world
-        .domains
-        .get_mut(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
+    let domain = find_mut(world, request)?;
+    alone(domain, &made)?;
     domain.records.push(made.clone());
     Ok(Response::new(201, json!({ "domain_record": made })))
 }
@@ -204,10 +271,7 @@ pub(crate) fn record_create(world: &mut World, request: &Request) -> Reply {
 pub(crate) fn record_update(world: &mut World, request: &Request) -> Reply {
     let id = request.id(1)?;
     let body: RecordBody = request.body()?;
-    let domain = world
-        .domains
-        .get_mut(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
+    let domain = find_mut(world, request)?;
     let found = domain.records.iter().find(|record| record.id == id);
     let mut changed = found.ok_or_else(ApiError::not_found)?.clone();
     change(&mut changed, body)?;
@@ -220,15 +284,14 @@ pub(crate) fn record_update(world: &mut World, request: &Request) -> Reply {
 
 pub(crate) fn record_delete(world: &mut World, request: &Request) -> Reply {
     let id = request.id(1)?;
-    let domain = world
-        .domains
-        .get_mut(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
-    let before = domain.records.len();
-    domain.records.retain(|record| record.id != id);
-    if domain.records.len() == before {
-        return Err(ApiError::not_found());
+    let domain = find_mut(world, request)?;
+    let found = domain.records.iter().find(|record| record.id == id);
+    if found.ok_or_else(ApiError::not_found)?.r#type == "SOA" {
+        return Err(ApiError::unprocessable(
+            "the SOA record of a domain can not be deleted",
+        ));
     }
+    domain.records.retain(|record| record.id != id);
     Ok(Response::no_content())
 }
 
@@ -257,37 +320,79 @@ fn alone(domain: &Domain, record: &Record) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn unknown_kind(kind: &str) -> ApiError {
+    ApiError::unprocessable(format!("{kind:?} is not a type of record"))
+}
+
 fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
-    let mut given = false;
-    let kinds = ["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT", "SOA"];
-    record.r#type = body.r#type.unwrap_or_else(|| record.r#type.clone());
-    if !kinds.contains(&record.r#type.as_str()) {
-        let message = format!("{:?} is not a type of record", record.r#type);
-        return Err(ApiError::unprocessable(message));
+    let kind = body.r#type.clone().unwrap_or_else(|| record.r#type.clone());
+    if !KINDS.contains(&kind.as_str()) {
+        return Err(unknown_kind(&kind));
     }
-    record.name = body.name.unwrap_or_else(|| record.name.clone());
-    if let Some(data) = body.data {
-        record.data = data;
-        given = true;
+    if (kind == "SOA") != (record.r#type == "SOA") {
+        return Err(ApiError::unprocessable(
+            "a domain has one SOA record, and it stays one",
+        ));
     }
+    check_numbers(&body)?;
     record.ttl = body.ttl.unwrap_or(record.ttl);
+    // Nothing else of it can be changed.
+    if kind == "SOA" {
+        return Ok(());
+    }
+    let given = body.data.is_some();
+    record.r#type = kind;
+    record.name = body.name.unwrap_or_else(|| record.name.clone());
+    record.data = body.data.unwrap_or_else(|| record.data.clone());
     record.priority = body.priority.or(record.priority);
     record.port = body.port.or(record.port);
     record.weight = body.weight.or(record.weight);
     record.flags = body.flags.or(record.flags);
     record.tag = body.tag.or_else(|| record.tag.clone());
+    complete(record)?;
+    if given && leads_to_host(record) {
+        let host = record.data.strip_suffix('.').map(str::to_owned);
+        record.data =
+            host.ok_or_else(|| ApiError::unprocessable("Data needs to end with a dot (.)"))?;
+    }
+    Ok(())
+}
+
+/// Refuses numbers that do not fit into a record, and tags no CAA record has.
+fn check_numbers(body: &RecordBody) -> Result<(), ApiError> {
+    let most = [
+        ("priority", body.priority, 65_535),
+        ("port", body.port, 65_535),
+        ("weight", body.weight, 65_535),
+        ("flags", body.flags, 255),
+    ];
+    if let Some((name, _, most)) = most
+        .iter()
+        .find(|(_, value, most)| value.is_some_and(|value| value > *most))
+    {
+        return Err(ApiError::unprocessable(format!(
+            "{name} must be 0 to {most}"
+        )));
+    }
+    match body.tag.as_deref() {
+        None | Some("" | "issue" | "issuewild" | "iodef") => Ok(()),
+        Some(other) => Err(ApiError::unprocessable(format!(
+            "tag {other:?} must be issue, issuewild or iodef"
+        ))),
+    }
+}
+
+/// Refuses a record without what its type needs.
+fn complete(record: &Record) -> Result<(), ApiError> {
     let needed = match record.r#type.as_str() {
         "A" if record.data.parse::<Ipv4Addr>().is_err() => "an IPv4 address as data",
         "AAAA" if record.data.parse::<Ipv6Addr>().is_err() => "an IPv6 address as data",
         "MX" | "SRV" if record.priority.is_none() => "a priority",
         "SRV" if record.port.is_none() || record.weight.is_none() => "a port and a weight",
-        "CAA" if record.flags.is_none() || record.tag.is_none() => "flags and a tag",
-        _ if given && leads_to_host(record) => {
-            let host = record.data.strip_suffix('.').map(str::to_owned);
-            record.data =
-                host.ok_or_else(|| ApiError::unprocessable("Data needs to end with a dot (.)"))?;
-            return Ok(());
+        "CAA" if record.flags.is_none() || record.tag.as_deref().is_none_or(str::is_empty) => {
+            "flags and a tag"
         }
+        _ if record.data.is_empty() => "data",
         _ => return Ok(()),
     };
     Err(ApiError::unprocessable(format!(
@@ -296,20 +401,60 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
     )))
 }
 
+/// The zone's file the way the document's example has it.
 fn view(domain: &Domain) -> Value {
     let mut zone = format!("$ORIGIN {}.\n$TTL {TTL}\n", domain.name);
     for record in &domain.records {
-        let dot = if leads_to_host(record) { "." } else { "" };
-        let data = format!("{}{dot}", record.data);
-        let fields = [
-            &record.name,
-            &record.ttl.to_string(),
-            "IN",
-            &record.r#type,
-            &data,
-        ];
-        zone.push_str(&fields.join(" "));
+        let name = domain.full(&record.name);
+        let line = match record.r#type.as_str() {
+            "SOA" => format!(
+                "{name}. IN SOA ns1.digitalocean.com. hostmaster.{}. {} {SOA} {}",
+                domain.name,
+                serial(domain),
+                record.ttl
+            ),
+            kind => format!(
+                "{name}. {} IN {kind} {}",
+                record.ttl,
+                zone_data(domain, record)
+            ),
+        };
+        zone.push_str(&line);
         zone.push('\n');
     }
     json!({ "name": domain.name, "ttl": TTL, "zone_file": zone })
+}
+
+/// Grows with every change.
+fn serial(domain: &Domain) -> i64 {
+    domain.created_at.as_second() + i64::from(domain.changes)
+}
+
+/// What stands behind a record's type in a zone file.
+fn zone_data(domain: &Domain, record: &Record) -> String {
+    let host = match record.data.as_str() {
+        "@" => format!("{}.", domain.name),
+        host => format!("{host}."),
+    };
+    let number = |value: Option<u32>| value.unwrap_or(0).to_string();
+    match record.r#type.as_str() {
+        "CNAME" | "NS" => host,
+        "MX" => format!("{} {host}", number(record.priority)),
+        "SRV" => [
+            number(record.priority),
+            number(record.weight),
+            number(record.port),
+            host,
+        ]
+        .join(" "),
+        "CAA" => {
+            let tag = record.tag.as_deref().unwrap_or_default();
+            format!("{} {tag} \"{}\"", number(record.flags), record.data)
+        }
+        "TXT" => format!(
+            "\"{}\"",
+            record.data.replace('\\', "\\\\").replace('"', "\\\"")
+        ),
+        _ => record.data.clone(),
+    }
 }

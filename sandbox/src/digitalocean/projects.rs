@@ -54,6 +54,18 @@ struct Body {
     is_default: Option<bool>,
 }
 
+impl Body {
+    fn says_nothing(&self) -> bool {
+        let texts = [
+            &self.name,
+            &self.description,
+            &self.purpose,
+            &self.environment,
+        ];
+        texts.iter().all(|text| text.is_none()) && self.is_default.is_none()
+    }
+}
+
 #[derive(Deserialize)]
 struct Resources {
     resources: Option<Vec<String>>,
@@ -210,6 +222,8 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         required(body.purpose.as_ref(), "purpose")?;
         required(body.environment.as_ref(), "environment")?;
         required(body.is_default, "is_default")?;
+    } else if body.says_nothing() {
+        return Err(ApiError::unprocessable("no attribute to change was given"));
     }
     valid(world, &body, Some(&id))?;
     if body.is_default == Some(true) {

@@ -173,6 +173,46 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v2/databases/{database_cluster_uuid}/users/{username}/reset_auth",
         databases::reset_auth,
     ),
+    route(
+        "GET",
+        "/v2/databases/{database_cluster_uuid}/autoscale",
+        databases::autoscale,
+    ),
+    route(
+        "PUT",
+        "/v2/databases/{database_cluster_uuid}/autoscale",
+        databases::set_autoscale,
+    ),
+    route(
+        "GET",
+        "/v2/databases/{database_cluster_uuid}/config",
+        databases::config,
+    ),
+    route(
+        "PATCH",
+        "/v2/databases/{database_cluster_uuid}/config",
+        databases::change_config,
+    ),
+    route(
+        "GET",
+        "/v2/databases/{database_cluster_uuid}/do_settings",
+        databases::do_settings,
+    ),
+    route(
+        "PUT",
+        "/v2/databases/{database_cluster_uuid}/do_settings",
+        databases::set_do_settings,
+    ),
+    route(
+        "PUT",
+        "/v2/databases/{database_cluster_uuid}/upgrade",
+        databases::upgrade,
+    ),
+    route(
+        "PUT",
+        "/v2/databases/{database_cluster_uuid}/users/{username}",
+        databases::update_user,
+    ),
     route("GET", "/v2/domains", domains::index),
     route("POST", "/v2/domains", domains::create),
     route("GET", "/v2/domains/{domain_name}", domains::show),
@@ -432,12 +472,6 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/v2/vpcs/{vpc_id}/members", vpcs::members),
     absent("GET", "/v2/databases/metrics/credentials"),
     absent("PUT", "/v2/databases/metrics/credentials"),
-    absent("GET", "/v2/databases/{database_cluster_uuid}/autoscale"),
-    absent("PUT", "/v2/databases/{database_cluster_uuid}/autoscale"),
-    absent("GET", "/v2/databases/{database_cluster_uuid}/config"),
-    absent("PATCH", "/v2/databases/{database_cluster_uuid}/config"),
-    absent("GET", "/v2/databases/{database_cluster_uuid}/do_settings"),
-    absent("PUT", "/v2/databases/{database_cluster_uuid}/do_settings"),
     absent(
         "GET",
         "/v2/databases/{database_cluster_uuid}/eviction_policy",
@@ -461,11 +495,6 @@ pub(crate) const ROUTES: &[Route] = &[
     absent(
         "DELETE",
         "/v2/databases/{database_cluster_uuid}/online-migration/{migration_id}",
-    ),
-    absent("PUT", "/v2/databases/{database_cluster_uuid}/upgrade"),
-    absent(
-        "PUT",
-        "/v2/databases/{database_cluster_uuid}/users/{username}",
     ),
     absent("GET", "/v2/droplets/autoscale"),
     absent("POST", "/v2/droplets/autoscale"),

@@ -40,76 +40,81 @@ const WITH_ASSOCIATED: &[&str] = &[
     "reserved_ip:delete",
 ];
 
+/// What one endpoint asks for: any of these, each of them whole.
+type Alternatives = &'static [&'static [&'static str]];
+
 /// Endpoints the rule is wrong about.
-const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
+const EXCEPTIONS: &[(&str, &str, Alternatives)] = &[
     (
         "POST",
         "/v2/databases/{database_cluster_uuid}/users/{username}/reset_auth",
-        &["database:update"],
+        &[&["database:update"]],
     ),
     (
         "POST",
         "/v2/domains/{domain_name}/records",
-        &["domain:create", "domain:update"],
+        &[&["domain:create"], &["domain:update"]],
     ),
     (
         "DELETE",
         "/v2/domains/{domain_name}/records/{domain_record_id}",
-        &["domain:delete", "domain:update"],
+        &[&["domain:delete"], &["domain:update"]],
     ),
     (
         "DELETE",
         "/v2/droplets/{droplet_id}/destroy_with_associated_resources/dangerous",
-        WITH_ASSOCIATED,
+        &[WITH_ASSOCIATED],
     ),
     (
         "POST",
         "/v2/droplets/{droplet_id}/destroy_with_associated_resources/retry",
-        WITH_ASSOCIATED,
+        &[WITH_ASSOCIATED],
     ),
     (
         "DELETE",
         "/v2/droplets/{droplet_id}/destroy_with_associated_resources/selective",
-        WITH_ASSOCIATED,
+        &[WITH_ASSOCIATED],
     ),
     (
         "GET",
         "/v2/droplets/{droplet_id}/destroy_with_associated_resources/status",
-        &["droplet:delete"],
+        &[&["droplet:delete"]],
     ),
     (
         "GET",
         "/v2/droplets/{droplet_id}/firewalls",
-        &["firewall:read"],
+        &[&["firewall:read"]],
     ),
-    ("GET", "/v2/sizes", &["sizes:read", "regions:read"]),
+    ("GET", "/v2/sizes", &[&["sizes:read", "regions:read"]]),
     (
         "DELETE",
         "/v2/snapshots/{snapshot_id}",
-        &["image:delete", "snapshot:delete"],
+        &[&["image:delete", "snapshot:delete"]],
     ),
     (
         "GET",
         "/v2/snapshots/{snapshot_id}",
-        &["snapshot:read", "block_storage_snapshot:read"],
+        &[&["snapshot:read", "block_storage_snapshot:read"]],
     ),
     (
         "POST",
         "/v2/spaces/keys",
-        &["spaces_key:create_credentials"],
+        &[&["spaces_key:create_credentials"]],
     ),
 ];
 
 /// Last segments whose POST and DELETE change the resource they hang below.
 const PARTS: &[&str] = &["actions", "droplets", "rules", "tags", "forwarding_rules"];
 
-/// The scopes a token needs for an endpoint, all of them. Empty for a path of no known family.
-pub(crate) fn required(method: &str, path: &str) -> Vec<String> {
+/// The scopes a token needs for an endpoint: all of one of these. Empty for a path of no known
+/// family.
+pub(crate) fn required(method: &str, path: &str) -> Vec<Vec<String>> {
     if let Some((.., scopes)) = EXCEPTIONS
         .iter()
         .find(|(m, p, _)| *m == method && *p == path)
     {
-        return scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let whole = |all: &&[&str]| all.iter().map(|scope| (*scope).to_owned()).collect();
+        return scopes.iter().map(whole).collect();
     }
     let fits = |beginning: &str| {
         path.strip_prefix(beginning)
@@ -133,7 +138,7 @@ pub(crate) fn required(method: &str, path: &str) -> Vec<String> {
         ("DELETE", _) => "delete",
         _ => "update",
     };
-    vec![format!("{family}:{verb}")]
+    vec![vec![format!("{family}:{verb}")]]
 }
 
 #[cfg(test)]
@@ -153,14 +158,21 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(&text).unwrap();
         for (method, path, _) in routes::coverage().filter(|(.., simulated)| *simulated) {
             let security = &document["paths"][path][method.to_ascii_lowercase()]["security"];
-            let documented: BTreeSet<String> = security[0]["bearer_auth"]
+            let documented: BTreeSet<BTreeSet<String>> = security
                 .as_array()
                 .unwrap_or_else(|| panic!("{method} {path}"))
                 .iter()
-                .map(|scope| scope.as_str().unwrap().to_owned())
-                .filter(|scope| !scope.starts_with("api:"))
+                .map(|alternative| {
+                    let scopes = alternative["bearer_auth"].as_array().unwrap();
+                    let names = scopes.iter().map(|scope| scope.as_str().unwrap());
+                    let custom = names.filter(|scope| !scope.starts_with("api:"));
+                    custom.map(str::to_owned).collect()
+                })
                 .collect();
-            let ours: BTreeSet<String> = required(method, path).into_iter().collect();
+            let ours: BTreeSet<BTreeSet<String>> = required(method, path)
+                .into_iter()
+                .map(|all| all.into_iter().collect())
+                .collect();
             assert_eq!(ours, documented, "{method} {path}");
         }
     }

@@ -59,9 +59,8 @@ pub(crate) fn facts(world: &World) -> Vec<SpacesKeyFacts> {
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
-    let name = required(body.name.filter(|name| !name.is_empty()), "name")?;
-    let grants = body.grants.unwrap_or_default();
-    check(&grants)?;
+    let name = valid_name(body.name)?;
+    let grants = checked(body.grants.unwrap_or_default())?;
     if world.spaces_keys.len() >= MAX_KEYS {
         return Err(ApiError::bad_request(format!(
             "an account has at most {MAX_KEYS} Spaces keys"
@@ -84,8 +83,10 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
-    let (name, bucket) = (request.query("name"), request.query("bucket"));
-    let permission = request.query("permission");
+    // An empty filter is none: the document lists the empty string among the permissions.
+    let filter = |name: &str| request.query(name).filter(|value| !value.is_empty());
+    let (name, bucket) = (filter("name"), filter("bucket"));
+    let permission = filter("permission");
     let mut rows = world.spaces_keys.filtered(|key| {
         name.is_none_or(|name| key.name == name)
             && bucket.is_none_or(|bucket| key.grants.iter().any(|g| g.bucket == bucket))
@@ -98,8 +99,14 @@ pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
             return Err(ApiError::bad_request(format!("can not sort by {other:?}")));
         }
     }
-    if request.query("sort_direction") != Some("asc") {
-        rows.reverse();
+    match request.query("sort_direction") {
+        Some("asc") => {}
+        Some("desc") | None => rows.reverse(),
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "sort_direction {other:?} must be asc or desc"
+            )));
+        }
     }
     Ok(list(request, "keys", rows, Row::created_at, view))
 }
@@ -122,14 +129,15 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         .ok_or_else(ApiError::not_found)?
         .clone();
     let body: Body = request.body()?;
-    if request.method == http::Method::PUT {
-        key.name = required(body.name, "name")?;
-        change_grants(&mut key, body.grants.unwrap_or_default())?;
-    } else {
-        key.name = body.name.unwrap_or(key.name);
-        if let Some(grants) = body.grants {
-            change_grants(&mut key, grants)?;
-        }
+    let full = request.method == http::Method::PUT;
+    if full || body.name.is_some() {
+        key.name = valid_name(body.name)?;
+    }
+    match body.grants {
+        Some(grants) => change_grants(&mut key, grants)?,
+        // The document: of a key with full access only the name can be changed.
+        None if full && !has_full_access(&key.grants) => key.grants = Vec::new(),
+        None => {}
     }
     let shown = view(&key);
     world.spaces_keys.insert(id, key);
@@ -138,9 +146,8 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
 
 /// A key with full access stays one, and no other becomes one.
 fn change_grants(key: &mut SpacesKey, grants: Vec<Grant>) -> Result<(), ApiError> {
-    check(&grants)?;
-    let full = |grants: &[Grant]| grants.iter().any(|grant| grant.permission == "fullaccess");
-    if !key.grants.is_empty() && full(&key.grants) != full(&grants) {
+    let grants = checked(grants)?;
+    if !key.grants.is_empty() && has_full_access(&key.grants) != has_full_access(&grants) {
         return Err(ApiError::bad_request(
             "a key can not be changed between fullaccess and grants for buckets",
         ));
@@ -157,20 +164,28 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
     Ok(Response::no_content())
 }
 
-fn check(grants: &[Grant]) -> Result<(), ApiError> {
-    for grant in grants {
+fn valid_name(name: Option<String>) -> Result<String, ApiError> {
+    required(name.filter(|name| !name.is_empty()), "name")
+}
+
+fn has_full_access(grants: &[Grant]) -> bool {
+    grants.iter().any(|grant| grant.permission == "fullaccess")
+}
+
+/// Grants that make sense. Full access goes before what else is asked for with it (the document).
+fn checked(grants: Vec<Grant>) -> Result<Vec<Grant>, ApiError> {
+    for grant in &grants {
         match grant.permission.as_str() {
-            "read" | "readwrite" if grant.bucket.is_empty() => {
+            "" | "read" | "readwrite" if grant.bucket.is_empty() => {
                 return Err(ApiError::bad_request(
                     "a grant for a bucket must name the bucket",
                 ));
             }
-            "fullaccess" if !grant.bucket.is_empty() || grants.len() > 1 => {
-                return Err(ApiError::bad_request(
-                    "fullaccess has an empty bucket and can not be mixed with other grants",
-                ));
+            "fullaccess" if !grant.bucket.is_empty() => {
+                return Err(ApiError::bad_request("fullaccess has an empty bucket"));
             }
-            "read" | "readwrite" | "fullaccess" => {}
+            // The empty one is documented, and lets nobody in.
+            "" | "read" | "readwrite" | "fullaccess" => {}
             other => {
                 return Err(ApiError::bad_request(format!(
                     "permission {other:?} must be read, readwrite or fullaccess"
@@ -178,7 +193,8 @@ fn check(grants: &[Grant]) -> Result<(), ApiError> {
             }
         }
     }
-    Ok(())
+    let full = grants.iter().find(|grant| grant.permission == "fullaccess");
+    Ok(full.map_or_else(|| grants.clone(), |grant| vec![grant.clone()]))
 }
 
 fn view(key: &SpacesKey) -> Value {

@@ -194,6 +194,9 @@ pub(crate) fn untag_resources(world: &mut World, request: &Request) -> Reply {
         if let Some(tags) = tags_of(world, &target) {
             tags.retain(|tag| !same(tag, &name));
         }
+        if let Taggable::Droplet(id) = target {
+            firewalls::release(world, &name, id);
+        }
     }
     Ok(Response::no_content())
 }

@@ -213,6 +213,11 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         valid_name(world, name, Some(&id))?;
     }
     let description = valid_description(body.description)?;
+    if body.default == Some(false) && world.vpcs.get(&id).is_some_and(|vpc| vpc.default) {
+        return Err(ApiError::unprocessable(
+            "the default VPC of a region stays it until another one becomes it",
+        ));
+    }
     if body.default == Some(true) {
         let region = world.vpcs.get(&id).map(|vpc| vpc.region.clone());
         for other in world
@@ -258,6 +263,7 @@ pub(crate) fn members(world: &mut World, request: &Request) -> Reply {
     }
     let kind = request
         .query("resource_type")
+        .filter(|kind| !kind.is_empty())
         .map(|kind| format!("do:{kind}:"));
     let mut members = members_of(world, id);
     members.retain(|member| {

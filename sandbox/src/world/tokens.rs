@@ -57,9 +57,14 @@ impl Access {
         has(scope) || has("write") || has("api:write") || read && (has("read") || has("api:read"))
     }
 
-    /// The first of these scopes that is missing.
-    pub(crate) fn missing(&self, needed: &[String]) -> Option<String> {
-        needed.iter().find(|scope| !self.allows(scope)).cloned()
+    /// A scope that is missing, when none of these alternatives is there as a whole.
+    pub(crate) fn missing(&self, alternatives: &[Vec<String>]) -> Option<String> {
+        let mut missing = None;
+        for all in alternatives {
+            let lacks = all.iter().find(|scope| !self.allows(scope))?;
+            missing = missing.or_else(|| Some(lacks.clone()));
+        }
+        missing
     }
 }
 
@@ -101,6 +106,7 @@ fn known() -> BTreeSet<String> {
     routes::coverage()
         .filter(|(.., simulated)| *simulated)
         .flat_map(|(method, path, _)| scopes::required(method, path))
+        .flatten()
         .chain(WIDE.iter().map(|scope| (*scope).to_owned()))
         .collect()
 }
@@ -133,8 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn one_alternative_is_enough() {
+        let needed = [
+            vec!["domain:create".to_owned()],
+            vec!["domain:update".to_owned()],
+        ];
+        assert_eq!(access(&["domain:update"]).missing(&needed), None);
+        assert_eq!(
+            access(&["domain:read"]).missing(&needed).as_deref(),
+            Some("domain:create")
+        );
+    }
+
+    #[test]
     fn all_scopes_of_an_endpoint_are_needed() {
-        let needed = ["sizes:read".to_owned(), "regions:read".to_owned()];
+        let needed = [vec!["sizes:read".to_owned(), "regions:read".to_owned()]];
         assert_eq!(
             access(&["sizes:read"]).missing(&needed).as_deref(),
             Some("regions:read")

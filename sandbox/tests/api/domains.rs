@@ -52,11 +52,11 @@ async fn a_host_name_loses_its_dot() {
     let zone = client.get("/v2/domains/example.com").await;
     let zone = zone["domain"]["zone_file"].as_str().unwrap();
     assert!(
-        zone.contains("CNAME 60 IN CNAME host.example.org.\n"),
+        zone.contains("\nCNAME.example.com. 60 IN CNAME host.example.org.\n"),
         "{zone}"
     );
     assert!(
-        zone.contains("@ 1800 IN NS ns1.digitalocean.com.\n"),
+        zone.contains("\nexample.com. 1800 IN NS ns1.digitalocean.com.\n"),
         "{zone}"
     );
 }
@@ -84,4 +84,122 @@ async fn addresses_are_addresses_and_an_alias_stands_alone() {
     client
         .put(200, &path, json!({ "type": "CNAME", "name": "c" }))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_begins_with_its_soa_record() {
+    let client = domain().await;
+    let first = client.get(RECORDS).await["domain_records"][0].clone();
+    let path = format!("{RECORDS}/{}", first["id"]);
+    assert_eq!(
+        (&first["type"], &first["name"], &first["data"]),
+        (&json!("SOA"), &json!("@"), &json!("1800"))
+    );
+    let zone = |answer: Value| answer["domain"]["zone_file"].as_str().unwrap().to_owned();
+    let before = zone(client.get("/v2/domains/example.com").await);
+    assert!(
+        before.starts_with(
+            "$ORIGIN example.com.\n$TTL 1800\n\
+             example.com. IN SOA ns1.digitalocean.com. hostmaster.example.com. "
+        ),
+        "{before}"
+    );
+    // Of it, only the time to live can be changed.
+    let body = json!({ "type": "SOA", "ttl": 3600, "data": "1" });
+    let changed = client.put(200, &path, body).await["domain_record"].clone();
+    assert_eq!(
+        (&changed["ttl"], &changed["data"]),
+        (&json!(3600), &first["data"])
+    );
+    assert_ne!(zone(client.get("/v2/domains/example.com").await), before);
+    client
+        .put(422, &path, json!({ "type": "A", "data": "192.0.2.1" }))
+        .await;
+    client.expect(422, "DELETE", &path, None).await;
+    client
+        .post(422, RECORDS, json!({ "type": "SOA", "ttl": 60 }))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn zone_files_hold_every_type() {
+    let client = domain().await;
+    let mut srv = record("SRV", "_sip._tcp", "sip.example.com.");
+    (srv["priority"], srv["weight"], srv["port"]) = (json!(1), json!(2), json!(5060));
+    for body in [
+        record("MX", "@", "mail.example.com."),
+        srv,
+        record("CAA", "@", "letsencrypt.org."),
+        record("TXT", "note", "say \"hi\""),
+        record("CNAME", "www", "@"),
+    ] {
+        client.post(201, RECORDS, body).await;
+    }
+    // Without a name, they are the domain's own.
+    let mx = json!({ "type": "MX", "data": "other.example.com.", "priority": 20 });
+    let mx = client.post(201, RECORDS, mx).await;
+    assert_eq!(mx["domain_record"]["name"], "@");
+    let zone = client.get("/v2/domains/EXAMPLE.com").await;
+    let zone = zone["domain"]["zone_file"].as_str().unwrap();
+    for line in [
+        "example.com. 1800 IN MX 10 mail.example.com.",
+        "_sip._tcp.example.com. 1800 IN SRV 1 2 5060 sip.example.com.",
+        "example.com. 1800 IN CAA 0 issue \"letsencrypt.org\"",
+        "note.example.com. 1800 IN TXT \"say \\\"hi\\\"\"",
+        "www.example.com. 1800 IN CNAME example.com.",
+        "example.com. 1800 IN MX 20 other.example.com.",
+    ] {
+        assert!(zone.lines().any(|own| own == line), "{line}\n{zone}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_checked_and_found() {
+    let client = domain().await;
+    let with = |kind: &str, field: &str, value: Value| {
+        let mut body = record(kind, "x", "host.example.org.");
+        body[field] = value;
+        body
+    };
+    for wrong in [
+        with("MX", "priority", json!(65_536)),
+        with("MX", "priority", json!(null)),
+        with("CAA", "flags", json!(256)),
+        with("CAA", "tag", json!("all")),
+        with("SRV", "port", json!(1)),
+        with("TXT", "data", json!("")),
+        json!({ "type": "A", "data": "192.0.2.1" }),
+        json!({ "name": "x", "data": "192.0.2.1" }),
+        record("PTR", "x", "host."),
+    ] {
+        client.post(422, RECORDS, wrong).await;
+    }
+    for name in ["a", "b"] {
+        client
+            .post(201, RECORDS, record("A", name, "192.0.2.1"))
+            .await;
+    }
+    let total = |answer: Value| answer["meta"]["total"].clone();
+    for (query, count) in [
+        ("type=A", 2),
+        ("name=a.example.com", 1),
+        ("name=A.EXAMPLE.COM&type=A", 1),
+        ("name=a.example.com&type=TXT", 0),
+        ("name=a", 0),
+        ("type=SOA", 1),
+    ] {
+        assert_eq!(
+            total(client.get(&format!("{RECORDS}?{query}")).await),
+            count,
+            "{query}"
+        );
+    }
+    client
+        .expect(422, "GET", &format!("{RECORDS}?type=PTR"), None)
+        .await;
+    for wrong in ["example", ".com", "a b.com", "-a.com"] {
+        client
+            .post(422, "/v2/domains", json!({ "name": wrong }))
+            .await;
+    }
 }

@@ -62,6 +62,9 @@ async fn the_default_project_can_change_and_never_go() {
         second
     );
     client.put(422, &path, json!({ "name": "only" })).await;
+    client.expect(422, "PATCH", &path, Some(json!({}))).await;
+    let not = json!({ "is_default": false });
+    client.expect(422, "PATCH", &path, Some(not)).await;
     client.delete(&format!("/v2/projects/{first}")).await;
 }
 

@@ -364,6 +364,9 @@ async fn databases(client: &Client, vpc: &str) {
         "/users/doadmin",
         "/dbs/defaultdb",
         "/backups",
+        "/config",
+        "/autoscale",
+        "/do_settings",
     ] {
         client.get(&format!("{path}{below}")).await;
     }
@@ -375,6 +378,7 @@ async fn databases(client: &Client, vpc: &str) {
     client
         .post(200, &format!("{path}/users/k3s/reset_auth"), json!({}))
         .await;
+    database_settings(client, &path).await;
     client
         .post(201, &format!("{path}/dbs"), json!({ "name": "k3s" }))
         .await;
@@ -398,6 +402,24 @@ async fn databases(client: &Client, vpc: &str) {
     client.delete(&format!("{path}/users/k3s")).await;
     client.delete(&format!("{path}/dbs/k3s")).await;
     client.delete(&path).await;
+}
+
+async fn database_settings(client: &Client, path: &str) {
+    let settings = json!({ "settings": { "pg_allow_replication": true } });
+    client
+        .put(201, &format!("{path}/users/k3s"), settings)
+        .await;
+    let config = json!({ "config": { "work_mem": 8 } });
+    client
+        .expect(200, "PATCH", &format!("{path}/config"), Some(config))
+        .await;
+    let grow = json!({ "storage": { "enabled": true, "threshold_percent": 80 } });
+    client.put(204, &format!("{path}/autoscale"), grow).await;
+    let names = json!({ "do_settings": { "service_cnames": ["db.example.com"] } });
+    client.put(204, &format!("{path}/do_settings"), names).await;
+    client
+        .put(204, &format!("{path}/upgrade"), json!({ "version": "18" }))
+        .await;
 }
 
 async fn mysql(client: &Client) {

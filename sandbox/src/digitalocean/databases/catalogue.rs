@@ -61,6 +61,7 @@ pub(crate) fn backups(world: &mut World, request: &Request) -> Reply {
         return Err(ApiError::precondition("the database cluster is not online"));
     };
     let clock = first.to_zoned(TimeZone::UTC);
+    let chosen = |name: &str, own: i8| database.config.get(name).cloned().unwrap_or(json!(own));
     let made: Vec<Value> = moments(first, world.now())
         .into_iter()
         .map(|at| view(database, at))
@@ -68,8 +69,8 @@ pub(crate) fn backups(world: &mut World, request: &Request) -> Reply {
     Ok(Response::ok(json!({
         "backups": made,
         "scheduled_backup_time": {
-            "backup_hour": clock.hour(),
-            "backup_minute": clock.minute(),
+            "backup_hour": chosen("backup_hour", clock.hour()),
+            "backup_minute": chosen("backup_minute", clock.minute()),
             "backup_interval_hours": INTERVAL_HOURS,
         },
     })))

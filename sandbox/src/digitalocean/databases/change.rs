@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::create::{rank, valid_nodes, valid_storage};
+use super::create::{rank, valid_nodes, valid_storage, valid_version};
+use super::parameters::sql_modes;
 use super::{Database, Engine, Status, find, online};
 use crate::digitalocean::{region, required, vpcs};
 use crate::http::{ApiError, Reply, Request, Response};
@@ -18,6 +19,7 @@ struct Body {
     sql_mode: Option<String>,
     day: Option<String>,
     hour: Option<String>,
+    version: Option<String>,
 }
 
 /// A cluster's nodes and disk only grow.
@@ -58,6 +60,23 @@ pub(crate) fn migrate(world: &mut World, request: &Request) -> Reply {
     Ok(Response::accepted())
 }
 
+/// Raises the major version. The new one is shown at once: DigitalOcean's Terraform provider
+/// reads it right after this call (its acceptance test of upgrades).
+pub(crate) fn upgrade(world: &mut World, request: &Request) -> Reply {
+    let database = find(world, request)?;
+    let asked = required(request.body::<Body>()?.version, "version")?;
+    let version = valid_version(database.engine, Some(asked))?;
+    let major = |version: &str| version.parse::<u32>().ok();
+    if major(&version) <= major(&database.version) {
+        return Err(ApiError::unprocessable(format!(
+            "a cluster of version {} can not be upgraded to {version}",
+            database.version
+        )));
+    }
+    online(world, request)?.version = version;
+    Ok(Response::no_content())
+}
+
 pub(crate) fn maintenance(world: &mut World, request: &Request) -> Reply {
     find(world, request)?;
     let body: Body = request.body()?;
@@ -77,26 +96,28 @@ pub(crate) fn maintenance(world: &mut World, request: &Request) -> Reply {
         )));
     }
     let hour = required(body.hour, "hour")?;
-    let whole = hour
-        .split(':')
-        .next()
-        .and_then(|hour| hour.parse::<u8>().ok());
-    if whole.is_none_or(|hour| hour > 23) {
-        return Err(ApiError::unprocessable(format!(
-            "{hour:?} is not an hour such as 14:00"
-        )));
-    }
-    let hour = if hour.matches(':').count() == 1 {
-        format!("{hour}:00")
-    } else {
-        hour
-    };
+    let hour = valid_hour(&hour)?;
     online(world, request)?.maintenance = (day, hour);
     Ok(Response::no_content())
 }
 
+/// An hour such as `14:00` or `14:00:00`, the way it is shown.
+fn valid_hour(hour: &str) -> Result<String, ApiError> {
+    let wrong = || ApiError::unprocessable(format!("{hour:?} is not an hour such as 14:00"));
+    let part = |part: &str| part.parse::<u8>().map_err(|_| wrong());
+    let parts: Vec<u8> = hour.split(':').map(part).collect::<Result<_, _>>()?;
+    match parts.as_slice() {
+        [hour @ 0..=23] => Ok(format!("{hour:02}:00:00")),
+        [hour @ 0..=23, minute @ 0..=59] => Ok(format!("{hour:02}:{minute:02}:00")),
+        [hour @ 0..=23, minute @ 0..=59, second @ 0..=59] => {
+            Ok(format!("{hour:02}:{minute:02}:{second:02}"))
+        }
+        _ => Err(wrong()),
+    }
+}
+
 /// The modes a MySQL cluster starts with.
-const SQL_MODE: &str = "ANSI,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,\
+pub(super) const SQL_MODE: &str = "ANSI,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_ZERO_DATE,\
                         NO_ZERO_IN_DATE,STRICT_ALL_TABLES";
 
 pub(crate) fn sql_mode(world: &mut World, request: &Request) -> Reply {
@@ -108,8 +129,7 @@ pub(crate) fn sql_mode(world: &mut World, request: &Request) -> Reply {
 pub(crate) fn set_sql_mode(world: &mut World, request: &Request) -> Reply {
     mysql(find(world, request)?)?;
     let modes = required(request.body::<Body>()?.sql_mode, "sql_mode")?;
-    let word = |mode: &str| mode.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    if !modes.split(',').all(word) {
+    if !sql_modes(&modes) {
         return Err(ApiError::unprocessable(format!(
             "invalid sql_mode {modes:?}: modes are upper-case words, separated by commas"
         )));

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::rules::{self, RuleBody};
+use super::settings::{Autoscale, DoSettings, StorageAutoscale};
 use super::{ADMIN, Database, Engine, FIRST_DATABASE, Status, User, authority, view};
 use crate::digitalocean::{all_chars, projects, region, required, tags, vpcs};
 use crate::http::{ApiError, Reply, Request, Response};
@@ -24,6 +25,10 @@ struct Body {
     rules: Option<Vec<RuleBody>>,
     storage_size_mib: Option<u64>,
     backup_restore: Option<Value>,
+    autoscale: Option<Autoscale>,
+    /// What DigitalOcean's Go client sends instead (godo, `DatabaseCreateRequest`).
+    storage_autoscale: Option<StorageAutoscale>,
+    do_settings: Option<DoSettings>,
 }
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
@@ -44,18 +49,16 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     projects::check(world, body.project_id.as_deref())?;
     let asked_tags = body.tags.unwrap_or_default();
     asked_tags.iter().try_for_each(|tag| tags::valid(tag))?;
-    let rules = rules::checked(world, body.rules.unwrap_or_default())?;
+    let rules = rules::checked(world, body.rules.unwrap_or_default(), &[])?;
+    let autoscale = body.autoscale.or(body.storage_autoscale.map(Into::into));
+    let autoscale = autoscale.map(Autoscale::checked).transpose()?;
+    let service_cnames = body.do_settings.map(DoSettings::checked).transpose()?;
     let vpc_uuid = vpcs::for_resource(world, &region, body.private_network_uuid.as_deref())?;
     let tags = tags::ensure(world, &asked_tags)?;
     authority::ensure(world)?;
     let id = world.rng.uuid();
     let ready_at = world.schedule(lag::DATABASE_CREATE, Due::Database(id.clone()));
-    let admin = User {
-        name: ADMIN.to_owned(),
-        password: password(world),
-        primary: true,
-        auth_plugin: default_plugin(engine),
-    };
+    let admin = admin(world, engine);
     let number = world.rng.below(9_000_000) + 1_000_000;
     let database = Database {
         id: id.clone(),
@@ -78,12 +81,26 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         maintenance: ("sunday".to_owned(), "02:00:00".to_owned()),
         sql_mode: None,
         online_since: None,
+        autoscale,
+        service_cnames: service_cnames.unwrap_or_default(),
+        config: std::collections::BTreeMap::new(),
         created_at: world.now(),
     };
     projects::adopt(world, database.urn(), body.project_id.as_deref())?;
     let shown = view(world, &database);
     world.databases.insert(id, database);
     Ok(Response::new(201, json!({ "database": shown })))
+}
+
+/// The user a cluster comes with.
+fn admin(world: &World, engine: Engine) -> User {
+    User {
+        name: ADMIN.to_owned(),
+        password: password(world),
+        primary: true,
+        auth_plugin: default_plugin(engine),
+        replication: false,
+    }
 }
 
 /// A password the way Aiven, who runs DigitalOcean's databases, writes them.
@@ -138,7 +155,20 @@ pub(super) fn versions(engine: Engine) -> &'static [&'static str] {
     }
 }
 
-fn valid_version(engine: Engine, version: Option<String>) -> Result<String, ApiError> {
+/// What runs in a cluster of a version: the newest releases the sandbox knows of.
+pub(super) fn semantic_version(engine: Engine, version: &str) -> &str {
+    match (engine, version) {
+        (Engine::Pg, "14") => "14.20",
+        (Engine::Pg, "15") => "15.15",
+        (Engine::Pg, "16") => "16.11",
+        (Engine::Pg, "17") => "17.7",
+        (Engine::Pg, "18") => "18.1",
+        (Engine::Mysql, "8") => "8.0.35",
+        (_, other) => other,
+    }
+}
+
+pub(super) fn valid_version(engine: Engine, version: Option<String>) -> Result<String, ApiError> {
     let sold = versions(engine);
     let version = version.filter(|version| !version.is_empty());
     let version = version.unwrap_or_else(|| sold.first().copied().unwrap_or_default().to_owned());

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::create::{default_plugin, password};
-use super::{FIRST_DATABASE, User, find, online};
+use super::{Engine, FIRST_DATABASE, User, find, online};
 use crate::digitalocean::{all_chars, required};
 use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::World;
@@ -13,11 +13,58 @@ use crate::world::World;
 struct Body {
     name: Option<String>,
     mysql_settings: Option<MysqlSettings>,
+    settings: Option<Settings>,
 }
 
 #[derive(Deserialize)]
 struct MysqlSettings {
     auth_plugin: Option<String>,
+}
+
+/// What engines let users do; `acl` is Kafka's, and so on.
+#[derive(Default, Deserialize)]
+struct Settings {
+    pg_allow_replication: Option<bool>,
+    acl: Option<Value>,
+    opensearch_acl: Option<Value>,
+    #[serde(rename = "mongo_user_settings")]
+    mongo: Option<Value>,
+}
+
+impl Settings {
+    /// Whether the user may replicate; refuses what other engines have.
+    fn replication(&self, engine: Engine) -> Result<bool, ApiError> {
+        let others = [
+            ("acl", &self.acl),
+            ("opensearch_acl", &self.opensearch_acl),
+            ("mongo_user_settings", &self.mongo),
+        ];
+        let given = |value: &Option<Value>| value.as_ref().is_some_and(|value| !is_empty(value));
+        if let Some((name, _)) = others.iter().find(|(_, value)| given(value)) {
+            return Err(unsupported(name, engine));
+        }
+        match self.pg_allow_replication {
+            Some(true) if engine != Engine::Pg => Err(unsupported("pg_allow_replication", engine)),
+            allowed => Ok(allowed.unwrap_or(false)),
+        }
+    }
+}
+
+/// Nothing at all, in one of JSON's ways.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+fn unsupported(setting: &str, engine: Engine) -> ApiError {
+    let engine = engine.name();
+    ApiError::unprocessable(format!(
+        "clusters of engine {engine} do not support {setting}"
+    ))
 }
 
 pub(crate) fn users(world: &mut World, request: &Request) -> Reply {
@@ -36,8 +83,11 @@ pub(crate) fn user(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn create_user(world: &mut World, request: &Request) -> Reply {
+    let engine = find(world, request)?.engine;
     let body: Body = request.body()?;
     let name = valid_name(body.name)?;
+    let auth_plugin = plugin(body.mysql_settings, engine)?.or_else(|| default_plugin(engine));
+    let replication = body.settings.unwrap_or_default().replication(engine)?;
     let password = password(world);
     let database = online(world, request)?;
     if database.users.iter().any(|user| user.name == name) {
@@ -45,16 +95,33 @@ pub(crate) fn create_user(world: &mut World, request: &Request) -> Reply {
             "a user named {name:?} already exists"
         )));
     }
-    let auth_plugin = plugin(body.mysql_settings)?.or_else(|| default_plugin(database.engine));
-    let auth_plugin = auth_plugin.filter(|_| default_plugin(database.engine).is_some());
     let user = User {
         name,
         password,
         primary: false,
         auth_plugin,
+        replication,
     };
     let shown = user_view(&user);
     database.users.push(user);
+    Ok(Response::new(201, json!({ "user": shown })))
+}
+
+/// Changes `settings`, and nothing else of a user.
+pub(crate) fn update_user(world: &mut World, request: &Request) -> Reply {
+    let engine = find(world, request)?.engine;
+    let settings = required(request.body::<Body>()?.settings, "settings")?;
+    let replication = settings.replication(engine)?;
+    let name = request.param(1);
+    let database = online(world, request)?;
+    let user = database.users.iter_mut().find(|user| user.name == name);
+    let user = user.ok_or_else(ApiError::not_found)?;
+    user.replication = replication;
+    let mut shown = user_view(user);
+    // The answer has what was set, also when that is the default.
+    if engine == Engine::Pg {
+        shown["settings"] = json!({ "pg_allow_replication": replication });
+    }
     Ok(Response::new(201, json!({ "user": shown })))
 }
 
@@ -76,17 +143,15 @@ pub(crate) fn delete_user(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn reset_auth(world: &mut World, request: &Request) -> Reply {
-    let asked = plugin(request.body::<Body>()?.mysql_settings)?;
+    let engine = find(world, request)?.engine;
+    let asked = plugin(request.body::<Body>()?.mysql_settings, engine)?;
     let password = password(world);
     let name = request.param(1);
     let database = online(world, request)?;
-    let mysql = default_plugin(database.engine).is_some();
     let user = database.users.iter_mut().find(|user| user.name == name);
     let user = user.ok_or_else(ApiError::not_found)?;
     user.password = password;
-    if mysql && asked.is_some() {
-        user.auth_plugin = asked;
-    }
+    user.auth_plugin = asked.or_else(|| user.auth_plugin.clone());
     Ok(Response::ok(json!({ "user": user_view(user) })))
 }
 
@@ -152,10 +217,12 @@ fn valid_name(name: Option<String>) -> Result<String, ApiError> {
     )))
 }
 
-fn plugin(settings: Option<MysqlSettings>) -> Result<Option<String>, ApiError> {
+fn plugin(settings: Option<MysqlSettings>, engine: Engine) -> Result<Option<String>, ApiError> {
     let plugin = settings.and_then(|settings| settings.auth_plugin);
     match plugin.as_deref() {
-        None | Some("mysql_native_password" | "caching_sha2_password") => Ok(plugin),
+        None => Ok(None),
+        Some(_) if engine != Engine::Mysql => Err(unsupported("mysql_settings", engine)),
+        Some("mysql_native_password" | "caching_sha2_password") => Ok(plugin),
         Some(other) => Err(ApiError::unprocessable(format!(
             "invalid auth_plugin {other:?}"
         ))),
@@ -170,6 +237,9 @@ pub(super) fn user_view(user: &User) -> Value {
     });
     if let Some(plugin) = &user.auth_plugin {
         value["mysql_settings"] = json!({ "auth_plugin": plugin });
+    }
+    if user.replication {
+        value["settings"] = json!({ "pg_allow_replication": true });
     }
     value
 }

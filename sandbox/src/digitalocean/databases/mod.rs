@@ -3,11 +3,15 @@
 mod authority;
 mod catalogue;
 mod change;
+mod config;
+mod connection;
 mod create;
 mod members;
+mod parameters;
 mod rules;
+mod settings;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,14 +26,18 @@ use crate::world::table::Row;
 
 pub(crate) use authority::{Authority, ca, key_pair};
 pub(crate) use catalogue::{backups, options};
-pub(crate) use change::{maintenance, migrate, resize, set_sql_mode, sql_mode};
+pub(crate) use change::{maintenance, migrate, resize, set_sql_mode, sql_mode, upgrade};
+pub(crate) use config::{change_config, config};
+use connection::{connection, metrics_endpoints};
 pub(crate) use create::create;
 pub(crate) use members::{
     create_database, create_user, database, databases, delete_database, delete_user, reset_auth,
-    user, users,
+    update_user, user, users,
 };
 use rules::Rule;
 pub(crate) use rules::{firewall, set_firewall};
+use settings::Autoscale;
+pub(crate) use settings::{autoscale, do_settings, set_autoscale, set_do_settings};
 
 /// The port of every cluster.
 const PORT: u16 = 25060;
@@ -68,6 +76,15 @@ pub(crate) struct Database {
     /// When it was online for the first time; its first backup is of then.
     #[serde(default)]
     online_since: Option<Timestamp>,
+    /// How its storage grows by itself, once somebody said so.
+    #[serde(default)]
+    autoscale: Option<Autoscale>,
+    /// Names of its own that its certificate is also for.
+    #[serde(default)]
+    service_cnames: Vec<String>,
+    /// The engine's parameters somebody chose.
+    #[serde(default)]
+    config: BTreeMap<String, Value>,
     created_at: Timestamp,
 }
 
@@ -104,6 +121,9 @@ struct User {
     password: String,
     primary: bool,
     auth_plugin: Option<String>,
+    /// PostgreSQL: whether it may replicate.
+    #[serde(default)]
+    replication: bool,
 }
 
 impl Row for Database {
@@ -127,6 +147,11 @@ impl Database {
 
     fn private_host(&self) -> String {
         format!("private-{}", self.host)
+    }
+
+    /// Where its standby nodes answer.
+    fn standby_host(&self) -> String {
+        format!("replica-{}", self.host)
     }
 
     fn is_at(&self, host: &str) -> bool {
@@ -202,7 +227,7 @@ pub(crate) fn facts(world: &World, host: &str) -> Option<DatabaseFacts> {
 
 /// The lists of databases have no pages.
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
-    let tag = request.query("tag_name");
+    let tag = request.query("tag_name").filter(|tag| !tag.is_empty());
     let horizon = request.visible_before;
     let rows = world.databases.filtered(|database| {
         tag.is_none_or(|tag| database.tags.iter().any(|own| tags::same(own, tag)))
@@ -242,14 +267,28 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     }
 }
 
+/// A destroyed droplet is no longer trusted.
+pub(crate) fn forget_droplet(world: &mut World, droplet: u64) {
+    let value = droplet.to_string();
+    for key in world
+        .databases
+        .keys_where(|cluster| cluster.rules.iter().any(|rule| rule.is_droplet(&value)))
+    {
+        if let Some(cluster) = world.databases.get_mut(&key) {
+            cluster.rules.retain(|rule| !rule.is_droplet(&value));
+        }
+    }
+}
+
 fn view(world: &World, database: &Database) -> Value {
     let users: Vec<Value> = database.users.iter().map(members::user_view).collect();
     let (day, hour) = &database.maintenance;
-    json!({
+    let mut value = json!({
         "id": database.id,
         "name": database.name,
         "engine": database.engine,
         "version": database.version,
+        "semantic_version": create::semantic_version(database.engine, &database.version),
         "num_nodes": database.num_nodes,
         "size": database.size,
         "storage_size_mib": database.storage_size_mib,
@@ -262,30 +301,16 @@ fn view(world: &World, database: &Database) -> Value {
         "users": users,
         "connection": connection(database, &database.host),
         "private_connection": connection(database, &database.private_host()),
+        "metrics_endpoints": metrics_endpoints(database),
         "maintenance_window": { "day": day, "hour": hour, "pending": false },
         "rules": database.rules.iter().map(|rule| rule.view(&database.id)).collect::<Vec<_>>(),
         "project_id": projects::project_of(world, &database.urn()),
-    })
-}
-
-fn connection(database: &Database, host: &str) -> Value {
-    let password = database
-        .users
-        .iter()
-        .find(|u| u.primary)
-        .map(|u| u.password.as_str())
-        .unwrap_or_default();
-    let (scheme, mode) = match database.engine {
-        Engine::Pg => ("postgresql", "sslmode=require"),
-        Engine::Mysql => ("mysql", "ssl-mode=REQUIRED"),
-    };
-    json!({
-        "uri": format!("{scheme}://{ADMIN}:{password}@{host}:{PORT}/{FIRST_DATABASE}?{mode}"),
-        "database": FIRST_DATABASE,
-        "host": host,
-        "port": PORT,
-        "user": ADMIN,
-        "password": password,
-        "ssl": true,
-    })
+        "do_settings": settings::do_settings_view(database),
+    });
+    if database.num_nodes > 1 {
+        let standby = database.standby_host();
+        value["standby_connection"] = connection(database, &standby);
+        value["standby_private_connection"] = connection(database, &format!("private-{standby}"));
+    }
+    value
 }

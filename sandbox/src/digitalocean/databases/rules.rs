@@ -26,7 +26,6 @@ pub(super) struct Rule {
 /// A rule as sent.
 #[derive(Deserialize)]
 pub(super) struct RuleBody {
-    uuid: Option<String>,
     r#type: Option<String>,
     value: Option<String>,
     description: Option<String>,
@@ -40,6 +39,10 @@ struct Body {
 impl Rule {
     pub(super) fn fact(&self) -> (String, String) {
         (self.kind.clone(), self.value.clone())
+    }
+
+    pub(super) fn is_droplet(&self, id: &str) -> bool {
+        self.kind == "droplet" && self.value == id
     }
 
     pub(super) fn view(&self, cluster: &str) -> Value {
@@ -57,8 +60,13 @@ impl Rule {
     }
 }
 
-/// The rules of a request, each of which must make sense.
-pub(super) fn checked(world: &World, rules: Vec<RuleBody>) -> Result<Vec<Rule>, ApiError> {
+/// The rules of a request, each of which must make sense. One that was there before keeps its
+/// uuid.
+pub(super) fn checked(
+    world: &World,
+    rules: Vec<RuleBody>,
+    before: &[Rule],
+) -> Result<Vec<Rule>, ApiError> {
     let mut made: Vec<Rule> = Vec::with_capacity(rules.len());
     let mut addresses = 0;
     for rule in rules {
@@ -73,17 +81,20 @@ pub(super) fn checked(world: &World, rules: Vec<RuleBody>) -> Result<Vec<Rule>, 
             let message = format!("the rule {kind}:{value} is given twice");
             return Err(ApiError::unprocessable(message));
         }
-        let uuid = rule
-            .uuid
-            .filter(|uuid| !uuid.is_empty())
-            .unwrap_or_else(|| world.rng.uuid());
-        let description = rule.description;
+        // A rule that stays is the same rule.
+        let old = before
+            .iter()
+            .find(|old| old.kind == kind && old.value == value);
+        let (uuid, created_at) = match old {
+            Some(old) => (old.uuid.clone(), old.created_at),
+            None => (world.rng.uuid(), world.now()),
+        };
         made.push(Rule {
             uuid,
             kind,
             value,
-            description,
-            created_at: world.now(),
+            description: rule.description,
+            created_at,
         });
     }
     if addresses > MAX_ADDRESSES {
@@ -123,11 +134,11 @@ pub(crate) fn firewall(world: &mut World, request: &Request) -> Reply {
     Ok(Response::ok(json!({ "rules": rules })))
 }
 
-/// Replaces the whole list. Rules that are sent with their uuid keep it.
+/// Replaces the whole list.
 pub(crate) fn set_firewall(world: &mut World, request: &Request) -> Reply {
-    find(world, request)?;
+    let before = &find(world, request)?.rules;
     let body: Body = request.body()?;
-    let rules = checked(world, required(body.rules, "rules")?)?;
+    let rules = checked(world, required(body.rules, "rules")?, before)?;
     let database = world
         .databases
         .get_mut(request.param(0))

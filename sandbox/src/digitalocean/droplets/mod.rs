@@ -249,6 +249,7 @@ fn destroy(world: &mut World, id: u64) {
     }
     super::firewalls::forget_droplet(world, id);
     super::load_balancers::forget_droplet(world, id);
+    super::databases::forget_droplet(world, id);
     projects::forget(world, &droplet.urn());
     vpcs::linger(world, &droplet.vpc_uuid, droplet.member());
     world.emit(Event::Gone(id));

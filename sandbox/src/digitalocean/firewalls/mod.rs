@@ -18,6 +18,9 @@ use rules::{Rule, RuleBody};
 
 /// Most droplets a firewall names by id; beyond that tags are needed.
 const MAX_DROPLETS: usize = 10;
+/// Most tags of a firewall, and most rules of both kinds (DigitalOcean's page of limits).
+const MAX_TAGS: usize = 5;
+const MAX_RULES: usize = 50;
 
 /// A firewall.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub(crate) struct Firewall {
     tags: Vec<String>,
     /// Droplets whose rules are on their way.
     pending: BTreeSet<u64>,
+    /// Droplets it no longer covers, whose rules are being taken away.
+    #[serde(default)]
+    removing: BTreeSet<u64>,
     /// When the rules have arrived; `None` once they have.
     pub(crate) ready_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -42,6 +48,10 @@ impl Row for Firewall {
 }
 
 impl Firewall {
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.inbound.iter().chain(&self.outbound)
+    }
+
     /// Whether it guards a droplet.
     pub(crate) fn covers(&self, droplet: &Droplet) -> bool {
         self.droplet_ids.contains(&droplet.id)
@@ -65,8 +75,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
     let (id, created_at) = (world.rng.uuid(), world.now());
     let firewall = desired(world, body, id.clone(), created_at)?;
-    world.firewalls.insert(id.clone(), firewall);
-    apply(world, &id);
+    put(world, firewall);
     let firewall = world.firewalls.get(&id).ok_or_else(ApiError::not_found)?;
     Ok(Response::new(202, json!({ "firewall": view(firewall) })))
 }
@@ -98,8 +107,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         .ok_or_else(ApiError::not_found)?
         .created_at;
     let firewall = desired(world, request.body()?, id.clone(), created_at)?;
-    world.firewalls.insert(id.clone(), firewall);
-    apply(world, &id);
+    put(world, firewall);
     let firewall = world.firewalls.get(&id).ok_or_else(ApiError::not_found)?;
     Ok(Response::ok(json!({ "firewall": view(firewall) })))
 }
@@ -188,8 +196,8 @@ fn change(
         .ok_or_else(ApiError::not_found)?
         .clone();
     edit(world, &mut firewall)?;
-    world.firewalls.insert(id.clone(), firewall);
-    apply(world, &id);
+    check_limits(&firewall)?;
+    put(world, firewall);
     Ok(Response::no_content())
 }
 
@@ -230,19 +238,20 @@ fn desired(
             targets.push(tag);
         }
     }
-    let pending = BTreeSet::new();
-    let (tags, ready_at) = (targets, None);
-    Ok(Firewall {
+    let firewall = Firewall {
         id,
         name,
         inbound,
         outbound,
         droplet_ids,
-        tags,
-        pending,
-        ready_at,
+        tags: targets,
+        pending: BTreeSet::new(),
+        removing: BTreeSet::new(),
+        ready_at: None,
         created_at,
-    })
+    };
+    check_limits(&firewall)?;
+    Ok(firewall)
 }
 
 fn existing_droplets(world: &World, ids: &[u64]) -> Result<Vec<u64>, ApiError> {
@@ -265,39 +274,84 @@ fn existing_droplets(world: &World, ids: &[u64]) -> Result<Vec<u64>, ApiError> {
     }
 }
 
-/// Sends the rules to every droplet the firewall covers.
-fn apply(world: &mut World, id: &str) {
-    let Some(firewall) = world.firewalls.get(id) else {
-        return;
-    };
-    let covered: BTreeSet<u64> = world
+fn check_limits(firewall: &Firewall) -> Result<(), ApiError> {
+    let rules = firewall.inbound.len() + firewall.outbound.len();
+    for (what, count, most) in [
+        ("tags", firewall.tags.len(), MAX_TAGS),
+        ("rules", rules, MAX_RULES),
+    ] {
+        if count > most {
+            return Err(ApiError::unprocessable(format!(
+                "a firewall can have at most {most} {what}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn covered(world: &World, firewall: &Firewall) -> BTreeSet<u64> {
+    world
         .droplets
         .values()
         .filter(|droplet| firewall.covers(droplet))
         .map(|droplet| droplet.id)
-        .collect();
-    let at = world.schedule(lag::FIREWALL_APPLY, Due::Firewall(id.to_owned()));
-    if let Some(firewall) = world.firewalls.get_mut(id) {
-        firewall.pending = covered;
-        firewall.ready_at = Some(at);
-    }
+        .collect()
+}
+
+/// Keeps a firewall, and sends its rules to every droplet it covers and away from those it no
+/// longer does.
+fn put(world: &mut World, mut firewall: Firewall) {
+    let id = firewall.id.clone();
+    let before = world.firewalls.get(&id);
+    let mut removing =
+        before.map_or_else(BTreeSet::new, |old| &covered(world, old) | &old.removing);
+    firewall.pending = covered(world, &firewall);
+    removing.retain(|droplet| !firewall.pending.contains(droplet));
+    firewall.removing = removing;
+    firewall.ready_at = Some(world.schedule(lag::FIREWALL_APPLY, Due::Firewall(id.clone())));
+    world.firewalls.insert(id, firewall);
 }
 
 /// A droplet got tags: the firewalls of these tags send it their rules.
 pub(crate) fn touch(world: &mut World, tags: &[String], droplet: u64) {
-    let concerned = world.firewalls.keys_where(|firewall| {
+    for id in of_tags(world, tags) {
+        let at = world.schedule(lag::FIREWALL_APPLY, Due::Firewall(id.clone()));
+        if let Some(firewall) = world.firewalls.get_mut(&id) {
+            firewall.pending.insert(droplet);
+            firewall.removing.remove(&droplet);
+            firewall.ready_at = Some(at);
+        }
+    }
+}
+
+/// A droplet lost a tag: the tag's firewalls that no longer cover it take their rules away.
+pub(crate) fn release(world: &mut World, tag: &str, droplet: u64) {
+    for id in of_tags(world, &[tag.to_owned()]) {
+        let still = world
+            .firewalls
+            .get(&id)
+            .zip(world.droplets.get(&droplets::key(droplet)))
+            .is_none_or(|(firewall, droplet)| firewall.covers(droplet));
+        if still {
+            continue;
+        }
+        let at = world.schedule(lag::FIREWALL_APPLY, Due::Firewall(id.clone()));
+        if let Some(firewall) = world.firewalls.get_mut(&id) {
+            firewall.pending.remove(&droplet);
+            firewall.removing.insert(droplet);
+            firewall.ready_at = Some(at);
+        }
+    }
+}
+
+/// The firewalls that cover one of these tags.
+fn of_tags(world: &World, tags: &[String]) -> Vec<String> {
+    world.firewalls.keys_where(|firewall| {
         firewall
             .tags
             .iter()
             .any(|tag| tags.iter().any(|own| tags::same(own, tag)))
-    });
-    for id in concerned {
-        let at = world.schedule(lag::FIREWALL_APPLY, Due::Firewall(id.clone()));
-        if let Some(firewall) = world.firewalls.get_mut(&id) {
-            firewall.pending.insert(droplet);
-            firewall.ready_at = Some(at);
-        }
-    }
+    })
 }
 
 /// The rules have arrived.
@@ -313,6 +367,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     if let Some(firewall) = world.firewalls.get_mut(key) {
         firewall.ready_at = None;
         firewall.pending.clear();
+        firewall.removing.clear();
     }
 }
 
@@ -320,11 +375,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
 pub(crate) fn forget_tag(world: &mut World, name: &str) {
     let concerned = world.firewalls.keys_where(|firewall| {
         firewall.tags.iter().any(|tag| tags::same(tag, name))
-            || firewall
-                .inbound
-                .iter()
-                .chain(&firewall.outbound)
-                .any(|rule| rule.names_tag(name))
+            || firewall.rules().any(|rule| rule.names_tag(name))
     });
     for id in concerned {
         if let Some(firewall) = world.firewalls.get_mut(&id) {
@@ -336,25 +387,45 @@ pub(crate) fn forget_tag(world: &mut World, name: &str) {
     }
 }
 
-/// A destroyed droplet is no longer covered.
+/// A destroyed droplet is no longer covered, and no rule names it.
 pub(crate) fn forget_droplet(world: &mut World, droplet: u64) {
     let concerned = world.firewalls.keys_where(|firewall| {
-        firewall.droplet_ids.contains(&droplet) || firewall.pending.contains(&droplet)
+        firewall.droplet_ids.contains(&droplet)
+            || firewall.pending.contains(&droplet)
+            || firewall.removing.contains(&droplet)
+            || firewall.rules().any(|rule| rule.names_droplet(droplet))
     });
     for id in concerned {
         if let Some(firewall) = world.firewalls.get_mut(&id) {
             firewall.droplet_ids.retain(|id| *id != droplet);
             firewall.pending.remove(&droplet);
+            firewall.removing.remove(&droplet);
+            for rule in firewall.inbound.iter_mut().chain(&mut firewall.outbound) {
+                rule.forget_droplet(droplet);
+            }
+        }
+    }
+}
+
+/// No rule names a destroyed load balancer.
+pub(crate) fn forget_load_balancer(world: &mut World, balancer: &str) {
+    let concerned = world
+        .firewalls
+        .keys_where(|firewall| firewall.rules().any(|rule| rule.names_balancer(balancer)));
+    for id in concerned {
+        if let Some(firewall) = world.firewalls.get_mut(&id) {
+            for rule in firewall.inbound.iter_mut().chain(&mut firewall.outbound) {
+                rule.forget_balancer(balancer);
+            }
         }
     }
 }
 
 pub(crate) fn view(firewall: &Firewall) -> Value {
-    let pending: Vec<Value> = firewall
-        .pending
-        .iter()
-        .map(|id| json!({ "droplet_id": id, "removing": false, "status": "waiting" }))
-        .collect();
+    let change = |id: &u64, removing: bool| json!({ "droplet_id": id, "removing": removing, "status": "waiting" });
+    let adding = firewall.pending.iter().map(|id| change(id, false));
+    let removing = firewall.removing.iter().map(|id| change(id, true));
+    let pending: Vec<Value> = adding.chain(removing).collect();
     json!({
         "id": firewall.id,
         "name": firewall.name,

@@ -28,6 +28,22 @@ struct Peer {
     tags: Option<Vec<String>>,
 }
 
+impl Peer {
+    /// A list of nothing is no list, so that equal rules are the same.
+    fn drop_empty(&mut self) {
+        let lists = [
+            &mut self.addresses,
+            &mut self.load_balancer_uids,
+            &mut self.kubernetes_ids,
+            &mut self.tags,
+        ];
+        for list in lists {
+            *list = list.take().filter(|values| !values.is_empty());
+        }
+        self.droplet_ids = self.droplet_ids.take().filter(|ids| !ids.is_empty());
+    }
+}
+
 /// A rule as sent.
 #[derive(Deserialize)]
 pub(super) struct RuleBody {
@@ -88,9 +104,16 @@ fn check(world: &World, body: &RuleBody, mut peer: Peer) -> Result<Rule, ApiErro
             )));
         }
     }
+    // The sandbox has none, so none can be named.
+    if let Some(id) = peer.kubernetes_ids.iter().flatten().next() {
+        return Err(ApiError::unprocessable(format!(
+            "Kubernetes cluster {id} does not exist"
+        )));
+    }
     for tag in peer.tags.iter_mut().flatten() {
         *tag = tags::existing(world, tag)?;
     }
+    peer.drop_empty();
     Ok(Rule {
         protocol,
         ports,
@@ -119,6 +142,30 @@ impl Rule {
             .iter()
             .flatten()
             .any(|tag| tags::same(tag, name))
+    }
+
+    pub(super) fn names_droplet(&self, id: u64) -> bool {
+        self.peer.droplet_ids.iter().flatten().any(|own| *own == id)
+    }
+
+    pub(super) fn names_balancer(&self, id: &str) -> bool {
+        self.peer
+            .load_balancer_uids
+            .iter()
+            .flatten()
+            .any(|own| own == id)
+    }
+
+    pub(super) fn forget_droplet(&mut self, id: u64) {
+        if let Some(own) = &mut self.peer.droplet_ids {
+            own.retain(|own| *own != id);
+        }
+    }
+
+    pub(super) fn forget_balancer(&mut self, id: &str) {
+        if let Some(own) = &mut self.peer.load_balancer_uids {
+            own.retain(|own| own != id);
+        }
     }
 
     pub(super) fn forget_tag(&mut self, name: &str) {

@@ -2,7 +2,7 @@
 
 mod settings;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Method;
 use jiff::Timestamp;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::droplets::{self, Droplet};
 use super::vpcs::{self, Member};
-use super::{moment, projects, region, required, tags};
+use super::{certificates, domains, moment, projects, region, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::catalogue::region_view;
 use crate::world::table::Row;
-use crate::world::{Due, World, lag};
+use crate::world::{Due, World, lag, net};
 use settings::{ForwardingRule, Settings};
 
 /// A load balancer.
@@ -27,6 +27,9 @@ pub(crate) struct LoadBalancer {
     pub(crate) vpc_uuid: String,
     /// Its address, shown once it is active.
     pub(crate) ip: Ipv4Addr,
+    /// Its other public address, when it has both kinds.
+    #[serde(default)]
+    ipv6: Option<Ipv6Addr>,
     /// Its address in the VPC.
     pub(crate) private_ip: Option<Ipv4Addr>,
     /// When it becomes active; `None` once it is.
@@ -62,10 +65,14 @@ impl LoadBalancer {
 
     /// Whether a droplet is one of its targets.
     pub(crate) fn targets(&self, droplet: &Droplet) -> bool {
+        let tagged = || droplet.tags.iter().any(|own| tags::same(own, &self.tag));
         self.droplet_ids.contains(&droplet.id)
-            || (!self.tag.is_empty() && droplet.tags.iter().any(|own| tags::same(own, &self.tag)))
+            || (!self.tag.is_empty() && droplet.region == self.region && tagged())
     }
 }
+
+/// Most droplets named by id; beyond that a tag is needed (DigitalOcean's page of limits).
+const MAX_DROPLETS: usize = 10;
 
 #[derive(Deserialize)]
 struct Body {
@@ -98,7 +105,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     }
     let name = valid_name(world, body.name.clone(), None)?;
     let region = region(&required(body.region.clone(), "region")?)?;
-    let (droplet_ids, tag) = valid_targets(world, &body)?;
+    let (droplet_ids, tag) = valid_targets(world, &body, &region)?;
     let size_unit = valid_size(&body)?;
     projects::check(world, body.project_id.as_deref())?;
     let vpc_uuid = vpcs::for_resource(world, &region, body.vpc_uuid.as_deref())?;
@@ -108,6 +115,8 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     } else {
         world.new_public_ip()
     };
+    let ipv6 = (settings.is_dual_stack() && !settings.is_internal())
+        .then(|| net::public_ipv6(world.new_id()));
     let (id, now) = (world.rng.uuid(), world.now());
     let ready_at = world.schedule(lag::LOAD_BALANCER_CREATE, Due::LoadBalancer(id.clone()));
     let balancer = LoadBalancer {
@@ -116,6 +125,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         region,
         vpc_uuid,
         ip,
+        ipv6,
         private_ip: Some(private_ip),
         ready_at: Some(ready_at),
         droplet_ids,
@@ -184,7 +194,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         ));
     }
     balancer.name = valid_name(world, body.name.clone(), Some(&id))?;
-    (balancer.droplet_ids, balancer.tag) = valid_targets(world, &body)?;
+    (balancer.droplet_ids, balancer.tag) = valid_targets(world, &body, &balancer.region)?;
     resize(world, &mut balancer, valid_size(&body)?)?;
     balancer.settings = settings.keep_kind(&balancer.settings);
     if body.project_id.is_some() {
@@ -192,7 +202,8 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
         projects::adopt(world, balancer.urn(), body.project_id.as_deref())?;
     }
     let shown = view(world, &balancer);
-    world.load_balancers.insert(id, balancer);
+    world.load_balancers.insert(id.clone(), balancer);
+    point_names(world, &id);
     Ok(Response::ok(json!({ "load_balancer": shown })))
 }
 
@@ -225,6 +236,7 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
         .ok_or_else(ApiError::not_found)?;
     projects::forget(world, &balancer.urn());
     vpcs::linger(world, &balancer.vpc_uuid, balancer.member());
+    super::firewalls::forget_load_balancer(world, &balancer.id);
     Ok(Response::no_content())
 }
 
@@ -251,7 +263,7 @@ pub(crate) fn change_droplets(world: &mut World, request: &Request) -> Reply {
             .chain(&ids)
             .copied()
             .collect::<Vec<_>>();
-        balancer.droplet_ids = existing_droplets(world, &all)?;
+        balancer.droplet_ids = existing_droplets(world, &all, &balancer.region)?;
     }
     world.load_balancers.insert(id, balancer);
     Ok(Response::no_content())
@@ -273,7 +285,8 @@ pub(crate) fn change_rules(world: &mut World, request: &Request) -> Reply {
         .settings
         .change_rules(rules, request.method != Method::DELETE);
     check(world, &balancer.settings)?;
-    world.load_balancers.insert(id, balancer);
+    world.load_balancers.insert(id.clone(), balancer);
+    point_names(world, &id);
     Ok(Response::no_content())
 }
 
@@ -301,6 +314,27 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
         && balancer.ready_at == Some(at)
     {
         balancer.ready_at = None;
+        point_names(world, key);
+    }
+}
+
+/// Names of Let's Encrypt's certificates lead to the load balancer that has these certificates,
+/// once it has an address, unless its owner said no.
+fn point_names(world: &mut World, key: &str) {
+    let Some(balancer) = world.load_balancers.get(key) else {
+        return;
+    };
+    if balancer.ready_at.is_some() || !balancer.settings.makes_dns_records() {
+        return;
+    }
+    let ip = balancer.ip;
+    let names: Vec<String> = balancer
+        .settings
+        .certificates()
+        .flat_map(|id| certificates::managed_names(world, id))
+        .collect();
+    for name in names {
+        domains::point(world, &name, ip);
     }
 }
 
@@ -334,8 +368,9 @@ fn valid_name(world: &World, name: Option<String>, own: Option<&str>) -> Result<
 }
 
 /// Targets by id or by tag, not both.
-fn valid_targets(world: &World, body: &Body) -> Result<(Vec<u64>, String), ApiError> {
-    let ids = existing_droplets(world, body.droplet_ids.as_deref().unwrap_or_default())?;
+fn valid_targets(world: &World, body: &Body, region: &str) -> Result<(Vec<u64>, String), ApiError> {
+    let asked = body.droplet_ids.as_deref().unwrap_or_default();
+    let ids = existing_droplets(world, asked, region)?;
     let tag = match body.tag.as_deref().filter(|tag| !tag.is_empty()) {
         Some(_) if !ids.is_empty() => {
             return Err(ApiError::unprocessable("give droplet_ids or tag, not both"));
@@ -346,19 +381,32 @@ fn valid_targets(world: &World, body: &Body) -> Result<(Vec<u64>, String), ApiEr
     Ok((ids, tag))
 }
 
-fn existing_droplets(world: &World, ids: &[u64]) -> Result<Vec<u64>, ApiError> {
+fn existing_droplets(world: &World, ids: &[u64], region: &str) -> Result<Vec<u64>, ApiError> {
     let mut all = ids.to_vec();
     all.sort_unstable();
     all.dedup();
-    match all
-        .iter()
-        .find(|id| !world.droplets.contains(&droplets::key(**id)))
-    {
-        Some(id) => Err(ApiError::unprocessable(format!(
-            "droplet {id} does not exist"
-        ))),
-        None => Ok(all),
+    if all.len() > MAX_DROPLETS {
+        return Err(ApiError::unprocessable(format!(
+            "a load balancer can name at most {MAX_DROPLETS} droplets by id; use a tag"
+        )));
     }
+    for id in &all {
+        match world.droplets.get(&droplets::key(*id)) {
+            None => {
+                return Err(ApiError::unprocessable(format!(
+                    "droplet {id} does not exist"
+                )));
+            }
+            Some(droplet) if droplet.region != region => {
+                return Err(ApiError::unprocessable(format!(
+                    "droplet {id} is in {}, not in {region}",
+                    droplet.region
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(all)
 }
 
 /// The size in nodes; the old names count 1, 3 and 6.
@@ -395,6 +443,9 @@ fn view(world: &World, balancer: &LoadBalancer) -> Value {
     value["id"] = json!(balancer.id);
     value["name"] = json!(balancer.name);
     value["ip"] = if ready { json!(balancer.ip) } else { json!("") };
+    if let Some(ipv6) = balancer.ipv6.filter(|_| ready) {
+        value["ipv6"] = json!(ipv6);
+    }
     value["status"] = json!(if ready { "active" } else { "new" });
     value["size_unit"] = json!(balancer.size_unit);
     value["created_at"] = json!(moment(balancer.created_at));

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::http::ApiError;
 
+/// Ports DigitalOcean keeps for itself on load balancers (README of its cloud controller manager).
+const RESERVED_ENTRIES: [u16; 3] = [50053, 50054, 50055];
+
 /// Everything that is left out is at its default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -16,7 +19,11 @@ pub(super) struct Settings {
     health_check: Option<HealthCheck>,
     sticky_sessions: Option<StickySessions>,
     firewall: Option<Firewall>,
+    /// These three are for global load balancers only.
     domains: Option<Value>,
+    #[serde(rename = "glb_settings")]
+    global: Option<Value>,
+    target_load_balancer_ids: Option<Value>,
     algorithm: Option<String>,
     redirect_http_to_https: Option<bool>,
     enable_proxy_protocol: Option<bool>,
@@ -72,6 +79,10 @@ impl Settings {
         self.r#type.as_deref() == Some("GLOBAL")
     }
 
+    pub(super) fn is_dual_stack(&self) -> bool {
+        self.network_stack.as_deref() == Some("DUALSTACK")
+    }
+
     pub(super) fn is_internal(&self) -> bool {
         self.network.as_deref() == Some("INTERNAL")
     }
@@ -102,6 +113,11 @@ impl Settings {
         }
     }
 
+    /// Whether names of Let's Encrypt's certificates get DNS records that lead here.
+    pub(super) fn makes_dns_records(&self) -> bool {
+        !self.disable_lets_encrypt_dns_records.unwrap_or(false)
+    }
+
     /// The certificates its forwarding rules name.
     pub(super) fn certificates(&self) -> impl Iterator<Item = &str> {
         let ids = self
@@ -128,6 +144,10 @@ impl Settings {
             }
         }
         self.check_words()?;
+        self.check_kind()?;
+        if let Some(sticky) = &self.sticky_sessions {
+            sticky.check()?;
+        }
         if self
             .http_idle_timeout_seconds
             .is_some_and(|seconds| !(30..=600).contains(&seconds))
@@ -140,6 +160,33 @@ impl Settings {
             check.check()?;
         }
         self.firewall.iter().try_for_each(Firewall::check)
+    }
+
+    /// What only one type of load balancer can have.
+    fn check_kind(&self) -> Result<(), ApiError> {
+        let global = [
+            ("domains", &self.domains),
+            ("glb_settings", &self.global),
+            ("target_load_balancer_ids", &self.target_load_balancer_ids),
+        ];
+        let given = |value: &Option<Value>| value.as_ref().is_some_and(says_something);
+        if let Some((name, _)) = global.into_iter().find(|(_, value)| given(value))
+            && !self.is_global()
+        {
+            return Err(ApiError::unprocessable(format!(
+                "{name} is only for load balancers of type GLOBAL"
+            )));
+        }
+        // It works on the transport layer.
+        let plain = |rule: &ForwardingRule| matches!(rule.entry_protocol.as_str(), "tcp" | "udp");
+        if self.r#type.as_deref() == Some("REGIONAL_NETWORK")
+            && !self.forwarding_rules.iter().all(plain)
+        {
+            return Err(ApiError::unprocessable(
+                "load balancers of type REGIONAL_NETWORK only forward tcp and udp",
+            ));
+        }
+        Ok(())
     }
 
     fn check_words(&self) -> Result<(), ApiError> {
@@ -173,7 +220,7 @@ impl Settings {
         };
         let health = self.health_check.clone().unwrap_or_default();
         let firewall = self.firewall.clone().unwrap_or_default();
-        let mut value = json!({
+        json!({
             "algorithm": text(&self.algorithm, "round_robin"),
             "forwarding_rules": self.forwarding_rules,
             "health_check": health.view(),
@@ -189,11 +236,17 @@ impl Settings {
             "network": text(&self.network, "EXTERNAL"),
             "network_stack": text(&self.network_stack, "IPV4"),
             "firewall": { "allow": firewall.allow, "deny": firewall.deny },
-        });
-        if let Some(domains) = &self.domains {
-            value["domains"] = domains.clone();
-        }
-        value
+        })
+    }
+}
+
+/// Whether a value is more than nothing, in one of JSON's ways.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
     }
 }
 
@@ -207,6 +260,9 @@ impl ForwardingRule {
             return Err(ApiError::unprocessable(
                 "ports of forwarding rules must be 1 to 65535",
             ));
+        }
+        if RESERVED_ENTRIES.contains(&self.entry_port) {
+            return Err(ApiError::unprocessable("entry port is invalid"));
         }
         if (self.entry_protocol == "udp") != (self.target_protocol == "udp") {
             return Err(ApiError::unprocessable(
@@ -230,6 +286,11 @@ impl HealthCheck {
             self.protocol.as_ref(),
             &["http", "https", "tcp"],
         )?;
+        if self.port == Some(0) {
+            return Err(ApiError::unprocessable(
+                "health_check.port must be 1 to 65535",
+            ));
+        }
         let ranges = [
             (
                 "check_interval_seconds",
@@ -271,15 +332,47 @@ impl HealthCheck {
 }
 
 impl StickySessions {
+    fn has_cookies(&self) -> bool {
+        self.r#type.as_deref() == Some("cookies")
+    }
+
+    /// The limits are those of DigitalOcean's Terraform provider.
+    fn check(&self) -> Result<(), ApiError> {
+        one_of(
+            "sticky_sessions.type",
+            self.r#type.as_ref().filter(|kind| !kind.is_empty()),
+            &["cookies", "none"],
+        )?;
+        if !self.has_cookies() {
+            return Ok(());
+        }
+        let length = self
+            .cookie_name
+            .as_ref()
+            .map_or(0, |name| name.chars().count());
+        if !(2..=40).contains(&length) {
+            return Err(ApiError::unprocessable(
+                "sticky_sessions.cookie_name must be 2 to 40 characters",
+            ));
+        }
+        if self.cookie_ttl_seconds.is_none_or(|seconds| seconds == 0) {
+            return Err(ApiError::unprocessable(
+                "sticky_sessions.cookie_ttl_seconds must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Name and time of the cookie are there only when there is one.
     fn view(&self) -> Value {
-        let mut value = json!({ "type": self.r#type.as_deref().unwrap_or("none") });
-        if let Some(name) = &self.cookie_name {
-            value["cookie_name"] = json!(name);
+        if !self.has_cookies() {
+            return json!({ "type": "none" });
         }
-        if let Some(seconds) = self.cookie_ttl_seconds {
-            value["cookie_ttl_seconds"] = json!(seconds);
-        }
-        value
+        json!({
+            "type": "cookies",
+            "cookie_name": self.cookie_name,
+            "cookie_ttl_seconds": self.cookie_ttl_seconds,
+        })
     }
 }
 
