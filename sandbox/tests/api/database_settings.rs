@@ -144,10 +144,11 @@ async fn growth_and_names_of_its_own_can_be_set() {
     client.put(422, &names, wrong).await;
     client.put(422, &names, json!({})).await;
 
-    let sent = json!({ "storage_autoscale": { "enabled": true, "increment_gib": 20 } });
+    let storage = json!({ "enabled": true, "threshold_percent": 80, "increment_gib": 20 });
+    let sent = json!({ "autoscale": { "storage": storage } });
     let mysql = cluster(&client, "mysql", &sent).await;
     let shown = client.get(&format!("{mysql}/autoscale")).await;
-    assert_eq!(shown["storage"], sent["storage_autoscale"]);
+    assert_eq!(shown["storage"], sent["autoscale"]["storage"]);
     client.delete(&mysql).await;
     let mysql = cluster(&client, "mysql", &json!({})).await;
     let unset = client.get(&format!("{mysql}/autoscale")).await;
