@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) raw_body: Vec<u8>,
     /// The `Authorization` header.
     pub(crate) authorization: Option<String>,
+    /// Whether `X-Dangerous` says that the caller knows what the request destroys.
+    pub(crate) dangerous: bool,
     /// `http://host:port`, for absolute links.
     pub(crate) base_url: String,
     /// The route's `{…}` segments in order, decoded.
@@ -41,6 +43,7 @@ impl Request {
                 .collect(),
             raw_body: Vec::new(),
             authorization: None,
+            dangerous: false,
             base_url: String::new(),
             params: Vec::new(),
             visible_before: None,
