@@ -7,10 +7,12 @@
 )]
 
 mod account;
+mod backups;
 mod certificates;
 mod client;
 mod conformance;
 mod databases;
+mod destroy;
 mod domains;
 mod droplets;
 mod faults;
@@ -25,4 +27,6 @@ mod protocol;
 mod restart;
 mod session;
 mod storage;
+mod tags;
+mod volumes;
 mod vpcs;
