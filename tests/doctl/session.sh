@@ -116,6 +116,10 @@ the_account() {
   bad ": 404 " compute image get plan9
   bad ": 501 " compute image update "$number" --image-name other
   bad ": 501 " compute image delete "$number" --force
+  bad ": 501 " compute image create own --image-url http://example.com/own.img --region "$region"
+  bad ": 404 " compute image-action get "$number" --action-id 1
+  bad ": 501 " compute image-action transfer "$number" --region ams3
+  bad "not a snapshot" compute snapshot get "$number"
   bad ": 401 " --access-token wrong account get
 }
 
@@ -153,7 +157,7 @@ tags_and_keys() {
   is '.[0].resources.images.count // 0' 0
   # A path has to spell a tag the way it was made.
   bad ": 404 " compute tag get JUDGED
-  bad ": 422 " compute tag create 'not a tag'
+  bad ": 400 " compute tag create 'not a tag'
   bad ": 404 " compute tag get nobody
   ssh-keygen -q -t ed25519 -N '' -C judge -f "$work/key"
   ok compute ssh-key create judge --public-key "$(cat "$work/key.pub")"
@@ -163,7 +167,7 @@ tags_and_keys() {
   [ "$print" = "$(ssh-keygen -E md5 -lf "$work/key.pub" | sed 's/^[0-9]* MD5:\([^ ]*\) .*/\1/')" ] ||
     fail "the fingerprint is not ssh-keygen's"
   bad "already in use" compute ssh-key import judge2 --public-key-file "$work/key.pub"
-  bad ": 422 " compute ssh-key create broken --public-key 'ssh-ed25519 AAAA'
+  bad "Key invalid" compute ssh-key create broken --public-key 'ssh-ed25519 AAAA'
   ok compute ssh-key update "$key" --key-name judge-1
   ok compute ssh-key get "$print"
   is '.[0].name' judge-1
@@ -192,7 +196,8 @@ droplets() {
     --enable-monitoring --enable-ipv6 --droplet-agent
   web="$(get '.[0].id')"
   is '.[0].status' new
-  is '.[0].locked' true
+  # DigitalOcean says so only to those who ask again.
+  is '.[0].locked // false' false
   until_is '.[0].status' active compute droplet get "$web"
   is '[.[0].networks.v4[] | .type] | sort | join(",")' private,public
   is '.[0].networks.v6 | length' 1
@@ -227,6 +232,7 @@ droplets() {
   ok compute droplet backups "$web"
   is 'length' 0
   bad ": 501 " compute droplet kernels "$web"
+  bad ": 501 " compute droplet 1-click list
   bad "invalid size" compute droplet create x --region "$region" --size s-9 --image "$image"
   bad "invalid image" compute droplet create x --region "$region" --size "$size" --image 1
   bad "invalid region" compute droplet create x --region nowhere --size "$size" --image "$image"
@@ -244,12 +250,13 @@ droplet_actions() {
   act "$web" rename "$web" --droplet-name web-2
   act "$web" power-off "$web"
   is '.[0].status' off
-  bad "already powered off" compute droplet-action shutdown "$web"
+  bad "already off" compute droplet-action shutdown "$web"
   act "$web" resize "$web" --size s-2vcpu-2gb --resize-disk
   is '.[0].size_slug' s-2vcpu-2gb
   is '.[0].disk' 60
-  bad ": 422 " compute droplet-action resize "$web" --size "$size"
-  bad ": 422 " compute droplet-action reboot "$web"
+  bad "smaller disk" compute droplet-action resize "$web" --size "$size"
+  bad "already set to this size" compute droplet-action resize "$web" --size s-2vcpu-2gb
+  bad "Please power it on" compute droplet-action reboot "$web"
   act "$web" power-on "$web"
   is '.[0].name' web-2
   act "$web" reboot "$web"
@@ -257,24 +264,30 @@ droplet_actions() {
   act "$web" password-reset "$web"
   act "$web" shutdown "$web"
   act "$web" power-on "$web"
-  bad "must be powered off" compute droplet-action resize "$web" --size s-2vcpu-4gb
+  bad "already on" compute droplet-action power-on "$web"
+  bad "Please power it off" compute droplet-action resize "$web" --size s-2vcpu-4gb
   act "$web" snapshot "$web" --snapshot-name web-snap
   act "$web" enable-backups "$web" --backup-policy-plan weekly --backup-policy-weekday TUE \
     --backup-policy-hour 8
   is '.[0].features | index("backups") != null' true
+  is '.[0].next_backup_window.start | test("T08:00:00Z$")' true
   ok compute droplet backup-policies get "$web"
   is '.[0].backup_policy.weekday' TUE
   is '.[0].backup_policy.hour' 8
   act "$web" change-backup-policy "$web" --backup-policy-plan daily --backup-policy-hour 20
   ok compute droplet backup-policies list
-  is 'length' 1
-  is '.[0].backup_policy.plan' daily
-  is '.[0].backup_policy.retention_period_days' 7
+  is 'length' 3
+  is '[.[] | select(.backup_enabled)] | length' 1
+  is '[.[] | select(.backup_enabled)][0].backup_policy.plan' daily
+  is '[.[] | select(.backup_enabled)][0].backup_policy.retention_period_days' 7
   ok compute droplet backup-policies list-supported
   is '[.[] | .name] | sort | join(",")' daily,weekly
   bad ": 422 " compute droplet-action change-backup-policy "$web" --backup-policy-plan daily \
     --backup-policy-hour 3
   act "$web" disable-backups "$web"
+  bad "already been disabled" compute droplet-action disable-backups "$web"
+  bad "not enabled" compute droplet-action change-backup-policy "$web" --backup-policy-plan daily
+  bad ": 422 " compute droplet-action enable-private-networking "$web"
   act "$db" enable-ipv6 "$db"
   is '.[0].networks.v6 | length' 1
   # The longest action, so that it is still under way when doctl asks again.
@@ -295,6 +308,8 @@ droplet_actions() {
   bad ": 404 " compute droplet-action get "$db" --action-id "$newest"
   ok compute action list --resource-type droplet
   is 'length > 10' true
+  ok compute action list --action-type create --status completed
+  is '[.[] | .type] | unique | join(",")' create
   ok compute action wait "$newest"
   is '.[0].status' completed
   bad ": 404 " compute action get 1
@@ -329,8 +344,15 @@ snapshots() {
   act "$clone" rebuild "$clone" --image debian-12-x64
   is '.[0].image.slug' debian-12-x64
   bad ": 422 " compute droplet-action rebuild "$clone" --image plan9
-  bad ": 501 " compute droplet-action restore "$clone" --image-id "$snap"
+  bad "not a backup" compute droplet-action restore "$clone" --image-id "$snap"
+  act "$web" restore "$web" --image-id "$snap"
+  is '.[0].image.id' "$snap"
+  is '.[0].status' active
   ok compute droplet delete "$clone" --force
+  ok compute snapshot list 'web*' --region "$region"
+  is 'length' 1
+  ok compute snapshot list --region ams3
+  is 'length' 0
   ok compute snapshot delete "$snap" --force
   bad ": 404 " compute snapshot get "$snap"
   ok compute snapshot list
@@ -349,6 +371,8 @@ volumes() {
   bad ": 422 " compute volume create Data --region "$region" --size 10GiB
   bad ": 422 " compute volume create data-2 --region "$region" --size 20TiB
   bad ": 422 " compute volume create data-2 --region "$region" --size 10GiB --fs-type fat
+  bad "12 characters" compute volume create data-2 --region "$region" --size 10GiB --fs-type xfs \
+    --fs-label thirteenchars
   ok compute volume-action attach "$volume" "$web"
   local action
   action="$(get '.[0].id')"
@@ -358,8 +382,8 @@ volumes() {
   is '.[0].droplet_ids[0]' "$web"
   ok compute droplet get "$web"
   is '.[0].volume_ids[0]' "$volume"
-  bad ": 409 " compute volume delete "$volume" --force
-  bad ": 422 " compute volume-action attach "$volume" "$db"
+  bad "attached volume" compute volume delete "$volume" --force
+  bad "already attached" compute volume-action attach "$volume" "$db"
   ok compute volume-action resize "$volume" --size 20 --region "$region"
   until_is '.[0].size_gigabytes' 20 compute volume get "$volume"
   bad "only grows" compute volume-action resize "$volume" --size 10 --region "$region"
@@ -369,8 +393,13 @@ volumes() {
   is '.[0].tags[0]' judged
   local snap
   snap="$(get '.[0].id')"
+  bad ": 409 " compute volume snapshot "$volume" --snapshot-name data-snap
+  bad ": 404 " compute volume create data-2 --size 20GiB --region "$region" \
+    --snapshot 11111111-2222-4333-8444-555555555555
   bad ": 422 " compute volume create data-2 --snapshot "$snap" --region "$region" --size 5GiB
+  bad ": 422 " compute volume create data-2 --snapshot "$snap" --region ams3 --size 20GiB
   ok compute volume create data-2 --snapshot "$snap" --region "$region" --size 20GiB
+  is '.[0].filesystem_type' ext4
   local copy
   copy="$(get '.[0].id')"
   ok compute volume list
@@ -379,9 +408,25 @@ volumes() {
   is 'length' 0
   ok compute volume-action detach "$volume" "$web"
   until_is '.[0].droplet_ids | length' 0 compute volume get "$volume"
-  bad ": 422 " compute volume-action detach "$volume" "$web"
+  bad "Attachment not found" compute volume-action detach "$volume" "$web"
   ok compute volume-action list "$volume"
   is '[.[] | .type] | sort | join(",")' attach_volume,detach_volume,resize
+  # Inside only, and with a volume and backups from the start.
+  ok compute droplet create inside --region "$region" --size "$size" --image "$image" \
+    --volumes "$copy" --enable-public-networking=false --enable-ipv6 --enable-backups \
+    --backup-policy-plan weekly --backup-policy-weekday MON --backup-policy-hour 4
+  local inside
+  inside="$(get '.[0].id')"
+  settled "$inside"
+  ok compute droplet get "$inside"
+  is '.[0].volume_ids[0]' "$copy"
+  is '[.[0].networks.v4[] | .type] | join(",")' private
+  is '.[0].networks.v6 | length' 0
+  is '.[0].next_backup_window.start | test("T04:00:00Z$")' true
+  bad "no public networking" compute reserved-ip create --droplet-id "$inside"
+  bad "Invalid volume" compute droplet create x --region "$region" --size "$size" \
+    --image "$image" --volumes "$copy,$copy"
+  ok compute droplet delete "$inside" --force
   ok compute volume delete "$copy" --force
   ok compute snapshot delete "$snap" --force
   bad ": 404 " compute volume get "$copy"

@@ -62,6 +62,27 @@ data "digitalocean_sizes" "small" {
   }
 }
 
+data "digitalocean_regions" "all" {
+  filter {
+    key    = "available"
+    values = ["true"]
+  }
+}
+
+data "digitalocean_images" "ubuntu" {
+  filter {
+    key    = "distribution"
+    values = ["Ubuntu"]
+  }
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.images) > 0
+      error_message = "There are images of Ubuntu."
+    }
+  }
+}
+
 data "digitalocean_image" "os" {
   slug = local.anew ? "debian-12-x64" : "ubuntu-24-04-x64"
 }
@@ -72,6 +93,18 @@ resource "digitalocean_tag" "web" {
 
 resource "digitalocean_tag" "other" {
   name = local.anew ? "tf-other-2" : "tf-other"
+}
+
+data "digitalocean_tag" "web" {
+  name = digitalocean_tag.web.name
+}
+
+data "digitalocean_tags" "all" {
+  depends_on = [digitalocean_tag.web, digitalocean_tag.other]
+}
+
+data "digitalocean_ssh_key" "me" {
+  name = digitalocean_ssh_key.me.name
 }
 
 resource "digitalocean_ssh_key" "me" {
@@ -120,6 +153,43 @@ resource "digitalocean_droplet_snapshot" "second" {
   name       = "tf-second"
 }
 
+data "digitalocean_droplet_snapshot" "second" {
+  name = digitalocean_droplet_snapshot.second.name
+
+  lifecycle {
+    postcondition {
+      condition     = self.size > 0 && self.droplet_id == digitalocean_droplet.second.id
+      error_message = "It is the droplet's and holds something."
+    }
+  }
+}
+
+data "digitalocean_droplet" "web" {
+  id = digitalocean_droplet.web.id
+
+  lifecycle {
+    postcondition {
+      condition     = self.backups && self.vpc_uuid == digitalocean_vpc.net.id
+      error_message = "It is what was asked for."
+    }
+  }
+}
+
+data "digitalocean_droplets" "tagged" {
+  filter {
+    key    = "tags"
+    values = [digitalocean_tag.web.name]
+  }
+  depends_on = [digitalocean_droplet.web]
+
+  lifecycle {
+    postcondition {
+      condition     = length(self.droplets) == 1
+      error_message = "One droplet has the tag."
+    }
+  }
+}
+
 resource "digitalocean_droplet" "from_snapshot" {
   name     = "tf-copy"
   region   = local.region
@@ -149,6 +219,22 @@ resource "digitalocean_volume_snapshot" "data" {
   tags      = [digitalocean_tag.web.id]
 }
 
+data "digitalocean_volume_snapshot" "data" {
+  name = digitalocean_volume_snapshot.data.name
+}
+
+data "digitalocean_volume" "data" {
+  name   = digitalocean_volume.data.name
+  region = local.region
+
+  lifecycle {
+    postcondition {
+      condition     = self.filesystem_type == "ext4"
+      error_message = "It is formatted."
+    }
+  }
+}
+
 resource "digitalocean_volume" "copy" {
   name        = local.anew ? "tf-copy-2" : "tf-copy"
   region      = local.region
@@ -159,6 +245,10 @@ resource "digitalocean_volume" "copy" {
 resource "digitalocean_reserved_ip" "front" {
   region     = local.region
   droplet_id = local.changed ? digitalocean_droplet.second.id : digitalocean_droplet.web.id
+}
+
+data "digitalocean_reserved_ip" "front" {
+  ip_address = digitalocean_reserved_ip.front.ip_address
 }
 
 resource "digitalocean_reserved_ip" "free" {

@@ -43,7 +43,18 @@ fn named(w: &World) -> Vec<(&'static str, Vec<Value>)> {
             "load_balancers",
             rows(&w.load_balancers, |_, l| text(&l.id, &l.name)),
         ),
-        ("snapshots", rows(&w.snapshots, |_, s| text(&s.id, &s.name))),
+        (
+            "backups",
+            rows(&w.snapshots, |_, s| {
+                text(&s.id, &s.name).filter(|_| s.is_backup())
+            }),
+        ),
+        (
+            "snapshots",
+            rows(&w.snapshots, |_, s| {
+                text(&s.id, &s.name).filter(|_| !s.is_backup())
+            }),
+        ),
         (
             "spaces_keys",
             rows(&w.spaces_keys, |id, k| text(id, &k.name)),

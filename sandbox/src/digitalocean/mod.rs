@@ -12,6 +12,7 @@ pub(crate) mod databases;
 pub(crate) mod domains;
 pub(crate) mod droplets;
 pub(crate) mod firewalls;
+pub(crate) mod images;
 pub(crate) mod inspect;
 pub(crate) mod load_balancers;
 pub(crate) mod projects;

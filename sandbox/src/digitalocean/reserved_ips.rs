@@ -13,6 +13,11 @@ use crate::world::catalogue::region_view;
 use crate::world::table::Row;
 use crate::world::{World, lag};
 
+/// Most reserved addresses of the account, as `/v2/account` says.
+pub(crate) const LIMIT: usize = 100;
+/// US dollars a month while it leads nowhere, from the document's example.
+pub(crate) const UNASSIGNED_COST: &str = "4.00";
+
 /// A reserved address; its key is the address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ReservedIp {
@@ -35,6 +40,17 @@ impl ReservedIp {
         // Still the name it had when it was called a floating IP.
         format!("do:floatingip:{}", self.ip)
     }
+
+    /// The number by which actions and lists of what belongs to a droplet know it.
+    pub(crate) fn number(&self) -> String {
+        self.ip.to_bits().to_string()
+    }
+}
+
+/// The number of an address.
+pub(crate) fn number_of(ip: &str) -> Option<String> {
+    let ip: Ipv4Addr = ip.parse().ok()?;
+    Some(ip.to_bits().to_string())
 }
 
 #[derive(Deserialize)]
@@ -58,11 +74,16 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
                 404 => ApiError::unprocessable(format!("droplet {id} does not exist")),
                 _ => error,
             })?;
-            droplets::find(world, id)?.region.clone()
+            reachable(world, id)?.region.clone()
         }
         (None, asked) => region(&required(asked.clone(), "region")?)?,
     };
     projects::check(world, body.project_id.as_deref())?;
+    if world.reserved_ips.len() >= LIMIT {
+        return Err(ApiError::unprocessable(
+            "creating this reserved IP will exceed your reserved IP limit",
+        ));
+    }
     let ip = world.new_public_ip();
     let created_at = world.now();
     let row = ReservedIp {
@@ -91,6 +112,17 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         202,
         json!({ "reserved_ip": view(world, row), "links": links }),
     ))
+}
+
+/// A droplet an address can lead to.
+fn reachable(world: &World, id: u64) -> Result<&droplets::Droplet, ApiError> {
+    let droplet = droplets::find(world, id)?;
+    if droplet.public_ip.is_none() {
+        return Err(ApiError::unprocessable(
+            "The droplet has no public networking.",
+        ));
+    }
+    Ok(droplet)
 }
 
 fn assign(
@@ -136,7 +168,12 @@ pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
-    let key = request.param(0);
+    destroy(world, request.param(0))?;
+    Ok(Response::no_content())
+}
+
+/// Gives an address back.
+pub(crate) fn destroy(world: &mut World, key: &str) -> Result<(), ApiError> {
     let row = world
         .reserved_ips
         .get(key)
@@ -149,7 +186,7 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
     let urn = row.urn();
     world.reserved_ips.remove(key);
     projects::forget(world, &urn);
-    Ok(Response::no_content())
+    Ok(())
 }
 
 pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
@@ -167,7 +204,7 @@ pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
     let action = match body.r#type.as_deref() {
         Some("assign") => {
             let droplet = required(body.droplet_id, "droplet_id")?;
-            let found = droplets::find(world, droplet)?;
+            let found = reachable(world, droplet)?;
             if found.region != row.region {
                 return Err(ApiError::unprocessable(format!(
                     "The droplet is in {}, the reserved IP in {}",
@@ -189,10 +226,9 @@ pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
         }
         _ => return Err(ApiError::unprocessable("type must be assign or unassign")),
     };
-    Ok(Response::new(
-        201,
-        json!({ "action": actions::view(&action) }),
-    ))
+    let mut shown = actions::view(&action);
+    shown["project_id"] = json!(projects::project_of(world, &row.urn()));
+    Ok(Response::new(201, json!({ "action": shown })))
 }
 
 pub(crate) fn actions(world: &mut World, request: &Request) -> Reply {
@@ -201,10 +237,11 @@ pub(crate) fn actions(world: &mut World, request: &Request) -> Reply {
         .get(request.param(0))
         .ok_or_else(ApiError::not_found)?;
     let ip = row.ip;
+    // Only a single action says which project its address is in.
     Ok(actions::page(
         world,
         request,
-        |target| matches!(target, Target::ReservedIp(i, _) if *i == ip),
+        |target| matches!(target, Target::ReservedIp(own, _) if *own == ip),
     ))
 }
 
@@ -213,12 +250,15 @@ pub(crate) fn action(world: &mut World, request: &Request) -> Reply {
         .reserved_ips
         .get(request.param(0))
         .ok_or_else(ApiError::not_found)?;
-    let ip = row.ip;
-    actions::show_of(
+    let mut answer = actions::show_of(
         world,
         request.param(1),
-        |t| matches!(t, Target::ReservedIp(i, _) if *i == ip),
-    )
+        |target| matches!(target, Target::ReservedIp(ip, _) if *ip == row.ip),
+    )?;
+    if let Some(body) = &mut answer.body {
+        body["action"]["project_id"] = json!(projects::project_of(world, &row.urn()));
+    }
+    Ok(answer)
 }
 
 /// The end of an action; false when the address or the droplet is gone.

@@ -3,9 +3,11 @@
 use crate::http::{ApiError, Reply, Request};
 use crate::world::World;
 
+use super::droplets::destroy;
 use super::{
-    account, actions, certificates, databases, domains, droplets, firewalls, load_balancers,
-    projects, reserved_ips, scopes, snapshots, spaces_keys, ssh_keys, tags, volumes, vpcs,
+    account, actions, certificates, databases, domains, droplets, firewalls, images,
+    load_balancers, projects, reserved_ips, scopes, snapshots, spaces_keys, ssh_keys, tags,
+    volumes, vpcs,
 };
 
 /// Answers one request.
@@ -282,6 +284,31 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     route(
         "GET",
+        "/v2/droplets/{droplet_id}/destroy_with_associated_resources",
+        destroy::index,
+    ),
+    route(
+        "DELETE",
+        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/dangerous",
+        destroy::everything,
+    ),
+    route(
+        "POST",
+        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/retry",
+        destroy::retry,
+    ),
+    route(
+        "DELETE",
+        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/selective",
+        destroy::some,
+    ),
+    route(
+        "GET",
+        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/status",
+        destroy::status,
+    ),
+    route(
+        "GET",
         "/v2/droplets/{droplet_id}/firewalls",
         droplets::firewalls,
     ),
@@ -330,8 +357,14 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v2/firewalls/{firewall_id}/tags",
         firewalls::change_tags,
     ),
-    route("GET", "/v2/images", account::images),
-    route("GET", "/v2/images/{image_id}", account::image),
+    route("GET", "/v2/images", images::index),
+    route("GET", "/v2/images/{image_id}", images::show),
+    route("GET", "/v2/images/{image_id}/actions", images::actions),
+    route(
+        "GET",
+        "/v2/images/{image_id}/actions/{action_id}",
+        images::action,
+    ),
     route("GET", "/v2/load_balancers", load_balancers::index),
     route("POST", "/v2/load_balancers", load_balancers::create),
     route("GET", "/v2/load_balancers/{lb_id}", load_balancers::show),
@@ -437,12 +470,12 @@ pub(crate) const ROUTES: &[Route] = &[
     route(
         "GET",
         "/v2/volumes/snapshots/{snapshot_id}",
-        snapshots::show,
+        snapshots::show_of_volume,
     ),
     route(
         "DELETE",
         "/v2/volumes/snapshots/{snapshot_id}",
-        snapshots::delete,
+        snapshots::delete_of_volume,
     ),
     route("GET", "/v2/volumes/{volume_id}", volumes::show),
     route("DELETE", "/v2/volumes/{volume_id}", volumes::delete),
@@ -507,26 +540,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     absent("GET", "/v2/droplets/autoscale/{autoscale_pool_id}/history"),
     absent("GET", "/v2/droplets/autoscale/{autoscale_pool_id}/members"),
-    absent(
-        "GET",
-        "/v2/droplets/{droplet_id}/destroy_with_associated_resources",
-    ),
-    absent(
-        "DELETE",
-        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/dangerous",
-    ),
-    absent(
-        "POST",
-        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/retry",
-    ),
-    absent(
-        "DELETE",
-        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/selective",
-    ),
-    absent(
-        "GET",
-        "/v2/droplets/{droplet_id}/destroy_with_associated_resources/status",
-    ),
     absent("GET", "/v2/droplets/{droplet_id}/kernels"),
     absent("POST", "/v2/images"),
     absent("DELETE", "/v2/images/{image_id}"),
@@ -535,9 +548,7 @@ pub(crate) const ROUTES: &[Route] = &[
     absent("POST", "/v2/images/{image_id}/account_transfer/accept"),
     absent("POST", "/v2/images/{image_id}/account_transfer/cancel"),
     absent("POST", "/v2/images/{image_id}/account_transfer/decline"),
-    absent("GET", "/v2/images/{image_id}/actions"),
     absent("POST", "/v2/images/{image_id}/actions"),
-    absent("GET", "/v2/images/{image_id}/actions/{action_id}"),
     absent("GET", "/v2/kubernetes/clusters"),
     absent("POST", "/v2/kubernetes/clusters"),
     absent("DELETE", "/v2/kubernetes/clusters/{cluster_id}"),

@@ -4,10 +4,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::volumes::Filesystem;
 use super::{droplets, moment, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::table::Row;
 use crate::world::{World, catalogue};
+
+/// Most snapshots of one volume, from DigitalOcean's page of limits. That page also says one in
+/// ten minutes; what the API answers to a second is not known, so it is allowed here.
+const MAX_OF_VOLUME: usize = 25;
 
 /// A snapshot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,10 +22,16 @@ pub(crate) struct Snapshot {
     regions: Vec<String>,
     resource_id: String,
     of_volume: bool,
+    /// Made by a droplet's backup policy: an image, but not a snapshot.
+    #[serde(default)]
+    backup: bool,
     disk_gib: u64,
     /// Slug of the public image its droplet was made of.
     #[serde(default)]
     base: String,
+    /// How its volume was formatted.
+    #[serde(default)]
+    pub(crate) filesystem: Filesystem,
     pub(crate) tags: Vec<String>,
     created_at: Timestamp,
 }
@@ -32,8 +43,32 @@ impl Row for Snapshot {
 }
 
 impl Snapshot {
+    /// Whether it is a snapshot of a droplet, and not a backup.
     pub(crate) fn is_of_droplet(&self, id: u64) -> bool {
+        !self.backup && self.shows_droplet(id)
+    }
+
+    /// Whether it is a backup of a droplet.
+    pub(crate) fn is_backup_of(&self, id: u64) -> bool {
+        self.backup && self.shows_droplet(id)
+    }
+
+    /// Whether it is an image of a droplet's disk, on demand or by policy.
+    pub(crate) fn shows_droplet(&self, id: u64) -> bool {
         !self.of_volume && self.resource_id == id.to_string()
+    }
+
+    pub(crate) fn is_backup(&self) -> bool {
+        self.backup
+    }
+
+    pub(crate) fn is_of_volume(&self, id: &str) -> bool {
+        self.of_volume && self.resource_id == id
+    }
+
+    /// US dollars a month: six cents a gigabyte.
+    pub(crate) fn cost(&self) -> String {
+        format!("{:.2}", size_gigabytes(self) * 0.06)
     }
 
     /// Where a volume can be made from it.
@@ -62,21 +97,56 @@ pub(crate) fn of_droplet(world: &mut World, id: u64, name: &str, at: Timestamp) 
     let Ok(droplet) = droplets::find(world, id) else {
         return false;
     };
-    let (region, disk_gib) = (droplet.region.clone(), u64::from(droplet.disk_gib));
-    let base = droplet.image.clone();
     let snapshot = Snapshot {
-        id: world.new_id().to_string(),
+        id: String::new(),
         name: name.to_owned(),
-        regions: vec![region],
+        regions: vec![droplet.region.clone()],
         resource_id: id.to_string(),
         of_volume: false,
-        disk_gib,
-        base,
+        backup: false,
+        disk_gib: u64::from(droplet.disk_gib),
+        base: droplet.image.clone(),
+        filesystem: Filesystem::default(),
         tags: Vec::new(),
         created_at: at,
     };
-    world.snapshots.insert(snapshot.id.clone(), snapshot);
+    insert_image(world, snapshot);
     true
+}
+
+/// Makes a droplet's backup.
+pub(crate) fn back_up(world: &mut World, id: u64, at: Timestamp) {
+    let Ok(droplet) = droplets::find(world, id) else {
+        return;
+    };
+    let snapshot = Snapshot {
+        id: String::new(),
+        // As in the document's example of a backup.
+        name: format!("{}- {}", droplet.name, at.strftime("%Y-%m-%d")),
+        regions: vec![droplet.region.clone()],
+        resource_id: id.to_string(),
+        of_volume: false,
+        backup: true,
+        disk_gib: u64::from(droplet.disk_gib),
+        base: droplet.image.clone(),
+        filesystem: Filesystem::default(),
+        tags: Vec::new(),
+        created_at: at,
+    };
+    insert_image(world, snapshot);
+}
+
+fn insert_image(world: &mut World, mut snapshot: Snapshot) {
+    snapshot.id = world.new_id().to_string();
+    world.snapshots.insert(snapshot.id.clone(), snapshot);
+}
+
+/// Forgets a droplet's backups from before a moment.
+pub(crate) fn expire_backups(world: &mut World, id: u64, oldest: Timestamp) {
+    let old = |snapshot: &Snapshot| snapshot.is_backup_of(id) && snapshot.created_at <= oldest;
+    for key in world.snapshots.keys_where(old) {
+        world.snapshots.remove(&key);
+    }
 }
 
 pub(crate) fn create_of_volume(world: &mut World, request: &Request) -> Reply {
@@ -87,6 +157,17 @@ pub(crate) fn create_of_volume(world: &mut World, request: &Request) -> Reply {
         .clone();
     let body: Body = request.body()?;
     let name = required(body.name.filter(|name| !name.is_empty()), "name")?;
+    let own = |snapshot: &&Snapshot| snapshot.is_of_volume(&volume.id);
+    if world.snapshots.values().filter(own).any(|s| s.name == name) {
+        return Err(ApiError::conflict(
+            "failed to create snapshot: already exists",
+        ));
+    }
+    if world.snapshots.values().filter(own).count() >= MAX_OF_VOLUME {
+        return Err(ApiError::unprocessable(format!(
+            "a volume has at most {MAX_OF_VOLUME} snapshots"
+        )));
+    }
     let tags = tags::ensure(world, &body.tags.unwrap_or_default())?;
     let snapshot = Snapshot {
         id: world.rng.uuid(),
@@ -94,8 +175,10 @@ pub(crate) fn create_of_volume(world: &mut World, request: &Request) -> Reply {
         regions: vec![volume.region],
         resource_id: volume.id,
         of_volume: true,
+        backup: false,
         disk_gib: volume.size_gib,
         base: String::new(),
+        filesystem: volume.filesystem,
         tags,
         created_at: world.now(),
     };
@@ -111,34 +194,74 @@ pub(crate) fn index_of_volume(world: &mut World, request: &Request) -> Reply {
     }
     let rows = world
         .snapshots
-        .filtered(|s| s.of_volume && s.resource_id == id);
+        .filtered(|snapshot| snapshot.is_of_volume(id));
     Ok(list(request, "snapshots", rows, Row::created_at, view))
 }
 
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
-    let kind = request.query("resource_type");
-    let rows = world.snapshots.filtered(|snapshot| match kind {
-        Some("volume") => snapshot.of_volume,
-        Some("droplet") => !snapshot.of_volume,
-        _ => true,
+    let of_volume = match request.query("resource_type") {
+        None => None,
+        Some("volume") => Some(true),
+        Some("droplet") => Some(false),
+        Some(other) => {
+            return Err(ApiError::unprocessable(format!(
+                "resource_type must be droplet or volume, not {other:?}"
+            )));
+        }
+    };
+    let rows = world.snapshots.filtered(|snapshot| {
+        !snapshot.backup && of_volume.is_none_or(|of_volume| snapshot.of_volume == of_volume)
     });
     Ok(list(request, "snapshots", rows, Row::created_at, view))
 }
 
 pub(crate) fn show(world: &mut World, request: &Request) -> Reply {
-    let snapshot = world
-        .snapshots
-        .get(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
-    Ok(Response::ok(json!({ "snapshot": view(snapshot) })).created_at(snapshot.created_at))
+    show_one(find(world, request.param(0))?)
 }
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
-    world
-        .snapshots
-        .remove(request.param(0))
-        .ok_or_else(ApiError::not_found)?;
+    destroy(world, request.param(0))?;
     Ok(Response::no_content())
+}
+
+/// Destroys a snapshot, which nothing ever uses.
+pub(crate) fn destroy(world: &mut World, id: &str) -> Result<(), ApiError> {
+    let id = find(world, id)?.id.clone();
+    world.snapshots.remove(&id);
+    Ok(())
+}
+
+/// A snapshot of a volume: the endpoints below `/v2/volumes` know no others.
+pub(crate) fn show_of_volume(world: &mut World, request: &Request) -> Reply {
+    show_one(find_of_volume(world, request.param(0))?)
+}
+
+pub(crate) fn delete_of_volume(world: &mut World, request: &Request) -> Reply {
+    let id = find_of_volume(world, request.param(0))?.id.clone();
+    destroy(world, &id)?;
+    Ok(Response::no_content())
+}
+
+fn show_one(snapshot: &Snapshot) -> Reply {
+    Ok(Response::ok(json!({ "snapshot": view(snapshot) })).created_at(snapshot.created_at))
+}
+
+fn find<'a>(world: &'a World, id: &str) -> Result<&'a Snapshot, ApiError> {
+    match world.snapshots.get(id) {
+        Some(snapshot) if !snapshot.backup => Ok(snapshot),
+        None if catalogue::image_of(id).is_none_or(|image| image.id.to_string() != id) => {
+            Err(ApiError::not_found())
+        }
+        // The document's example of this answer.
+        _ => Err(ApiError::bad_request("the resource is not a snapshot")),
+    }
+}
+
+pub(crate) fn find_of_volume<'a>(world: &'a World, id: &str) -> Result<&'a Snapshot, ApiError> {
+    let snapshot = world.snapshots.get(id);
+    snapshot
+        .filter(|snapshot| snapshot.of_volume)
+        .ok_or_else(ApiError::not_found)
 }
 
 fn view(snapshot: &Snapshot) -> Value {
@@ -150,12 +273,21 @@ fn view(snapshot: &Snapshot) -> Value {
         "resource_id": snapshot.resource_id,
         "resource_type": if snapshot.of_volume { "volume" } else { "droplet" },
         "min_disk_size": snapshot.disk_gib,
-        "size_gigabytes": 0.0,
+        "size_gigabytes": size_gigabytes(snapshot),
         "tags": snapshot.tags,
     })
 }
 
-/// The droplet snapshot with an id, which is also a private image.
+/// What is stored of it. Volumes here hold nothing, droplets the image they were made of.
+fn size_gigabytes(snapshot: &Snapshot) -> f64 {
+    if snapshot.of_volume {
+        0.0
+    } else {
+        catalogue::IMAGE_GIGABYTES
+    }
+}
+
+/// The droplet snapshot or backup with an id, which is also a private image.
 pub(crate) fn image_of<'a>(world: &'a World, id: &str) -> Option<&'a Snapshot> {
     world
         .snapshots
@@ -180,15 +312,24 @@ pub(crate) fn image_view(snapshot: &Snapshot) -> Value {
         "regions": snapshot.regions,
         "created_at": moment(snapshot.created_at),
         "min_disk_size": snapshot.disk_gib,
-        "type": "snapshot",
-        "size_gigabytes": 0.0,
+        "type": kind(snapshot),
+        "size_gigabytes": size_gigabytes(snapshot),
         "description": "",
         "tags": snapshot.tags,
         "status": "available",
+        "error_message": "",
     })
 }
 
-/// A droplet's snapshot in the droplet's own list.
+fn kind(snapshot: &Snapshot) -> &'static str {
+    if snapshot.backup {
+        "backup"
+    } else {
+        "snapshot"
+    }
+}
+
+/// A droplet's snapshot or backup in the droplet's own list.
 pub(crate) fn droplet_view(snapshot: &Snapshot) -> Value {
     json!({
         "id": snapshot.id.parse::<u64>().unwrap_or_default(),
@@ -196,7 +337,7 @@ pub(crate) fn droplet_view(snapshot: &Snapshot) -> Value {
         "regions": snapshot.regions,
         "created_at": moment(snapshot.created_at),
         "min_disk_size": snapshot.disk_gib,
-        "size_gigabytes": 0.0,
-        "type": "snapshot",
+        "size_gigabytes": size_gigabytes(snapshot),
+        "type": kind(snapshot),
     })
 }

@@ -63,7 +63,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let name = required(body.name.filter(|name| !name.is_empty()), "Name")?;
     let public_key = required(body.public_key, "Key")?.trim().to_owned();
     let fingerprint = fingerprint(&public_key).ok_or_else(|| {
-        ApiError::unprocessable("Key invalid, key should be of the format `<type> <key> <comment>`")
+        ApiError::unprocessable("Key invalid, key should be of the format `type key [comment]`")
     })?;
     if find(world, &fingerprint).is_some() {
         return Err(ApiError::unprocessable(

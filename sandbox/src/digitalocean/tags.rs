@@ -114,10 +114,24 @@ pub(crate) fn valid(name: &str) -> Result<(), ApiError> {
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let name = required(request.body::<Named>()?.name, "name")?;
+    if valid(&name).is_err() {
+        return Ok(refused(&name));
+    }
     ensure(world, std::slice::from_ref(&name))?;
     let key = name.to_ascii_lowercase();
     let tag = world.tags.get(&key).ok_or_else(ApiError::not_found)?;
     Ok(Response::new(201, json!({ "tag": view(world, tag) })))
+}
+
+/// This endpoint refuses names in a form of its own.
+fn refused(name: &str) -> Response {
+    let error = format!(
+        "Error validating resource tag: {:?}",
+        format!("tag-name {name:?} contains invalid characters")
+    );
+    let cause = format!("rpc error: code = InvalidArgument desc = {error}");
+    let body = json!({ "error": error, "messages": null, "root_causes": [cause] });
+    Response::new(400, body)
 }
 
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
@@ -268,63 +282,65 @@ fn tags_of<'a>(world: &'a mut World, target: &Taggable) -> Option<&'a mut Vec<St
 
 fn view(world: &World, tag: &Tag) -> Value {
     let has = |tags: &[String]| tags.iter().any(|own| same(own, &tag.name));
-    let droplets: Vec<String> = world
-        .droplets
-        .filtered(|d| has(&d.tags))
-        .iter()
-        .map(|d| d.id.to_string())
-        .collect();
-    let volumes: Vec<String> = world
-        .volumes
-        .filtered(|v| has(&v.tags))
-        .iter()
-        .map(|v| v.id.clone())
-        .collect();
-    let snapshots = |images: bool| -> Vec<String> {
+    let snapshots = |images: bool| {
         world
             .snapshots
             .filtered(|s| s.base().is_some() == images && has(&s.tags))
-            .iter()
-            .map(|s| s.id.clone())
-            .collect()
     };
-    let (images, snapshots) = (snapshots(true), snapshots(false));
-    let databases: Vec<String> = world
-        .databases
-        .filtered(|d| has(&d.tags))
+    let tagged = [
+        (
+            "droplets",
+            "droplets",
+            newest(&world.droplets.filtered(|d| has(&d.tags)), |d| {
+                d.id.to_string()
+            }),
+        ),
+        (
+            "images",
+            "images",
+            newest(&snapshots(true), |s| s.id.clone()),
+        ),
+        (
+            "volumes",
+            "volumes",
+            newest(&world.volumes.filtered(|v| has(&v.tags)), |v| v.id.clone()),
+        ),
+        (
+            "volume_snapshots",
+            "snapshots",
+            newest(&snapshots(false), |s| s.id.clone()),
+        ),
+        (
+            "databases",
+            "databases",
+            newest(&world.databases.filtered(|d| has(&d.tags)), |d| {
+                d.id.clone()
+            }),
+        ),
+    ];
+    let count: usize = tagged.iter().map(|(_, _, (count, _))| count).sum();
+    let mut resources = json!({ "count": count });
+    for (kind, path, (count, last)) in &tagged {
+        resources[*kind] = json!({ "count": count });
+        if let Some((_, id)) = last {
+            resources[*kind]["last_tagged_uri"] = Value::String(uri(path, id));
+        }
+    }
+    // When something was tagged is not kept; the newest stands for the last.
+    let last = tagged
         .iter()
-        .map(|d| d.id.clone())
-        .collect();
-    let all = [&droplets, &images, &volumes, &snapshots, &databases];
-    let count: usize = all.iter().map(|ids| ids.len()).sum();
-    let mut resources = json!({
-        "count": count,
-        "droplets": counted("droplets", &droplets),
-        "images": counted("images", &images),
-        "volumes": counted("volumes", &volumes),
-        "volume_snapshots": counted("snapshots", &snapshots),
-        "databases": counted("databases", &databases),
-    });
-    let last = [
-        ("droplets", &droplets),
-        ("images", &images),
-        ("volumes", &volumes),
-        ("databases", &databases),
-    ]
-    .into_iter()
-    .find_map(|(path, ids)| ids.last().map(|id| uri(path, id)));
-    if let Some(last) = last {
-        resources["last_tagged_uri"] = Value::String(last);
+        .filter_map(|(_, path, (_, last))| last.as_ref().map(|(at, id)| (at, path, id)))
+        .max();
+    if let Some((_, path, id)) = last {
+        resources["last_tagged_uri"] = Value::String(uri(path, id));
     }
     json!({ "name": tag.name, "resources": resources })
 }
 
-fn counted(path: &str, ids: &[String]) -> Value {
-    let mut value = json!({ "count": ids.len() });
-    if let Some(last) = ids.last() {
-        value["last_tagged_uri"] = Value::String(uri(path, last));
-    }
-    value
+/// How many rows there are, and the last one's age and id.
+fn newest<T: Row>(rows: &[&T], id: impl Fn(&T) -> String) -> (usize, Option<(Timestamp, String)>) {
+    let last = rows.last().map(|row| (row.created_at(), id(row)));
+    (rows.len(), last)
 }
 
 fn uri(path: &str, id: &str) -> String {

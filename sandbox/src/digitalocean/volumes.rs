@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::actions::{self, Action, Effect, Target};
-use super::{droplets, moment, projects, region, required, snapshots, tags};
+use super::snapshots::{self, Snapshot};
+use super::{droplets, moment, projects, region, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::catalogue::region_view;
 use crate::world::table::Row;
@@ -13,6 +14,44 @@ use crate::world::{World, lag};
 
 /// The largest volume, in GiB.
 const MAX_GIB: u64 = 16_384;
+/// Most volumes of one droplet, from the document.
+pub(crate) const MAX_PER_DROPLET: usize = 15;
+
+/// How a volume is formatted; empty when it is not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Filesystem {
+    #[serde(rename = "filesystem_type", default)]
+    kind: String,
+    #[serde(rename = "filesystem_label", default)]
+    label: String,
+}
+
+impl Filesystem {
+    /// The longest label of each kind is the document's.
+    fn checked(kind: String, label: String) -> Result<Filesystem, ApiError> {
+        let longest = match kind.as_str() {
+            "ext4" => 16,
+            "xfs" => 12,
+            "" if label.is_empty() => 0,
+            "" => {
+                return Err(ApiError::unprocessable(
+                    "filesystem_label needs a filesystem_type",
+                ));
+            }
+            _ => {
+                return Err(ApiError::unprocessable(
+                    "filesystem_type must be ext4 or xfs",
+                ));
+            }
+        };
+        if label.chars().count() > longest {
+            return Err(ApiError::unprocessable(format!(
+                "filesystem_label has more than {longest} characters"
+            )));
+        }
+        Ok(Filesystem { kind, label })
+    }
+}
 
 /// A volume.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,8 +64,8 @@ pub(crate) struct Volume {
     pub(crate) tags: Vec<String>,
     /// The droplet it is attached to.
     pub(crate) droplet: Option<u64>,
-    filesystem_type: String,
-    filesystem_label: String,
+    #[serde(flatten)]
+    pub(crate) filesystem: Filesystem,
     /// Being attached, detached or grown.
     busy: bool,
     created_at: Timestamp,
@@ -41,6 +80,11 @@ impl Row for Volume {
 impl Volume {
     pub(crate) fn urn(&self) -> String {
         format!("do:volume:{}", self.id)
+    }
+
+    /// US dollars a month: ten cents a GiB.
+    pub(crate) fn cost(&self) -> String {
+        format!("{}.{}0", self.size_gib / 10, self.size_gib % 10)
     }
 }
 
@@ -63,6 +107,7 @@ struct ActionBody {
     volume_name: Option<String>,
     region: Option<String>,
     size_gigabytes: Option<u64>,
+    tags: Option<Vec<String>>,
 }
 
 /// Refuses a volume that cannot be attached in a region.
@@ -83,46 +128,41 @@ pub(crate) fn attachable(world: &World, id: &str, region: &str) -> Result<(), Ap
             "Volume already has a pending event.",
         ));
     }
-    match volume.droplet {
-        Some(droplet) => Err(ApiError::unprocessable(format!(
-            "volume {} is already attached to droplet {droplet}",
-            volume.name
-        ))),
-        None => Ok(()),
+    if volume.droplet.is_some() {
+        return Err(ApiError::unprocessable("This volume is already attached"));
     }
+    Ok(())
 }
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
-    let snapshot =
-        match body.snapshot_id.as_deref().filter(|id| !id.is_empty()) {
-            Some(id) => {
-                Some(world.snapshots.get(id).cloned().ok_or_else(|| {
-                    ApiError::unprocessable(format!("snapshot {id} does not exist"))
-                })?)
-            }
-            None => None,
-        };
+    let snapshot = match body.snapshot_id.as_deref().filter(|id| !id.is_empty()) {
+        Some(id) => Some(snapshots::find_of_volume(world, id)?.clone()),
+        None => None,
+    };
     let name = required(body.name, "name")?;
-    let asked = body
-        .region
-        .or_else(|| snapshot.as_ref().and_then(snapshots::Snapshot::region));
-    let region = region(&required(asked, "region")?)?;
+    let origin = snapshot.as_ref().and_then(Snapshot::region);
+    let region = region(&required(body.region.or(origin.clone()), "region")?)?;
+    if origin.is_some_and(|origin| origin != region) {
+        return Err(ApiError::unprocessable(
+            "the snapshot is in another region than the volume",
+        ));
+    }
     valid_name(world, &name, &region)?;
-    let least = snapshot
-        .as_ref()
-        .map_or(1, snapshots::Snapshot::min_disk_gib);
-    let size_gib = body.size_gigabytes.unwrap_or(least);
+    let least = snapshot.as_ref().map(Snapshot::min_disk_gib);
+    let size_gib = required(body.size_gigabytes.or(least), "size_gigabytes")?;
+    let least = least.unwrap_or(1);
     if !(least..=MAX_GIB).contains(&size_gib) {
         let message = format!("size_gigabytes must be {least} to {MAX_GIB}");
         return Err(ApiError::unprocessable(message));
     }
-    let filesystem_type = body.filesystem_type.unwrap_or_default();
-    if !matches!(filesystem_type.as_str(), "" | "ext4" | "xfs") {
-        return Err(ApiError::unprocessable(
-            "filesystem_type must be ext4 or xfs",
-        ));
-    }
+    let asked = Filesystem::checked(
+        body.filesystem_type.unwrap_or_default(),
+        body.filesystem_label.unwrap_or_default(),
+    )?;
+    // A copy is formatted the way its original was.
+    let copied = snapshot.map(|snapshot| snapshot.filesystem);
+    let filesystem = copied.filter(|_| asked.kind.is_empty()).unwrap_or(asked);
     let tags = tags::ensure(world, &body.tags.unwrap_or_default())?;
     let volume = Volume {
         id: world.rng.uuid(),
@@ -132,8 +172,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
         size_gib,
         tags,
         droplet: None,
-        filesystem_type,
-        filesystem_label: body.filesystem_label.unwrap_or_default(),
+        filesystem,
         busy: false,
         created_at: world.now(),
     };
@@ -157,9 +196,9 @@ fn valid_name(world: &World, name: &str, region: &str) -> Result<(), ApiError> {
         .values()
         .any(|other| other.name == name && other.region == region)
     {
-        return Err(ApiError::conflict(format!(
-            "a volume named {name:?} already exists in {region}"
-        )));
+        return Err(ApiError::conflict(
+            "failed to create volume: already exists",
+        ));
     }
     Ok(())
 }
@@ -199,22 +238,30 @@ pub(crate) fn delete_by_name(world: &mut World, request: &Request) -> Reply {
     destroy(world, &id)
 }
 
-fn destroy(world: &mut World, id: &str) -> Reply {
+/// Destroys a volume that nothing uses.
+pub(crate) fn destroy(world: &mut World, id: &str) -> Reply {
     let volume = world.volumes.get(id).ok_or_else(ApiError::not_found)?;
     if volume.busy {
         return Err(ApiError::unprocessable(
             "Volume already has a pending event.",
         ));
     }
-    if let Some(droplet) = volume.droplet {
-        return Err(ApiError::conflict(format!(
-            "the volume is attached to droplet {droplet}; detach it first"
-        )));
+    if volume.droplet.is_some() {
+        return Err(ApiError::conflict("attached volume cannot be deleted"));
     }
     let urn = volume.urn();
     world.volumes.remove(id);
     projects::forget(world, &urn);
     Ok(Response::no_content())
+}
+
+/// Takes a volume off a droplet that is being destroyed.
+pub(crate) fn let_go(world: &mut World, id: &str, droplet: u64) -> Result<(), ApiError> {
+    let volume = world.volumes.get_mut(id).ok_or_else(ApiError::not_found)?;
+    if volume.droplet == Some(droplet) {
+        volume.droplet = None;
+    }
+    Ok(())
 }
 
 pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
@@ -226,13 +273,18 @@ pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
     ))
 }
 
-/// The same with the volume's name in the body.
+/// The same with the volume's name in the body; the document has no resizing by name.
 pub(crate) fn act_by_name(world: &mut World, request: &Request) -> Reply {
     let body: ActionBody = request.body()?;
+    if body.r#type.as_deref() == Some("resize") {
+        return Err(ApiError::unprocessable("type must be attach or detach"));
+    }
     let name = required(body.volume_name.as_deref(), "volume_name")?;
-    let found = world.volumes.values().find(|volume| {
-        volume.name == name && body.region.as_ref().is_none_or(|r| volume.region == *r)
-    });
+    let region = body.region.as_deref();
+    let found = world
+        .volumes
+        .values()
+        .find(|volume| volume.name == name && region.is_none_or(|r| volume.region == r));
     let id = found
         .map(|volume| volume.id.clone())
         .ok_or_else(ApiError::not_found)?;
@@ -254,36 +306,14 @@ fn begin(world: &mut World, id: &str, body: &ActionBody) -> Result<Action, ApiEr
             "Volume already has a pending event.",
         ));
     }
-    let (kind, droplet, effect) = match body.r#type.as_deref() {
-        Some("attach") => {
-            let droplet = required(body.droplet_id, "droplet_id")?;
-            let found = droplets::find(world, droplet)?;
-            attachable(world, id, &found.region.clone())?;
-            ("attach_volume", Some(droplet), Effect::Attach(droplet))
-        }
-        Some("detach") => {
-            let droplet = required(body.droplet_id, "droplet_id")?;
-            if volume.droplet != Some(droplet) {
-                return Err(ApiError::unprocessable("Attachment not found"));
-            }
-            ("detach_volume", Some(droplet), Effect::Detach)
-        }
-        Some("resize") => {
-            let size = required(body.size_gigabytes, "size_gigabytes")?;
-            if size <= volume.size_gib || size > MAX_GIB {
-                return Err(ApiError::unprocessable(format!(
-                    "a volume only grows: size_gigabytes must be more than {} and at most {MAX_GIB}",
-                    volume.size_gib
-                )));
-            }
-            ("resize", None, Effect::Grow(size))
-        }
-        _ => {
-            return Err(ApiError::unprocessable(
-                "type must be attach, detach or resize",
-            ));
-        }
-    };
+    if body.region.as_ref().is_some_and(|r| *r != volume.region) {
+        let message = format!("volume {} is in {}", volume.name, volume.region);
+        return Err(ApiError::unprocessable(message));
+    }
+    for tag in body.tags.iter().flatten() {
+        tags::valid(tag)?;
+    }
+    let (kind, droplet, effect) = plan(world, &volume, body)?;
     let target = Target::Volume(id.to_owned(), droplet);
     let action = actions::start(
         world,
@@ -293,10 +323,62 @@ fn begin(world: &mut World, id: &str, body: &ActionBody) -> Result<Action, ApiEr
         effect,
         lag::VOLUME_ACTION,
     )?;
+    let tags = tags::ensure(world, body.tags.as_deref().unwrap_or_default())?;
     if let Some(volume) = world.volumes.get_mut(id) {
         volume.busy = true;
+        for tag in tags {
+            if !volume.tags.contains(&tag) {
+                volume.tags.push(tag);
+            }
+        }
     }
     Ok(action)
+}
+
+/// What an action is called, which droplet is busy with it, and what it does.
+fn plan(
+    world: &World,
+    volume: &Volume,
+    body: &ActionBody,
+) -> Result<(&'static str, Option<u64>, Effect), ApiError> {
+    match body.r#type.as_deref() {
+        Some("attach") => {
+            let droplet = required(body.droplet_id, "droplet_id")?;
+            let region = droplets::find(world, droplet)?.region.clone();
+            attachable(world, &volume.id, &region)?;
+            if on_droplet(world, droplet) >= MAX_PER_DROPLET {
+                return Err(ApiError::unprocessable(
+                    "cannot attach more volumes to the Droplet",
+                ));
+            }
+            Ok(("attach_volume", Some(droplet), Effect::Attach(droplet)))
+        }
+        Some("detach") => {
+            if volume.droplet.is_none() || volume.droplet != body.droplet_id {
+                return Err(ApiError::unprocessable("Attachment not found"));
+            }
+            Ok(("detach_volume", volume.droplet, Effect::Detach))
+        }
+        Some("resize") => {
+            let size = required(body.size_gigabytes, "size_gigabytes")?;
+            if size <= volume.size_gib || size > MAX_GIB {
+                return Err(ApiError::unprocessable(format!(
+                    "a volume only grows: size_gigabytes must be more than {} and at most {MAX_GIB}",
+                    volume.size_gib
+                )));
+            }
+            Ok(("resize", None, Effect::Grow(size)))
+        }
+        _ => Err(ApiError::unprocessable(
+            "type must be attach, detach or resize",
+        )),
+    }
+}
+
+/// How many volumes a droplet has.
+fn on_droplet(world: &World, droplet: u64) -> usize {
+    let attached = |volume: &&Volume| volume.droplet == Some(droplet);
+    world.volumes.values().filter(attached).count()
 }
 
 pub(crate) fn actions(world: &mut World, request: &Request) -> Reply {
@@ -345,8 +427,8 @@ fn view(volume: &Volume) -> Value {
         "region": region_view(&volume.region),
         "droplet_ids": volume.droplet.into_iter().collect::<Vec<_>>(),
         "tags": volume.tags,
-        "filesystem_type": volume.filesystem_type,
-        "filesystem_label": volume.filesystem_label,
+        "filesystem_type": volume.filesystem.kind,
+        "filesystem_label": volume.filesystem.label,
         "created_at": moment(volume.created_at),
     })
 }

@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) authorization: Option<String>,
     /// What its token may do.
     pub(crate) access: Access,
+    /// Whether `X-Dangerous` says that the caller knows what the request destroys.
+    pub(crate) dangerous: bool,
     /// `http://host:port`, for absolute links.
     pub(crate) base_url: String,
     /// The route's `{…}` segments in order, decoded.
@@ -45,6 +47,7 @@ impl Request {
             raw_body: Vec::new(),
             authorization: None,
             access: Access::Full,
+            dangerous: false,
             base_url: String::new(),
             params: Vec::new(),
             visible_before: None,

@@ -66,6 +66,10 @@ impl ApiService {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
+        own.dangerous = parts
+            .headers
+            .get("x-dangerous")
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => own.raw_body = body.to_bytes().to_vec(),
             Err(_) => {

@@ -164,6 +164,9 @@ const fn image(
     }
 }
 
+/// What every image holds: a typical size of a compressed distribution.
+pub(crate) const IMAGE_GIGABYTES: f64 = 2.3;
+
 /// The images droplets can be made of.
 pub(crate) const IMAGES: [Image; 7] = [
     image(129_211_873, "rockylinux-9-x64", "9 x64", "Rocky Linux"),
@@ -254,9 +257,10 @@ pub(crate) fn image_view(image: &Image) -> Value {
         "created_at": "2025-06-17T14:00:00Z",
         "min_disk_size": image.min_disk_gib,
         "type": "base",
-        "size_gigabytes": 2.3,
+        "size_gigabytes": IMAGE_GIGABYTES,
         "description": format!("{} {}", image.distribution, image.name),
         "tags": [],
         "status": "available",
+        "error_message": "",
     })
 }

@@ -9,6 +9,8 @@ pub(crate) const DROPLET_CREATE: Duration = Duration::from_secs(45);
 pub(crate) const DROPLET_ACTION: Duration = Duration::from_secs(10);
 /// A resize, with the disk copied.
 pub(crate) const DROPLET_RESIZE: Duration = Duration::from_mins(1);
+/// Destroying a droplet with what belongs to it, as in the document's example of its status.
+pub(crate) const DROPLET_DESTROY: Duration = Duration::from_secs(5);
 /// A snapshot.
 pub(crate) const SNAPSHOT: Duration = Duration::from_secs(90);
 /// Firewall rules reaching the hypervisors.

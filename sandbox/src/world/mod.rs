@@ -24,10 +24,12 @@ use table::{Row, Table};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     Action(String),
+    Backup(String),
     Certificate(String),
     Firewall(String),
     LoadBalancer(String),
     Database(String),
+    Destruction(String),
     Member(String),
 }
 
@@ -79,6 +81,7 @@ pub(crate) struct World {
     pub(crate) certificates: Table<api::certificates::Certificate>,
     pub(crate) databases: Table<api::databases::Database>,
     pub(crate) database_ca: Table<api::databases::Authority>,
+    pub(crate) destructions: Table<api::droplets::destroy::Destruction>,
     pub(crate) domains: Table<api::domains::Domain>,
     pub(crate) droplets: Table<api::droplets::Droplet>,
     pub(crate) firewalls: Table<api::firewalls::Firewall>,
@@ -117,6 +120,7 @@ impl World {
             certificates: Table::load(store, "certificates")?,
             databases: Table::load(store, "databases")?,
             database_ca: Table::load(store, "database_ca")?,
+            destructions: Table::load(store, "destructions")?,
             domains: Table::load(store, "domains")?,
             droplets: Table::load(store, "droplets")?,
             firewalls: Table::load(store, "firewalls")?,
@@ -140,6 +144,7 @@ impl World {
             world.found();
         }
         world.reschedule();
+        api::droplets::plan_missing(&mut world);
         Ok(world)
     }
 
@@ -169,6 +174,10 @@ impl World {
             .actions
             .iter()
             .map(|(k, a)| (a.ready_at, Due::Action(k.to_owned())));
+        let backups = self
+            .droplets
+            .iter()
+            .map(|(k, d)| (d.next_backup, Due::Backup(k.to_owned())));
         let certificates = self
             .certificates
             .iter()
@@ -185,15 +194,21 @@ impl World {
             .databases
             .iter()
             .map(|(k, d)| (d.ready_at, Due::Database(k.to_owned())));
+        let destructions = self
+            .destructions
+            .iter()
+            .map(|(k, d)| (d.ready_at, Due::Destruction(k.to_owned())));
         let members = self
             .lingering
             .iter()
             .map(|(k, m)| (Some(m.until), Due::Member(k.to_owned())));
         self.schedule = actions
+            .chain(backups)
             .chain(certificates)
             .chain(firewalls)
             .chain(balancers)
             .chain(databases)
+            .chain(destructions)
             .chain(members)
             .filter_map(|(at, due)| Some((at?, due)))
             .collect();
@@ -206,8 +221,13 @@ impl World {
     /// Schedules something for when a lag of the cloud is over, and says when that is.
     pub(crate) fn schedule(&mut self, lag: Duration, due: Due) -> Timestamp {
         let at = self.clock.after(lag + self.slower);
-        self.schedule.insert((at, due));
+        self.schedule_at(at, due);
         at
+    }
+
+    /// Schedules something for a moment of the clock on the wall.
+    pub(crate) fn schedule_at(&mut self, at: Timestamp, due: Due) {
+        self.schedule.insert((at, due));
     }
 
     /// When the next thing is due.
@@ -224,10 +244,12 @@ impl World {
             };
             match due {
                 Due::Action(key) => api::actions::settle(self, &key, at),
+                Due::Backup(key) => api::droplets::settle_backup(self, &key, at),
                 Due::Certificate(key) => api::certificates::settle(self, &key, at),
                 Due::Firewall(key) => api::firewalls::settle(self, &key, at),
                 Due::LoadBalancer(key) => api::load_balancers::settle(self, &key, at),
                 Due::Database(key) => api::databases::settle(self, &key, at),
+                Due::Destruction(key) => api::droplets::destroy::settle(self, &key, at),
                 Due::Member(key) => {
                     self.lingering.remove(&key);
                 }
@@ -275,6 +297,7 @@ impl World {
         self.certificates.flush(&mut batch)?;
         self.databases.flush(&mut batch)?;
         self.database_ca.flush(&mut batch)?;
+        self.destructions.flush(&mut batch)?;
         self.domains.flush(&mut batch)?;
         self.droplets.flush(&mut batch)?;
         self.firewalls.flush(&mut batch)?;

@@ -74,10 +74,25 @@ impl Client {
         target: &str,
         body: Option<Value>,
     ) -> Result<Answer, ConnectionLost> {
-        let request = Request::builder()
+        self.try_call_with(method, target, body, &[]).await
+    }
+
+    /// A call with headers of its own.
+    pub(crate) async fn try_call_with(
+        &self,
+        method: &str,
+        target: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ConnectionLost> {
+        let mut request = Request::builder()
             .method(method)
             .uri(target)
-            .header(header::AUTHORIZATION, "Bearer token")
+            .header(header::AUTHORIZATION, "Bearer token");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
             .body(
                 body.as_ref()
                     .map_or_else(Body::empty, |body| Body::from(body.to_string())),

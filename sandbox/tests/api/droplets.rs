@@ -57,15 +57,15 @@ async fn a_droplet_is_resized_when_it_is_off_and_its_disk_never_shrinks() {
         (&json!("s-4vcpu-8gb"), &json!(160))
     );
     assert_eq!(shown["status"], "off");
-    client
-        .post(
-            422,
-            &path,
-            json!({ "type": "resize", "size": "s-2vcpu-4gb" }),
-        )
-        .await;
-    client.post(501, &path, json!({ "type": "restore" })).await;
+    let smaller = json!({ "type": "resize", "size": "s-2vcpu-4gb" });
+    let refused = client.post(422, &path, smaller).await;
+    assert_eq!(
+        refused["message"],
+        "This size is not available because it has a smaller disk."
+    );
     client.post(422, &path, json!({ "type": "levitate" })).await;
+    let kernel = json!({ "type": "change_kernel", "kernel": 1 });
+    client.post(501, &path, kernel).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,20 +181,139 @@ async fn tags_are_made_by_droplets_and_taken_off_by_their_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn backups_are_daily_unless_said_otherwise_and_none_is_made_at_once() {
+async fn a_disk_that_stayed_small_can_grow_later() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let path = format!("/v2/droplets/{droplet}/actions");
+    let off = json!({ "type": "power_off" });
+    client.post(201, &path, off.clone()).await;
+    client.wait(11).await;
+    let refused = client.post(422, &path, off).await;
+    assert_eq!(refused["message"], "The droplet is already off.");
+    let resize = |disk| json!({ "type": "resize", "size": "s-4vcpu-8gb", "disk": disk });
+    for (disk, gib) in [(false, 80), (true, 160)] {
+        client.post(201, &path, resize(disk)).await;
+        client.wait(61).await;
+        let shown = client.get(&format!("/v2/droplets/{droplet}")).await["droplet"].clone();
+        assert_eq!(
+            (&shown["memory"], &shown["disk"]),
+            (&json!(8192), &json!(gib))
+        );
+        let refused = client.post(422, &path, resize(disk)).await;
+        assert_eq!(
+            refused["message"],
+            "The droplet is already set to this size."
+        );
+    }
+    client.post(201, &path, json!({ "type": "power_on" })).await;
+    client.wait(11).await;
+    let refused = client.post(422, &path, resize(true)).await;
+    let on = "Droplet is currently on. Please power it off to run this event.";
+    assert_eq!(refused["message"], on);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_may_be_half_said_or_left_out() {
+    let client = Client::in_memory();
+    let near = client.droplet("near", json!({ "region": "ams" })).await;
+    let shown = client.get(&format!("/v2/droplets/{near}")).await;
+    assert_eq!(shown["droplet"]["region"]["slug"], "ams3");
+    let volume = json!({ "name": "v", "region": "sgp1", "size_gigabytes": 1 });
+    let volume = id(&client.post(201, "/v2/volumes", volume).await, "volume");
+    let body = json!({
+        "name": "far", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "volumes": [volume],
+    });
+    let far = client.post(202, "/v2/droplets", body).await;
+    assert_eq!(far["droplet"]["region"]["slug"], "sgp1");
+    assert_eq!(far["droplet"]["volume_ids"], json!([volume]));
+    for region in ["am", "ams9", ""] {
+        let body = json!({
+            "name": "x", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "region": region,
+        });
+        client.post(422, "/v2/droplets", body).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_at_creation_shows() {
+    let client = Client::in_memory();
+    let body = json!({
+        "name": "one", "region": "fra1", "size": "s-1vcpu-1gb", "image": "debian-12-x64",
+        "monitoring": true, "private_networking": true,
+    });
+    let made = client.post(202, "/v2/droplets", body).await["droplet"].clone();
+    // As DigitalOcean answers; what is read later says that it is busy.
+    assert_eq!(
+        (&made["status"], &made["locked"]),
+        (&json!("new"), &json!(false))
+    );
+    assert_eq!(
+        made["features"],
+        json!(["private_networking", "monitoring", "droplet_agent"]),
+        "the agent is installed unless that is refused"
+    );
+    let inside = json!({
+        "public_networking": false, "ipv6": true, "with_droplet_agent": false,
+    });
+    let inside = client.droplet("inside", inside).await;
+    let shown = client.get(&format!("/v2/droplets/{inside}")).await["droplet"].clone();
+    assert_eq!(shown["features"], json!(["private_networking"]));
+    assert_eq!(shown["networks"]["v4"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["networks"]["v6"], json!([]));
+    let ipv6 = json!({ "type": "enable_ipv6" });
+    client
+        .post(422, &format!("/v2/droplets/{inside}/actions"), ipv6)
+        .await;
+    let address = json!({ "droplet_id": inside });
+    client.post(422, "/v2/reserved_ips", address).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_some_actions_are_for_all_with_a_tag() {
+    let client = Client::in_memory();
+    client.droplet("one", json!({ "tags": ["web"] })).await;
+    client.droplet("two", json!({ "tags": ["web"] })).await;
+    let path = "/v2/droplets/actions?tag_name=web";
+    for kind in ["reboot", "password_reset", "rename", "rebuild", "resize"] {
+        client.post(422, path, json!({ "type": kind })).await;
+    }
+    let started = client.post(201, path, json!({ "type": "power_off" })).await;
+    assert_eq!(started["actions"].as_array().unwrap().len(), 2);
+    client.wait(11).await;
+    client.post(422, path, json!({ "type": "shutdown" })).await;
+    let nobody = "/v2/droplets/actions?tag_name=nobody";
+    let none = client
+        .post(201, nobody, json!({ "type": "power_on" }))
+        .await;
+    assert_eq!(none["actions"], json!([]));
+    client
+        .expect(404, "DELETE", "/v2/droplets?tag_name=nobody", None)
+        .await;
+    client
+        .expect(422, "GET", "/v2/droplets?tag_name=web&type=gpus", None)
+        .await;
+    let gpus = client.get("/v2/droplets?type=gpus").await;
+    assert_eq!(gpus["meta"]["total"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_without_a_name_gets_the_droplets() {
     let client = Client::in_memory();
     let droplet = client.droplet("one", json!({})).await;
     let path = format!("/v2/droplets/{droplet}");
-    let actions = format!("{path}/actions");
-    let wrong = json!({ "type": "enable_backups", "backup_policy": { "plan": "hourly" } });
-    client.post(422, &actions, wrong).await;
     client
-        .post(201, &actions, json!({ "type": "enable_backups" }))
+        .post(
+            201,
+            &format!("{path}/actions"),
+            json!({ "type": "snapshot" }),
+        )
         .await;
-    client.wait(11).await;
-    let shown = client.get(&format!("{path}/backups/policy")).await["policy"].clone();
-    assert_eq!(shown["backup_policy"]["plan"], "daily");
-    assert_eq!(shown["backup_policy"].get("weekday"), None);
-    let made = client.get(&format!("{path}/backups")).await;
-    assert_eq!(made["meta"]["total"], 0);
+    client.wait(91).await;
+    let made = client.get(&format!("{path}/snapshots")).await["snapshots"][0].clone();
+    // 2026-01-02T03:05:05Z in milliseconds.
+    assert_eq!(made["name"], "one-1767323105000");
+    assert!(made["size_gigabytes"].as_f64().unwrap() > 0.0);
+    let shown = client.get(&path).await["droplet"].clone();
+    assert_eq!(shown["snapshot_ids"], json!([made["id"]]));
+    assert_eq!(shown["backup_ids"], json!([]));
 }

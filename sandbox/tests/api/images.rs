@@ -98,5 +98,58 @@ async fn a_droplet_is_made_of_a_snapshot_and_rebuilt() {
     assert_eq!(after["status"], "active");
     assert_eq!(after["networks"], before["networks"]);
     let restore = json!({ "type": "restore", "image": image });
-    client.post(501, &actions, restore).await;
+    client.post(422, &actions, restore).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_goes_back_to_its_own_image_only() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let other = client.droplet("two", json!({})).await;
+    let image = snapshot(&client, droplet).await;
+    let restore = json!({ "type": "restore", "image": image });
+    let path = |id: u64| format!("/v2/droplets/{id}/actions");
+    client.post(422, &path(other), restore.clone()).await;
+    let blank = client
+        .post(422, &path(droplet), json!({ "type": "restore" }))
+        .await;
+    assert_eq!(blank["message"], "Image can't be blank");
+    let action = client.post(201, &path(droplet), restore).await["action"].clone();
+    assert_eq!(action["type"], "restore");
+    client.wait(46).await;
+    let action = client.get(&format!("/v2/actions/{}", action["id"])).await;
+    assert_eq!(action["action"]["status"], "completed");
+    let shown = client.get(&format!("/v2/droplets/{droplet}")).await["droplet"].clone();
+    assert_eq!(
+        (&shown["status"], &shown["image"]["id"]),
+        (&json!("active"), &json!(image))
+    );
+    // Gone before the action ends.
+    let again = json!({ "type": "restore", "image": image });
+    let action = client.post(201, &path(droplet), again).await["action"].clone();
+    client.delete(&format!("/v2/snapshots/{image}")).await;
+    client.wait(46).await;
+    let action = client.get(&format!("/v2/actions/{}", action["id"])).await;
+    assert_eq!(action["action"]["status"], "errored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_are_read_and_not_written() {
+    let client = Client::in_memory();
+    client
+        .expect(422, "GET", "/v2/images?type=snapshot", None)
+        .await;
+    let shown = client.get("/v2/images/ubuntu-24-04-x64").await["image"].clone();
+    let path = format!("/v2/images/{}", shown["id"]);
+    assert_eq!(client.get(&path).await["image"], shown);
+    let done = client.get(&format!("{path}/actions")).await;
+    assert_eq!(done["meta"]["total"], 0);
+    client
+        .expect(404, "GET", &format!("{path}/actions/1"), None)
+        .await;
+    client
+        .expect(404, "GET", "/v2/images/1/actions", None)
+        .await;
+    client.put(501, &path, json!({ "name": "x" })).await;
+    client.expect(501, "DELETE", &path, None).await;
 }

@@ -7,12 +7,14 @@
 )]
 
 mod account;
+mod backups;
 mod certificates;
 mod client;
 mod conformance;
 mod coverage;
 mod database_settings;
 mod databases;
+mod destroy;
 mod domains;
 mod droplets;
 mod faults;
@@ -28,4 +30,6 @@ mod restart;
 mod session;
 mod spaces_keys;
 mod storage;
+mod tags;
+mod volumes;
 mod vpcs;

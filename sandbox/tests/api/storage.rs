@@ -74,6 +74,18 @@ async fn a_reserved_address_leads_to_its_droplet() {
         json!(null)
     );
     client.post(404, &format!("{path}/actions"), assign).await;
+    let done = client.get(&format!("{path}/actions")).await["actions"][0].clone();
+    assert_eq!(
+        (&done["type"], &done["resource_type"], &done["status"]),
+        (
+            &json!("assign_ip"),
+            &json!("reserved_ip"),
+            &json!("completed")
+        )
+    );
+    let shown = client.get(&format!("{path}/actions/{}", done["id"])).await;
+    let project = client.get("/v2/projects/default").await["project"]["id"].clone();
+    assert_eq!(shown["action"]["project_id"], project);
     client.delete(&path).await;
 }
 

@@ -6,12 +6,24 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::backups::BackupPolicy;
-use super::create::{identifier, image as image_named, valid_name};
-use super::{Droplet, Status, find, idle};
+use super::create::{fits, identifier, image as image_named, valid_name};
+use super::{Droplet, Status, find, idle, tagged};
 use crate::digitalocean::actions::{self, Action, Effect, Target};
-use crate::digitalocean::{required, tags};
+use crate::digitalocean::{required, snapshots};
 use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::{World, catalogue, lag};
+
+/// What can be done to all droplets with a tag at once.
+const BY_TAG: [&str; 8] = [
+    "power_cycle",
+    "power_on",
+    "power_off",
+    "shutdown",
+    "enable_ipv6",
+    "enable_backups",
+    "disable_backups",
+    "snapshot",
+];
 
 #[derive(Clone, Deserialize)]
 struct Body {
@@ -50,12 +62,13 @@ pub(crate) fn act(world: &mut World, request: &Request) -> Reply {
 pub(crate) fn act_by_tag(world: &mut World, request: &Request) -> Reply {
     let tag = required(request.query("tag_name"), "tag_name")?;
     let body: Body = request.body()?;
-    let ids: Vec<u64> = world
-        .droplets
-        .filtered(|droplet| droplet.tags.iter().any(|own| tags::same(own, tag)))
-        .iter()
-        .map(|droplet| droplet.id)
-        .collect();
+    let kind = required(body.r#type.as_deref(), "type")?;
+    if !BY_TAG.contains(&kind) {
+        return Err(ApiError::unprocessable(format!(
+            "{kind:?} is not supported for tagged droplets"
+        )));
+    }
+    let ids = tagged(world, tag);
     for id in &ids {
         idle(world, *id)?;
         plan(world, find(world, *id)?, &body)?;
@@ -79,19 +92,15 @@ fn begin(world: &mut World, id: u64, body: &Body) -> Result<Action, ApiError> {
 /// What an action will do and how long it takes, if it is possible now.
 fn plan(world: &World, droplet: &Droplet, body: &Body) -> Result<(Effect, Duration), ApiError> {
     let kind = required(body.r#type.as_deref(), "type")?;
+    let off = droplet.status == Status::Off;
+    let refuse = |message: &str| Err(ApiError::unprocessable(message));
     let effect = match kind {
-        "power_on" if droplet.status == Status::Active => {
-            return Err(ApiError::unprocessable("Droplet is already powered on."));
-        }
+        "power_on" if !off => return refuse("The droplet is already on."),
         "power_on" => Effect::PowerOn,
-        "power_off" | "shutdown" if droplet.status == Status::Off => {
-            return Err(ApiError::unprocessable("Droplet is already powered off."));
-        }
+        "power_off" | "shutdown" if off => return refuse("The droplet is already off."),
         "power_off" | "shutdown" => Effect::PowerOff,
-        "reboot" | "power_cycle" | "password_reset" if droplet.status == Status::Off => {
-            return Err(ApiError::unprocessable(
-                "Droplet is currently off. Please power it on.",
-            ));
+        "reboot" | "power_cycle" | "password_reset" if off => {
+            return refuse("Droplet is currently off. Please power it on to run this event.");
         }
         "reboot" | "power_cycle" | "password_reset" => Effect::Nothing,
         "rename" => {
@@ -100,54 +109,89 @@ fn plan(world: &World, droplet: &Droplet, body: &Body) -> Result<(Effect, Durati
             Effect::Rename(name)
         }
         "resize" => return Ok((resize(droplet, body)?, lag::DROPLET_RESIZE)),
+        "enable_ipv6" if droplet.public_ip.is_none() => {
+            return refuse("The droplet has no public networking.");
+        }
         "enable_ipv6" => Effect::EnableIpv6,
-        "enable_backups" | "change_backup_policy" => {
-            if let Some(policy) = &body.backup_policy {
-                policy.check()?;
-            } else if kind == "change_backup_policy" {
-                return Err(ApiError::unprocessable("backup_policy is required"));
-            }
-            Effect::Backups {
-                on: true,
-                policy: body.backup_policy,
-            }
+        "enable_backups" | "change_backup_policy" | "disable_backups" => {
+            backups(droplet, kind, body)?
         }
-        "disable_backups" => Effect::Backups {
-            on: false,
-            policy: None,
-        },
-        "snapshot" => {
-            let name = body
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("{}-snapshot", droplet.name));
-            return Ok((Effect::Snapshot(name), lag::SNAPSHOT));
-        }
+        "snapshot" => return Ok((snapshot(world, droplet, body), lag::SNAPSHOT)),
         "rebuild" => return Ok((rebuild(world, droplet, body)?, lag::DROPLET_CREATE)),
-        "restore" | "change_kernel" => {
-            return Err(ApiError::not_implemented(&format!(
-                "the droplet action {kind}"
-            )));
+        "restore" => return Ok((restore(world, droplet, body)?, lag::DROPLET_CREATE)),
+        "change_kernel" => {
+            return Err(ApiError::not_implemented(
+                "the droplet action change_kernel",
+            ));
         }
-        other => {
-            return Err(ApiError::unprocessable(format!(
-                "{other:?} is not a droplet action"
-            )));
-        }
+        other => return refuse(&format!("{other:?} is not a droplet action")),
     };
     Ok((effect, lag::DROPLET_ACTION))
 }
 
+fn backups(droplet: &Droplet, kind: &str, body: &Body) -> Result<Effect, ApiError> {
+    if kind == "disable_backups" {
+        if !droplet.backups {
+            return Err(ApiError::unprocessable(
+                "Backups have already been disabled on this Droplet.",
+            ));
+        }
+        return Ok(Effect::Backups {
+            on: false,
+            policy: None,
+        });
+    }
+    if kind == "change_backup_policy" {
+        required(body.backup_policy, "backup_policy")?;
+        if !droplet.backups {
+            return Err(ApiError::unprocessable(
+                "Backups are not enabled on this Droplet.",
+            ));
+        }
+    }
+    if let Some(policy) = &body.backup_policy {
+        policy.check()?;
+    }
+    Ok(Effect::Backups {
+        on: true,
+        policy: body.backup_policy,
+    })
+}
+
+/// A snapshot without a name gets the droplet's, and when it was asked for in milliseconds: as
+/// in the document's examples.
+fn snapshot(world: &World, droplet: &Droplet, body: &Body) -> Effect {
+    let name = body.name.clone().filter(|name| !name.is_empty());
+    Effect::Snapshot(
+        name.unwrap_or_else(|| format!("{}-{}", droplet.name, world.now().as_millisecond())),
+    )
+}
+
+/// The image a request must name.
+fn image_of(body: &Body) -> Result<String, ApiError> {
+    let image = body.image.as_ref().and_then(identifier);
+    image.ok_or_else(|| ApiError::unprocessable("Image can't be blank"))
+}
+
 fn rebuild(world: &World, droplet: &Droplet, body: &Body) -> Result<Effect, ApiError> {
-    let image = required(body.image.as_ref().and_then(identifier), "image")?;
+    let image = image_of(body)?;
     let (_, snapshot) = image_named(world, &image).ok_or_else(|| {
         ApiError::unprocessable(format!("{image:?} is not an image of this account"))
     })?;
-    if snapshot.is_some_and(|snapshot| snapshot.min_disk_gib() > u64::from(droplet.disk_gib)) {
-        return Err(ApiError::unprocessable(
-            "the image needs a larger disk than the droplet has",
-        ));
+    if let Some(snapshot) = snapshot {
+        fits(&snapshot, u64::from(droplet.disk_gib), &droplet.region)?;
     }
+    Ok(Effect::Rebuild(image))
+}
+
+/// Back to a backup of the same droplet. Its snapshots do as well: tools restore from them.
+fn restore(world: &World, droplet: &Droplet, body: &Body) -> Result<Effect, ApiError> {
+    let image = image_of(body)?;
+    snapshots::image_of(world, &image)
+        .filter(|image| image.shows_droplet(droplet.id))
+        .ok_or_else(|| {
+            ApiError::unprocessable(format!("image {image} is not a backup of this droplet"))
+        })?;
     Ok(Effect::Rebuild(image))
 }
 
@@ -155,19 +199,22 @@ fn resize(droplet: &Droplet, body: &Body) -> Result<Effect, ApiError> {
     let slug = required(body.size.clone(), "size")?;
     let size = catalogue::size_of(&slug)
         .ok_or_else(|| ApiError::unprocessable(format!("{slug:?} is not a droplet size")))?;
+    let disk = body.disk.unwrap_or(false);
     if droplet.status != Status::Off {
         return Err(ApiError::unprocessable(
-            "Droplet must be powered off before it is resized.",
+            "Droplet is currently on. Please power it off to run this event.",
         ));
     }
     if size.disk_gib < droplet.disk_gib {
-        return Err(ApiError::unprocessable(format!(
-            "{slug} has a disk of {} GiB, smaller than the droplet's {} GiB",
-            size.disk_gib, droplet.disk_gib
-        )));
+        return Err(ApiError::unprocessable(
+            "This size is not available because it has a smaller disk.",
+        ));
     }
-    Ok(Effect::Resize {
-        size: slug,
-        disk: body.disk.unwrap_or(false),
-    })
+    // A droplet that grew without its disk can still grow the disk.
+    if slug == droplet.size && !(disk && size.disk_gib > droplet.disk_gib) {
+        return Err(ApiError::unprocessable(
+            "The droplet is already set to this size.",
+        ));
+    }
+    Ok(Effect::Resize { size: slug, disk })
 }

@@ -1,9 +1,11 @@
 //! Creating droplets, one by `name` or up to ten by `names`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::backups::BackupPolicy;
+use super::backups::{self, BackupPolicy};
 use super::{Droplet, Status, key, view};
 use crate::digitalocean::actions::{self, Action, Effect, Target};
 use crate::digitalocean::snapshots::{self, Snapshot};
@@ -31,10 +33,26 @@ struct Body {
     monitoring: Option<bool>,
     tags: Option<Vec<String>>,
     user_data: Option<String>,
-    volumes: Option<Vec<String>>,
+    volumes: Option<Vec<VolumeName>>,
     vpc_uuid: Option<String>,
     with_droplet_agent: Option<bool>,
     public_networking: Option<bool>,
+}
+
+/// A volume as it is named: by its id, which DigitalOcean's Go client wraps in an object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum VolumeName {
+    Plain(String),
+    Wrapped { id: String },
+}
+
+impl Body {
+    fn volumes(&self) -> impl Iterator<Item = &String> {
+        self.volumes.iter().flatten().map(|volume| match volume {
+            VolumeName::Plain(id) | VolumeName::Wrapped { id } => id,
+        })
+    }
 }
 
 /// What all droplets of one call share.
@@ -71,7 +89,12 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let mut shown: Vec<Value> = made
         .iter()
         .filter_map(|(id, _)| world.droplets.get(&key(*id)))
-        .map(|droplet| view(world, droplet))
+        .map(|droplet| {
+            // Only what is read later shows that it is being created.
+            let mut shown = view(world, droplet);
+            shown["locked"] = json!(false);
+            shown
+        })
         .collect();
     let body = if single {
         json!({ "droplet": shown.pop(), "links": links })
@@ -110,7 +133,7 @@ pub(super) fn valid_name(name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::unprocessable(
-        "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)",
+        "Name Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)",
     ))
 }
 
@@ -132,18 +155,9 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
         .and_then(identifier)
         .and_then(|image| self::image(world, &image))
         .ok_or_else(|| invalid("image"))?;
-    let in_vpc = body.vpc_uuid.as_deref().and_then(|id| world.vpcs.get(id));
-    let region = body
-        .region
-        .clone()
-        .or_else(|| in_vpc.map(|vpc| vpc.region.clone()))
-        .unwrap_or_else(|| "nyc3".to_owned())
-        .to_ascii_lowercase();
-    if !catalogue::has_region(&region) {
-        return Err(invalid("region"));
-    }
+    let region = region(world, &body, snapshot.as_ref()).ok_or_else(|| invalid("region"))?;
     if let Some(snapshot) = &snapshot {
-        fits(snapshot, size, &region)?;
+        fits(snapshot, u64::from(size.disk_gib), &region)?;
     }
     if body
         .user_data
@@ -154,11 +168,14 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
     }
     if let Some(policy) = &body.backup_policy {
         policy.check()?;
+        if body.backups != Some(true) {
+            return Err(ApiError::unprocessable(
+                "backup_policy needs backups to be enabled",
+            ));
+        }
     }
     let ssh_keys = find_keys(world, body.ssh_keys.as_deref().unwrap_or_default())?;
-    for volume in body.volumes.iter().flatten() {
-        volumes::attachable(world, volume, &region)?;
-    }
+    attachable(world, &body, &region)?;
     for tag in body.tags.iter().flatten() {
         tags::valid(tag)?;
     }
@@ -174,6 +191,26 @@ fn template(world: &mut World, body: Body) -> Result<Template, ApiError> {
         tags,
         body,
     })
+}
+
+/// Where the droplets are made: a region, the first one with a prefix like `nyc`, or, when
+/// nothing is said, one where everything else of the request is.
+fn region(world: &World, body: &Body, snapshot: Option<&Snapshot>) -> Option<String> {
+    if let Some(asked) = &body.region {
+        let asked = asked.to_ascii_lowercase();
+        let mut slugs = catalogue::REGIONS.iter().map(|(slug, _)| *slug);
+        let fits = |slug: &&str| {
+            let place = slug.trim_end_matches(|c: char| c.is_ascii_digit());
+            asked == *slug || asked == place
+        };
+        return slugs.find(fits).map(str::to_owned);
+    }
+    let vpc = body.vpc_uuid.as_deref().and_then(|id| world.vpcs.get(id));
+    let volume = body.volumes().find_map(|id| world.volumes.get(id));
+    vpc.map(|vpc| vpc.region.clone())
+        .or_else(|| volume.map(|volume| volume.region.clone()))
+        .or_else(|| snapshot.and_then(Snapshot::region))
+        .or_else(|| Some("nyc3".to_owned()))
 }
 
 /// A slug or an id as it is sent: a text or a number.
@@ -195,19 +232,37 @@ pub(super) fn image(world: &World, identifier: &str) -> Option<(String, Option<S
 }
 
 /// Refuses a snapshot that is elsewhere, or larger than the disk.
-fn fits(snapshot: &Snapshot, size: &Size, region: &str) -> Result<(), ApiError> {
+pub(super) fn fits(snapshot: &Snapshot, disk_gib: u64, region: &str) -> Result<(), ApiError> {
     if snapshot.region().as_deref() != Some(region) {
         let message = format!("the image {} is not available in {region}", snapshot.name);
         return Err(ApiError::unprocessable(message));
     }
-    if snapshot.min_disk_gib() > u64::from(size.disk_gib) {
+    if snapshot.min_disk_gib() > disk_gib {
         return Err(ApiError::unprocessable(format!(
-            "the image {} needs a disk of {} GiB; {} has {}",
+            "the image {} needs a disk of {} GiB, not {disk_gib} GiB",
             snapshot.name,
             snapshot.min_disk_gib(),
-            size.slug,
-            size.disk_gib
         )));
+    }
+    Ok(())
+}
+
+/// Refuses volumes that cannot be attached to what is made.
+fn attachable(world: &World, body: &Body, region: &str) -> Result<(), ApiError> {
+    let wanted: Vec<&String> = body.volumes().collect();
+    let distinct: BTreeSet<&String> = wanted.iter().copied().collect();
+    let droplets = body.names.as_ref().map_or(1, Vec::len);
+    // A volume is attached to one droplet.
+    if distinct.len() < wanted.len() || (droplets > 1 && !wanted.is_empty()) {
+        return Err(ApiError::unprocessable("Invalid volume allocations"));
+    }
+    if wanted.len() > volumes::MAX_PER_DROPLET {
+        return Err(ApiError::unprocessable(
+            "cannot attach more volumes to the Droplet",
+        ));
+    }
+    for volume in wanted {
+        volumes::attachable(world, volume, region)?;
     }
     Ok(())
 }
@@ -249,16 +304,21 @@ fn insert(world: &mut World, template: &Template, name: String) -> Result<(u64, 
         private_ip,
         user_data: body.user_data.clone(),
         ssh_keys: template.ssh_keys.clone(),
-        ipv6: body.ipv6.unwrap_or(false),
+        // Without public networking there is no public address of either kind.
+        ipv6: body.ipv6 == Some(true) && public_ip.is_some(),
         monitoring: body.monitoring.unwrap_or(false),
-        agent: body.with_droplet_agent.unwrap_or(false),
-        backups: body.backups.unwrap_or(false),
-        backup_policy: body.backup_policy.filter(|_| body.backups == Some(true)),
+        agent: body.with_droplet_agent.unwrap_or(true),
+        backups: false,
+        backup_policy: None,
+        next_backup: None,
         pending: None,
         created_at: world.now(),
     };
     let urn = droplet.urn();
     world.droplets.insert(key(id), droplet);
+    if body.backups == Some(true) {
+        backups::set(world, id, true, body.backup_policy);
+    }
     projects::adopt(world, urn, None)?;
     let target = Target::Droplet(id);
     let action = actions::start(
@@ -269,7 +329,7 @@ fn insert(world: &mut World, template: &Template, name: String) -> Result<(u64, 
         Effect::PowerOn,
         lag::DROPLET_CREATE,
     )?;
-    for volume in body.volumes.iter().flatten() {
+    for volume in body.volumes() {
         if let Some(volume) = world.volumes.get_mut(volume) {
             volume.droplet = Some(id);
         }

@@ -3,27 +3,30 @@
 mod act;
 mod backups;
 mod create;
+pub(crate) mod destroy;
+mod view;
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::actions::Effect;
 use super::snapshots::Snapshot;
 use super::vpcs::{self, Member};
-use super::{moment, projects, required, tags};
+use super::{projects, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
-use crate::world::catalogue::{self, disk_info, image_view, region_view, size_view};
 use crate::world::table::Row;
-use crate::world::{Event, World, net};
+use crate::world::{Event, World, catalogue};
 
 pub(crate) use act::{act, act_by_tag, action, actions};
 pub(crate) use backups::{
-    BackupPolicy, backup_policies, backup_policy, backups, supported_backup_policies,
+    BackupPolicy, backup_policies, backup_policy, backups, plan_missing, settle as settle_backup,
+    supported_backup_policies,
 };
 pub(crate) use create::create;
+pub(crate) use view::view;
 
 /// Where a droplet is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,9 @@ pub(crate) struct Droplet {
     agent: bool,
     backups: bool,
     backup_policy: Option<BackupPolicy>,
+    /// When the next backup is made.
+    #[serde(default)]
+    pub(crate) next_backup: Option<Timestamp>,
     /// The action that keeps it busy.
     pending: Option<u64>,
     created_at: Timestamp,
@@ -82,6 +88,10 @@ impl Droplet {
             name: self.name.clone(),
             created_at: self.created_at,
         }
+    }
+
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| tags::same(own, tag))
     }
 
     /// Whether something is being done to it.
@@ -130,8 +140,10 @@ pub(crate) fn release(world: &mut World, id: u64, action: u64) {
 
 /// Changes a droplet the way its action says; false when it is gone.
 pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
-    if let Effect::Rebuild(image) = effect {
-        return rebuild(world, id, image);
+    match effect {
+        Effect::Rebuild(image) => return rebuild(world, id, image),
+        Effect::Backups { on, policy } => backups::set(world, id, *on, *policy),
+        _ => {}
     }
     let Some(droplet) = world.droplets.get_mut(&key(id)) else {
         return false;
@@ -153,10 +165,6 @@ pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
             }
         }
         Effect::EnableIpv6 => droplet.ipv6 = true,
-        Effect::Backups { on, policy } => {
-            droplet.backups = *on;
-            droplet.backup_policy = policy.filter(|_| *on);
-        }
         _ => {}
     }
     true
@@ -179,15 +187,24 @@ fn rebuild(world: &mut World, id: u64, image: &str) -> bool {
 
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
     let (tag, name) = (request.query("tag_name"), request.query("name"));
-    if tag.is_some() && name.is_some() {
+    let kind = request.query("type");
+    if tag.is_some() && (name.is_some() || kind.is_some()) {
         return Err(ApiError::unprocessable(
-            "tag_name and name can not be combined",
+            "tag_name can not be combined with name or type",
         ));
     }
     // The sandbox sells no GPU droplets.
-    let any = request.query("type") != Some("gpus");
+    let any = match kind {
+        None | Some("droplets") => true,
+        Some("gpus") => false,
+        Some(other) => {
+            return Err(ApiError::unprocessable(format!(
+                "type must be droplets or gpus, not {other:?}"
+            )));
+        }
+    };
     let rows = world.droplets.filtered(|droplet| {
-        any && tag.is_none_or(|tag| droplet.tags.iter().any(|own| tags::same(own, tag)))
+        any && tag.is_none_or(|tag| droplet.has_tag(tag))
             && name.is_none_or(|name| droplet.name.eq_ignore_ascii_case(name))
     });
     Ok(list(
@@ -215,12 +232,8 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
 /// Destroys every droplet with a tag; none when one of them is busy.
 pub(crate) fn delete_by_tag(world: &mut World, request: &Request) -> Reply {
     let tag = required(request.query("tag_name"), "tag_name")?;
-    let ids: Vec<u64> = world
-        .droplets
-        .filtered(|droplet| droplet.tags.iter().any(|own| tags::same(own, tag)))
-        .iter()
-        .map(|droplet| droplet.id)
-        .collect();
+    tags::spelling(world, tag).ok_or_else(ApiError::not_found)?;
+    let ids = tagged(world, tag);
     for id in &ids {
         idle(world, *id)?;
     }
@@ -228,6 +241,12 @@ pub(crate) fn delete_by_tag(world: &mut World, request: &Request) -> Reply {
         destroy(world, id);
     }
     Ok(Response::no_content())
+}
+
+/// The droplets with a tag.
+fn tagged(world: &World, tag: &str) -> Vec<u64> {
+    let droplets = world.droplets.filtered(|droplet| droplet.has_tag(tag));
+    droplets.iter().map(|droplet| droplet.id).collect()
 }
 
 fn destroy(world: &mut World, id: u64) {
@@ -246,6 +265,10 @@ fn destroy(world: &mut World, id: u64) {
         if let Some(ip) = world.reserved_ips.get_mut(&ip) {
             ip.droplet = None;
         }
+    }
+    // Its snapshots stay, its backups do not.
+    for backup in world.snapshots.keys_where(|image| image.is_backup_of(id)) {
+        world.snapshots.remove(&backup);
     }
     super::firewalls::forget_droplet(world, id);
     super::load_balancers::forget_droplet(world, id);
@@ -290,100 +313,4 @@ pub(crate) fn snapshots(world: &mut World, request: &Request) -> Reply {
         Row::created_at,
         super::snapshots::droplet_view,
     ))
-}
-
-pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
-    let volumes: Vec<&str> = world
-        .volumes
-        .filtered(|volume| volume.droplet == Some(droplet.id))
-        .iter()
-        .map(|volume| volume.id.as_str())
-        .collect();
-    let snapshots: Vec<u64> = world
-        .snapshots
-        .filtered(|snapshot| snapshot.is_of_droplet(droplet.id))
-        .iter()
-        .filter_map(|snapshot| snapshot.id.parse().ok())
-        .collect();
-    let size = catalogue::size_of(&droplet.size);
-    let mut features = vec!["private_networking"];
-    let optional = [
-        (droplet.ipv6, "ipv6"),
-        (droplet.monitoring, "monitoring"),
-        (droplet.backups, "backups"),
-        (droplet.agent, "droplet_agent"),
-    ];
-    features.extend(
-        optional
-            .into_iter()
-            .filter(|(on, _)| *on)
-            .map(|(_, name)| name),
-    );
-    json!({
-        "id": droplet.id,
-        "name": droplet.name,
-        "memory": size.map(|size| size.memory_mib),
-        "vcpus": size.map(|size| size.vcpus),
-        "disk": droplet.disk_gib,
-        "disk_info": disk_info(droplet.disk_gib),
-        "locked": droplet.busy(),
-        "status": droplet.status,
-        "kernel": Value::Null,
-        "created_at": moment(droplet.created_at),
-        "features": features,
-        "backup_ids": [],
-        "next_backup_window": Value::Null,
-        "snapshot_ids": snapshots,
-        "image": image_of(droplet),
-        "volume_ids": volumes,
-        "size": size.map(size_view),
-        "size_slug": droplet.size,
-        "networks": networks(world, droplet),
-        "region": region_view(&droplet.region),
-        "tags": droplet.tags,
-        "vpc_uuid": droplet.vpc_uuid,
-    })
-}
-
-/// The image it was made of.
-fn image_of(droplet: &Droplet) -> Option<Value> {
-    match &droplet.snapshot {
-        Some(snapshot) => Some(super::snapshots::image_view(snapshot)),
-        None => catalogue::image_of(&droplet.image).map(image_view),
-    }
-}
-
-/// No address is shown before the droplet is active for the first time.
-fn networks(world: &World, droplet: &Droplet) -> Value {
-    if droplet.status == Status::New {
-        return json!({ "v4": [], "v6": [] });
-    }
-    let mut v4 = Vec::new();
-    if let Some(vpc) = world.vpcs.get(&droplet.vpc_uuid) {
-        v4.push(json!({
-            "ip_address": droplet.private_ip,
-            "netmask": vpc.ip_range.netmask(),
-            "gateway": vpc.ip_range.hosts().next(),
-            "type": "private",
-        }));
-    }
-    if let Some(ip) = droplet.public_ip {
-        v4.push(json!({
-            "ip_address": ip,
-            "netmask": "255.255.255.0",
-            "gateway": net::public_gateway(ip),
-            "type": "public",
-        }));
-    }
-    let v6 = if droplet.ipv6 {
-        vec![json!({
-            "ip_address": net::public_ipv6(droplet.id),
-            "netmask": 64,
-            "gateway": net::public_ipv6(0),
-            "type": "public",
-        })]
-    } else {
-        Vec::new()
-    };
-    json!({ "v4": v4, "v6": v6 })
 }
