@@ -140,6 +140,14 @@ vpcs() {
   local default
   default="$(get "[.[] | select(.region == \"$region\" and .default)][0].id")"
   bad ": 403 " vpcs delete "$default" --force
+  # A region's default moves, and cannot be given up.
+  ok vpcs update "$vpc" --default
+  is '.[0].default' true
+  ok vpcs get "$default"
+  is '.[0].default // false' false
+  ok vpcs update "$default" --default
+  bad ": 422 " vpcs update "$vpc" --name default-fra1
+  bad ": 501 " vpcs peerings list --vpc-id "$vpc"
   bad ": 422 " vpcs create --name judged.net --region "$region"
   bad "overlaps" vpcs create --name other --region "$region" --ip-range 10.77.4.0/24
   bad ": 422 " vpcs create --name other --region "$region" --ip-range 8.8.8.0/24
@@ -486,6 +494,12 @@ firewalls() {
   ok compute firewall get "$fw"
   is '.[0].inbound_rules | length' 2
   is '.[0].droplet_ids | length' 0
+  bad ": 422 " compute firewall add-tags "$fw" --tag-names nobody
+  bad ": 422 " compute firewall add-droplets "$fw" --droplet-ids 1
+  bad ": 422 " compute firewall add-rules "$fw" \
+    --inbound-rules protocol:tcp,ports:443,load_balancer_uid:11111111-2222-4333-8444-555555555555
+  bad ": 422 " compute firewall add-rules "$fw" \
+    --inbound-rules protocol:tcp,ports:443,kubernetes_id:11111111-2222-4333-8444-555555555555
   # A PUT: what is left out is gone.
   ok compute firewall update "$fw" --name guard-1 --inbound-rules "protocol:icmp,$any"
   ok compute firewall list
@@ -512,6 +526,7 @@ certificates() {
   bad ": 422 " compute domain create judged.example.com
   ok compute domain get judged.example.com
   is '.[0].ttl' 1800
+  is '.[0].zone_file | contains("judged.example.com. 1800 IN A 192.0.2.7\n")' true
   ok compute domain records create judged.example.com --record-type CNAME --record-name www \
     --record-data @ --record-ttl 300
   local cname mx
@@ -534,13 +549,24 @@ certificates() {
   is '.[0].name' www2
   ok compute domain records list judged.example.com
   is '[.[] | select(.type == "NS")] | length' 3
+  is '.[0].type' SOA
+  local soa
+  soa="$(get '.[0].id')"
   is '[.[] | select(.type == "A")][0].data' 192.0.2.7
+  bad ": 422 " compute domain records delete judged.example.com "$soa" --force
   bad ": 422 " compute domain records create judged.example.com --record-type A \
     --record-name x --record-data nowhere
   bad ": 422 " compute domain records create judged.example.com --record-type WKS \
     --record-name x --record-data y
   bad "end with a dot" compute domain records create judged.example.com --record-type CNAME \
     --record-name x --record-data elsewhere.example.com
+  bad ": 422 " compute domain records create judged.example.com --record-type CAA \
+    --record-name x --record-data letsencrypt.org. --record-flags 256 --record-tag issue
+  bad ": 422 " compute domain records create judged.example.com --record-type CAA \
+    --record-name x --record-data letsencrypt.org. --record-flags 0 --record-tag all
+  bad ": 422 " compute domain records create judged.example.com --record-type MX \
+    --record-name x --record-data mail.example.com. --record-priority 70000
+  bad ": 422 " compute domain create nodot
   bad "cannot share a name" compute domain records create judged.example.com --record-type A \
     --record-name www2 --record-data 192.0.2.8
   bad ": 404 " compute domain records list nobody.example.com
@@ -580,6 +606,9 @@ certificates() {
   ok compute certificate delete "$signed" --force
   bad ": 404 " compute certificate get "$signed"
 }
+
+# The default project's id; `$out` stays as it is.
+default_project() { doctl --output json projects get default | jq -er '.[0].id'; }
 
 load_balancers() {
   part "load balancers"
@@ -641,6 +670,19 @@ load_balancers() {
   is '.[0].network' INTERNAL
   inside="$(get '.[0].id')"
   ok compute load-balancer delete "$inside" --force
+  local tcp=entry_protocol:tcp,entry_port:25,target_protocol:tcp,target_port:25 both
+  ok compute load-balancer create --name both --region "$region" --type REGIONAL_NETWORK \
+    --network-stack DUALSTACK --forwarding-rules "$tcp" --tls-cipher-policy STRONG \
+    --disable-lets-encrypt-dns-records --project-id "$(default_project)" --wait
+  both="$(get '.[0].id')"
+  is '.[0].type' REGIONAL_NETWORK
+  is '.[0].network_stack' DUALSTACK
+  is '.[0].ipv6 | contains(":")' true
+  is '.[0].tls_cipher_policy' STRONG
+  is '.[0].disable_lets_encrypt_dns_records' true
+  bad "can not be changed" compute load-balancer update "$both" --name both --region ams3 \
+    --forwarding-rules "$tcp"
+  ok compute load-balancer delete "$both" --force
   ok compute load-balancer list
   is 'length' 2
   bad ": 422 " compute load-balancer create --name x --region "$region"
@@ -654,6 +696,21 @@ load_balancers() {
   bad ": 422 " compute load-balancer create --name x --region "$region" --forwarding-rules "$http" \
     --health-check protocol:http,port:80,path:/,check_interval_seconds:1
   bad ": 422 " compute load-balancer create --name front-1 --region "$region" --forwarding-rules "$http"
+  bad "entry port is invalid" compute load-balancer create --name x --region "$region" \
+    --forwarding-rules entry_protocol:tcp,entry_port:50053,target_protocol:tcp,target_port:53
+  bad "only forward tcp and udp" compute load-balancer create --name x --region "$region" \
+    --type REGIONAL_NETWORK --forwarding-rules "$http"
+  bad "type GLOBAL" compute load-balancer create --name x --region "$region" \
+    --forwarding-rules "$http" --target-lb-ids 11111111-2222-4333-8444-555555555555
+  bad "cookie_name" compute load-balancer create --name x --region "$region" \
+    --forwarding-rules "$http" --sticky-sessions type:cookies
+  bad ": 422 " compute load-balancer create --name x --region "$region" --forwarding-rules "$http" \
+    --deny-list 10.0.0.1
+  bad ": 422 " compute load-balancer create --name x --region "$region" --forwarding-rules "$http" \
+    --size-unit 101
+  bad ": 422 " compute load-balancer create --name x --region ams3 --forwarding-rules "$http" \
+    --droplet-ids "$web"
+  bad ": 501 " compute load-balancer purge-cache "$lb" --force
   bad ": 404 " compute load-balancer get 11111111-2222-4333-8444-555555555555
   bad ": 501 " compute load-balancer create --name x --type GLOBAL --forwarding-rules "$http" \
     --region "$region"
@@ -681,6 +738,12 @@ projects() {
   is '.[0].is_default' true
   local default
   default="$(get '.[0].id')"
+  ok projects update default --purpose "Operational / Developer tooling"
+  is '.[0].purpose' "Operational / Developer tooling"
+  ok projects update "$project" --is_default=true
+  ok projects get default
+  is '.[0].id' "$project"
+  ok projects update "$default" --is_default=true
   bad ": 412 " projects delete "$project" --force
   ok projects resources assign "$default" --resource "do:droplet:$web,do:volume:$volume"
   ok projects list
@@ -760,17 +823,35 @@ database() {
   bad ": 422 " databases maintenance-window update "$db" --day someday --hour 14:00
   ok databases backups "$db"
   is 'length' 1
+  ok databases storage-autoscale update "$db" --enabled=true --threshold-percent 80 \
+    --increment-gib 20
+  ok databases storage-autoscale get "$db"
+  is '.. | .threshold_percent? // empty' 80
+  bad ": 422 " databases storage-autoscale update "$db" --enabled=true --threshold-percent 99 \
+    --increment-gib 20
   if [ "$engine" = mysql ]; then
+    ok databases configuration update "$db" --engine mysql --config-json '{"wait_timeout": 600}'
+    ok databases configuration get "$db" --engine mysql
+    is '.. | .wait_timeout? // empty' 600
+    bad ": 422 " databases configuration update "$db" --engine mysql \
+      --config-json '{"wait_timeout": 2147484}'
     ok databases sql-mode set "$db" ANSI STRICT_ALL_TABLES
     ok databases sql-mode get "$db"
     is 'join(",")' ANSI,STRICT_ALL_TABLES
     bad ": 422 " databases user create "$db" carol --mysql-auth-plugin none
   else
     bad ": 422 " databases sql-mode get "$db"
+    ok databases configuration update "$db" --engine pg --config-json '{"work_mem": 16}'
+    ok databases configuration get "$db" --engine pg
+    is '.. | .work_mem? // empty' 16
+    bad ": 422 " databases configuration update "$db" --engine pg --config-json '{"work_mem": 0}'
+    bad ": 422 " databases configuration update "$db" --engine pg \
+      --config-json '{"timezone": "an hour that is much too long to be the name of a place on this earth"}'
   fi
   bad ": 501 " databases pool list "$db"
   bad ": 501 " databases replica list "$db"
-  bad ": 501 " databases configuration get "$db" --engine "$engine"
+  bad ": 501 " databases events list "$db"
+  bad ": 501 " databases replica create "$db" copy --region "$region" --size db-s-1vcpu-2gb
   bad ": 501 " databases fork copy --restore-from-cluster-id "$db"
   bad ": 422 " databases create "judged-$engine" --engine "$engine" --region "$region" \
     --size db-s-1vcpu-2gb --num-nodes 1
@@ -817,7 +898,11 @@ spaces_keys() {
   ok spaces keys update "$some" --name some-1 --grants 'bucket=one;permission=read'
   is '.[0].name' some-1
   is '.[0].grants | length' 1
+  ok spaces keys update "$all" --name all-1 --grants 'bucket=;permission=fullaccess'
+  is '.[0].name' all-1
   bad ": 400 " spaces keys create wrong --grants 'bucket=one;permission=fullaccess'
+  bad ": 400 " spaces keys create wrong --grants 'bucket=;permission=read'
+  bad ": 404 " spaces keys get NOBODY
   bad ": 400 " spaces keys update "$some" --name some-1 --grants 'bucket=;permission=fullaccess'
   bad ": 404 " spaces keys delete NOBODY
   ok spaces keys delete "$all"

@@ -339,6 +339,27 @@ resource "digitalocean_record" "text" {
   value  = local.anew ? "v=spf1 -all" : "2001:db8::7"
 }
 
+data "digitalocean_domain" "site" {
+  name = digitalocean_domain.site.name
+}
+
+data "digitalocean_record" "www" {
+  domain = digitalocean_domain.site.name
+  name   = digitalocean_record.www.name
+}
+
+data "digitalocean_records" "soa" {
+  domain = digitalocean_domain.site.name
+  filter {
+    key    = "type"
+    values = ["SOA"]
+  }
+}
+
+data "digitalocean_certificate" "signed" {
+  name = digitalocean_certificate.signed.name
+}
+
 resource "digitalocean_certificate" "own" {
   name             = local.anew ? "tf-own-2" : "tf-own"
   type             = "custom"
@@ -432,6 +453,40 @@ resource "digitalocean_loadbalancer" "by_id" {
   }
 }
 
+resource "digitalocean_loadbalancer" "network" {
+  name          = "tf-network"
+  region        = local.region
+  vpc_uuid      = digitalocean_vpc.net.id
+  droplet_ids   = [digitalocean_droplet.second.id]
+  type          = "REGIONAL_NETWORK"
+  network_stack = "DUALSTACK"
+
+  forwarding_rule {
+    entry_protocol  = "tcp"
+    entry_port      = 25
+    target_protocol = "tcp"
+    target_port     = 25
+  }
+}
+
+data "digitalocean_loadbalancer" "network" {
+  name = digitalocean_loadbalancer.network.name
+}
+
+data "digitalocean_vpc" "net" {
+  id = digitalocean_vpc.net.id
+}
+
+data "digitalocean_firewall" "web" {
+  firewall_id = digitalocean_firewall.web.id
+}
+
+data "digitalocean_project" "site" {
+  id = digitalocean_project.site.id
+}
+
+data "digitalocean_project" "default" {}
+
 resource "digitalocean_project" "site" {
   name        = local.changed ? "tf-renamed" : "tf"
   description = "Terraform's"
@@ -454,13 +509,19 @@ resource "digitalocean_project_resources" "site" {
 resource "digitalocean_database_cluster" "pg" {
   name                 = "tf-pg"
   engine               = "pg"
-  version              = "17"
+  version              = local.changed ? "17" : "16"
   size                 = local.changed ? "db-s-2vcpu-4gb" : "db-s-1vcpu-2gb"
   region               = local.region
   node_count           = local.changed ? 2 : 1
   private_network_uuid = digitalocean_vpc.net.id
   project_id           = digitalocean_project.site.id
   tags                 = [digitalocean_tag.web.id]
+
+  storage_autoscale {
+    enabled           = true
+    threshold_percent = 80
+    increment_gib     = local.changed ? 20 : 10
+  }
 
   maintenance_window {
     day  = local.changed ? "tuesday" : "monday"
@@ -505,6 +566,30 @@ resource "digitalocean_database_firewall" "pg" {
     type  = "ip_addr"
     value = local.changed ? "192.0.2.0/24" : "192.0.2.1"
   }
+}
+
+resource "digitalocean_database_postgresql_config" "pg" {
+  cluster_id = digitalocean_database_cluster.pg.id
+  work_mem   = local.changed ? 16 : 8
+  jit        = true
+  timezone   = "UTC"
+}
+
+# Not changed together with the cluster: the provider sends every parameter it has read, and so
+# would set `sql_mode` back.
+resource "digitalocean_database_mysql_config" "mysql" {
+  cluster_id      = digitalocean_database_cluster.mysql.id
+  wait_timeout    = 600
+  long_query_time = 10
+}
+
+data "digitalocean_database_cluster" "pg" {
+  name = digitalocean_database_cluster.pg.name
+}
+
+data "digitalocean_database_user" "mysql" {
+  cluster_id = digitalocean_database_cluster.mysql.id
+  name       = digitalocean_database_user.mysql.name
 }
 
 data "digitalocean_database_ca" "pg" {
@@ -576,6 +661,10 @@ resource "digitalocean_spaces_key" "reader" {
     bucket     = digitalocean_spaces_bucket.files.name
     permission = local.changed ? "readwrite" : "read"
   }
+}
+
+data "digitalocean_spaces_key" "reader" {
+  access_key = digitalocean_spaces_key.reader.access_key
 }
 
 output "address" {
