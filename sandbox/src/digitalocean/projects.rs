@@ -167,10 +167,32 @@ fn default_id(world: &World) -> String {
         .unwrap_or_default()
 }
 
+/// The purposes the document lists.
+const PURPOSES: &[&str] = &[
+    "Just trying out DigitalOcean",
+    "Class project / Educational purposes",
+    "Website or blog",
+    "Web Application",
+    "Service or API",
+    "Mobile Application",
+    "Machine learning / AI / Data processing",
+    "IoT",
+    "Operational / Developer tooling",
+];
+
+/// A purpose as it is kept: one that is not listed says so.
+fn stored(purpose: String) -> String {
+    const OTHER: &str = "Other: ";
+    if PURPOSES.contains(&purpose.as_str()) || purpose.starts_with(OTHER) {
+        return purpose;
+    }
+    format!("{OTHER}{purpose}")
+}
+
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
     let name = required(body.name.clone(), "name")?;
-    let purpose = required(body.purpose.clone(), "purpose")?;
+    let purpose = stored(required(body.purpose.clone(), "purpose")?);
     valid(world, &body, None)?;
     let (id, now) = (world.rng.uuid(), world.now());
     let project = Project {
@@ -248,7 +270,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
     project.description = body
         .description
         .unwrap_or_else(|| project.description.clone());
-    project.purpose = body.purpose.unwrap_or_else(|| project.purpose.clone());
+    project.purpose = body.purpose.map_or_else(|| project.purpose.clone(), stored);
     project.environment = body.environment.or_else(|| project.environment.clone());
     project.updated_at = now;
     let project = project.clone();

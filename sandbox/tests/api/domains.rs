@@ -203,3 +203,44 @@ async fn records_are_checked_and_found() {
             .await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_value_of_a_record_can_change() {
+    let client = domain().await;
+    let srv = json!({
+        "type": "SRV", "name": "_sip._tcp", "data": "a.example.org.", "priority": 1,
+        "port": 5060, "weight": 5, "ttl": 300,
+    });
+    let made = client.post(201, RECORDS, srv).await;
+    let path = format!("{RECORDS}/{}", id(&made, "domain_record"));
+    let change = json!({
+        "type": "SRV", "name": "_sip._udp", "data": "b.example.org.", "priority": 2,
+        "port": 5061, "weight": 6, "ttl": 600,
+    });
+    let shown = client
+        .expect(200, "PATCH", &path, Some(change.clone()))
+        .await;
+    for (key, value) in change.as_object().unwrap() {
+        let wanted = if key == "data" {
+            &json!("b.example.org")
+        } else {
+            value
+        };
+        assert_eq!(&shown["domain_record"][key], wanted, "{key}");
+    }
+    let caa = client
+        .post(201, RECORDS, record("CAA", "@", "letsencrypt.org."))
+        .await;
+    let path = format!("{RECORDS}/{}", id(&caa, "domain_record"));
+    for method in ["PUT", "PATCH"] {
+        let tag = if method == "PUT" {
+            "issuewild"
+        } else {
+            "issue"
+        };
+        let change = json!({ "type": "CAA", "flags": 128, "tag": tag });
+        let shown = client.expect(200, method, &path, Some(change)).await;
+        assert_eq!(shown["domain_record"]["tag"], tag);
+        assert_eq!(shown["domain_record"]["flags"], 128);
+    }
+}

@@ -298,3 +298,38 @@ async fn names_of_signed_certificates_lead_to_it() {
         [(json!("@"), ip.clone()), (json!("www"), ip)]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_put_says_is_what_is_shown() {
+    let client = Client::in_memory();
+    let made = client
+        .post(
+            202,
+            "/v2/load_balancers",
+            balancer(&json!({ "tls_cipher_policy": "STRONG" })),
+        )
+        .await;
+    let path = format!("/v2/load_balancers/{}", id(&made, "load_balancer"));
+    assert_eq!(made["load_balancer"]["tls_cipher_policy"], "STRONG");
+    let said = json!({
+        "enable_proxy_protocol": true, "tls_cipher_policy": "DEFAULT",
+        "network": "EXTERNAL", "network_stack": "IPV4", "size": "lb-small",
+    });
+    let shown = client.put(200, &path, balancer(&said)).await["load_balancer"].clone();
+    for key in [
+        "enable_proxy_protocol",
+        "tls_cipher_policy",
+        "network",
+        "network_stack",
+    ] {
+        assert_eq!(shown[key], said[key], "{key}");
+    }
+    assert_eq!(shown["size_unit"], 1, "what lb-small is");
+    for wrong in [
+        json!({ "tls_cipher_policy": "WEAK" }),
+        json!({ "network": "INTERNAL" }),
+        json!({ "network_stack": "DUALSTACK" }),
+    ] {
+        client.put(422, &path, balancer(&wrong)).await;
+    }
+}

@@ -111,3 +111,45 @@ async fn a_reserved_ip_is_where_its_droplet_is() {
         (json!("assigned"), json!("assigned"))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_default_project_is_changed_under_its_own_address() {
+    let client = Client::in_memory();
+    let path = "/v2/projects/default";
+    let whole = json!({
+        "name": "house", "description": "all of it", "purpose": "Web Application",
+        "environment": "Staging", "is_default": true,
+    });
+    let put = client.put(200, path, whole.clone()).await["project"].clone();
+    let patched = json!({
+        "name": "home", "description": "", "purpose": "my own", "environment": "Production",
+        "is_default": true,
+    });
+    let patched = client.expect(200, "PATCH", path, Some(patched)).await["project"].clone();
+    assert_eq!(put["id"], patched["id"]);
+    for (key, value) in whole.as_object().unwrap() {
+        assert_eq!(&put[key], value, "{key}");
+    }
+    assert_eq!(
+        (
+            &patched["name"],
+            &patched["description"],
+            &patched["environment"]
+        ),
+        (&json!("home"), &json!(""), &json!("Production"))
+    );
+    // What is none of the listed purposes is shown as one of the user's own.
+    assert_eq!(patched["purpose"], "Other: my own");
+    let named = json!({ "name": "other", "purpose": "x", "description": "d" });
+    let other = id(&client.post(201, "/v2/projects", named).await, "project");
+    let all = json!({
+        "name": "others", "description": "e", "purpose": "Website or blog",
+        "environment": "Development", "is_default": false,
+    });
+    let other = format!("/v2/projects/{other}");
+    let shown = client.expect(200, "PATCH", &other, Some(all)).await["project"].clone();
+    assert_eq!(
+        (&shown["name"], &shown["is_default"]),
+        (&json!("others"), &json!(false))
+    );
+}
