@@ -15,7 +15,7 @@ use tower::Service as _;
 use super::SandboxError;
 use super::control::Control;
 use crate::http::ApiService;
-use crate::spaces::Spaces;
+use crate::spaces::{Peer, Spaces};
 use crate::store::Store;
 
 const PORTS: &str = "ports";
@@ -67,9 +67,14 @@ pub(super) async fn api(listener: TcpListener, service: ApiService) {
 pub(super) async fn spaces(listener: TcpListener, spaces: Spaces, control: Arc<Control>) {
     accept(listener, move |stream| {
         let (spaces, control) = (spaces.clone(), Arc::clone(&control));
+        let peer = stream.peer_addr().ok().map(|peer| Peer(peer.ip()));
         async move {
-            let answer = service_fn(move |request: http::Request<Incoming>| {
+            let answer = service_fn(move |mut request: http::Request<Incoming>| {
                 control.touch();
+                // Bucket policies may ask where a request comes from.
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 let spaces = spaces.clone();
                 async move {
                     Ok::<_, Infallible>(spaces.handle(request.map(s3s::Body::from)).await)
