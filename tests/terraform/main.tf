@@ -655,10 +655,17 @@ resource "digitalocean_spaces_bucket_object" "index" {
   acl          = "public-read"
 }
 
+# A bucket has a policy or limited keys, not both.
+resource "digitalocean_spaces_bucket" "shared" {
+  name          = "tf-shared"
+  region        = local.region
+  force_destroy = true
+}
+
 resource "digitalocean_spaces_key" "reader" {
   name = local.changed ? "tf-reader-renamed" : "tf-reader"
   grant {
-    bucket     = digitalocean_spaces_bucket.files.name
+    bucket     = digitalocean_spaces_bucket.shared.name
     permission = local.changed ? "readwrite" : "read"
   }
 }

@@ -97,7 +97,7 @@ no_changes() {
   grep '^No changes' again.log
 }
 
-stage 1 "43 to add, 0 to change, 0 to destroy"
+stage 1 "44 to add, 0 to change, 0 to destroy"
 stage 2 "0 to add, 20 to change, 0 to destroy"
 stage 3 "8 to add, 2 to change, 8 to destroy"
 

@@ -16,7 +16,7 @@ use super::SandboxError;
 use super::control::Control;
 use crate::http::ApiService;
 use crate::log::{Asked, RequestLog, Service as Which};
-use crate::spaces::Spaces;
+use crate::spaces::{Peer, Spaces};
 use crate::store::Store;
 
 const PORTS: &str = "ports";
@@ -74,9 +74,14 @@ pub(super) async fn spaces(
     accept(listener, move |stream| {
         let (spaces, control) = (spaces.clone(), Arc::clone(&control));
         let log = log.clone();
+        let peer = stream.peer_addr().ok().map(|peer| Peer(peer.ip()));
         async move {
-            let answer = service_fn(move |request: http::Request<Incoming>| {
+            let answer = service_fn(move |mut request: http::Request<Incoming>| {
                 control.touch();
+                // Bucket policies may ask where a request comes from.
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 let spaces = spaces.clone();
                 let asked = asked(log.as_ref(), Which::Spaces, &request);
                 async move {

@@ -1,9 +1,6 @@
-//! Who may do what: signatures in headers through the protocol library, grants and times here.
-//!
-//! DigitalOcean documents three levels for a Spaces key: everything, or read, or read and write of
-//! named buckets, and that limited keys get 403 on ACLs and policies. That limited keys cannot
-//! create or delete buckets and list only their own is the sandbox's reading of it.
+//! Who sends a request: signatures in headers through the protocol library, times here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +9,11 @@ use jiff::Timestamp;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
-use s3s::{S3Error, S3Result, s3_error};
+use s3s::{S3Result, s3_error};
 
 use super::buckets::Shared;
-use super::presigned::{MAX_SKEW, Presigned, Scope, parse_amz_date};
+use super::presigned::{MAX_SKEW, Presigned, Scope, parse_amz_date, percent_decode, query_value};
+use super::rights::{Wish, decide};
 use crate::facts::SpacesKeyFacts;
 
 /// Regions that have Spaces, as DigitalOcean lists them.
@@ -33,7 +31,13 @@ pub(super) struct Caller {
     grants: Option<Vec<(String, String)>>,
     /// Region of the endpoint; `None` when an unsigned request goes to an address without one.
     pub region: Option<String>,
+    /// Where the request comes from, where that is known.
+    pub source: Option<IpAddr>,
 }
+
+/// The address a request comes from, left in its extensions by who accepted the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub IpAddr);
 
 impl Caller {
     /// A caller with a key of the account.
@@ -41,7 +45,28 @@ impl Caller {
         Caller {
             grants: Some(key.grants.clone()),
             region: Some(region),
+            source: None,
         }
+    }
+
+    /// Somebody without a key.
+    pub(super) fn anonymous(region: Option<String>) -> Caller {
+        Caller {
+            grants: None,
+            region,
+            source: None,
+        }
+    }
+
+    /// The caller, known to come from somewhere.
+    pub(super) fn from(mut self, peer: Option<&Peer>) -> Caller {
+        self.source = peer.map(|peer| peer.0);
+        self
+    }
+
+    /// Whether a key of the account signed the request.
+    pub(super) fn is_known(&self) -> bool {
+        self.grants.is_some()
     }
 
     fn has(&self, bucket: &str, permissions: &[&str]) -> bool {
@@ -106,15 +131,16 @@ impl S3Access for Grants {
             Some(caller) => caller,
             None => self.caller(cx)?,
         };
-        let op = cx.s3_op().name();
+        let caller = caller.from(cx.extensions_mut().get::<Peer>());
         let path = cx.s3_path();
-        let (bucket, key) = (
-            path.get_bucket_name().unwrap_or_default(),
-            path.get_object_key(),
-        );
-        if !allowed(&caller, op, bucket) && !self.public(&caller, op, bucket, key) {
-            return Err(denied(op, bucket));
-        }
+        let version_id = query_value(cx.uri(), "versionId");
+        let wish = Wish {
+            op: cx.s3_op().name(),
+            bucket: path.get_bucket_name().unwrap_or_default(),
+            key: path.get_object_key(),
+            version_id: version_id.as_deref(),
+        };
+        decide(&self.0, &caller, &wish)?;
         cx.extensions_mut().insert(caller);
         Ok(())
     }
@@ -124,10 +150,7 @@ impl Grants {
     fn caller(&self, cx: &S3AccessContext<'_>) -> S3Result<Caller> {
         let host = host_region(cx.headers());
         let Some(credentials) = cx.credentials() else {
-            return Ok(Caller {
-                grants: None,
-                region: host,
-            });
+            return Ok(Caller::anonymous(host));
         };
         let scope = header_scope(cx.headers()).ok_or_else(|| {
             s3_error!(
@@ -138,42 +161,6 @@ impl Grants {
         check_skew(cx.headers(), self.0.clock.now())?;
         let key = find_key(&self.0, &credentials.access_key)?;
         Ok(Caller::with_key(&key, host.unwrap_or(scope.region)))
-    }
-
-    /// Unsigned reads of what a canned ACL opens to everybody.
-    fn public(&self, caller: &Caller, op: &str, bucket: &str, key: Option<&str>) -> bool {
-        match (op, key) {
-            ("GetObject" | "HeadObject", Some(key)) => self.0.object_is_public(caller, bucket, key),
-            ("ListObjects" | "ListObjectsV2" | "HeadBucket", None) => {
-                self.0.bucket_is_public(caller, bucket)
-            }
-            _ => false,
-        }
-    }
-}
-
-fn denied(op: &str, bucket: &str) -> S3Error {
-    s3_error!(
-        AccessDenied,
-        "the key has no grant that allows {op} on the bucket {bucket:?}"
-    )
-}
-
-fn allowed(caller: &Caller, op: &str, bucket: &str) -> bool {
-    if op == "ListBuckets" {
-        return caller.grants.is_some();
-    }
-    let whole_account = op == "CreateBucket" || op == "DeleteBucket";
-    if whole_account || op.ends_with("Acl") || op.contains("Policy") {
-        return caller.is_full();
-    }
-    let reads = ["Get", "Head", "List"]
-        .iter()
-        .any(|prefix| op.starts_with(prefix));
-    if reads {
-        caller.may_read(bucket)
-    } else {
-        caller.may_write(bucket)
     }
 }
 
@@ -241,13 +228,25 @@ impl S3Host for Hosts {
     }
 }
 
-fn host_region(headers: &HeaderMap) -> Option<String> {
+/// The bucket a request is about.
+pub(super) fn target<B>(request: &http::Request<B>) -> Option<String> {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    if let Some((Some(bucket), _)) = host.and_then(split_host) {
+        return Some(bucket.to_owned());
+    }
+    let path = request.uri().path().strip_prefix('/')?;
+    let bucket = path.split('/').next().filter(|bucket| !bucket.is_empty());
+    bucket.map(percent_decode)
+}
+
+pub(super) fn host_region(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     split_host(host)?.1.map(str::to_owned)
 }
 
 /// Splits a host name into bucket and region; `None` when it is below no known domain.
-fn split_host(host: &str) -> Option<(Option<&str>, Option<&str>)> {
+pub(super) fn split_host(host: &str) -> Option<(Option<&str>, Option<&str>)> {
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
     let labels = DOMAINS.iter().find_map(|domain| {
         let rest = name.strip_suffix(domain)?;
@@ -271,17 +270,6 @@ fn split_host(host: &str) -> Option<(Option<&str>, Option<&str>)> {
 mod tests {
     use super::*;
 
-    fn caller(grants: &[(&str, &str)]) -> Caller {
-        let grants = grants
-            .iter()
-            .map(|(b, p)| ((*b).to_owned(), (*p).to_owned()))
-            .collect();
-        Caller {
-            grants: Some(grants),
-            region: None,
-        }
-    }
-
     #[test]
     fn hosts_are_split_into_bucket_and_region() {
         assert_eq!(
@@ -295,34 +283,5 @@ mod tests {
         assert_eq!(split_host("a.b.localhost:9000"), Some((Some("a.b"), None)));
         assert_eq!(split_host("localhost"), Some((None, None)));
         assert_eq!(split_host("example.com"), None);
-    }
-
-    #[test]
-    fn limited_keys_stay_in_their_bucket_and_off_acls_and_policies() {
-        let full = caller(&[("", "fullaccess")]);
-        let write = caller(&[("a", "readwrite")]);
-        let read = caller(&[("a", "read")]);
-        let cases = [
-            ("GetObject", "a", [true, true, true]),
-            ("PutObject", "a", [true, true, false]),
-            ("PutObject", "b", [true, false, false]),
-            ("ListObjectsV2", "b", [true, false, false]),
-            ("GetBucketAcl", "a", [true, false, false]),
-            ("PutObjectAcl", "a", [true, false, false]),
-            ("GetBucketPolicy", "a", [true, false, false]),
-            ("CreateBucket", "a", [true, false, false]),
-            ("DeleteBucket", "a", [true, false, false]),
-            ("PutBucketVersioning", "a", [true, true, false]),
-            ("ListBuckets", "", [true, true, true]),
-        ];
-        for (op, bucket, expected) in cases {
-            let got = [&full, &write, &read].map(|caller| allowed(caller, op, bucket));
-            assert_eq!(got, expected, "{op} on {bucket}");
-        }
-        let nobody = Caller {
-            grants: None,
-            region: None,
-        };
-        assert!(!allowed(&nobody, "ListBuckets", "") && !allowed(&nobody, "GetObject", "a"));
     }
 }

@@ -4,11 +4,11 @@ use s3s::dto::{
     AccessControlPolicy, Grant, Grantee, ObjectCannedACL, Permission, PutObjectAclInput,
     PutObjectAclOutput, Type,
 };
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 
 use super::access::Caller;
 use super::buckets::Shared;
-use super::objects::to_dto_owner;
+use super::objects::{OWNER, to_dto_owner};
 use super::records::{PRIVATE, PUBLIC_READ};
 
 /// Everybody, in an ACL document.
@@ -24,6 +24,59 @@ pub(super) fn canned_acl(acl: Option<&str>) -> S3Result<String> {
             "Spaces has the canned ACLs private and public-read, not {other:?}"
         )),
     }
+}
+
+/// What the headers `x-amz-grant-…` say.
+#[derive(Default)]
+pub(super) struct Granted {
+    pub full_control: Option<String>,
+    pub read: Option<String>,
+    /// Whether there are others; they grant what neither ACL does.
+    pub other: bool,
+}
+
+impl Granted {
+    fn is_empty(&self) -> bool {
+        self.full_control.is_none() && self.read.is_none() && !self.other
+    }
+
+    /// The canned ACL that the grants spell out.
+    fn spelled_out(&self) -> S3Result<String> {
+        let to = |header: &Option<String>, who: &str| {
+            let mut grantees = header.iter().flat_map(|header| header.split(','));
+            grantees.all(|grantee| grantee.trim().replace('"', "") == who)
+        };
+        let owner = format!("id={OWNER}");
+        let everybody = format!("uri={EVERYBODY}");
+        if self.other || !to(&self.full_control, &owner) || !to(&self.read, &everybody) {
+            return Err(other_acl());
+        }
+        Ok(if self.read.is_some() {
+            PUBLIC_READ.to_owned()
+        } else {
+            PRIVATE.to_owned()
+        })
+    }
+}
+
+/// The ACL that a request makes a bucket or an object with.
+pub(super) fn requested(canned: Option<&str>, granted: &Granted) -> S3Result<String> {
+    match (canned, granted.is_empty()) {
+        (_, true) => canned_acl(canned),
+        (None, false) => granted.spelled_out(),
+        (Some(_), false) => Err(s3_error!(
+            InvalidRequest,
+            "give the ACL by x-amz-acl or by x-amz-grant-… headers, not both"
+        )),
+    }
+}
+
+fn other_acl() -> S3Error {
+    s3_error!(
+        NotImplemented,
+        "the sandbox has the ACLs private and public-read: full control for the owner, and \
+         reading for everybody or nobody"
+    )
 }
 
 /// The grants a canned ACL stands for.
@@ -55,22 +108,23 @@ pub(super) fn grants(acl: &str) -> Vec<Grant> {
     grants
 }
 
-/// The ACL a request asks for, by its name or by a document that says the same.
+/// The ACL that a request gives to what exists: by name, by headers, or by a document.
 pub(super) fn chosen(
     canned: Option<&str>,
+    granted: &Granted,
     document: Option<&AccessControlPolicy>,
 ) -> S3Result<String> {
     let grants = document.and_then(|document| document.grants.as_deref());
-    match (canned, grants) {
-        (Some(_), Some(_)) => Err(s3_error!(
+    match (canned.is_some() || !granted.is_empty(), grants) {
+        (true, Some(_)) => Err(s3_error!(
             InvalidRequest,
-            "give the ACL by x-amz-acl or as a document, not both"
+            "give the ACL by headers or as a document, not both"
         )),
-        (Some(_), None) => canned_acl(canned),
-        (None, Some(grants)) => spelled_out(grants),
-        (None, None) => Err(s3_error!(
+        (true, None) => requested(canned, granted),
+        (false, Some(grants)) => spelled_out(grants),
+        (false, None) => Err(s3_error!(
             InvalidRequest,
-            "the request has neither x-amz-acl nor an ACL document"
+            "the request has neither x-amz-acl, x-amz-grant-… headers nor an ACL document"
         )),
     }
 }
@@ -87,13 +141,7 @@ fn spelled_out(grants: &[Grant]) -> S3Result<String> {
         match permission {
             Some(Permission::FULL_CONTROL) if is_owner => {}
             Some(Permission::READ) if everybody => acl = PUBLIC_READ,
-            _ => {
-                return Err(s3_error!(
-                    NotImplemented,
-                    "the sandbox has the ACLs private and public-read: full control for the \
-                     owner, and reading for everybody or nobody"
-                ));
-            }
+            _ => return Err(other_acl()),
         }
     }
     Ok(acl.to_owned())
@@ -105,9 +153,19 @@ pub(super) fn put_object_acl(
     input: PutObjectAclInput,
 ) -> S3Result<PutObjectAclOutput> {
     let canned = input.acl.as_ref().map(ObjectCannedACL::as_str);
-    let acl = chosen(canned, input.access_control_policy.as_ref())?;
+    let granted = Granted {
+        full_control: input.grant_full_control,
+        read: input.grant_read,
+        other: input.grant_read_acp.is_some()
+            || input.grant_write.is_some()
+            || input.grant_write_acp.is_some(),
+    };
+    let acl = chosen(canned, &granted, input.access_control_policy.as_ref())?;
     shared.in_bucket(caller, &input.bucket, |bucket, change| {
-        bucket.set_acl(change, &input.key, input.version_id.as_deref(), &acl)
+        let version_id = input.version_id.as_deref();
+        bucket.edit(change, &input.key, version_id, |content| {
+            content.headers.acl = acl;
+        })
     })?;
     Ok(PutObjectAclOutput::default())
 }

@@ -8,27 +8,29 @@ use s3s::dto::{
     CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
     DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketLifecycleInput,
     DeleteBucketLifecycleOutput, DeleteBucketOutput, DeleteBucketPolicyInput,
-    DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, GetBucketAclInput, GetBucketAclOutput, GetBucketCorsInput,
-    GetBucketCorsOutput, GetBucketLifecycleConfigurationInput,
-    GetBucketLifecycleConfigurationOutput, GetBucketLocationInput, GetBucketLocationOutput,
-    GetBucketPolicyInput, GetBucketPolicyOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput, GetObjectInput,
-    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-    ListBucketsInput, ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    DeleteBucketPolicyOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectTaggingInput,
+    DeleteObjectTaggingOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketAclInput,
+    GetBucketAclOutput, GetBucketCorsInput, GetBucketCorsOutput,
+    GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketPolicyInput, GetBucketPolicyOutput,
+    GetBucketVersioningInput, GetBucketVersioningOutput, GetObjectAclInput, GetObjectAclOutput,
+    GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
+    ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
     ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutBucketAclInput,
-    PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput,
-    PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
-    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketVersioningInput,
-    PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
-    PutObjectOutput, UploadPartInput, UploadPartOutput,
+    ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput, PostObjectInput,
+    PostObjectOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
+    PutBucketCorsOutput, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+    PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput,
+    PutObjectInput, PutObjectOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::access::Caller;
 use super::buckets::Shared;
-use super::{acl, listing, multipart, objects, settings};
+use super::{acl, copies, listing, multipart, objects, settings, tagging};
 
 /// The operations over the shared state.
 pub(super) struct Api(pub Arc<Shared>);
@@ -46,6 +48,15 @@ fn run<I, O>(
 fn caller<I>(request: &S3Request<I>) -> S3Result<Caller> {
     let caller = request.extensions.get::<Caller>().cloned();
     caller.ok_or_else(|| s3s::s3_error!(AccessDenied, "the request was not checked"))
+}
+
+/// A range is answered with 206, all of an object with 200.
+fn answer<O>(output: O, partial: bool) -> S3Response<O> {
+    if partial {
+        S3Response::with_status(output, http::StatusCode::PARTIAL_CONTENT)
+    } else {
+        S3Response::new(output)
+    }
 }
 
 macro_rules! operations {
@@ -73,8 +84,20 @@ macro_rules! operations {
                 request: S3Request<UploadPartInput>,
             ) -> S3Result<S3Response<UploadPartOutput>> {
                 let caller = caller(&request)?;
-                let output = Box::pin(multipart::upload_part(&self.0, &caller, request.input)).await?;
+                let trailers = request.trailing_headers;
+                let upload = multipart::upload_part(&self.0, &caller, request.input, trailers);
+                let output = Box::pin(upload).await?;
                 Ok(S3Response::new(output))
+            }
+
+            async fn post_object(
+                &self,
+                _request: S3Request<PostObjectInput>,
+            ) -> S3Result<S3Response<PostObjectOutput>> {
+                Err(s3s::s3_error!(
+                    NotImplemented,
+                    "the sandbox takes no browser form uploads"
+                ))
             }
 
             async fn get_object(
@@ -82,12 +105,19 @@ macro_rules! operations {
                 request: S3Request<GetObjectInput>,
             ) -> S3Result<S3Response<GetObjectOutput>> {
                 let caller = caller(&request)?;
-                let partial = request.input.range.is_some();
                 let output = objects::get(&self.0, &caller, request.input)?;
-                if partial {
-                    return Ok(S3Response::with_status(output, http::StatusCode::PARTIAL_CONTENT));
-                }
-                Ok(S3Response::new(output))
+                let partial = output.content_range.is_some();
+                Ok(answer(output, partial))
+            }
+
+            async fn head_object(
+                &self,
+                request: S3Request<HeadObjectInput>,
+            ) -> S3Result<S3Response<HeadObjectOutput>> {
+                let caller = caller(&request)?;
+                let output = objects::head(&self.0, &caller, request.input)?;
+                let partial = output.content_range.is_some();
+                Ok(answer(output, partial))
             }
         }
     };
@@ -114,10 +144,13 @@ operations! {
     put_bucket_acl, PutBucketAclInput => PutBucketAclOutput, settings::put_bucket_acl;
     put_object_acl, PutObjectAclInput => PutObjectAclOutput, acl::put_object_acl;
     get_object_acl, GetObjectAclInput => GetObjectAclOutput, objects::get_acl;
-    head_object, HeadObjectInput => HeadObjectOutput, objects::head;
     delete_object, DeleteObjectInput => DeleteObjectOutput, objects::delete;
     delete_objects, DeleteObjectsInput => DeleteObjectsOutput, objects::delete_many;
-    copy_object, CopyObjectInput => CopyObjectOutput, objects::copy;
+    copy_object, CopyObjectInput => CopyObjectOutput, copies::object;
+    upload_part_copy, UploadPartCopyInput => UploadPartCopyOutput, copies::part;
+    get_object_tagging, GetObjectTaggingInput => GetObjectTaggingOutput, tagging::get;
+    put_object_tagging, PutObjectTaggingInput => PutObjectTaggingOutput, tagging::put;
+    delete_object_tagging, DeleteObjectTaggingInput => DeleteObjectTaggingOutput, tagging::delete;
     list_objects, ListObjectsInput => ListObjectsOutput, listing::objects_v1;
     list_objects_v2, ListObjectsV2Input => ListObjectsV2Output, listing::objects_v2;
     list_object_versions, ListObjectVersionsInput => ListObjectVersionsOutput, listing::versions;

@@ -1,6 +1,6 @@
 //! The bytes of objects: files under `spaces/<bucket>/` of the sandbox's folder, or memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,22 @@ impl Blobs {
             || Blobs::Memory(Mutex::default()),
             |dir| Blobs::Disk(dir.join("spaces")),
         )
+    }
+
+    /// Frees what nothing refers to: bytes whose record was not written before the process died.
+    /// A file that cannot be read or removed costs space only.
+    pub(super) fn sweep(&self, used: &BTreeSet<(String, String)>) {
+        let Blobs::Disk(root) = self else { return };
+        let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+        for bucket in entries(root) {
+            let name = bucket.file_name().to_string_lossy().into_owned();
+            for blob in entries(&bucket.path()) {
+                let blob_name = blob.file_name().to_string_lossy().into_owned();
+                if !used.contains(&(name.clone(), blob_name)) {
+                    drop(fs::remove_file(blob.path()));
+                }
+            }
+        }
     }
 
     /// Stores bytes; they are on disk under their final name, or not at all, when this returns.

@@ -1,6 +1,7 @@
 //! The state of Spaces: buckets, versions, uploads, and the rules of S3 about them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use super::access::Caller;
 use super::blobs::Blobs;
 use super::presigned::sha256_hex;
 use super::records::{
-    BUCKETS, BucketRecord, Content, PUBLIC_READ, RETIRED, UPLOADS, UploadRecord, VERSIONS,
-    VersionRecord, Versioning,
+    BUCKETS, BucketRecord, Content, RETIRED, UPLOADS, UploadRecord, VERSIONS, VersionRecord,
+    Versioning,
 };
 use super::{SpacesConfig, SpacesError};
 use crate::facts::CloudFacts;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub config: SpacesConfig,
     pub facts: Arc<dyn CloudFacts>,
     pub clock: Clock,
+    /// How many requests were answered since the start.
+    pub requests: AtomicU64,
     store: Store,
     blobs: Blobs,
     state: Mutex<State>,
@@ -127,10 +130,12 @@ impl Shared {
     ) -> Result<Shared, SpacesError> {
         let blobs = Blobs::open(config.dir.as_deref());
         let state = State::load(&store)?;
+        blobs.sweep(&state.blobs());
         Ok(Shared {
             config,
             facts,
             clock,
+            requests: AtomicU64::new(1),
             store,
             blobs,
             state: Mutex::new(state),
@@ -210,28 +215,20 @@ impl Shared {
         here && age >= settle
     }
 
-    /// Whether anybody may read an object.
-    pub(super) fn object_is_public(&self, caller: &Caller, bucket: &str, key: &str) -> bool {
-        self.with_bucket(caller, bucket, |bucket| {
-            bucket
-                .current(key)
-                .is_some_and(|(_, content)| content.headers.acl == PUBLIC_READ)
-        })
-    }
-
-    /// Whether anybody may list a bucket.
-    pub(super) fn bucket_is_public(&self, caller: &Caller, bucket: &str) -> bool {
-        self.with_bucket(caller, bucket, |bucket| bucket.record.acl == PUBLIC_READ)
-    }
-
-    fn with_bucket(&self, caller: &Caller, name: &str, look: impl FnOnce(&Bucket) -> bool) -> bool {
+    /// Looks at a bucket that the caller's endpoint has; `None` when it has not.
+    pub(super) fn look<T>(
+        &self,
+        caller: &Caller,
+        name: &str,
+        look: impl FnOnce(&Bucket) -> T,
+    ) -> Option<T> {
         let now = self.clock.now();
         self.read(|state| {
             state
                 .buckets
                 .get(name)
-                .filter(|b| self.visible(b, caller, now))
-                .is_some_and(look)
+                .filter(|bucket| self.visible(bucket, caller, now))
+                .map(look)
         })
     }
 
@@ -258,7 +255,7 @@ impl Shared {
     }
 }
 
-fn no_such_bucket(name: &str, caller: &Caller) -> s3s::S3Error {
+pub(super) fn no_such_bucket(name: &str, caller: &Caller) -> s3s::S3Error {
     let region = caller.region.as_deref().unwrap_or("this endpoint's region");
     s3_error!(
         NoSuchBucket,
@@ -289,6 +286,27 @@ impl State {
         }
         state.retired = store.load::<Timestamp>(RETIRED)?.into_keys().collect();
         Ok(state)
+    }
+
+    /// Every blob a version or a part refers to, with its bucket.
+    fn blobs(&self) -> BTreeSet<(String, String)> {
+        let mut blobs = BTreeSet::new();
+        for (name, bucket) in &self.buckets {
+            let contents = bucket
+                .keys
+                .values()
+                .flatten()
+                .filter_map(|v| v.content.as_ref());
+            let parts = bucket
+                .uploads
+                .values()
+                .flat_map(|upload| upload.parts.values());
+            let used = contents
+                .map(|c| &c.blob)
+                .chain(parts.map(|part| &part.blob));
+            blobs.extend(used.map(|blob| (name.clone(), blob.clone())));
+        }
+        blobs
     }
 }
 
@@ -347,30 +365,53 @@ impl Bucket {
         Ok(version)
     }
 
-    /// Sets the ACL of a version, or of the latest one.
-    pub(super) fn set_acl(
+    /// The latest version of a key, or the one with an id; it may be a delete marker.
+    pub(super) fn version(&self, key: &str, version_id: Option<&str>) -> S3Result<&VersionRecord> {
+        let versions = self.keys.get(key).map(Vec::as_slice).unwrap_or_default();
+        match version_id {
+            None => versions.last().ok_or_else(|| {
+                let name = &self.record.name;
+                s3_error!(NoSuchKey, "the key {key:?} does not exist in {name}")
+            }),
+            Some(id) => versions
+                .iter()
+                .find(|version| version.version_id == id)
+                .ok_or_else(|| {
+                    s3_error!(NoSuchVersion, "the version {id} of {key:?} does not exist")
+                }),
+        }
+    }
+
+    /// Changes what is recorded about a version's content, or about the latest one's.
+    pub(super) fn edit(
         &mut self,
         change: &mut Change<'_>,
         key: &str,
         version_id: Option<&str>,
-        acl: &str,
+        edit: impl FnOnce(&mut Content),
     ) -> S3Result<()> {
-        let versions = self.keys.get_mut(key).map(Vec::as_mut_slice);
-        let mut versions = versions.unwrap_or_default().iter_mut().rev();
-        let found = versions.find(|version| version_id.is_none_or(|id| version.version_id == id));
-        let Some((version, content)) = found.and_then(|version| {
-            let content = version.content.take()?;
-            Some((version, content))
-        }) else {
-            return Err(s3_error!(NoSuchKey, "the key {key:?} does not exist"));
+        let mut version = self.version(key, version_id)?.clone();
+        let Some(content) = &mut version.content else {
+            return Err(match version_id {
+                None => s3_error!(
+                    NoSuchKey,
+                    "the latest version of {key:?} is a delete marker"
+                ),
+                Some(_) => s3_error!(MethodNotAllowed, "a delete marker has no content"),
+            });
         };
-        let mut content = content;
-        acl.clone_into(&mut content.headers.acl);
-        version.content = Some(content);
+        edit(content);
         change
             .batch
-            .put(VERSIONS, &version.store_key(), version)
-            .map_err(internal)
+            .put(VERSIONS, &version.store_key(), &version)
+            .map_err(internal)?;
+        let versions = self.keys.get_mut(key).map(Vec::as_mut_slice);
+        for recorded in versions.unwrap_or_default() {
+            if recorded.sequence == version.sequence {
+                recorded.clone_from(&version);
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the key as `DeleteObject` without a version does. Returns the delete marker, when

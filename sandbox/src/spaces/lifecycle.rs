@@ -6,14 +6,28 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use s3s::dto::{self, ExpirationStatus, LifecycleRule};
+use s3s::dto::{self, BucketLifecycleConfiguration, ExpirationStatus, LifecycleRule};
 use s3s::{S3Result, s3_error};
 
 use super::buckets::{Bucket, Change};
+use super::presigned::sha256_hex;
 use super::records::VersionRecord;
 
 /// Most rules a bucket can have.
 const MAX_RULES: usize = 1000;
+
+/// Names the rules that came without an id, as S3 does.
+pub(super) fn named(
+    mut configuration: BucketLifecycleConfiguration,
+) -> BucketLifecycleConfiguration {
+    for (at, rule) in configuration.rules.iter_mut().enumerate() {
+        if rule.id.as_ref().is_none_or(String::is_empty) {
+            let seed = format!("{at}/{:?}/{:?}", rule.filter, rule.prefix);
+            rule.id = Some(sha256_hex(seed.as_bytes())[..48].to_owned());
+        }
+    }
+    configuration
+}
 
 /// Refuses what Spaces refuses.
 pub(super) fn validate(rules: &[LifecycleRule]) -> S3Result<()> {
@@ -111,6 +125,8 @@ struct Ages {
     date: Option<Timestamp>,
     lone_markers: bool,
     noncurrent: Option<SignedDuration>,
+    /// How many noncurrent versions stay whatever their age.
+    spared: usize,
     uploads: Option<SignedDuration>,
 }
 
@@ -134,6 +150,12 @@ fn ages(rule: &LifecycleRule) -> Option<Ages> {
                 .as_ref()
                 .and_then(|e| e.noncurrent_days),
         ),
+        spared: rule
+            .noncurrent_version_expiration
+            .as_ref()
+            .and_then(|e| e.newer_noncurrent_versions)
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(0),
         uploads: days(
             rule.abort_incomplete_multipart_upload
                 .as_ref()
@@ -184,7 +206,8 @@ pub(super) fn expire(bucket: &mut Bucket, change: &mut Change<'_>) {
             {
                 expired.push(key.clone());
             }
-            removed.extend(noncurrent(versions, |since| late(since, rule.noncurrent)));
+            let late = |since| late(since, rule.noncurrent);
+            removed.extend(noncurrent(versions, rule.spared, late));
             if let [only] = versions.as_slice()
                 && only.content.is_none()
                 && rule.lone_markers
@@ -205,13 +228,17 @@ pub(super) fn expire(bucket: &mut Bucket, change: &mut Change<'_>) {
     }
 }
 
-/// Versions that were replaced long enough ago: the age counts from their successor's birth.
+/// Versions that were replaced long enough ago, except the newest of them that are spared: the age
+/// counts from their successor's birth.
 fn noncurrent(
     versions: &[VersionRecord],
+    spared: usize,
     late: impl Fn(Timestamp) -> bool,
 ) -> Vec<(String, String)> {
     let pairs = versions.iter().zip(versions.iter().skip(1));
+    let count = versions.len().saturating_sub(1 + spared);
     pairs
+        .take(count)
         .filter(|(_, successor)| late(successor.modified))
         .map(|(version, _)| (version.key.clone(), version.version_id.clone()))
         .collect()

@@ -39,16 +39,22 @@ struct Walk<'a> {
     limit: usize,
 }
 
+impl Walk<'_> {
+    /// The prefix that stands for a key, when the delimiter comes again below the prefix asked for.
+    fn below(&self, key: &str) -> Option<String> {
+        let delimiter = self.delimiter?;
+        let at = key[self.prefix.len()..].find(delimiter)?;
+        Some(key[..self.prefix.len() + at + delimiter.len()].to_owned())
+    }
+}
+
 /// One page, and whether there is more.
 fn page(keys: impl Iterator<Item = String>, walk: &Walk<'_>) -> (Vec<Entry>, bool) {
     let mut entries: Vec<Entry> = Vec::new();
     for key in keys.filter(|key| key.starts_with(walk.prefix)) {
-        let below = walk.delimiter.and_then(|delimiter| {
-            let rest = &key[walk.prefix.len()..];
-            rest.find(delimiter)
-                .map(|at| key[..walk.prefix.len() + at + delimiter.len()].to_owned())
-        });
-        let entry = below.map_or_else(|| Entry::Key(key.clone()), Entry::Prefix);
+        let entry = walk
+            .below(&key)
+            .map_or_else(|| Entry::Key(key.clone()), Entry::Prefix);
         let repeated = entries
             .last()
             .is_some_and(|last| last.name() == entry.name());
@@ -214,43 +220,70 @@ pub(super) fn objects_v1(
     })
 }
 
-/// Versions of all keys, keys in order and newest first; pages end at any version.
-fn ordered<'a>(bucket: &'a Bucket, prefix: &str) -> Vec<(&'a VersionRecord, bool)> {
-    let keys = bucket
-        .keys
-        .range(prefix.to_owned()..)
-        .take_while(|(key, _)| key.starts_with(prefix));
-    keys.flat_map(|(_, versions)| {
-        versions
-            .iter()
-            .rev()
-            .enumerate()
-            .map(|(at, version)| (version, at == 0))
-    })
-    .collect()
+/// An entry of a list of versions.
+enum Listed<'a> {
+    /// A version, and whether it is its key's latest.
+    Version(&'a VersionRecord, bool),
+    Prefix(String),
 }
 
-/// Where the page after a marker starts.
-fn resume(all: &[(&VersionRecord, bool)], key: Option<&str>, version: Option<&str>) -> usize {
-    let Some(key) = key else { return 0 };
-    let Some(version) = version.filter(|version| !version.is_empty()) else {
-        return all
-            .iter()
-            .take_while(|(found, _)| found.key.as_str() <= key)
-            .count();
-    };
-    let at = all
-        .iter()
-        .position(|(found, _)| found.key == key && found.version_id == version);
-    // The marked version may have been deleted since: the rest of its key is listed again.
-    at.map_or_else(
-        || {
-            all.iter()
-                .take_while(|(found, _)| found.key.as_str() < key)
-                .count()
-        },
-        |at| at + 1,
-    )
+/// Versions of the keys below a prefix that a page after a marker may have: keys in order, newest
+/// first, and one entry for all that a delimiter puts together.
+fn listed<'a>(bucket: &'a Bucket, walk: &Walk<'_>, version: Option<&str>) -> Vec<Listed<'a>> {
+    let keys = bucket
+        .keys
+        .range(walk.prefix.to_owned()..)
+        .take_while(|(key, _)| key.starts_with(walk.prefix));
+    let mut entries: Vec<Listed<'a>> = Vec::new();
+    for (key, versions) in keys {
+        if let Some(below) = walk.below(key) {
+            let repeated = matches!(entries.last(), Some(Listed::Prefix(last)) if *last == below);
+            if !repeated && below.as_str() > walk.after {
+                entries.push(Listed::Prefix(below));
+            }
+            continue;
+        }
+        let newest_first = versions.iter().rev().enumerate();
+        let all = newest_first.map(|(at, version)| Listed::Version(version, at == 0));
+        if key.as_str() > walk.after {
+            entries.extend(all);
+        } else if key == walk.after && version.is_some() {
+            // The marked version may have been deleted since: the rest of its key is listed again.
+            let marked = versions.iter().rev();
+            let at = marked
+                .map(|found| found.version_id.as_str())
+                .position(|id| Some(id) == version);
+            entries.extend(all.skip(at.map_or(0, |at| at + 1)));
+        }
+    }
+    entries
+}
+
+fn shown_version(version: &VersionRecord, latest: bool, key: String) -> Option<ObjectVersion> {
+    let content = version.content.as_ref()?;
+    Some(ObjectVersion {
+        e_tag: Some(ETag::Strong(content.etag.clone())),
+        is_latest: Some(latest),
+        key: Some(key),
+        last_modified: Some(to_dto(version.modified)),
+        owner: Some(to_dto_owner()),
+        size: i64::try_from(content.size).ok(),
+        storage_class: Some(ObjectVersionStorageClass::from_static(
+            ObjectVersionStorageClass::STANDARD,
+        )),
+        version_id: Some(version.version_id.clone()),
+        ..ObjectVersion::default()
+    })
+}
+
+fn shown_marker(version: &VersionRecord, latest: bool, key: String) -> DeleteMarkerEntry {
+    DeleteMarkerEntry {
+        is_latest: Some(latest),
+        key: Some(key),
+        last_modified: Some(to_dto(version.modified)),
+        owner: Some(to_dto_owner()),
+        version_id: Some(version.version_id.clone()),
+    }
 }
 
 pub(super) fn versions(
@@ -258,63 +291,56 @@ pub(super) fn versions(
     caller: &Caller,
     input: ListObjectVersionsInput,
 ) -> S3Result<ListObjectVersionsOutput> {
-    if input
-        .delimiter
-        .as_ref()
-        .is_some_and(|delimiter| !delimiter.is_empty())
-    {
-        return Err(s3_error!(
-            NotImplemented,
-            "the sandbox lists versions without a delimiter only"
-        ));
-    }
-    let limit = limit(input.max_keys)?;
+    let walk = Walk {
+        prefix: input.prefix.as_deref().unwrap_or_default(),
+        delimiter: input.delimiter.as_deref().filter(|d| !d.is_empty()),
+        after: input.key_marker.as_deref().unwrap_or_default(),
+        limit: limit(input.max_keys)?,
+    };
     let encode = encoder(input.encoding_type.as_ref());
+    let marked = input
+        .version_id_marker
+        .as_deref()
+        .filter(|id| !id.is_empty());
     shared.in_bucket(caller, &input.bucket, |bucket, _| {
-        let all = ordered(bucket, input.prefix.as_deref().unwrap_or_default());
-        let start = resume(
-            &all,
-            input.key_marker.as_deref(),
-            input.version_id_marker.as_deref(),
-        );
-        let rest = all.get(start..).unwrap_or_default();
-        let shown = rest.get(..limit).unwrap_or(rest);
-        let more = limit > 0 && rest.len() > shown.len();
-        let last = shown.last().filter(|_| more).map(|(version, _)| *version);
-        let (mut versions, mut markers) = (Vec::new(), Vec::new());
-        for (version, latest) in shown {
-            match &version.content {
-                Some(content) => versions.push(ObjectVersion {
-                    e_tag: Some(ETag::Strong(content.etag.clone())),
-                    is_latest: Some(*latest),
-                    key: Some(encode(&version.key)),
-                    last_modified: Some(to_dto(version.modified)),
-                    owner: Some(to_dto_owner()),
-                    size: i64::try_from(content.size).ok(),
-                    storage_class: Some(ObjectVersionStorageClass::from_static(
-                        ObjectVersionStorageClass::STANDARD,
-                    )),
-                    version_id: Some(version.version_id.clone()),
-                    ..ObjectVersion::default()
-                }),
-                None => markers.push(DeleteMarkerEntry {
-                    is_latest: Some(*latest),
-                    key: Some(encode(&version.key)),
-                    last_modified: Some(to_dto(version.modified)),
-                    owner: Some(to_dto_owner()),
-                    version_id: Some(version.version_id.clone()),
+        let mut entries = listed(bucket, &walk, marked);
+        let more = walk.limit > 0 && entries.len() > walk.limit;
+        entries.truncate(walk.limit);
+        let (next_key, next_version) = match entries.last().filter(|_| more) {
+            Some(Listed::Version(version, _)) => {
+                (Some(encode(&version.key)), Some(version.version_id.clone()))
+            }
+            Some(Listed::Prefix(prefix)) => (Some(encode(prefix)), None),
+            None => (None, None),
+        };
+        let (mut versions, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Listed::Version(version, latest) => {
+                    let key = encode(&version.key);
+                    match shown_version(version, latest, key.clone()) {
+                        Some(shown) => versions.push(shown),
+                        None => markers.push(shown_marker(version, latest, key)),
+                    }
+                }
+                Listed::Prefix(prefix) => prefixes.push(CommonPrefix {
+                    prefix: Some(encode(&prefix)),
                 }),
             }
         }
         Ok(ListObjectVersionsOutput {
             name: Some(input.bucket.clone()),
             prefix: input.prefix.as_deref().map(&encode),
+            delimiter: input.delimiter.as_deref().map(&encode),
+            key_marker: input.key_marker.as_deref().map(&encode),
+            version_id_marker: input.version_id_marker.clone(),
             max_keys: Some(input.max_keys.unwrap_or(PAGE).min(PAGE)),
             is_truncated: Some(more),
-            next_key_marker: last.map(|version| encode(&version.key)),
-            next_version_id_marker: last.map(|version| version.version_id.clone()),
+            next_key_marker: next_key,
+            next_version_id_marker: next_version,
             versions: Some(versions),
             delete_markers: Some(markers),
+            common_prefixes: Some(prefixes),
             encoding_type: input.encoding_type.clone(),
             ..ListObjectVersionsOutput::default()
         })

@@ -1,23 +1,32 @@
 //! DigitalOcean Spaces: an S3 server whose keys, buckets and objects belong to the sandbox.
 //!
-//! Signatures, grants, versions, conditions and lifecycle rules are real. Not simulated, and
-//! answered with `NotImplemented`: browser form uploads, Signature Version 2, encryption with
-//! customer keys, bucket websites, logging, tagging, copying parts, and ACL documents that say
-//! something else than the canned ACLs.
-//! Bucket policies and CORS rules are stored and returned but decide nothing.
+//! Signatures, grants, ACLs, policies, CORS rules, versions, conditions and lifecycle rules decide.
+//! Not simulated, and answered with `NotImplemented`: browser form uploads, Signature Version 2,
+//! encryption, object locks, bucket websites, logging, reading by part number, ACLs that say
+//! something else than the canned ones, and policies that say what [`policy`] does not judge.
 
 mod access;
 mod acl;
+mod actions;
 mod api;
 mod blobs;
 mod buckets;
+mod conditions;
+mod copies;
+mod cors;
+mod digests;
+mod headers;
 mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;
+mod pattern;
+mod policy;
 mod presigned;
 mod records;
+mod rights;
 mod settings;
+mod tagging;
 #[cfg(test)]
 pub(crate) mod testkit;
 #[cfg(test)]
@@ -26,18 +35,23 @@ mod tests;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::CORSRule;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, s3_error};
 use tokio::net::TcpListener;
 
+pub(crate) use access::Peer;
 pub(crate) use presigned::{percent_decode, to_hex};
+
+use cors::Crossing;
 
 use crate::facts::CloudFacts;
 use crate::store::StoreError;
@@ -121,19 +135,68 @@ impl Spaces {
         })
     }
 
-    /// Answers one request.
+    /// Answers one request. Where it comes from, for bucket policies, is what [`Peer`] in its
+    /// extensions says.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let answer = match self.admit(request) {
+        let mut response = self.answer(request).await;
+        let number = self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        // The form of Ceph's: a transaction, counted from the start of the process.
+        if let Ok(id) = HeaderValue::from_str(&format!("tx{number:021x}-sandbox")) {
+            response.headers_mut().insert("x-amz-request-id", id);
+        }
+        response
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let target = access::target(&request);
+        if request.method() == http::Method::OPTIONS {
+            return self.preflight(target.as_deref(), request.headers());
+        }
+        let crossing = Crossing::of(request.method(), request.headers());
+        let mut response = match self.admit(request) {
             Ok(request) => match self.service.call(request).await {
-                Ok(response) => return response,
-                Err(error) => S3Error::internal_error(std::io::Error::other(format!("{error:?}"))),
+                Ok(response) => response,
+                Err(error) => refusal(S3Error::internal_error(std::io::Error::other(format!(
+                    "{error:?}"
+                )))),
             },
-            Err(error) => error,
+            Err(error) => refusal(error),
         };
-        answer.to_http_response().unwrap_or_else(|_unserializable| {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            response
+        if let (Some(crossing), Some(bucket)) = (crossing, target) {
+            let answer = crossing.answer(&self.cors_rules(&bucket));
+            response.headers_mut().extend(answer.unwrap_or_default());
+        }
+        response
+    }
+
+    /// Answers a browser that asks whether it may send a request to another origin. That needs no
+    /// permission; what it asks about may still be refused.
+    fn preflight(&self, bucket: Option<&str>, headers: &HeaderMap) -> Response<Body> {
+        let crossing = match Crossing::preflight(headers) {
+            Ok(crossing) => crossing,
+            Err(error) => return refusal(error),
+        };
+        let rules = bucket.map(|bucket| self.cors_rules(bucket));
+        match crossing.answer(&rules.unwrap_or_default()) {
+            Some(headers) => {
+                let mut response = Response::new(Body::empty());
+                *response.headers_mut() = headers;
+                response
+            }
+            None => refusal(s3_error!(
+                AccessDenied,
+                "no CORS rule of the bucket allows this origin, method and headers"
+            )),
+        }
+    }
+
+    fn cors_rules(&self, bucket: &str) -> Vec<CORSRule> {
+        self.shared.read(|state| {
+            let cors = state
+                .buckets
+                .get(bucket)
+                .and_then(|bucket| bucket.record.cors.as_ref());
+            cors.map(|cors| cors.cors_rules.clone()).unwrap_or_default()
         })
     }
 
@@ -162,6 +225,7 @@ impl Spaces {
 
     /// Checks a signature in the query; other requests go through as they are.
     fn admit(&self, mut request: Request<Body>) -> Result<Request<Body>, S3Error> {
+        presigned::refuse_chunks_unless_signed(request.headers())?;
         if let Some(presigned) = presigned::Presigned::parse(request.uri()) {
             let presigned = presigned?;
             let caller = access::presigned_caller(&self.shared, &request, &presigned)?;
@@ -169,14 +233,9 @@ impl Spaces {
             request.extensions_mut().insert(caller);
             return Ok(request);
         }
+        presigned::refuse_version_2(request.uri(), request.headers())?;
         if let Some(target) = request.uri().path_and_query().cloned() {
             *request.uri_mut() = Uri::from(target);
-        }
-        if request.method() == http::Method::OPTIONS {
-            return Err(s3_error!(
-                NotImplemented,
-                "the sandbox answers no CORS preflight requests"
-            ));
         }
         Ok(request)
     }
@@ -185,15 +244,16 @@ impl Spaces {
     pub async fn serve(self, listener: TcpListener) {
         loop {
             // A failed accept (such as no file descriptors left) concerns one connection.
-            let Ok((stream, _peer)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 tokio::task::yield_now().await;
                 continue;
             };
             let spaces = self.clone();
             tokio::spawn(async move {
                 let service = hyper::service::service_fn(
-                    move |request: Request<hyper::body::Incoming>| {
+                    move |mut request: Request<hyper::body::Incoming>| {
                         let spaces = spaces.clone();
+                        request.extensions_mut().insert(Peer(peer.ip()));
                         async move { Ok::<_, Infallible>(spaces.handle(request.map(Body::from)).await) }
                     },
                 );
@@ -251,6 +311,14 @@ impl Spaces {
             state.buckets.values().map(summary).collect()
         })
     }
+}
+
+fn refusal(error: S3Error) -> Response<Body> {
+    error.to_http_response().unwrap_or_else(|_unserializable| {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
 }
 
 fn said(error: &S3Error) -> String {

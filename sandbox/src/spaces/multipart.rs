@@ -1,25 +1,30 @@
 //! Multipart uploads.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput,
     CreateMultipartUploadOutput, ETag, ListMultipartUploadsInput, ListMultipartUploadsOutput,
-    ListPartsInput, ListPartsOutput, MultipartUpload, ObjectCannedACL, Part, UploadPartInput,
+    ListPartsInput, ListPartsOutput, MultipartUpload, Part, StorageClass, UploadPartInput,
     UploadPartOutput,
 };
-use s3s::{S3Result, s3_error};
+use s3s::{S3Result, TrailingHeaders, s3_error};
 
 use super::access::Caller;
-use super::acl::canned_acl;
 use super::buckets::{Bucket, Shared};
-use super::objects::{self, Digests, check_write, to_dto};
+use super::conditions::check_write;
+use super::digests::{digests, etag};
+use super::headers::described;
+use super::objects::{self, to_dto, to_dto_owner};
 use super::presigned::to_hex;
-use super::records::{Content, ObjectHeaders, PartRecord, UploadRecord, default_type};
+use super::records::{Content, PartRecord, UploadRecord};
 
 /// Smallest part but the last.
 const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
+/// Most parts or uploads of one page.
+const PAGE: i32 = 1000;
 /// Highest part number.
 const MAX_PART_NUMBER: i32 = 10_000;
 
@@ -39,17 +44,9 @@ fn find<'a>(bucket: &'a mut Bucket, key: &str, id: &str) -> S3Result<&'a mut Upl
 pub(super) fn create(
     shared: &Shared,
     caller: &Caller,
-    input: CreateMultipartUploadInput,
+    mut input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
-    let headers = ObjectHeaders {
-        content_type: Some(input.content_type.unwrap_or_else(default_type)),
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        metadata: input.metadata.into_iter().flatten().collect(),
-        acl: canned_acl(input.acl.as_ref().map(ObjectCannedACL::as_str))?,
-    };
+    let headers = described!(input).headers()?;
     let id = shared.in_bucket(caller, &input.bucket, |bucket, change| {
         let upload = UploadRecord {
             bucket: input.bucket.clone(),
@@ -75,47 +72,68 @@ pub(super) fn create(
 pub(super) async fn upload_part(
     shared: &Shared,
     caller: &Caller,
-    input: UploadPartInput,
+    mut input: UploadPartInput,
+    trailers: Option<TrailingHeaders>,
 ) -> S3Result<UploadPartOutput> {
-    if !(1..=MAX_PART_NUMBER).contains(&input.part_number) {
+    if input.sse_customer_key.is_some() || input.sse_customer_algorithm.is_some() {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox does not encrypt with customer keys"
+        ));
+    }
+    let bytes = objects::collect(input.body).await?;
+    digests!(input).check(&bytes, trailers)?;
+    let etag = etag(&bytes);
+    store_part(
+        shared,
+        caller,
+        (&input.bucket, &input.key, &input.upload_id),
+        input.part_number,
+        bytes,
+        &etag,
+    )?;
+    Ok(UploadPartOutput {
+        e_tag: Some(ETag::Strong(etag)),
+        ..UploadPartOutput::default()
+    })
+}
+
+/// Stores a part of the upload (bucket, key, id), in place of one with the same number.
+pub(super) fn store_part(
+    shared: &Shared,
+    caller: &Caller,
+    (bucket, key, id): (&str, &str, &str),
+    number: i32,
+    bytes: Bytes,
+    etag: &str,
+) -> S3Result<Timestamp> {
+    if !(1..=MAX_PART_NUMBER).contains(&number) {
         return Err(s3_error!(
             InvalidArgument,
             "part numbers are 1 to {MAX_PART_NUMBER}"
         ));
     }
-    let bytes = objects::collect(input.body).await?;
-    let digests = Digests {
-        md5: input.content_md5,
-        crc32: input.checksum_crc32,
-        crc32c: input.checksum_crc32c,
-        crc64nvme: input.checksum_crc64nvme,
-        sha1: input.checksum_sha1,
-        sha256: input.checksum_sha256,
-    };
-    digests.check(&bytes)?;
-    let (etag, size) = (objects::etag(&bytes), bytes.len() as u64);
-    let blob = shared.store_bytes(caller, &input.bucket, bytes)?;
-    let recorded = shared.in_bucket(caller, &input.bucket, |bucket, change| {
-        let upload = find(bucket, &input.key, &input.upload_id)?;
+    shared.in_bucket(caller, bucket, |bucket, _| find(bucket, key, id).map(drop))?;
+    let size = bytes.len() as u64;
+    let blob = shared.store_bytes(caller, bucket, bytes)?;
+    let recorded = shared.in_bucket(caller, bucket, |found, change| {
+        let upload = find(found, key, id)?;
         let part = PartRecord {
             blob: blob.clone(),
             size,
-            etag: etag.clone(),
+            etag: etag.to_owned(),
             modified: change.now,
         };
-        if let Some(replaced) = upload.parts.insert(input.part_number, part) {
-            change.free(&input.bucket, &replaced.blob);
+        if let Some(replaced) = upload.parts.insert(number, part) {
+            change.free(bucket, &replaced.blob);
         }
-        change.upload(upload)
+        change.upload(upload)?;
+        Ok(change.now)
     });
-    if let Err(error) = recorded {
-        shared.discard_bytes(&input.bucket, &blob);
-        return Err(error);
+    if recorded.is_err() {
+        shared.discard_bytes(bucket, &blob);
     }
-    Ok(UploadPartOutput {
-        e_tag: Some(ETag::Strong(etag)),
-        ..UploadPartOutput::default()
-    })
+    recorded
 }
 
 /// The parts a completion names, checked against what was uploaded.
@@ -230,26 +248,45 @@ pub(super) fn abort(
     })
 }
 
+/// Most entries of a page that a request asks for.
+fn limit(asked: Option<i32>) -> S3Result<usize> {
+    usize::try_from(asked.unwrap_or(PAGE).min(PAGE))
+        .map_err(|_negative| s3_error!(InvalidArgument, "the size of a page is not negative"))
+}
+
 pub(super) fn list_parts(
     shared: &Shared,
     caller: &Caller,
     input: ListPartsInput,
 ) -> S3Result<ListPartsOutput> {
+    let limit = limit(input.max_parts)?;
+    let after = input.part_number_marker.unwrap_or_default();
     shared.in_bucket(caller, &input.bucket, |bucket, _| {
         let upload = find(bucket, &input.key, &input.upload_id)?;
-        let parts = upload.parts.iter().map(|(number, part)| Part {
-            e_tag: Some(ETag::Strong(part.etag.clone())),
-            last_modified: Some(to_dto(part.modified)),
-            part_number: Some(*number),
-            size: i64::try_from(part.size).ok(),
-            ..Part::default()
-        });
+        let rest = upload.parts.iter().filter(|(number, _)| **number > after);
+        let mut parts: Vec<Part> = rest
+            .take(limit + 1)
+            .map(|(number, part)| Part {
+                e_tag: Some(ETag::Strong(part.etag.clone())),
+                last_modified: Some(to_dto(part.modified)),
+                part_number: Some(*number),
+                size: i64::try_from(part.size).ok(),
+                ..Part::default()
+            })
+            .collect();
+        let more = parts.len() > limit;
+        parts.truncate(limit);
         Ok(ListPartsOutput {
-            parts: Some(parts.collect()),
             bucket: Some(input.bucket.clone()),
             key: Some(input.key.clone()),
             upload_id: Some(input.upload_id.clone()),
-            is_truncated: Some(false),
+            max_parts: i32::try_from(limit).ok(),
+            part_number_marker: Some(after),
+            next_part_number_marker: parts.last().and_then(|part| part.part_number),
+            is_truncated: Some(more && limit > 0),
+            owner: Some(to_dto_owner()),
+            storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+            parts: Some(parts),
             ..ListPartsOutput::default()
         })
     })
@@ -260,25 +297,59 @@ pub(super) fn list_uploads(
     caller: &Caller,
     input: ListMultipartUploadsInput,
 ) -> S3Result<ListMultipartUploadsOutput> {
+    if input
+        .delimiter
+        .as_ref()
+        .is_some_and(|delimiter| !delimiter.is_empty())
+    {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox lists uploads without a delimiter only"
+        ));
+    }
+    let limit = limit(input.max_uploads)?;
     let prefix = input.prefix.clone().unwrap_or_default();
+    let after = input.key_marker.as_ref().map(|key| {
+        let id = input.upload_id_marker.clone();
+        (key.clone(), id.filter(|id| !id.is_empty()))
+    });
+    let is_after = |upload: &UploadRecord| match &after {
+        None => true,
+        Some((key, None)) => upload.key > *key,
+        Some((key, Some(id))) => (&upload.key, &upload.id) > (key, id),
+    };
     shared.in_bucket(caller, &input.bucket, |bucket, _| {
         let mut uploads: Vec<&UploadRecord> = bucket
             .uploads
             .values()
-            .filter(|upload| upload.key.starts_with(&prefix))
+            .filter(|upload| upload.key.starts_with(&prefix) && is_after(upload))
             .collect();
         uploads.sort_by(|a, b| (&a.key, &a.id).cmp(&(&b.key, &b.id)));
-        let uploads = uploads.into_iter().map(|upload| MultipartUpload {
-            initiated: Some(to_dto(upload.initiated)),
-            key: Some(upload.key.clone()),
-            upload_id: Some(upload.id.clone()),
-            ..MultipartUpload::default()
-        });
+        let more = limit > 0 && uploads.len() > limit;
+        uploads.truncate(limit);
+        let last = uploads.last().filter(|_| more);
         Ok(ListMultipartUploadsOutput {
             bucket: Some(input.bucket.clone()),
-            uploads: Some(uploads.collect()),
-            is_truncated: Some(false),
+            prefix: input.prefix.clone(),
+            key_marker: input.key_marker.clone(),
+            upload_id_marker: input.upload_id_marker.clone(),
+            max_uploads: i32::try_from(limit).ok(),
+            is_truncated: Some(more),
+            next_key_marker: last.map(|upload| upload.key.clone()),
+            next_upload_id_marker: last.map(|upload| upload.id.clone()),
+            uploads: Some(uploads.into_iter().map(shown).collect()),
             ..ListMultipartUploadsOutput::default()
         })
     })
+}
+
+fn shown(upload: &UploadRecord) -> MultipartUpload {
+    MultipartUpload {
+        initiated: Some(to_dto(upload.initiated)),
+        key: Some(upload.key.clone()),
+        upload_id: Some(upload.id.clone()),
+        owner: Some(to_dto_owner()),
+        storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+        ..MultipartUpload::default()
+    }
 }

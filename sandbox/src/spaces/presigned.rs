@@ -220,7 +220,7 @@ fn mismatch() -> S3Error {
     )
 }
 
-fn signing_key(secret: &str, scope: &Scope) -> hmac::Key {
+pub(super) fn signing_key(secret: &str, scope: &Scope) -> hmac::Key {
     let step = |key: &[u8], data: &str| {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data.as_bytes());
         tag.as_ref().to_vec()
@@ -255,6 +255,42 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
         .collect()
+}
+
+/// Refuses the older way to sign, in the header or in the query.
+pub(super) fn refuse_version_2(uri: &Uri, headers: &HeaderMap) -> S3Result<()> {
+    let header = headers.get(http::header::AUTHORIZATION);
+    let header = header.and_then(|header| header.to_str().ok());
+    if header.is_some_and(|header| header.starts_with("AWS "))
+        || query_value(uri, "AWSAccessKeyId").is_some()
+    {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox checks AWS Signature Version 4 only, in headers or in the query"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a body sent in chunks whose request is not signed in its headers: the protocol library
+/// would take the chunks for the content.
+pub(super) fn refuse_chunks_unless_signed(headers: &HeaderMap) -> S3Result<()> {
+    let sent = headers.get("x-amz-content-sha256");
+    let chunked = sent.is_some_and(|sent| sent.as_bytes().starts_with(b"STREAMING-"));
+    if chunked && !headers.contains_key(http::header::AUTHORIZATION) {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox reads bodies in chunks only from requests that are signed in their headers"
+        ));
+    }
+    Ok(())
+}
+
+/// The value of a field of a query.
+pub(super) fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    let fields = parse_query(uri.query().unwrap_or_default());
+    let found = fields.into_iter().find(|(field, _)| field == name);
+    found.map(|(_, value)| value)
 }
 
 fn parse_query(query: &str) -> Vec<(String, String)> {

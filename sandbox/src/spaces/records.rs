@@ -59,7 +59,12 @@ pub(super) struct ObjectHeaders {
     pub content_disposition: Option<String>,
     pub content_encoding: Option<String>,
     pub content_language: Option<String>,
+    /// An HTTP date.
+    #[serde(default)]
+    pub expires: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
     pub acl: String,
 }
 

@@ -17,18 +17,30 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use super::access::{Caller, REGIONS};
-use super::acl::{self, canned_acl, grants};
+use super::acl::{self, grants};
 use super::buckets::{Bucket, Shared};
+use super::cors;
 use super::lifecycle;
 use super::objects::{to_dto, to_dto_owner};
+use super::policy::Policy;
 use super::records::{BucketRecord, Versioning};
+use crate::facts::SpacesKeyFacts;
 
 /// Buckets an account can have before it asks for more.
 const MAX_BUCKETS: usize = 100;
-/// Rules a CORS configuration can have.
-const MAX_CORS_RULES: usize = 100;
-/// Largest policy document in bytes.
-const MAX_POLICY_BYTES: usize = 20 * 1024;
+
+/// What the grant headers of a request about a bucket say.
+macro_rules! granted {
+    ($input:ident) => {
+        acl::Granted {
+            full_control: $input.grant_full_control,
+            read: $input.grant_read,
+            other: $input.grant_read_acp.is_some()
+                || $input.grant_write.is_some()
+                || $input.grant_write_acp.is_some(),
+        }
+    };
+}
 
 pub(super) fn create_bucket(
     shared: &Shared,
@@ -56,7 +68,15 @@ pub(super) fn create_bucket(
             "LocationConstraint is not the endpoint's region {region}"
         ));
     }
-    let acl = canned_acl(input.acl.as_ref().map(BucketCannedACL::as_str))?;
+    if input.object_lock_enabled_for_bucket == Some(true) {
+        return Err(s3_error!(
+            NotImplemented,
+            "the sandbox does not simulate object locks"
+        ));
+    }
+    let canned = input.acl.as_ref().map(BucketCannedACL::as_str);
+    let granted = granted!(input);
+    let acl = acl::requested(canned, &granted)?;
     let name = input.bucket;
     shared.change(|buckets, retired, change| {
         if buckets.contains_key(&name) {
@@ -275,6 +295,7 @@ pub(super) fn put_lifecycle(
     let configuration = input
         .lifecycle_configuration
         .ok_or_else(|| s3_error!(MalformedXML, "the request has no LifecycleConfiguration"))?;
+    let configuration = lifecycle::named(configuration);
     lifecycle::validate(&configuration.rules)?;
     set(shared, caller, &input.bucket, |record| {
         record.lifecycle = Some(configuration);
@@ -315,26 +336,7 @@ pub(super) fn put_cors(
     caller: &Caller,
     input: PutBucketCorsInput,
 ) -> S3Result<PutBucketCorsOutput> {
-    let rules = &input.cors_configuration.cors_rules;
-    if rules.is_empty() || rules.len() > MAX_CORS_RULES {
-        return Err(s3_error!(
-            MalformedXML,
-            "a CORS configuration has 1 to {MAX_CORS_RULES} rules"
-        ));
-    }
-    for rule in rules {
-        let known =
-            |method: &String| ["GET", "PUT", "HEAD", "POST", "DELETE"].contains(&method.as_str());
-        if rule.allowed_origins.is_empty()
-            || rule.allowed_methods.is_empty()
-            || !rule.allowed_methods.iter().all(known)
-        {
-            return Err(s3_error!(
-                InvalidRequest,
-                "a CORS rule has at least one AllowedOrigin and one AllowedMethod of GET, PUT, HEAD, POST, DELETE"
-            ));
-        }
-    }
+    cors::validate(&input.cors_configuration.cors_rules)?;
     set(shared, caller, &input.bucket, |record| {
         record.cors = Some(input.cors_configuration);
     })?;
@@ -369,14 +371,15 @@ pub(super) fn put_policy(
     caller: &Caller,
     input: PutBucketPolicyInput,
 ) -> S3Result<PutBucketPolicyOutput> {
-    let document: Option<serde_json::Value> = serde_json::from_str(&input.policy).ok();
-    let shaped = document.is_some_and(|document| {
-        document.get("Version").is_some() && document.get("Statement").is_some()
-    });
-    if !shaped || input.policy.len() > MAX_POLICY_BYTES {
+    Policy::parse(&input.policy)?;
+    let limited = |key: &SpacesKeyFacts| key.grants.iter().any(|(name, _)| *name == input.bucket);
+    if let Some(key) = shared.facts.spaces_keys().iter().find(|key| limited(key)) {
         return Err(s3_error!(
-            MalformedPolicy,
-            "a policy is a JSON object with Version and Statement of at most {MAX_POLICY_BYTES} bytes"
+            AccessDenied,
+            "limited-access keys and bucket policies exclude each other, and the key {} has a grant \
+             for the bucket {}",
+            key.access_key,
+            input.bucket
         ));
     }
     set(shared, caller, &input.bucket, |record| {
@@ -412,7 +415,8 @@ pub(super) fn put_bucket_acl(
     input: PutBucketAclInput,
 ) -> S3Result<PutBucketAclOutput> {
     let canned = input.acl.as_ref().map(BucketCannedACL::as_str);
-    let acl = acl::chosen(canned, input.access_control_policy.as_ref())?;
+    let granted = granted!(input);
+    let acl = acl::chosen(canned, &granted, input.access_control_policy.as_ref())?;
     set(shared, caller, &input.bucket, |record| record.acl = acl)?;
     Ok(PutBucketAclOutput::default())
 }

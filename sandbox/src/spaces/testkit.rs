@@ -18,7 +18,7 @@ use aws_smithy_types::retry::RetryConfig;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
-use super::Spaces;
+use super::{Peer, Spaces, presigned};
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
 use crate::store::StoreError;
 
@@ -186,13 +186,51 @@ pub(crate) async fn send(
     url: &str,
     body: &'static [u8],
 ) -> http::Response<Bytes> {
+    send_with(spaces, method, url, &[], body).await
+}
+
+/// The same with headers, from this machine.
+pub(crate) async fn send_with(
+    spaces: &Spaces,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &'static [u8],
+) -> http::Response<Bytes> {
     let uri: http::Uri = url.parse().unwrap();
     let host = uri.authority().unwrap().to_string();
-    let request = http::Request::builder()
+    let mut request = http::Request::builder()
         .method(method)
         .uri(uri)
-        .header("host", host);
+        .header("host", host)
+        .extension(Peer(Ipv4Addr::LOCALHOST.into()));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
     spaces
         .call(request.body(Bytes::from_static(body)).unwrap())
         .await
+}
+
+/// Authorization for a request of the key `ADMIN` that signs its host and these headers.
+pub(crate) fn authorization(
+    method: &str,
+    path: &str,
+    host: &str,
+    date: &str,
+    payload: &str,
+) -> String {
+    let signed = "host;x-amz-content-sha256;x-amz-date";
+    let headers = format!("host:{host}\nx-amz-content-sha256:{payload}\nx-amz-date:{date}\n");
+    let canonical = format!("{method}\n{path}\n\n{headers}\n{signed}\n{payload}");
+    let scope = format!("{}/fra1/s3/aws4_request", &date[..8]);
+    let digest = presigned::sha256_hex(canonical.as_bytes());
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}");
+    let credential = format!("ADMIN/{scope}");
+    let scope = presigned::Scope::parse(&credential).unwrap();
+    let key = presigned::signing_key("secret-of-ADMIN", &scope);
+    let signature = presigned::to_hex(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref());
+    format!(
+        "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={signed}, Signature={signature}"
+    )
 }

@@ -5,7 +5,8 @@ use aws_sdk_s3::types::{
     AccessControlPolicy, BucketCannedAcl, Grant, Grantee, ObjectCannedAcl, Owner, Permission, Type,
 };
 
-use super::{body, bucket, put};
+use super::super::testkit::send;
+use super::{body, bucket, enable_versioning, put};
 
 const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 
@@ -84,4 +85,60 @@ async fn an_object_nobody_typed_has_the_general_type() {
     ok!(copy.copy_source("demo/a"));
     let got = ok!(s3.get_object().bucket("demo").key("b"));
     assert_eq!(got.content_type(), general);
+}
+
+#[tokio::test]
+async fn grants_in_headers_say_the_same_as_the_names() {
+    let (_, spaces, s3) = bucket("demo").await;
+    let everybody = format!("uri=\"{EVERYBODY}\"");
+    let put = || s3.put_object().bucket("demo").key("a").body(body("x"));
+    let status = async |path: &str| {
+        let url = format!("http://127.0.0.1:9000/demo{path}");
+        send(&spaces, "GET", &url, b"").await.status().as_u16()
+    };
+    ok!(put().grant_read(&everybody));
+    assert_eq!(status("/a").await, 200);
+    ok!(put().grant_full_control("id=sandbox"));
+    assert_eq!(status("/a").await, 403);
+    assert_eq!(code!(put().grant_write_acp(&everybody)), "NotImplemented");
+    assert_eq!(code!(put().grant_read("id=\"other\"")), "NotImplemented");
+    let both = put().acl(ObjectCannedAcl::Private);
+    assert_eq!(code!(both.grant_read(&everybody)), "InvalidRequest");
+    ok!(s3.put_bucket_acl().bucket("demo").grant_read(&everybody));
+    assert_eq!(status("").await, 200);
+    assert_eq!(status("?versions").await, 200);
+    assert_eq!(
+        status("/a").await,
+        403,
+        "a public list has no public objects"
+    );
+}
+
+#[tokio::test]
+async fn everybody_reads_what_is_public_version_by_version() {
+    let (_, spaces, s3) = bucket("demo").await;
+    enable_versioning(&s3, "demo").await;
+    let open = s3.put_object().bucket("demo").key("a").body(body("1"));
+    let open = ok!(open.acl(ObjectCannedAcl::PublicRead));
+    let closed = put(&s3, "demo", "a", "2").await.unwrap();
+    let status = async |path: &str| {
+        let url = format!("http://127.0.0.1:9000/{path}");
+        send(&spaces, "GET", &url, b"").await.status().as_u16()
+    };
+    let open = open.version_id().unwrap();
+    assert_eq!(status(&format!("demo/a?versionId={open}")).await, 200);
+    assert_eq!(status(&format!("demo/a?versionId={closed}")).await, 403);
+    assert_eq!(status("demo/a").await, 403);
+    assert_eq!(
+        status("demo/none").await,
+        403,
+        "nobody is told what is missing"
+    );
+    ok!(s3
+        .put_bucket_acl()
+        .bucket("demo")
+        .acl(BucketCannedAcl::PublicRead));
+    assert_eq!(status("demo/none").await, 404, "but who may list is");
+    assert_eq!(status("demo/a").await, 403);
+    assert_eq!(status("nobody/a").await, 404);
 }

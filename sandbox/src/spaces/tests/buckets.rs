@@ -159,6 +159,8 @@ async fn everything_is_there_after_a_restart() {
             .await
             .unwrap();
     }
+    // What a process that was killed had begun to write.
+    std::fs::write(dir.path().join("spaces/demo/begun.part"), "x").unwrap();
     let s3 = client(&open(), "ADMIN", "fra1");
     assert_eq!(read(&s3, "demo", "k").await, "new");
     assert_eq!(
@@ -173,7 +175,7 @@ async fn everything_is_there_after_a_restart() {
     let files = std::fs::read_dir(dir.path().join("spaces/demo"))
         .unwrap()
         .count();
-    assert_eq!(files, 1, "the overwritten object's file is removed");
+    assert_eq!(files, 1, "what nothing refers to is removed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,4 +198,32 @@ async fn a_new_bucket_is_missed_for_a_while_when_asked_for() {
     // Two minutes of the cloud are two seconds at the scale of these tests.
     tokio::time::advance(Duration::from_secs(2)).await;
     ok!(s3.put_object().bucket("demo").key("k"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_noncurrent_versions_are_spared_and_rules_have_names() {
+    let (_, spaces, s3) = bucket("demo").await;
+    super::enable_versioning(&s3, "demo").await;
+    for text in ["1", "2", "3", "4"] {
+        put(&s3, "demo", "k", text).await;
+    }
+    let noncurrent = aws_sdk_s3::types::NoncurrentVersionExpiration::builder()
+        .noncurrent_days(1)
+        .newer_noncurrent_versions(2);
+    let rule = LifecycleRule::builder()
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .noncurrent_version_expiration(noncurrent.build());
+    let rules = BucketLifecycleConfiguration::builder().rules(rule.build().unwrap());
+    ok!(s3
+        .put_bucket_lifecycle_configuration()
+        .bucket("demo")
+        .lifecycle_configuration(rules.build().unwrap()));
+    let kept = ok!(s3.get_bucket_lifecycle_configuration().bucket("demo"));
+    assert!(!kept.rules()[0].id().unwrap().is_empty());
+    let start = SystemTime::now() + Duration::from_hours(25);
+    let url = presign_get(&s3, "demo", "k", start, Duration::from_mins(10)).await;
+    tokio::time::advance(Duration::from_mins(25 * 60 + 1)).await;
+    assert_eq!(send(&spaces, "GET", &url, b"").await.body().as_ref(), b"4");
+    assert_eq!(spaces.buckets()[0].versions, 3);
 }

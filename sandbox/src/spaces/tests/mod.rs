@@ -32,7 +32,10 @@ macro_rules! ok {
 mod access;
 mod acls;
 mod buckets;
+mod copies;
+mod cors;
 mod objects;
+mod policies;
 mod versions;
 
 pub(super) fn spaces(cloud: &Arc<TestCloud>, config: SpacesConfig) -> Spaces {

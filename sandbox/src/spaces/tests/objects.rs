@@ -4,7 +4,12 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
-use super::{body, bucket, put};
+use aws_sdk_s3::types::{StorageClass, Tag, Tagging};
+
+use super::super::Spaces;
+use super::super::presigned::sha256_hex;
+use super::super::testkit::{authorization, send_with};
+use super::{body, bucket, put, read};
 
 #[tokio::test]
 async fn an_object_comes_back_with_its_headers() {
@@ -232,4 +237,176 @@ async fn multipart_uploads_complete_or_are_aborted() {
         code!(s3.list_parts().bucket("demo").key("big").upload_id(&id)),
         "NoSuchUpload"
     );
+}
+
+#[tokio::test]
+async fn tags_come_with_an_object_and_change_by_themselves() {
+    let (_, _, s3) = bucket("demo").await;
+    let put = s3.put_object().bucket("demo").key("a").body(body("x"));
+    ok!(put.tagging("a=1&b=two%20words"));
+    let tags = async |key: &str| {
+        let got = ok!(s3.get_object_tagging().bucket("demo").key(key));
+        let pair = |tag: &Tag| format!("{}={}", tag.key(), tag.value());
+        got.tag_set().iter().map(pair).collect::<Vec<_>>()
+    };
+    assert_eq!(tags("a").await, ["a=1", "b=two words"]);
+    let got = ok!(s3.get_object().bucket("demo").key("a"));
+    assert_eq!(got.tag_count(), Some(2));
+    ok!(s3
+        .copy_object()
+        .bucket("demo")
+        .key("b")
+        .copy_source("demo/a"));
+    assert_eq!(tags("b").await, ["a=1", "b=two words"]);
+    let set = |pairs: &[(&str, &str)]| {
+        let tag =
+            |(key, value): &(&str, &str)| Tag::builder().key(*key).value(*value).build().unwrap();
+        let tags = pairs.iter().map(tag).collect();
+        let tagging = Tagging::builder().set_tag_set(Some(tags)).build().unwrap();
+        s3.put_object_tagging()
+            .bucket("demo")
+            .key("a")
+            .tagging(tagging)
+    };
+    ok!(set(&[("c", "")]));
+    assert_eq!(tags("a").await, ["c="]);
+    assert_eq!(code!(set(&[("c", "1"), ("c", "2")])), "InvalidTag");
+    let names: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(code!(set(&many)), "BadRequest");
+    ok!(s3.delete_object_tagging().bucket("demo").key("a"));
+    assert!(tags("a").await.is_empty());
+    assert_eq!(
+        code!(s3.get_object_tagging().bucket("demo").key("none")),
+        "NoSuchKey"
+    );
+}
+
+#[tokio::test]
+async fn what_would_be_ignored_is_refused() {
+    let (_, _, s3) = bucket("demo").await;
+    let put = || s3.put_object().bucket("demo").key("a").body(body("x"));
+    let cases = [
+        (
+            put().storage_class(StorageClass::Glacier),
+            "InvalidStorageClass",
+        ),
+        (
+            put().server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256),
+            "NotImplemented",
+        ),
+        (
+            put().object_lock_legal_hold_status(aws_sdk_s3::types::ObjectLockLegalHoldStatus::On),
+            "NotImplemented",
+        ),
+        (put().website_redirect_location("/b"), "NotImplemented"),
+    ];
+    for (case, code) in cases {
+        assert_eq!(code!(case), code);
+    }
+    assert!(
+        ok!(s3.list_objects_v2().bucket("demo"))
+            .contents()
+            .is_empty()
+    );
+    ok!(put().storage_class(StorageClass::Standard));
+    let part = s3.get_object().bucket("demo").key("a").part_number(1);
+    assert_eq!(code!(part), "NotImplemented");
+}
+
+/// Sends a body in chunks, with the CRC32 of `hello` behind it.
+async fn send_chunks(spaces: &Spaces, body: &'static [u8], signed: bool) -> (u16, String) {
+    let (host, payload) = ("127.0.0.1:9000", "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    let date = jiff::Timestamp::now()
+        .strftime("%Y%m%dT%H%M%SZ")
+        .to_string();
+    let authorization = authorization("PUT", "/demo/a", host, &date, payload);
+    let mut headers = vec![
+        ("content-encoding", "gzip,aws-chunked"),
+        ("x-amz-content-sha256", payload),
+        ("x-amz-date", &date),
+        ("x-amz-decoded-content-length", "5"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    if signed {
+        headers.push(("authorization", &authorization));
+    }
+    let url = format!("http://{host}/demo/a");
+    let answer = send_with(spaces, "PUT", &url, &headers, body).await;
+    let said = String::from_utf8_lossy(answer.body()).into_owned();
+    (answer.status().as_u16(), said)
+}
+
+#[tokio::test]
+async fn a_checksum_behind_a_chunked_body_is_checked_and_the_chunks_are_forgotten() {
+    let (_, spaces, s3) = bucket("demo").await;
+    let good = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n";
+    let (status, said) = send_chunks(&spaces, good, true).await;
+    assert_eq!(status, 200, "{said}");
+    let bad = b"5\r\nother\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n";
+    let (status, said) = send_chunks(&spaces, bad, true).await;
+    assert!(
+        status == 400 && said.contains("BadDigest"),
+        "{status} {said}"
+    );
+    let (status, said) = send_chunks(&spaces, good, false).await;
+    assert!(
+        status == 501 && said.contains("NotImplemented"),
+        "{status} {said}"
+    );
+    assert_eq!(read(&s3, "demo", "a").await, "hello");
+    let head = ok!(s3.head_object().bucket("demo").key("a"));
+    assert_eq!(head.content_encoding(), Some("gzip"));
+}
+
+#[tokio::test]
+async fn a_body_other_than_the_signed_one_is_refused() {
+    let (_, spaces, s3) = bucket("demo").await;
+    let (host, date) = (
+        "127.0.0.1:9000",
+        jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
+    );
+    let (date, payload) = (date.to_string(), sha256_hex(b"meant"));
+    let authorization = authorization("PUT", "/demo/a", host, &date, &payload);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("x-amz-content-sha256", &payload),
+        ("x-amz-date", &date),
+    ];
+    let url = format!("http://{host}/demo/a");
+    let answer = send_with(&spaces, "PUT", &url, &headers, b"other").await;
+    let said = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(said.contains("XAmzContentSHA256Mismatch"), "{said}");
+    let answer = send_with(&spaces, "PUT", &url, &headers, b"meant").await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(read(&s3, "demo", "a").await, "meant");
+    assert!(answer.headers().contains_key("x-amz-request-id"));
+}
+
+#[tokio::test]
+async fn signature_version_2_is_not_simulated() {
+    let (_, spaces, _) = bucket("demo").await;
+    let url = "http://127.0.0.1:9000/demo/a";
+    let headers = [("authorization", "AWS ADMIN:c2lnbmF0dXJl")];
+    assert_eq!(
+        send_with(&spaces, "GET", url, &headers, b"").await.status(),
+        501
+    );
+    let url = format!("{url}?AWSAccessKeyId=ADMIN&Expires=1&Signature=c2ln");
+    assert_eq!(
+        send_with(&spaces, "GET", &url, &[], b"").await.status(),
+        501
+    );
+}
+
+#[tokio::test]
+async fn a_range_of_a_head_and_a_date_of_expiry() {
+    let (_, _, s3) = bucket("demo").await;
+    let expires = aws_sdk_s3::primitives::DateTime::from_secs(1_936_595_289);
+    let put = s3.put_object().bucket("demo").key("a").body(body("hello"));
+    ok!(put.expires(expires));
+    let head = ok!(s3.head_object().bucket("demo").key("a").range("bytes=-2"));
+    assert_eq!(head.content_length(), Some(2));
+    assert_eq!(head.content_range(), Some("bytes 3-4/5"));
+    assert_eq!(head.expires_string(), Some("Thu, 15 May 2031 07:08:09 GMT"));
 }

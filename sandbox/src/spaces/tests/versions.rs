@@ -81,3 +81,28 @@ async fn version_lists_are_paged_without_loss() {
     seen.dedup();
     assert_eq!(seen.len(), 6);
 }
+
+#[tokio::test]
+async fn version_lists_put_prefixes_together() {
+    let (_, _, s3) = bucket("demo").await;
+    enable_versioning(&s3, "demo").await;
+    for key in ["a", "d/1", "d/1", "d/2", "e/f/g", "z", "z"] {
+        put(&s3, "demo", key, "x").await;
+    }
+    let (mut seen, mut key, mut version) = (Vec::new(), None::<String>, None::<String>);
+    // One page for each entry, and one more than there should be.
+    for _ in 0..6 {
+        let page = s3.list_object_versions().bucket("demo").delimiter("/");
+        let page = page.max_keys(1).set_key_marker(key);
+        let page = ok!(page.set_version_id_marker(version));
+        seen.extend(page.versions().iter().map(|v| v.key().unwrap().to_owned()));
+        let prefixes = page.common_prefixes().iter();
+        seen.extend(prefixes.map(|p| p.prefix().unwrap().to_owned()));
+        key = page.next_key_marker().map(str::to_owned);
+        version = page.next_version_id_marker().map(str::to_owned);
+        if page.is_truncated() != Some(true) {
+            break;
+        }
+    }
+    assert_eq!(seen, ["a", "d/", "e/", "z", "z"]);
+}
