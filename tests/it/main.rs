@@ -7,6 +7,7 @@
     reason = "helpers of tests stand outside test functions; a failing one fails its test"
 )]
 
+mod buckets;
 mod budget;
 mod cli;
 mod conformance;
