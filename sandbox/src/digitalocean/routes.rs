@@ -704,7 +704,7 @@ pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
             let needed = scopes::required(route.method, route.path);
             match request.access.missing(&needed) {
                 Some(missing) => Err(ApiError::missing_scope(missing)),
-                None => handler(world, request),
+                None => handler(world, request).map(|reply| databases::discreet(reply, request)),
             }
         }
         None => Err(ApiError::not_implemented(&format!(

@@ -265,10 +265,21 @@ pub(crate) fn members(world: &mut World, request: &Request) -> Reply {
         .query("resource_type")
         .filter(|kind| !kind.is_empty())
         .map(|kind| format!("do:{kind}:"));
+    // Only what the token may see is shown, as the document says.
+    let visible = [
+        ("do:droplet:", "droplet:read"),
+        ("do:loadbalancer:", "load_balancer:read"),
+        ("do:dbaas:", "database:read"),
+    ];
     let mut members = members_of(world, id);
     members.retain(|member| {
-        kind.as_ref()
-            .is_none_or(|kind| member.urn.starts_with(kind))
+        let shown = visible.iter().all(|(beginning, scope)| {
+            !member.urn.starts_with(beginning) || request.access.allows(scope)
+        });
+        let wanted = kind
+            .as_ref()
+            .is_none_or(|kind| member.urn.starts_with(kind));
+        shown && wanted
     });
     Ok(list(
         request,

@@ -263,3 +263,73 @@ async fn a_scope_nobody_asks_for_is_refused() {
         assert_eq!(response.status(), 422, "{scopes}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_sees_no_more_than_its_scopes_say() {
+    let client = Client::in_memory();
+    let body = json!({
+        "name": "data", "engine": "pg", "version": "16", "size": "db-s-1vcpu-1gb",
+        "region": "fra1", "num_nodes": 1,
+    });
+    let database = client.post(201, "/v2/databases", body).await;
+    client.wait(600).await;
+    let path = format!("/v2/databases/{}", crate::client::id(&database, "database"));
+    let whole = client.get(&path).await;
+    let password = whole["database"]["connection"]["password"]
+        .as_str()
+        .unwrap();
+    assert!(whole.to_string().matches(password).count() > 3);
+    let reader = token(&client, &["database:read", "vpc:read"]).await;
+    for target in [
+        path.clone(),
+        format!("{path}/users"),
+        "/v2/databases".to_owned(),
+    ] {
+        let (status, body) = with(&client, &reader, "GET", &target).await;
+        assert_eq!(status, 200);
+        assert!(!body.to_string().contains(password), "{target}: {body}");
+    }
+    let seer = token(&client, &["database:read", "database:view_credentials"]).await;
+    let (_, body) = with(&client, &seer, "GET", &path).await;
+    assert_eq!(body, whole);
+
+    client.droplet("one", json!({})).await;
+    let vpc = whole["database"]["private_network_uuid"].as_str().unwrap();
+    let members = format!("/v2/vpcs/{vpc}/members");
+    let all = client.get(&members).await["members"].clone();
+    assert_eq!(all.as_array().map(Vec::len), Some(2), "{all}");
+    let (_, body) = with(&client, &reader, "GET", &members).await;
+    let seen: Vec<&str> = body["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member["urn"].as_str().unwrap())
+        .collect();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].starts_with("do:dbaas:"), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tagging_a_droplet_at_its_creation_is_a_scope_of_its_own() {
+    let client = Client::in_memory();
+    let maker = token(&client, &["droplet:create"]).await;
+    let create = async |tags: &[&str]| {
+        let body = json!({
+            "name": "a", "region": "fra1", "size": "s-1vcpu-1gb",
+            "image": "ubuntu-24-04-x64", "tags": tags,
+        });
+        let request = Request::post("/v2/droplets")
+            .header("authorization", format!("Bearer {maker}"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = client.sandbox.router().oneshot(request).await.unwrap();
+        let missing = answer.headers().get("x-sandbox-missing-scope").cloned();
+        (answer.status().as_u16(), missing)
+    };
+    assert_eq!(create(&[]).await, (202, None));
+    let (status, missing) = create(&["web"]).await;
+    assert_eq!(
+        (status, missing.unwrap().to_str().unwrap()),
+        (403, "tag:create")
+    );
+}

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::http::{Request, Response};
+
 use super::{ADMIN, Database, Engine, FIRST_DATABASE, PORT};
 
 /// Where Prometheus asks; the document's example.
@@ -38,4 +40,30 @@ pub(super) fn metrics_endpoints(database: &Database) -> Vec<Value> {
     hosts.retain(|_| database.online_since.is_some());
     let endpoint = |host: String| json!({ "host": host, "port": METRICS_PORT });
     hosts.into_iter().map(endpoint).collect()
+}
+
+/// An answer without the passwords of databases, for tokens that may not see them.
+pub(crate) fn discreet(mut reply: Response, request: &Request) -> Response {
+    let databases = request.path.starts_with("/v2/databases");
+    if databases && !request.access.allows("database:view_credentials") {
+        reply.body.iter_mut().for_each(hide);
+    }
+    reply
+}
+
+/// Takes passwords out, wherever they stand. Bodies are as deep as the view that made them.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Object(map) => {
+            let password = map.remove("password");
+            if let (Some(Value::String(password)), Some(Value::String(uri))) =
+                (password, map.get_mut("uri"))
+            {
+                *uri = uri.replace(&format!(":{password}@"), "@");
+            }
+            map.values_mut().for_each(hide);
+        }
+        _ => {}
+    }
 }

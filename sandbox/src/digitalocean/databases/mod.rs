@@ -28,6 +28,7 @@ pub(crate) use authority::{Authority, ca, key_pair};
 pub(crate) use catalogue::{backups, options};
 pub(crate) use change::{maintenance, migrate, resize, set_sql_mode, sql_mode, upgrade};
 pub(crate) use config::{change_config, config};
+pub(crate) use connection::discreet;
 use connection::{connection, metrics_endpoints};
 pub(crate) use create::create;
 pub(crate) use members::{
