@@ -14,6 +14,7 @@ pub(crate) async fn run(client: &Client) {
     let vpc = vpc(client).await;
     let droplet = droplets(client, &vpc).await;
     droplet_actions(client, droplet).await;
+    destruction(client).await;
     firewalls(client, droplet).await;
     load_balancers(client, droplet, &vpc).await;
     reserved_ips(client, droplet).await;
@@ -36,7 +37,11 @@ async fn catalogue(client: &Client) {
     ] {
         client.get(&format!("/v2/{path}")).await;
     }
-    client.get("/v2/images/ubuntu-24-04-x64").await;
+    let image = id(&client.get("/v2/images/ubuntu-24-04-x64").await, "image");
+    client.get(&format!("/v2/images/{image}/actions")).await;
+    client
+        .expect(404, "GET", &format!("/v2/images/{image}/actions/1"), None)
+        .await;
     client.get("/v2/sizes?page=2&per_page=10").await;
     client.expect(404, "GET", "/v2/images/plan9", None).await;
     client.get("/v2/databases/options").await;
@@ -148,6 +153,28 @@ async fn droplet_actions(client: &Client, droplet: u64) {
         .get(&format!("/v2/droplets/{droplet}/snapshots"))
         .await;
     client.get(&format!("/v2/droplets/{droplet}")).await;
+}
+
+async fn destruction(client: &Client) {
+    let droplet = client.droplet("doomed", json!({ "tags": ["web"] })).await;
+    let path = format!("/v2/droplets/{droplet}/destroy_with_associated_resources");
+    client.get(&path).await;
+    let unknown = json!({ "volumes": ["ba49449a-7435-11ea-b89e-0a58ac14480f"] });
+    client
+        .expect(202, "DELETE", &format!("{path}/selective"), Some(unknown))
+        .await;
+    client.wait(10).await;
+    client.get(&format!("{path}/status")).await;
+    client
+        .expect(202, "POST", &format!("{path}/retry"), None)
+        .await;
+    client.wait(10).await;
+    let target = format!("{path}/dangerous");
+    let headers = [("X-Dangerous", "true")];
+    let call = client.try_call_with("DELETE", &target, None, &headers);
+    assert_eq!(call.await.unwrap().status, 202);
+    client.wait(10).await;
+    client.get(&format!("{path}/status")).await;
 }
 
 async fn firewalls(client: &Client, droplet: u64) {
