@@ -1,11 +1,16 @@
 //! Bucket policies decide.
 
+use std::sync::Arc;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
-use super::super::testkit::{client, send, send_with};
+use super::super::records::{BUCKETS, BucketRecord};
+use super::super::testkit::{TestCloud, client, send, send_with};
+use super::super::{Spaces, SpacesConfig};
 use super::{bucket, put};
+use crate::{Clock, Store};
 
 async fn say(s3: &Client, statements: &str) -> Result<(), String> {
     let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
@@ -144,4 +149,33 @@ async fn what_is_not_understood_is_not_stored() {
     let reader = client(&spaces, "READER", "fra1");
     let put = reader.put_bucket_policy().bucket("demo").policy("{}");
     assert_eq!(code!(put), "AccessDenied");
+}
+
+#[tokio::test]
+async fn an_older_folder_s_policy_that_is_not_understood_can_be_replaced() {
+    let cloud = TestCloud::with_admin();
+    let store = Store::in_memory();
+    let open = || {
+        let facts = Arc::clone(&cloud) as Arc<dyn crate::facts::CloudFacts>;
+        let config = SpacesConfig::default();
+        Spaces::open(config, facts, store.clone(), Clock::new(60.0)).unwrap()
+    };
+    ok!(client(&open(), "ADMIN", "fra1")
+        .create_bucket()
+        .bucket("demo"));
+    let mut record = store
+        .load::<BucketRecord>(BUCKETS)
+        .unwrap()
+        .remove("demo")
+        .unwrap();
+    record.policy = Some(r#"{"Version":"1","Statement":[]}"#.to_owned());
+    store.put(BUCKETS, "demo", &record).unwrap();
+    let s3 = client(&open(), "ADMIN", "fra1");
+    assert_eq!(
+        code!(s3.list_objects_v2().bucket("demo")),
+        "MalformedPolicy"
+    );
+    ok!(s3.get_bucket_policy().bucket("demo"));
+    ok!(s3.delete_bucket_policy().bucket("demo"));
+    ok!(s3.list_objects_v2().bucket("demo"));
 }
