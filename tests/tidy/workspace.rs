@@ -31,7 +31,11 @@ pub(super) fn files() -> &'static [String] {
                 let entry = entry.unwrap();
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let kind = entry.file_type().unwrap();
-                if kind.is_dir() && !NOT_SOURCE.contains(&name.as_str()) {
+                // In a worktree `.git` is a file.
+                if NOT_SOURCE.contains(&name.as_str()) {
+                    continue;
+                }
+                if kind.is_dir() {
                     open.push(entry.path());
                 } else if kind.is_file() {
                     let path = entry.path().strip_prefix(&root).unwrap().to_owned();
