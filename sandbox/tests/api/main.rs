@@ -17,6 +17,7 @@ mod faults;
 mod firewalls;
 mod images;
 mod judges;
+mod kubectl;
 mod load_balancers;
 mod nodes;
 mod process;
