@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::apiserver::ApiServer;
 use super::object::{self, map, set, text};
-use super::resources::ResourceType;
+use super::resources::{ResourceType, Types};
 use super::schema::validate::{Level, validate};
-use super::schema::{Schema, defaults as schema_defaults, prune};
+use super::schema::{Kind, Schema, core, decode, defaults as schema_defaults, prune};
 use super::status::{ApiError, Cause};
 use super::{defaults, names, rules};
 
@@ -31,21 +31,19 @@ pub(crate) fn decode(
     if let Some(meta) = object.get_mut("metadata") {
         prune::drop_nulls(metadata, meta);
     }
-    if resource.custom().is_none() {
-        prune::drop_nulls(schema, object);
-        if let Some(cause) = validate(schema, object, Level::Types).first() {
-            let (kind, version) = (&resource.kind, &resource.version);
-            return Err(ApiError::bad_request(format!(
-                "{kind} in version \"{version}\" cannot be handled as a {kind}: {}: {}",
-                cause.field, cause.message
-            )));
+    let misfit = match &resource.types {
+        Types::Core(definition) => {
+            prune::drop_nulls(schema, object);
+            decode::misfit(definition, object)
+                .or_else(|| rules::undecodable(&resource.storage_key(), object))
+                .or_else(|| mistyped(schema, object))
         }
-        if let Some(why) = rules::undecodable(&resource.storage_key(), object) {
-            let (kind, version) = (&resource.kind, &resource.version);
-            return Err(ApiError::bad_request(format!(
-                "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
-            )));
-        }
+        Types::Custom(_) => object
+            .get("metadata")
+            .and_then(|metadata| decode::misfit(core::OBJECT_META, metadata)),
+    };
+    if let Some(why) = misfit {
+        return Err(undecodable(resource, &why));
     }
     let unknown = prune::prune(schema, object);
     let complaints: Vec<String> = unknown
@@ -55,32 +53,66 @@ pub(crate) fn decode(
     match validation {
         FieldValidation::Strict if !complaints.is_empty() => {
             let message = format!("strict decoding error: {}", complaints.join(", "));
-            Err(ApiError::bad_request(format!(
-                "{} in version \"{}\" cannot be handled as a {}: {message}",
-                resource.kind, resource.version, resource.kind
-            )))
+            Err(undecodable(resource, &message))
         }
         FieldValidation::Warn => Ok(complaints),
         _ => Ok(Vec::new()),
     }
 }
 
-/// The body must be of the path's kind; kind and version may be left out.
+/// What the decoder's words have no sentence for.
+fn mistyped(schema: Schema<'_>, object: &Value) -> Option<String> {
+    let causes = validate(schema, object, Level::Types);
+    let cause = causes.iter().find(|c| c.reason != "FieldValueDuplicate")?;
+    Some(format!("{}: {}", cause.field, cause.message))
+}
+
+/// A body that is no object of its kind.
+pub(crate) fn undecodable(resource: &ResourceType, why: &str) -> ApiError {
+    let (kind, version) = (&resource.kind, &resource.version);
+    ApiError::bad_request(format!(
+        "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+    ))
+}
+
+/// The body must be of the path's kind. Bodies of built-in kinds may leave kind and version out.
 fn identity(resource: &ResourceType, object: &mut Value) -> Result<(), ApiError> {
     if !object.is_object() {
-        return Err(ApiError::bad_request(
-            "the body of the request must be a JSON object",
-        ));
-    }
-    let (wanted, kind) = (
-        resource.api_version(),
-        text(object, &["kind"]).unwrap_or(&resource.kind),
-    );
-    let version = text(object, &["apiVersion"]).unwrap_or(&wanted);
-    if kind != resource.kind || version != wanted {
         return Err(ApiError::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {version}, Kind={kind} does not match {wanted}, Kind={}",
-            resource.kind, resource.kind
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: it is no JSON object",
+            resource.kind
+        )));
+    }
+    let wanted = resource.api_version();
+    let custom = resource.custom().is_some();
+    let kind = match text(object, &["kind"]).filter(|kind| !kind.is_empty()) {
+        None if custom => {
+            return Err(ApiError::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing",
+                resource.kind
+            )));
+        }
+        None => &resource.kind,
+        Some(kind) => kind,
+    };
+    let given = text(object, &["apiVersion"]).filter(|version| !version.is_empty());
+    let version = given.unwrap_or(&wanted);
+    if custom && version != wanted {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({wanted})"
+        )));
+    }
+    if custom && kind != resource.kind {
+        let why = format!("must be {}", resource.kind);
+        let cause = Cause::invalid("kind", &kind.into(), &why);
+        let name = object::name(object);
+        return Err(ApiError::invalid(&resource.group, kind, name, &[cause]));
+    }
+    if kind != resource.kind || version != wanted {
+        let short = version.rsplit('/').next().unwrap_or(version);
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version \"{short}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{version}\" here",
+            resource.kind
         )));
     }
     set(object, &["kind"], resource.kind.clone());
@@ -93,13 +125,31 @@ pub(crate) fn typed_configuration(
     resource: &ResourceType,
     config: &mut Value,
 ) -> Result<(), ApiError> {
-    identity(resource, config)?;
+    let (version, kind) = (
+        text(config, &["apiVersion"]).unwrap_or_default(),
+        text(config, &["kind"]).unwrap_or_default(),
+    );
+    if version != resource.api_version() || kind != resource.kind {
+        let shown = group_version(version);
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {shown}, Kind={kind}"
+        )));
+    }
     let schema = resource.schema();
     prune::drop_nulls(schema, config);
-    let mut causes: Vec<String> = validate(schema, config, Level::Types)
-        .into_iter()
-        .map(|cause| format!(".{}: {}", cause.field, cause.message))
-        .collect();
+    let mut causes = Vec::new();
+    for cause in validate(schema, config, Level::Types) {
+        if cause.reason == "FieldValueDuplicate" {
+            causes.push(twice(&cause));
+        } else if resource.custom().is_none() {
+            // The types of custom resources are checked with the rest of their schema.
+            causes.push(format!(
+                ".{}: {}",
+                cause.field,
+                applied(schema, config, &cause)
+            ));
+        }
+    }
     let unknown = prune::prune(schema, &mut config.clone());
     causes.extend(
         unknown
@@ -109,21 +159,74 @@ pub(crate) fn typed_configuration(
     if causes.is_empty() {
         return Ok(());
     }
-    let place = match (object::namespace(config), object::name(config)) {
-        ("", name) => name.to_owned(),
-        (namespace, name) => format!("{namespace}/{name}"),
-    };
+    let place = format!("{}/{}", object::namespace(config), object::name(config));
     let list = match causes.as_slice() {
         [only] => only.clone(),
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
-    let version = resource.api_version();
-    let mut error = ApiError::internal(format!(
-        "failed to create typed patch object ({place}; {version}, Kind={}): {list}",
+    Err(ApiError::bare(format!(
+        "failed to create typed patch object ({place}; {}, Kind={}): {list}",
+        group_version(&resource.api_version()),
         resource.kind
-    ));
-    error.reason = "";
-    Err(error)
+    )))
+}
+
+/// `apps/v1`, and `/v1` for the core group.
+fn group_version(version: &str) -> String {
+    if version.contains('/') {
+        version.to_owned()
+    } else {
+        format!("/{version}")
+    }
+}
+
+/// Two items of a list with the same key, in the words of the library that merges configurations.
+fn twice(cause: &Cause) -> String {
+    let list = cause.field.rsplit_once('[').map_or("", |(list, _)| list);
+    let value = cause.message.trim_start_matches("Duplicate value: ");
+    let key = match serde_json::from_str(value) {
+        Ok(Value::Object(keys)) => {
+            let pairs: Vec<String> = keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("[{}]", pairs.join(","))
+        }
+        _ => format!("[={value}]"),
+    };
+    format!(".{list}: duplicate entries for key {key}")
+}
+
+/// A type error in the words of the library that merges configurations.
+fn applied(schema: Schema<'_>, config: &Value, cause: &Cause) -> String {
+    if cause.reason != "FieldValueTypeInvalid" {
+        return cause.message.clone();
+    }
+    let (mut schema, mut value) = (schema, config);
+    for key in cause.field.split('.') {
+        let (key, indexes) = key.split_once('[').unwrap_or((key, ""));
+        schema = schema.child(key).schema();
+        value = &value[key];
+        for index in indexes.split('[').filter(|index| !index.is_empty()) {
+            let index: usize = index.trim_end_matches(']').parse().unwrap_or(0);
+            schema = schema.items();
+            value = &value[index];
+        }
+    }
+    let go = match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    };
+    match schema.kind() {
+        Kind::Integer | Kind::Number => format!("expected numeric (int or float), got {go}"),
+        Kind::Boolean => format!("expected boolean, got {value}"),
+        Kind::String => format!("expected string, got {value}"),
+        Kind::Array => format!("expected list, got {value}"),
+        Kind::Object => format!("expected map, got {value}"),
+        Kind::IntOrString | Kind::Any => cause.message.clone(),
+    }
 }
 
 /// Fills in defaults and checks everything that makes an object `Invalid`.
@@ -137,6 +240,7 @@ pub(crate) fn complete(
     let mut causes = names::check(resource, object);
     if resource.custom().is_some() {
         schema_defaults::fill(resource.schema(), object);
+        prune::drop_nulls(resource.schema(), object);
         causes.extend(validate(resource.schema(), object, Level::Full));
     } else {
         causes.extend(duplicates(resource.schema(), object));

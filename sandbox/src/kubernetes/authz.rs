@@ -1,6 +1,6 @@
 //! What a user may do: role-based access control over the stored roles and bindings.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::authn::Identity;
 use super::object::{items, map, namespace, text};
@@ -45,23 +45,42 @@ pub(crate) fn allowed(storage: &Storage, identity: &Identity, wanted: &Attribute
         .any(|binding| grants(storage, identity, binding, wanted))
 }
 
-fn grants(storage: &Storage, identity: &Identity, binding: &Value, wanted: &Attributes) -> bool {
-    let named = |subject: &Value| is_subject(identity, subject, namespace(binding));
-    if !items(binding, &["subjects"]).iter().any(named) {
-        return false;
+/// The rules that apply to a user in a namespace.
+pub(crate) fn rules_of(storage: &Storage, identity: &Identity, namespace: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    if identity.in_group("system:masters") {
+        found.push(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}));
+        found.push(json!({"verbs": ["*"], "nonResourceURLs": ["*"]}));
     }
+    let mut bindings = storage.all(CLUSTER_ROLE_BINDINGS);
+    bindings.extend(storage.list(ROLE_BINDINGS, Some(namespace)).0);
+    for binding in bindings {
+        found.extend(granted(storage, identity, &binding));
+    }
+    found
+}
+
+/// The rules of a binding's role, if the user is one of its subjects.
+fn granted(storage: &Storage, identity: &Identity, binding: &Value) -> Vec<Value> {
+    let place = self::namespace(binding);
+    let named = |subject: &Value| is_subject(identity, subject, place);
     let Some(role) = text(binding, &["roleRef", "name"]) else {
-        return false;
+        return Vec::new();
     };
+    if !items(binding, &["subjects"]).iter().any(named) {
+        return Vec::new();
+    }
     let role = match text(binding, &["roleRef", "kind"]) {
-        Some("Role") => storage.get(ROLES, namespace(binding), role),
+        Some("Role") => storage.get(ROLES, place, role),
         _ => storage.get(CLUSTER_ROLES, "", role),
     };
-    role.is_some_and(|role| {
-        rules(storage, &role)
-            .iter()
-            .any(|rule| covers(rule, wanted))
-    })
+    role.map(|role| rules(storage, &role)).unwrap_or_default()
+}
+
+fn grants(storage: &Storage, identity: &Identity, binding: &Value, wanted: &Attributes) -> bool {
+    granted(storage, identity, binding)
+        .iter()
+        .any(|rule| covers(rule, wanted))
 }
 
 /// The rules of a role, those it aggregates included.
@@ -163,8 +182,6 @@ pub(crate) fn refusal(identity: &Identity, wanted: &Attributes) -> super::status
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::store::Store;
 

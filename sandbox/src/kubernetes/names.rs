@@ -2,15 +2,17 @@
 
 use serde_json::Value;
 
-use super::object::{map, text};
+use super::object::{items, map, text};
 use super::resources::ResourceType;
 use super::status::Cause;
 
 /// Bytes that all annotations of an object may have together.
 const ANNOTATIONS: usize = 262_144;
 
-const LABEL_HELP: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+/// What a DNS label may look like.
+pub(crate) const LABEL_HELP: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN_HELP: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const QUALIFIED_HELP: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const VALUE_HELP: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 /// A DNS label: at most 63 lower-case letters, digits and inner hyphens.
@@ -56,7 +58,7 @@ pub(crate) fn check(resource: &ResourceType, object: &Value) -> Vec<Cause> {
     for (key, value) in map(object, &["metadata", "labels"]).into_iter().flatten() {
         let shown = Value::from(key.as_str());
         if !is_qualified(key) {
-            causes.push(Cause::invalid("metadata.labels", &shown, "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"));
+            causes.push(Cause::invalid("metadata.labels", &shown, QUALIFIED_HELP));
         }
         let text = value.as_str().unwrap_or_default();
         if !text.is_empty() && !is_qualified_part(text) {
@@ -75,14 +77,14 @@ pub(crate) fn check(resource: &ResourceType, object: &Value) -> Vec<Cause> {
     {
         size += key.len() + value.as_str().map_or(0, str::len);
         if !is_qualified(&key.to_lowercase()) {
-            let why = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
             causes.push(Cause::invalid(
                 "metadata.annotations",
                 &key.as_str().into(),
-                why,
+                QUALIFIED_HELP,
             ));
         }
     }
+    finalizers(resource, object, &mut causes);
     if size > ANNOTATIONS {
         causes.push(Cause {
             reason: "FieldValueTooLong",
@@ -91,6 +93,33 @@ pub(crate) fn check(resource: &ResourceType, object: &Value) -> Vec<Cause> {
         });
     }
     causes
+}
+
+/// Finalizers of the system that need no domain.
+const FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
+
+fn finalizers(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
+    // Definitions and API services are checked by servers of their own, which ask for less.
+    let core_rules = resource.custom().is_none()
+        && !matches!(
+            resource.group.as_str(),
+            "apiextensions.k8s.io" | "apiregistration.k8s.io"
+        );
+    let finalizers = items(object, &["metadata", "finalizers"]);
+    for (index, finalizer) in finalizers.iter().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        if !is_qualified(text) {
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                finalizer,
+                QUALIFIED_HELP,
+            ));
+        } else if core_rules && !text.contains('/') && !FINALIZERS.contains(&text) {
+            let field = format!("metadata.finalizers[{index}]");
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(field, finalizer, why));
+        }
+    }
 }
 
 fn name(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
@@ -106,6 +135,7 @@ fn name(resource: &ResourceType, object: &Value, causes: &mut Vec<Cause>) {
         ("rbac.authorization.k8s.io", _) => {
             (!name.contains(['/', '%']), "may not contain '/' or '%'")
         }
+        ("", "namespaces" | "services") if name.contains('.') => (false, "must not contain dots"),
         ("", "namespaces" | "services") => (is_label(name), LABEL_HELP),
         _ => (is_subdomain(name), SUBDOMAIN_HELP),
     };

@@ -291,6 +291,12 @@ impl Catalogue {
             .cloned()
     }
 
+    /// Whether there is anything of a group and version.
+    pub(crate) fn serves(&self, group: &str, version: &str) -> bool {
+        let mut all = self.types.iter();
+        all.any(|t| t.group == group && t.version == version)
+    }
+
     /// The resource of an object's `apiVersion` and `kind`.
     pub(crate) fn of_kind(&self, api_version: &str, kind: &str) -> Option<Arc<ResourceType>> {
         self.types

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::object::{at, items, map, text};
+use super::object::{at, items, map, number, text};
+use super::pod_rules;
 use super::selector::LabelSelector;
 use super::status::Cause;
 
@@ -61,31 +62,38 @@ pub(crate) fn check(collection: &str, object: &Value, old: Option<&Value>) -> Ve
         "apps/deployments" | "apps/statefulsets" | "apps/daemonsets" | "apps/replicasets" => {
             workload(object, &mut causes);
         }
-        "batch/jobs" => pod_spec(object, &["spec", "template", "spec"], &mut causes),
-        "batch/cronjobs" => {
-            pod_spec(
-                object,
-                &["spec", "jobTemplate", "spec", "template", "spec"],
-                &mut causes,
-            );
+        "batch/jobs" => {
+            let template = ["spec", "template", "spec"];
+            pod_rules::check(object, &template, &mut causes);
+            pod_rules::ends(object, &template, &mut causes);
         }
-        "/pods" => pod_spec(object, &["spec"], &mut causes),
+        "batch/cronjobs" => {
+            schedule(object, &mut causes);
+            let template = ["spec", "jobTemplate", "spec", "template", "spec"];
+            pod_rules::check(object, &template, &mut causes);
+            pod_rules::ends(object, &template, &mut causes);
+        }
+        "policy/poddisruptionbudgets" => budget(object, &mut causes),
+        "/pods" => pod_rules::check(object, &["spec"], &mut causes),
         "/services" => service(object, &mut causes),
-        "/secrets" | "/configmaps" => data(object, &mut causes),
+        "/secrets" => {
+            data(object, &mut causes);
+            secret(object, &mut causes);
+        }
+        "/configmaps" => data(object, &mut causes),
         "/persistentvolumeclaims" => {
-            required(object, &["spec", "accessModes"], &mut causes);
-            required(
-                object,
-                &["spec", "resources", "requests", "storage"],
-                &mut causes,
-            );
+            if items(object, &["spec", "accessModes"]).is_empty() {
+                let why = "at least 1 access mode is required";
+                causes.push(Cause::missing("spec.accessModes", why));
+            }
+            if at(object, &["spec", "resources", "requests", "storage"]).is_none() {
+                causes.push(Cause::required("spec.resources[storage]"));
+            }
         }
         "storage.k8s.io/storageclasses" => required(object, &["provisioner"], &mut causes),
         "rbac.authorization.k8s.io/clusterrolebindings"
         | "rbac.authorization.k8s.io/rolebindings" => {
-            for field in ["kind", "name"] {
-                required(object, &["roleRef", field], &mut causes);
-            }
+            binding(collection, object, &mut causes);
         }
         "rbac.authorization.k8s.io/clusterroles" | "rbac.authorization.k8s.io/roles" => {
             for (index, rule) in items(object, &["rules"]).iter().enumerate() {
@@ -116,20 +124,22 @@ fn required(object: &Value, path: &[&str], causes: &mut Vec<Cause>) {
 }
 
 fn workload(object: &Value, causes: &mut Vec<Cause>) {
-    let selector = at(object, &["spec", "selector"]);
-    let labels = map(object, &["spec", "template", "metadata", "labels"]);
-    match selector {
-        None => causes.push(Cause::required("spec.selector")),
-        Some(selector) if !LabelSelector::of_spec(selector).matches(labels) => {
-            let shown = Value::String(
-                labels.map_or_else(|| "{}".to_owned(), |l| Value::Object(l.clone()).to_string()),
-            );
-            let why = "`selector` does not match template `labels`";
-            causes.push(Cause::invalid("spec.template.metadata.labels", &shown, why));
-        }
-        Some(_) => {}
+    not_negative(object, "replicas", causes);
+    not_negative(object, "minReadySeconds", causes);
+    let selector = at(object, &["spec", "selector"]).filter(|selector| !selector.is_null());
+    let labels = at(object, &["spec", "template", "metadata", "labels"]);
+    if selector.is_none() {
+        causes.push(Cause::required("spec.selector"));
     }
-    pod_spec(object, &["spec", "template", "spec"], causes);
+    let fits = selector.is_some_and(|selector| {
+        LabelSelector::of_spec(selector).matches(labels.and_then(Value::as_object))
+    });
+    if !fits {
+        let shown = labels.cloned().unwrap_or_default();
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", &shown, why));
+    }
+    pod_rules::check(object, &["spec", "template", "spec"], causes);
     let restart = text(object, &["spec", "template", "spec", "restartPolicy"]);
     if restart.is_some_and(|policy| policy != "Always") {
         let value = Value::from(restart);
@@ -141,42 +151,73 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn pod_spec(object: &Value, path: &[&str], causes: &mut Vec<Cause>) {
-    let Some(spec) = at(object, path) else {
-        causes.push(Cause::required(path.join(".")));
-        return;
-    };
-    let prefix = path.join(".");
-    if items(spec, &["containers"]).is_empty() {
-        causes.push(Cause::required(format!("{prefix}.containers")));
+fn not_negative(object: &Value, field: &str, causes: &mut Vec<Cause>) {
+    let value = number(object, &["spec", field]).unwrap_or(0);
+    if value < 0 {
+        let why = "must be greater than or equal to 0";
+        causes.push(Cause::invalid(format!("spec.{field}"), &value.into(), why));
     }
-    let volumes: Vec<&str> = items(spec, &["volumes"])
-        .iter()
-        .filter_map(|volume| text(volume, &["name"]))
-        .collect();
-    for group in ["initContainers", "containers"] {
-        for (index, container) in items(spec, &[group]).iter().enumerate() {
-            for field in ["name", "image"] {
-                if text(container, &[field]).is_none_or(str::is_empty) {
-                    causes.push(Cause::required(format!(
-                        "{prefix}.{group}[{index}].{field}"
-                    )));
-                }
-            }
-            for (mount, volume) in items(container, &["volumeMounts"]).iter().enumerate() {
-                let name = text(volume, &["name"]).unwrap_or_default();
-                // Claim templates of a StatefulSet provide volumes too.
-                let templated = items(object, &["spec", "volumeClaimTemplates"])
-                    .iter()
-                    .any(|claim| text(claim, &["metadata", "name"]) == Some(name));
-                if !volumes.contains(&name) && !templated {
-                    causes.push(Cause {
-                        reason: "FieldValueNotFound",
-                        field: format!("{prefix}.{group}[{index}].volumeMounts[{mount}].name"),
-                        message: format!("Not found: \"{name}\""),
-                    });
-                }
-            }
+}
+
+/// A schedule has five fields, or is one of the named ones.
+fn schedule(object: &Value, causes: &mut Vec<Cause>) {
+    let schedule = text(object, &["spec", "schedule"]).unwrap_or_default();
+    if schedule.is_empty() {
+        causes.push(Cause::required("spec.schedule"));
+        return;
+    }
+    let fields: Vec<&str> = schedule.split_whitespace().collect();
+    if fields.len() != 5 && !schedule.starts_with('@') {
+        let why = format!(
+            "expected exactly 5 fields, found {}: [{}]",
+            fields.len(),
+            fields.join(" ")
+        );
+        causes.push(Cause::invalid("spec.schedule", &schedule.into(), &why));
+    }
+}
+
+fn budget(object: &Value, causes: &mut Vec<Cause>) {
+    let set = |field: &str| at(object, &["spec", field]).is_some_and(|value| !value.is_null());
+    if set("minAvailable") && set("maxUnavailable") {
+        let why = "minAvailable and maxUnavailable cannot be both set";
+        causes.push(Cause::invalid("spec", &object["spec"], why));
+    }
+}
+
+fn binding(collection: &str, object: &Value, causes: &mut Vec<Cause>) {
+    let kinds: &[&str] = if collection.ends_with("clusterrolebindings") {
+        &["ClusterRole"]
+    } else {
+        &["Role", "ClusterRole"]
+    };
+    let kind = text(object, &["roleRef", "kind"]).unwrap_or_default();
+    if !kinds.contains(&kind) {
+        let allowed: Vec<Value> = kinds.iter().map(|&kind| kind.into()).collect();
+        causes.push(Cause::not_supported("roleRef.kind", &kind.into(), &allowed));
+    }
+    required(object, &["roleRef", "name"], causes);
+    for (index, subject) in items(object, &["subjects"]).iter().enumerate() {
+        if text(subject, &["name"]).is_none_or(str::is_empty) {
+            causes.push(Cause::required(format!("subjects[{index}].name")));
+        }
+    }
+}
+
+/// Keys that secrets of a type must have.
+const SECRET_KEYS: &[(&str, &[&str])] = &[
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
+    ("kubernetes.io/dockercfg", &[".dockercfg"]),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"]),
+];
+
+fn secret(object: &Value, causes: &mut Vec<Cause>) {
+    let kind = text(object, &["type"]).unwrap_or_default();
+    let keys = SECRET_KEYS.iter().find(|(known, _)| *known == kind);
+    for key in keys.into_iter().flat_map(|(_, keys)| *keys) {
+        if at(object, &["data", key]).is_none() {
+            causes.push(Cause::required(format!("data[{key}]")));
         }
     }
 }
@@ -241,10 +282,22 @@ pub(crate) fn undecodable(collection: &str, object: &Value) -> Option<String> {
                 .as_str()
                 .is_some_and(|text| STANDARD.decode(text).is_err())
         })
-        .map(|(key, _)| format!("{field}.{key}: illegal base64 data"))
+        .map(|(_, value)| {
+            let valid = |c: &char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(*c);
+            let text = value.as_str().unwrap_or_default();
+            let at = text.chars().take_while(valid).count();
+            format!("illegal base64 data at input byte {at}")
+        })
 }
 
 fn definition(object: &Value, causes: &mut Vec<Cause>) {
+    let plural = text(object, &["spec", "names", "plural"]).unwrap_or_default();
+    let group = text(object, &["spec", "group"]).unwrap_or_default();
+    let name = text(object, &["metadata", "name"]).unwrap_or_default();
+    if name != format!("{plural}.{group}") {
+        let why = "must be spec.names.plural+\".\"+spec.group";
+        causes.push(Cause::invalid("metadata.name", &name.into(), why));
+    }
     for path in [
         &["spec", "group"][..],
         &["spec", "names", "plural"],
@@ -253,12 +306,15 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     ] {
         required(object, path, causes);
     }
-    let plural = text(object, &["spec", "names", "plural"]).unwrap_or_default();
-    let group = text(object, &["spec", "group"]).unwrap_or_default();
-    let name = text(object, &["metadata", "name"]).unwrap_or_default();
-    if name != format!("{plural}.{group}") {
-        let why = "must be spec.names.plural+\".\"+spec.group";
-        causes.push(Cause::invalid("metadata.name", &name.into(), why));
+    if !group.is_empty() && !group.contains('.') {
+        let why = "should be a domain with at least one dot";
+        causes.push(Cause::invalid("spec.group", &group.into(), why));
+    }
+    if let Some(scope) = text(object, &["spec", "scope"])
+        && !matches!(scope, "Cluster" | "Namespaced")
+    {
+        let allowed = ["Cluster".into(), "Namespaced".into()];
+        causes.push(Cause::not_supported("spec.scope", &scope.into(), &allowed));
     }
     let versions = items(object, &["spec", "versions"]);
     let storage = versions
@@ -269,7 +325,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
         let why = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid(
             "spec.versions",
-            &Value::Array(Vec::new()),
+            &Value::Array(versions.to_vec()),
             why,
         ));
     }
@@ -282,6 +338,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// What may not change is said before what follows from its change.
 fn unchanged(collection: &str, object: &Value, old: &Value, causes: &mut Vec<Cause>) {
     for (_, path) in IMMUTABLE.iter().filter(|(kind, _)| *kind == collection) {
         let (before, after) = (at(old, path), at(object, path));
@@ -344,7 +401,7 @@ mod tests {
         let mut object = json!({"spec": {
             "selector": {"matchLabels": {"app": "x"}},
             "template": {"metadata": {"labels": {"app": "y"}},
-                         "spec": {"containers": [{"name": "c", "volumeMounts": [{"name": "v"}]}]}},
+                         "spec": {"containers": [{"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}},
         }});
         assert_eq!(
             fields("apps/deployments", &object, None),

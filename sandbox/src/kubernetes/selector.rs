@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::object::{at, items, map, text};
+use super::resources::ResourceType;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Operator {
@@ -34,10 +35,7 @@ impl LabelSelector {
         for part in split_outside_parentheses(query) {
             let part = part.trim();
             if !part.is_empty() {
-                requirements.push(
-                    requirement(part)
-                        .ok_or_else(|| format!("unable to parse requirement: {part:?}"))?,
-                );
+                requirements.push(requirement(part).ok_or_else(|| unparsable(part))?);
             }
         }
         Ok(LabelSelector { requirements })
@@ -131,6 +129,24 @@ fn split_outside_parentheses(query: &str) -> Vec<&str> {
     parts
 }
 
+/// What the server says of a requirement, by the first word it did not expect.
+fn unparsable(part: &str) -> String {
+    let mut words = part.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let found = if let Some(rest) = first.strip_prefix('!') {
+        format!(
+            "found '{}', expected: identifier",
+            rest.get(..1).unwrap_or(rest)
+        )
+    } else {
+        match (words.next().unwrap_or_default(), words.next()) {
+            ("in" | "notin", Some(value)) => format!("found '{value}' expected: '('"),
+            (word, _) => format!("found '{word}', expected: in, notin, =, ==, !=, gt, lt"),
+        }
+    };
+    format!("unable to parse requirement: {found}")
+}
+
 fn requirement(part: &str) -> Option<Requirement> {
     let make = |key: &str, operator, values: Vec<String>| {
         let key = key.trim();
@@ -174,6 +190,52 @@ fn requirement(part: &str) -> Option<Requirement> {
     make(part, Operator::Exists, Vec::new())
 }
 
+/// Fields that built-in resources can be selected by besides their name and namespace. Source: the
+/// reference page "Field Selectors", list of supported fields.
+const SELECTABLE: &[(&str, &[&str])] = &[
+    (
+        "/pods",
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ],
+    ),
+    (
+        "/events",
+        &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+    ),
+    ("/secrets", &["type"]),
+    ("/namespaces", &["status.phase"]),
+    ("/nodes", &["spec.unschedulable"]),
+    ("/replicationcontrollers", &["status.replicas"]),
+    ("/services", &["spec.clusterIP", "spec.type"]),
+    ("apps/replicasets", &["status.replicas"]),
+    ("batch/jobs", &["status.successful"]),
+    (
+        "certificates.k8s.io/certificatesigningrequests",
+        &["spec.signerName"],
+    ),
+];
+
 /// A conjunction of equalities on fields, such as `status.phase=Running,metadata.name!=x`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FieldSelector {
@@ -196,7 +258,9 @@ impl FieldSelector {
             {
                 (path, true, value)
             } else {
-                return Err(format!("invalid selector: {part:?}; can't understand it"));
+                return Err(format!(
+                    "invalid selector: '{query}'; can't understand '{part}'"
+                ));
             };
             terms.push((
                 path.trim().split('.').map(str::to_owned).collect(),
@@ -205,6 +269,30 @@ impl FieldSelector {
             ));
         }
         Ok(FieldSelector { terms })
+    }
+
+    /// The selector, unless the resource cannot be selected by one of its fields.
+    pub(crate) fn supported(self, resource: &ResourceType) -> Result<FieldSelector, String> {
+        let collection = resource.storage_key();
+        let own = SELECTABLE.iter().find(|(name, _)| *name == collection);
+        let declared = resource.custom().map(|version| &version.selectable);
+        for (path, ..) in &self.terms {
+            let label = path.join(".");
+            let known = matches!(label.as_str(), "metadata.name" | "metadata.namespace")
+                || own.is_some_and(|(_, labels)| labels.contains(&label.as_str()))
+                || declared.is_some_and(|labels| labels.contains(&label));
+            if known {
+                continue;
+            }
+            return Err(if own.is_some() || declared.is_some() {
+                format!("field label not supported: {label}")
+            } else {
+                format!(
+                    "\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            });
+        }
+        Ok(self)
     }
 
     /// Whether an object fulfils every term; absent fields count as empty.

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
+use super::object;
+
 /// A request that failed; becomes a `Status` object of `meta/v1`.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -81,6 +83,32 @@ impl Cause {
         }
     }
 
+    /// A value longer than allowed, in bytes.
+    pub(crate) fn too_long(field: impl Into<String>, most: u64) -> Cause {
+        Cause {
+            reason: "FieldValueTooLong",
+            field: field.into(),
+            message: format!("Too long: may not be more than {most} bytes"),
+        }
+    }
+
+    /// More items than allowed.
+    pub(crate) fn too_many(field: impl Into<String>, found: u64, most: u64) -> Cause {
+        let items = if most == 1 { "item" } else { "items" };
+        Cause {
+            reason: "FieldValueTooMany",
+            field: field.into(),
+            message: format!("Too many: {found}: must have at most {most} {items}"),
+        }
+    }
+
+    /// A field that must be set, and why.
+    pub(crate) fn missing(field: impl Into<String>, why: &str) -> Cause {
+        let mut cause = Cause::required(field);
+        cause.message = format!("{}: {why}", cause.message);
+        cause
+    }
+
     /// A field that may not be set or changed.
     pub(crate) fn forbidden(field: impl Into<String>, why: &str) -> Cause {
         Cause {
@@ -91,12 +119,17 @@ impl Cause {
     }
 }
 
+/// The longest value an error quotes, in bytes: objects may be as large as a request.
+const SHOWN: usize = 2048;
+
 fn shown(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "\"object\"".to_owned(),
-        Value::Array(_) => "\"array\"".to_owned(),
-        other => other.to_string(),
+    let mut text = value.to_string();
+    if text.len() > SHOWN {
+        let end = text.floor_char_boundary(SHOWN);
+        text.truncate(end);
+        text.push_str("...");
     }
+    text
 }
 
 /// `widgets.example.com`, or `pods` for the core group.
@@ -205,6 +238,7 @@ impl ApiError {
             [only] => only.clone(),
             many => format!("[{}]", many.join(", ")),
         };
+        // `GroupKind` puts the group behind the kind: `Deployment.apps`.
         let message = format!("{} \"{name}\" is invalid: {list}", qualified(group, kind));
         let mut error = ApiError::new(422, "Invalid", message).about(group, kind, name);
         error.details["causes"] = causes_json(causes);
@@ -213,6 +247,32 @@ impl ApiError {
 
     pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
         ApiError::new(400, "BadRequest", message)
+    }
+
+    /// A patch that does not fit the object. The server does not say where.
+    pub(crate) fn unfit_patch() -> ApiError {
+        let message = "the server rejected our request due to an error in our request";
+        let mut error = ApiError::new(422, "Invalid", message);
+        error.details = json!({});
+        error
+    }
+
+    /// An eviction that a disruption budget does not allow now.
+    pub(crate) fn disrupts(why: &str) -> ApiError {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut error = ApiError::new(429, "TooManyRequests", message);
+        error.details = json!({"causes": [{"reason": "DisruptionBudget", "message": why}]});
+        error
+    }
+
+    /// Options of a request that are not understood.
+    pub(crate) fn options(kind: &str, cause: Cause) -> ApiError {
+        ApiError::invalid("meta.k8s.io", kind, "", &[cause])
+    }
+
+    /// An error that has no reason of its own: status 500 and what went wrong.
+    pub(crate) fn bare(message: impl Into<String>) -> ApiError {
+        ApiError::new(500, "", message)
     }
 
     pub(crate) fn unauthorized() -> ApiError {
@@ -266,6 +326,9 @@ impl ApiError {
             "reason": self.reason,
             "code": self.code,
         });
+        if self.reason.is_empty() {
+            object::remove(&mut status, &["reason"]);
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -21,6 +21,7 @@ mod faults;
 mod firewalls;
 mod images;
 mod judges;
+mod kubectl;
 mod load_balancers;
 mod nodes;
 mod process;

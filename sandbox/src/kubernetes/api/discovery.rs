@@ -34,6 +34,18 @@ const REVIEWS: &[(&str, &str, &str, &str)] = &[
         "selfsubjectaccessreview",
         "SelfSubjectAccessReview",
     ),
+    (
+        "authorization.k8s.io",
+        "selfsubjectrulesreviews",
+        "selfsubjectrulesreview",
+        "SelfSubjectRulesReview",
+    ),
+    (
+        "authorization.k8s.io",
+        "subjectaccessreviews",
+        "subjectaccessreview",
+        "SubjectAccessReview",
+    ),
 ];
 
 /// The answer, if the path is one of discovery's.
@@ -78,7 +90,10 @@ pub(super) fn answer(
 pub(super) fn groups(catalogue: &Catalogue) -> Vec<(String, Vec<String>)> {
     let mut groups = catalogue.groups();
     for (group, ..) in REVIEWS {
-        groups.push(((*group).to_owned(), vec!["v1".to_owned()]));
+        let found = ((*group).to_owned(), vec!["v1".to_owned()]);
+        if !groups.contains(&found) {
+            groups.push(found);
+        }
     }
     groups
 }
@@ -108,7 +123,7 @@ fn resource_list(catalogue: &Catalogue, group: &str, version: &str) -> Option<Va
     for resource in members(catalogue, group, version) {
         let mut entry = json!({
             "name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced,
-            "kind": resource.kind, "verbs": VERBS,
+            "kind": resource.kind, "verbs": verbs(resource),
         });
         if !resource.short_names.is_empty() {
             entry["shortNames"] = json!(resource.short_names);
@@ -122,7 +137,9 @@ fn resource_list(catalogue: &Catalogue, group: &str, version: &str) -> Option<Va
                 "name": format!("{}/{name}", resource.plural), "singularName": "",
                 "namespaced": resource.namespaced, "kind": kind, "verbs": verbs,
             });
-            if kind_group != resource.group || kind_version != resource.version {
+            if !kind_version.is_empty()
+                && (kind_group != resource.group || kind_version != resource.version)
+            {
                 entry["group"] = kind_group.into();
                 entry["version"] = kind_version.into();
             }
@@ -150,13 +167,25 @@ type Subresource<'a> = (
     &'static [&'static str],
 );
 
+/// The kind of a resource; a built-in one leaves out the group and version it stands under.
+fn own_kind(resource: &ResourceType) -> (&str, &str, &str) {
+    if resource.custom().is_some() {
+        (&resource.group, &resource.version, &resource.kind)
+    } else {
+        ("", "", &resource.kind)
+    }
+}
+
+/// Verbs of a resource: namespaces are deleted one by one.
+fn verbs(resource: &ResourceType) -> Vec<&'static str> {
+    let all = VERBS.iter().copied();
+    all.filter(|verb| *verb != "deletecollection" || resource.storage_key() != "/namespaces")
+        .collect()
+}
+
 fn subresources(resource: &ResourceType) -> Vec<Subresource<'_>> {
     const CHANGE: &[&str] = &["get", "patch", "update"];
-    let own = (
-        resource.group.as_str(),
-        resource.version.as_str(),
-        resource.kind.as_str(),
-    );
+    let own = own_kind(resource);
     let mut found = Vec::new();
     if resource.status {
         found.push(("status", own, CHANGE));
@@ -222,10 +251,10 @@ fn resource_entry(resource: &ResourceType) -> Value {
     let kind = |(group, version, kind): (&str, &str, &str)| json!({"group": group, "version": version, "kind": kind});
     let mut entry = json!({
         "resource": resource.plural,
-        "responseKind": kind((&resource.group, &resource.version, &resource.kind)),
+        "responseKind": kind(own_kind(resource)),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": VERBS,
+        "verbs": verbs(resource),
     });
     if !resource.short_names.is_empty() {
         entry["shortNames"] = json!(resource.short_names);

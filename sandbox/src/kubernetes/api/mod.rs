@@ -2,12 +2,14 @@
 
 mod discovery;
 mod health;
+mod impersonate;
 mod openapi;
 mod protobuf;
 mod read;
 pub(crate) mod represent;
 mod request;
 mod review;
+mod swagger;
 mod watch;
 mod write;
 
@@ -18,7 +20,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{Method, header, request::Parts};
+use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
@@ -127,6 +129,7 @@ async fn respond(face: &Face, request: Request) -> Result<Response, ApiError> {
         .get::<Identity>()
         .cloned()
         .ok_or_else(ApiError::unauthorized)?;
+    let identity = impersonate::acting(&face.server.storage, identity, &parts.headers)?;
     let body = collect(body).await?;
     let query = Query::parse(parts.uri.query());
     let Some(path) = ResourcePath::parse(parts.uri.path()) else {
@@ -150,7 +153,21 @@ async fn respond(face: &Face, request: Request) -> Result<Response, ApiError> {
             .find(&call.path.group, &call.path.version, &call.path.resource);
     // Who may not even ask gets the refusal, also about what does not exist.
     authorise(&call)?;
-    let resource = resource.ok_or_else(ApiError::no_such_path)?;
+    let resource = match resource {
+        Some(resource) => resource,
+        None if call.path.group == "autoscaling" && call.path.version == "v1" => {
+            return Err(ApiError::not_implemented(
+                "the sandbox serves autoscalers as autoscaling/v2 only and scales nothing by itself. Nothing was changed.",
+            ));
+        }
+        None if server
+            .catalogue()
+            .serves(&call.path.group, &call.path.version) =>
+        {
+            return Err(ApiError::no_such_path());
+        }
+        None => return Ok(no_page()),
+    };
     check_scope(&call, &resource)?;
     dispatch(&call, resource)
 }
@@ -217,9 +234,24 @@ fn dispatch(call: &Call<'_>, resource: Arc<ResourceType>) -> Result<Response, Ap
         "log" | "exec" | "attach" | "portforward" | "proxy"
             if resource.storage_key() == "/pods" =>
         {
+            call.server.read(Target {
+                subresource: "",
+                ..call.target(&resource)
+            })?;
             let what = &call.path.subresource;
             return Err(ApiError::not_implemented(format!(
                 "pods of the sandbox run no containers, so {what} has nothing to show"
+            )));
+        }
+        "token" if resource.storage_key() == "/serviceaccounts" => {
+            return Err(ApiError::not_implemented(
+                "the sandbox signs no service account tokens. Nothing was changed.",
+            ));
+        }
+        "ephemeralcontainers" | "resize" | "binding" if resource.storage_key() == "/pods" => {
+            let what = &call.path.subresource;
+            return Err(ApiError::not_implemented(format!(
+                "the sandbox does not simulate {what} of pods. Nothing was changed."
             )));
         }
         _ => return Err(ApiError::no_such_path()),
@@ -235,6 +267,11 @@ fn dispatch(call: &Call<'_>, resource: Arc<ResourceType>) -> Result<Response, Ap
         ("DELETE", false) => write::delete_collection(call, &resource),
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// What the server's router says of a path that leads nowhere.
+fn no_page() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }
 
 /// Paths that are about the server, not about a resource.
@@ -262,7 +299,7 @@ fn face_of_server(
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
     health::answer(&face.server, path, query)
-        .or_else(|| openapi::answer(&face.server, path))
+        .or_else(|| openapi::answer(&face.server, path, accept))
         .or_else(|| discovery::answer(&face.server, path, accept))
-        .unwrap_or_else(|| Err(ApiError::no_such_path()))
+        .unwrap_or_else(|| Ok(no_page()))
 }

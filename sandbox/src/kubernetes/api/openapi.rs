@@ -1,26 +1,33 @@
-//! OpenAPI documents: version 3 per group, and a small version 2.
+//! OpenAPI documents: version 3 per group; version 2 stands in `swagger`.
 
 use std::collections::BTreeSet;
 
+use axum::body::Body;
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::swagger;
 use crate::kubernetes::apiserver::ApiServer;
 use crate::kubernetes::resources::{ResourceType, Types};
 use crate::kubernetes::schema::{REF_PREFIX, core};
 use crate::kubernetes::status::{ApiError, json_response};
 
 /// The answer, if the path is one of OpenAPI's.
-pub(super) fn answer(server: &ApiServer, path: &str) -> Option<Result<Response, ApiError>> {
+pub(super) fn answer(
+    server: &ApiServer,
+    path: &str,
+    accept: &str,
+) -> Option<Result<Response, ApiError>> {
     let rest = path.strip_prefix("/openapi/")?;
     let body = match rest.split('/').collect::<Vec<_>>().as_slice() {
-        ["v2"] => json!({
-            "swagger": "2.0",
-            "info": {"title": "Kubernetes", "version": server.version},
-            "paths": {},
-            "definitions": {},
-        }),
+        ["v2"] if accept.contains("proto-openapi.spec.v2") => {
+            let mut response = Response::new(Body::from(swagger::protobuf(server)));
+            let media = HeaderValue::from_static(swagger::PROTOBUF);
+            response.headers_mut().insert(header::CONTENT_TYPE, media);
+            return Some(Ok(response));
+        }
+        ["v2"] => swagger::document(server),
         ["v3"] => index(server),
         ["v3", "api", version] => document(server, "", version)?,
         ["v3", "apis", group, version] => document(server, group, version)?,
@@ -46,7 +53,8 @@ fn index(server: &ApiServer) -> Value {
     json!({"paths": paths})
 }
 
-fn document(server: &ApiServer, group: &str, version: &str) -> Option<Value> {
+/// The document of one group and version.
+pub(super) fn document(server: &ApiServer, group: &str, version: &str) -> Option<Value> {
     let catalogue = server.catalogue();
     let (mut paths, mut schemas, mut wanted) = (Map::new(), Map::new(), BTreeSet::new());
     for resource in catalogue
@@ -112,7 +120,8 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn operations(resource: &ResourceType, schema: &str) -> Vec<(String, Value)> {
+/// The path of one object.
+pub(super) fn object_path(resource: &ResourceType) -> String {
     let base = if resource.group.is_empty() {
         format!("/api/{}", resource.version)
     } else {
@@ -123,8 +132,12 @@ fn operations(resource: &ResourceType, schema: &str) -> Vec<(String, Value)> {
     } else {
         ""
     };
-    let collection = format!("{base}{place}/{}", resource.plural);
-    let named = format!("{collection}/{{name}}");
+    format!("{base}{place}/{}/{{name}}", resource.plural)
+}
+
+fn operations(resource: &ResourceType, schema: &str) -> Vec<(String, Value)> {
+    let named = object_path(resource);
+    let collection = named.trim_end_matches("/{name}").to_owned();
     let operation = |action: &str, parameters: &[&str], reads: bool| {
         let parameters: Vec<Value> = parameters
             .iter()

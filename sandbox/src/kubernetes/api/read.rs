@@ -23,12 +23,14 @@ pub(super) struct Filter {
 
 impl Filter {
     /// The selectors of a query.
-    pub(super) fn of(call: &Call<'_>) -> Result<Filter, ApiError> {
+    pub(super) fn of(call: &Call<'_>, resource: &ResourceType) -> Result<Filter, ApiError> {
         let labels = call.query.get("labelSelector").unwrap_or_default();
         let fields = call.query.get("fieldSelector").unwrap_or_default();
         Ok(Filter {
             labels: LabelSelector::parse(labels).map_err(ApiError::bad_request)?,
-            fields: FieldSelector::parse(fields).map_err(ApiError::bad_request)?,
+            fields: FieldSelector::parse(fields)
+                .and_then(|fields| fields.supported(resource))
+                .map_err(ApiError::bad_request)?,
         })
     }
 
@@ -36,6 +38,33 @@ impl Filter {
     pub(super) fn matches(&self, object: &Value) -> bool {
         self.labels.matches(map(object, &["metadata", "labels"])) && self.fields.matches(object)
     }
+}
+
+/// Numbers of the query that are none.
+fn checked(call: &Call<'_>) -> Result<(), ApiError> {
+    let wrong = |key: &str| {
+        let text = call.query.get(key)?;
+        text.parse::<u64>().is_err().then_some(text)
+    };
+    if let Some(text) = wrong("limit") {
+        return Err(ApiError::bad_request(format!(
+            "strconv.ParseInt: parsing \"{text}\": invalid syntax"
+        )));
+    }
+    if let Some(text) = wrong("resourceVersion") {
+        return Err(ApiError::bad_request(format!(
+            "invalid resource version: {}",
+            not_a_version(text)
+        )));
+    }
+    Ok(())
+}
+
+/// The complaint about a resource version that is no number.
+pub(super) fn not_a_version(text: &str) -> String {
+    format!(
+        "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+    )
 }
 
 /// One object.
@@ -47,7 +76,8 @@ pub(super) fn get(call: &Call<'_>, resource: &ResourceType) -> Result<Response, 
 /// A list, in pages when a limit is asked for.
 pub(super) fn list(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
     let form = Form::of(call)?;
-    let filter = Filter::of(call)?;
+    let filter = Filter::of(call, resource)?;
+    checked(call)?;
     let (stored, version) = call
         .server
         .storage
@@ -116,6 +146,8 @@ impl Token {
                 name,
             })
         };
-        parse().ok_or_else(|| ApiError::bad_request("continue key is not valid"))
+        parse().ok_or_else(|| {
+            ApiError::bad_request("invalid continue token: continue key is not valid")
+        })
     }
 }

@@ -5,8 +5,9 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Call;
+use crate::kubernetes::authn::Identity;
 use crate::kubernetes::authz::{self, Attributes};
-use crate::kubernetes::object::{set, text};
+use crate::kubernetes::object::{items, set, text};
 use crate::kubernetes::status::{ApiError, json_response};
 
 /// The answer, if the request is a review.
@@ -17,7 +18,12 @@ pub(super) fn answer(call: &Call<'_>) -> Option<Result<Response, ApiError>> {
         path.version.as_str(),
         path.resource.as_str(),
     ) {
-        ("authorization.k8s.io", "v1", "selfsubjectaccessreviews") => access,
+        ("authorization.k8s.io", "v1", "selfsubjectaccessreviews" | "subjectaccessreviews") => {
+            access
+        }
+        ("authorization.k8s.io", "v1", "selfsubjectrulesreviews") => {
+            |call, body| Ok(rules(call, body))
+        }
         ("authentication.k8s.io", "v1", "selfsubjectreviews") => {
             |call, body| Ok(subject(call, body))
         }
@@ -55,11 +61,62 @@ fn access(call: &Call<'_>, mut body: Value) -> Result<Value, ApiError> {
     if wanted.verb.is_empty() {
         return Err(ApiError::bad_request("an access review must name a verb"));
     }
-    let allowed = authz::allowed(&call.server.storage, call.identity, &wanted);
+    let own = call.path.resource == "selfsubjectaccessreviews";
+    let identity = if own {
+        call.identity.clone()
+    } else {
+        authorised_to_ask(call)?;
+        let groups = items(&body, &["spec", "groups"]).iter();
+        Identity {
+            user: string(&["spec", "user"]),
+            groups: groups
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        }
+    };
+    let allowed = authz::allowed(&call.server.storage, &identity, &wanted);
     set(&mut body, &["status"], json!({"allowed": allowed}));
-    set(&mut body, &["kind"], "SelfSubjectAccessReview");
+    let kind = if own {
+        "SelfSubjectAccessReview"
+    } else {
+        "SubjectAccessReview"
+    };
+    set(&mut body, &["kind"], kind);
     set(&mut body, &["apiVersion"], "authorization.k8s.io/v1");
     Ok(body)
+}
+
+/// Asking about others needs the right to.
+fn authorised_to_ask(call: &Call<'_>) -> Result<(), ApiError> {
+    let wanted = Attributes {
+        verb: "create".to_owned(),
+        group: call.path.group.clone(),
+        resource: call.path.resource.clone(),
+        ..Attributes::default()
+    };
+    if authz::allowed(&call.server.storage, call.identity, &wanted) {
+        Ok(())
+    } else {
+        Err(authz::refusal(call.identity, &wanted))
+    }
+}
+
+/// Everything the client may do in a namespace.
+fn rules(call: &Call<'_>, mut body: Value) -> Value {
+    let namespace = text(&body, &["spec", "namespace"])
+        .unwrap_or_default()
+        .to_owned();
+    let all = authz::rules_of(&call.server.storage, call.identity, &namespace);
+    let (paths, resources): (Vec<Value>, Vec<Value>) = all
+        .into_iter()
+        .partition(|rule| rule.get("nonResourceURLs").is_some());
+    let status =
+        json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
+    set(&mut body, &["status"], status);
+    set(&mut body, &["kind"], "SelfSubjectRulesReview");
+    set(&mut body, &["apiVersion"], "authorization.k8s.io/v1");
+    body
 }
 
 fn subject(call: &Call<'_>, mut body: Value) -> Value {

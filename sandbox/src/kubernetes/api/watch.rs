@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Call;
-use super::read::Filter;
+use super::read::{self, Filter};
 use super::represent::{self, Form};
 use crate::kubernetes::apiserver::ApiServer;
 use crate::kubernetes::object::Object;
@@ -44,7 +44,12 @@ struct Watch {
 
 /// Answers with the stream.
 pub(super) fn watch(call: &Call<'_>, resource: Arc<ResourceType>) -> Result<Response, ApiError> {
-    let mut filter = Filter::of(call)?;
+    let mut filter = Filter::of(call, &resource)?;
+    if let Some(text) = call.query.get("resourceVersion")
+        && text.parse::<u64>().is_err()
+    {
+        return Err(ApiError::bare(read::not_a_version(text)));
+    }
     if !call.path.name.is_empty() {
         let pinned = format!("metadata.name={}", call.path.name);
         filter.fields = crate::kubernetes::selector::FieldSelector::parse(&pinned)

@@ -9,6 +9,7 @@ use super::read::Filter;
 use super::represent;
 use crate::kubernetes::admission::FieldValidation;
 use crate::kubernetes::apiserver::ApiServer;
+use crate::kubernetes::disruption;
 use crate::kubernetes::object::{self, Object, number, text};
 use crate::kubernetes::patch::{json as json_patch, merge};
 use crate::kubernetes::resources::ResourceType;
@@ -17,26 +18,31 @@ use crate::kubernetes::write::{
     DeleteOptions, Patch, Propagation, Target, WriteOptions, Written, scale_of, set_scale,
 };
 
-const MEDIA_TYPES: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
 
 fn options(call: &Call<'_>) -> Result<WriteOptions, ApiError> {
+    let kind = match call.parts.method.as_str() {
+        "POST" => "CreateOptions",
+        "PUT" => "UpdateOptions",
+        _ => "PatchOptions",
+    };
+    let refused = |field: &str, value: Value, allowed: &[&str]| {
+        let allowed: Vec<Value> = allowed.iter().map(|&one| one.into()).collect();
+        ApiError::options(kind, Cause::not_supported(field, &value, &allowed))
+    };
     let dry_run = match call.query.get("dryRun") {
         None => false,
         Some("All") => true,
-        Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "invalid dryRun value {other:?}: only \"All\" is supported"
-            )));
-        }
+        Some(other) => return Err(refused("dryRun", json!([other]), &["All"])),
     };
     let validation = match call.query.get("fieldValidation") {
         None | Some("Warn") => FieldValidation::Warn,
         Some("Strict") => FieldValidation::Strict,
         Some("Ignore") => FieldValidation::Ignore,
         Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "invalid fieldValidation value {other:?}"
-            )));
+            let allowed = ["", "Ignore", "Strict", "Warn"];
+            return Err(refused("fieldValidation", other.into(), &allowed));
         }
     };
     Ok(WriteOptions {
@@ -87,27 +93,42 @@ fn written(
     Ok(response)
 }
 
-fn json_body(call: &Call<'_>) -> Result<Value, ApiError> {
-    let media = call
-        .header(header::CONTENT_TYPE)
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if media == "application/vnd.kubernetes.protobuf" {
-        return call.document();
-    }
-    if !matches!(media, "" | "application/json" | "application/yaml") {
+/// The object of a body; only built-in kinds are read in protobuf.
+fn json_body(call: &Call<'_>, resource: &ResourceType) -> Result<Value, ApiError> {
+    let media = media_type(call);
+    let (known, listed) = if resource.custom().is_some() {
+        ("", "application/json, application/yaml")
+    } else {
+        (
+            "application/vnd.kubernetes.protobuf",
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        )
+    };
+    if !matches!(media, "" | "application/json" | "application/yaml") && media != known {
         return Err(ApiError::unsupported_media_type(format!(
-            "the body of the request was in an unknown format ({media}) - accepted media types include: application/json, application/yaml"
+            "the body of the request was in an unknown format - accepted media types include: {listed}"
         )));
     }
-    call.document()
+    call.document().map_err(|error| {
+        if media == known && !media.is_empty() {
+            return error;
+        }
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {}",
+            resource.kind, error.message
+        ))
+    })
+}
+
+/// The media type of the body, without parameters.
+fn media_type<'c>(call: &'c Call<'_>) -> &'c str {
+    let media = call.header(header::CONTENT_TYPE).split(';').next();
+    media.unwrap_or_default().trim()
 }
 
 /// `POST` to a collection.
 pub(super) fn create(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
-    let object = json_body(call)?;
+    let object = json_body(call, resource)?;
     let done = call
         .server
         .create(resource, &call.path.namespace, object, &options(call)?)?;
@@ -116,7 +137,7 @@ pub(super) fn create(call: &Call<'_>, resource: &ResourceType) -> Result<Respons
 
 /// `PUT`.
 pub(super) fn update(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
-    let object = json_body(call)?;
+    let object = json_body(call, resource)?;
     let done = call
         .server
         .update(call.target(resource), object, &options(call)?)?;
@@ -125,46 +146,39 @@ pub(super) fn update(call: &Call<'_>, resource: &ResourceType) -> Result<Respons
 
 /// `PATCH` by its media type.
 pub(super) fn patch(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
-    let media = call
-        .header(header::CONTENT_TYPE)
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let document = call.document()?;
-    let apply = media == "application/apply-patch+yaml";
+    let media = media_type(call);
+    let document = || {
+        call.document().map_err(|error| {
+            ApiError::bad_request(format!("error decoding patch: {}", error.message))
+        })
+    };
+    let apply = media == APPLY;
     let patch = match media {
-        "application/json-patch+json" => Patch::Json(document),
-        "application/merge-patch+json" => Patch::Merge(document),
-        "application/strategic-merge-patch+json" if resource.custom().is_none() => {
-            Patch::Strategic(document)
-        }
-        _ if apply => Patch::Apply(document),
+        "application/json-patch+json" => Patch::Json(document()?),
+        "application/merge-patch+json" => Patch::Merge(document()?),
+        STRATEGIC if resource.custom().is_none() => Patch::Strategic(document()?),
+        _ if apply => Patch::Apply(document()?),
         _ => {
+            let known = [
+                "application/json-patch+json",
+                "application/merge-patch+json",
+            ];
+            let strategic = resource.custom().is_none().then_some(STRATEGIC);
+            let known = known.into_iter().chain(strategic).chain([APPLY]);
+            let listed = known.collect::<Vec<_>>().join(", ");
             return Err(ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: {MEDIA_TYPES}"
+                "the body of the request was in an unknown format - accepted media types include: {listed}"
             )));
         }
     };
     let options = options(call)?;
     if apply && call.query.get("fieldManager").is_none() {
-        let mut cause = Cause::required("fieldManager");
-        "Required value: is required for apply patch".clone_into(&mut cause.message);
-        return Err(ApiError::invalid(
-            "meta.k8s.io",
-            "PatchOptions",
-            "",
-            &[cause],
-        ));
+        let cause = Cause::missing("fieldManager", "is required for apply patch");
+        return Err(ApiError::options("PatchOptions", cause));
     }
     if !apply && options.force {
         let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-        return Err(ApiError::invalid(
-            "meta.k8s.io",
-            "PatchOptions",
-            "",
-            &[cause],
-        ));
+        return Err(ApiError::options("PatchOptions", cause));
     }
     let done = call.server.patch(call.target(resource), patch, &options)?;
     written(call, resource, &done)
@@ -182,9 +196,9 @@ fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, ApiError> {
         Some("Foreground") => Propagation::Foreground,
         Some("Orphan") => Propagation::Orphan,
         Some(other) => {
-            return Err(ApiError::bad_request(format!(
-                "invalid propagationPolicy {other:?}"
-            )));
+            let known = ["Foreground", "Background", "Orphan", "nil"].map(Value::from);
+            let cause = Cause::not_supported("propagationPolicy", &other.into(), &known);
+            return Err(ApiError::options("DeleteOptions", cause));
         }
     };
     let orphans = object::flag(&body, &["orphanDependents"]);
@@ -231,7 +245,7 @@ pub(super) fn delete_collection(
     resource: &ResourceType,
 ) -> Result<Response, ApiError> {
     let options = delete_options(call)?;
-    let filter = Filter::of(call)?;
+    let filter = Filter::of(call, resource)?;
     let (objects, version) = call
         .server
         .storage
@@ -257,22 +271,56 @@ pub(super) fn delete_collection(
     ))
 }
 
-/// `pods/eviction`. Disruption budgets are not enforced.
+/// `pods/eviction`: a deletion that disruption budgets may refuse.
 pub(super) fn evict(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
-    let body = json_body(call)?;
+    let body = json_body(call, resource)?;
     let options = DeleteOptions {
         grace_seconds: number(&body, &["deleteOptions", "gracePeriodSeconds"]),
+        dry_run: object::items(&body, &["deleteOptions", "dryRun"]).contains(&json!("All"))
+            || call.query.get("dryRun") == Some("All"),
         ..DeleteOptions::default()
     };
-    call.server.delete(
-        Target {
-            subresource: "",
-            ..call.target(resource)
-        },
-        &options,
-    )?;
+    let target = Target {
+        subresource: "",
+        ..call.target(resource)
+    };
+    let pod = call.server.read(target)?;
+    let running = text(&pod, &["status", "phase"]) == Some("Running");
+    if running && !object::terminating(&pod) {
+        permitted(call, &pod)?;
+    }
+    call.server.delete(target, &options)?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(json_response(StatusCode::CREATED, &status))
+}
+
+/// Whether the budgets about a pod let it go.
+fn permitted(call: &Call<'_>, pod: &Value) -> Result<(), ApiError> {
+    let storage = &call.server.storage;
+    let (budgets, _) = storage.list(disruption::BUDGETS, Some(object::namespace(pod)));
+    let about: Vec<&Object> = budgets
+        .iter()
+        .filter(|budget| disruption::covers(budget, pod))
+        .collect();
+    match about.as_slice() {
+        [] => Ok(()),
+        [only] => {
+            let budget = disruption::budget(storage, only);
+            // A pod that serves nobody may go as long as enough others do.
+            let useless = !disruption::healthy(pod) && budget.desired > 0;
+            if budget.allowed() > 0 || (useless && budget.healthy >= budget.desired) {
+                return Ok(());
+            }
+            let (desired, healthy) = (budget.desired, budget.healthy);
+            Err(ApiError::disrupts(&format!(
+                "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
+                object::name(only)
+            )))
+        }
+        _ => Err(ApiError::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )),
+    }
 }
 
 /// `scale`.
@@ -288,16 +336,24 @@ pub(super) fn scale(call: &Call<'_>, resource: &ResourceType) -> Result<Response
     let mut scale = scale_of(paths, &object);
     match call.parts.method.as_str() {
         "GET" | "HEAD" => return Ok(json_response(StatusCode::OK, &scale)),
-        "PUT" => scale = json_body(call)?,
-        "PATCH"
-            if call
-                .header(header::CONTENT_TYPE)
-                .starts_with("application/json-patch") =>
-        {
-            json_patch::apply(&mut scale, &call.document()?).map_err(ApiError::bad_request)?;
+        "PUT" => {
+            scale = json_body(call, resource)?;
+            // Zero is what the body of a typed client leaves out.
+            object::set_default(&mut scale, &["spec", "replicas"], 0);
+        }
+        "PATCH" if media_type(call) == "application/json-patch+json" => {
+            json_patch::apply(&mut scale, &call.document()?)
+                .map_err(|_| ApiError::unfit_patch())?;
         }
         "PATCH" => merge::apply(&mut scale, &call.document()?),
         _ => return Err(ApiError::method_not_allowed()),
+    }
+    let replicas = number(&scale, &["spec", "replicas"]).unwrap_or(0);
+    if replicas < 0 {
+        let why = "must be greater than or equal to 0";
+        let cause = Cause::invalid("spec.replicas", &replicas.into(), why);
+        let name = object::name(&object);
+        return Err(ApiError::invalid("autoscaling", "Scale", name, &[cause]));
     }
     let mut changed = Value::clone(&object);
     set_scale(paths, &mut changed, &scale);

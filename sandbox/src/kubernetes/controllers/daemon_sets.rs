@@ -55,6 +55,7 @@ fn one(pass: &Pass<'_>, owner: &Object) {
     if all_ready && let Some(pod) = pods.iter().find(outdated) {
         pass.delete(PODS, pod);
     }
+    super::revisions::record(pass, owner, &hash);
     status(pass, owner, eligible.len(), &hash);
 }
 

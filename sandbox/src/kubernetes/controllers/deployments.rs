@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Pass;
 use super::replica_sets::{REPLICA_SETS, counted};
@@ -35,20 +35,25 @@ fn one(pass: &mut Pass<'_>, deployment: &Object) {
     let current = owned
         .iter()
         .find(|set| object::label(set, HASH) == Some(&hash));
+    let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
+    let paused = object::flag(deployment, &["spec", "paused"]);
     let Some(current) = current else {
-        if pass.due("deploy", deployment, REACT) {
+        if paused {
+            hold(pass, deployment, &owned, wanted);
+        } else if pass.due("deploy", deployment, REACT) {
             create(pass, deployment, &hash, &owned);
         }
         return;
     };
-    let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
+    let newest = owned.iter().map(|set| revision(set)).max().unwrap_or(0);
+    annotate(pass, deployment, current, newest);
     scale(pass, current, wanted);
     let serving = number(current, &["status", "availableReplicas"]).unwrap_or(0);
     let old: Vec<&Object> = owned
         .iter()
         .filter(|set| object::uid(set) != object::uid(current))
         .collect();
-    if serving >= wanted {
+    if serving >= wanted && !paused {
         for set in &old {
             scale(pass, set, 0);
         }
@@ -65,6 +70,8 @@ fn revision(object: &Value) -> i64 {
 
 fn create(pass: &Pass<'_>, deployment: &Object, hash: &str, owned: &[Object]) {
     let next = owned.iter().map(|set| revision(set)).max().unwrap_or(0) + 1;
+    let mut annotations = own_annotations(deployment);
+    annotations.insert(REVISION.to_owned(), next.to_string().into());
     let mut template = deployment["spec"]["template"].clone();
     set_label(&mut template, HASH, hash);
     let mut selector = deployment["spec"]["selector"].clone();
@@ -77,7 +84,7 @@ fn create(pass: &Pass<'_>, deployment: &Object, hash: &str, owned: &[Object]) {
             "name": format!("{}-{hash}", object::name(deployment)),
             "namespace": object::namespace(deployment),
             "labels": labels,
-            "annotations": {REVISION: next.to_string()},
+            "annotations": annotations,
             "ownerReferences": [object::controller_reference(deployment)],
         },
         "spec": {"replicas": deployment["spec"]["replicas"], "selector": selector, "template": template},
@@ -88,6 +95,71 @@ fn create(pass: &Pass<'_>, deployment: &Object, hash: &str, owned: &[Object]) {
             &["metadata", "annotations", REVISION],
             next.to_string(),
         );
+    });
+}
+
+/// Annotations of a deployment that its replica sets do not get.
+const NOT_COPIED: &[&str] = &[
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "deployment.kubernetes.io/revision",
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+];
+
+/// What replica sets are annotated with: the deployment's own, and its size.
+fn own_annotations(deployment: &Value) -> Map<String, Value> {
+    let mut copied = object::map(deployment, &["metadata", "annotations"])
+        .cloned()
+        .unwrap_or_default();
+    copied.retain(|key, _| !NOT_COPIED.contains(&key.as_str()));
+    let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
+    let surge = &deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"];
+    let percent = surge
+        .as_str()
+        .and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());
+    let surge = percent.map_or(surge.as_i64().unwrap_or(0), |share| {
+        (share * wanted + 99) / 100
+    });
+    for (key, count) in [
+        ("desired-replicas", wanted),
+        ("max-replicas", wanted + surge),
+    ] {
+        copied.insert(
+            format!("deployment.kubernetes.io/{key}"),
+            count.to_string().into(),
+        );
+    }
+    copied
+}
+
+/// Keeps the annotations of the present replica set; one that comes back gets the newest revision.
+fn annotate(pass: &Pass<'_>, deployment: &Object, current: &Object, newest: i64) {
+    const HISTORY: &str = "deployment.kubernetes.io/revision-history";
+    let wanted = own_annotations(deployment);
+    let own = revision(current);
+    pass.adjust(REPLICA_SETS, current, |object| {
+        let annotations = object::map_mut(object, &["metadata", "annotations"]);
+        annotations.extend(wanted);
+        if own < newest {
+            let before = annotations.get(HISTORY).and_then(Value::as_str);
+            let history = before.map_or_else(|| own.to_string(), |text| format!("{text},{own}"));
+            annotations.insert(HISTORY.to_owned(), history.into());
+            annotations.insert(REVISION.to_owned(), (newest + 1).to_string().into());
+        }
+    });
+}
+
+/// A paused deployment keeps its replica sets, and their size, whatever its template says.
+fn hold(pass: &Pass<'_>, deployment: &Object, owned: &[Object], wanted: i64) {
+    if let Some(newest) = owned.iter().max_by_key(|set| revision(set)) {
+        scale(pass, newest, wanted);
+    }
+    pass.adjust(DEPLOYMENTS, deployment, |object| {
+        let generation = object["metadata"]["generation"].clone();
+        set(object, &["status", "observedGeneration"], generation);
+        object::remove(object, &["status", "updatedReplicas"]);
     });
 }
 

@@ -70,12 +70,15 @@ fn start(pass: &mut Pass<'_>, pod: &Object) {
     }
     let now = pass.server.now();
     let address = address(pass, pod);
+    let host = text(pod, &["spec", "nodeName"]).and_then(|node| pass.nodes.get(node));
+    let host = host.map_or_else(String::new, |record| record.facts.internal_ip.to_string());
     pass.adjust(PODS, pod, |pod| {
         set(pod, &["status", "phase"], "Running");
         set(pod, &["status", "startTime"], now.clone());
         set(pod, &["status", "podIP"], address.clone());
         set(pod, &["status", "podIPs"], json!([{"ip": address}]));
-        set(pod, &["status", "qosClass"], "BestEffort");
+        set(pod, &["status", "hostIP"], host.clone());
+        set(pod, &["status", "hostIPs"], json!([{"ip": host}]));
         let running = json!({"running": {"startedAt": now}});
         set(
             pod,

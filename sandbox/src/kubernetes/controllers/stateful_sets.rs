@@ -64,6 +64,7 @@ fn one(pass: &Pass<'_>, owner: &Object) {
     {
         pass.delete(PODS, pod);
     }
+    super::revisions::record(pass, owner, &hash);
     status(pass, owner, &hash);
 }
 

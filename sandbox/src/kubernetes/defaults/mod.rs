@@ -14,7 +14,14 @@ use super::object::{self, items, map, map_mut, set, set_default, text};
 /// Fills in an object of a built-in resource (`group/plural`); `old` is what is stored.
 pub(crate) fn fill(server: &ApiServer, collection: &str, object: &mut Value, old: Option<&Value>) {
     match collection {
-        "/pods" => pods::spec(map_value(object, "spec")),
+        "/pods" => {
+            pods::spec(map_value(object, "spec"));
+            if old.is_none() {
+                set_default(object, &["status", "phase"], "Pending");
+                let class = pods::quality(object);
+                set_default(object, &["status", "qosClass"], class);
+            }
+        }
         "/services" => network::service(server, object, old),
         "/secrets" => secret(object),
         "/namespaces" => namespace(object),

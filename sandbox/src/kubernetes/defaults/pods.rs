@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::each;
-use crate::kubernetes::object::{set, set_default, text};
+use crate::kubernetes::object::{at, items, set, set_default, text};
 
 /// Fills in a pod's `spec`.
 pub(crate) fn spec(spec: &mut Value) {
@@ -73,6 +73,34 @@ fn probe(probe: &mut Value) {
     }
     if probe.get("grpc").is_some() {
         set_default(probe, &["grpc", "service"], "");
+    }
+}
+
+/// The quality-of-service class: guaranteed when every container may use exactly what it asks
+/// for, best effort when none asks.
+pub(crate) fn quality(pod: &Value) -> &'static str {
+    let containers = items(pod, &["spec", "containers"]);
+    let of = |container: &Value, kind: &str, what: &str| {
+        at(container, &["resources", kind, what]).cloned()
+    };
+    let any = containers.iter().any(|container| {
+        ["requests", "limits"].iter().any(|kind| {
+            ["cpu", "memory"]
+                .iter()
+                .any(|what| of(container, kind, what).is_some())
+        })
+    });
+    let exact = containers.iter().all(|container| {
+        ["cpu", "memory"].iter().all(|what| {
+            let limit = of(container, "limits", what);
+            let request = of(container, "requests", what);
+            limit.is_some() && (request.is_none() || request == limit)
+        })
+    });
+    match (any, exact) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
     }
 }
 

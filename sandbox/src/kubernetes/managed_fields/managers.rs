@@ -1,5 +1,7 @@
 //! The managers of an object: what each owns, and how an apply or an update changes that.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{FieldSet, compare, field_set, merge, path_text, remove};
@@ -34,10 +36,7 @@ impl Manager {
         if self.apply {
             return text;
         }
-        match &self.time {
-            Some(time) => format!("{text} using {} at {time}", self.api_version),
-            None => format!("{text} using {}", self.api_version),
-        }
+        format!("{text} using {}", self.api_version)
     }
 }
 
@@ -72,7 +71,7 @@ const UNOWNED: &[&[&str]] = &[
 impl Change<'_> {
     /// The fields this change may own.
     fn ownable(&self, set: &FieldSet) -> FieldSet {
-        let set = set.strip(UNOWNED);
+        let set = set.strip(UNOWNED).disown("metadata");
         match self.subresource {
             "status" => set.only("status"),
             "" if self.has_status => set.strip(&[&["status"]]),
@@ -106,6 +105,11 @@ impl Managers {
         Managers {
             entries: entries.collect(),
         }
+    }
+
+    /// Whether nobody owns anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// The form stored in `metadata.managedFields`.
@@ -216,6 +220,12 @@ impl Managers {
         remove(schema, &mut merged, &unowned);
         self.entries.retain(|manager| !manager.fields.is_empty());
         Ok(merged)
+    }
+
+    /// The fields an object names, as conflicts name them.
+    pub(crate) fn named(schema: Schema<'_>, object: &Value) -> BTreeSet<String> {
+        let set = field_set(schema, object);
+        set.paths().iter().map(|path| path_text(path)).collect()
     }
 
     /// Fields of other managers that the change would give another value.

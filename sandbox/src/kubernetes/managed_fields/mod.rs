@@ -182,6 +182,18 @@ impl FieldSet {
         self.without_subtrees(&stripped)
     }
 
+    /// The set without one map key itself; what lies below it stays.
+    pub(crate) fn disown(mut self, key: &str) -> FieldSet {
+        let element = Element::Field(key.to_owned());
+        if let Some(node) = self.nodes.get_mut(&element) {
+            node.member = false;
+            if node.is_empty() {
+                self.nodes.remove(&element);
+            }
+        }
+        self
+    }
+
     /// Keeps only what lies below one map key.
     pub(crate) fn only(&self, key: &str) -> FieldSet {
         let nodes = self

@@ -15,6 +15,8 @@ pub(crate) struct CrdVersion {
     pub(crate) schema: Value,
     /// `additionalPrinterColumns`.
     pub(crate) columns: Vec<Column>,
+    /// Paths of `selectableFields`, without the leading dot.
+    pub(crate) selectable: Vec<String>,
     /// The version objects are stored in.
     pub(crate) storage: bool,
 }
@@ -83,6 +85,11 @@ fn resource(crd: &Value, version: &Value) -> ResourceType {
         types: Types::Custom(Arc::new(CrdVersion {
             schema: whole_object(crd, version),
             columns: columns(version),
+            selectable: items(version, &["selectableFields"])
+                .iter()
+                .filter_map(|field| text(field, &["jsonPath"]))
+                .map(|path| path.trim_start_matches('.').to_owned())
+                .collect(),
             storage: flag(version, &["storage"]),
         })),
     }

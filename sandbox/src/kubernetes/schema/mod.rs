@@ -2,6 +2,7 @@
 
 pub(crate) mod core;
 pub(crate) mod crd;
+pub(crate) mod decode;
 pub(crate) mod defaults;
 mod merge_keys;
 pub(crate) mod prune;

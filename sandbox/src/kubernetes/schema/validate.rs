@@ -47,11 +47,17 @@ impl Check<'_> {
                 kind_name(schema.kind()),
                 quoted_type(value)
             );
+            // The server names the type where the value should stand.
+            let found = Value::from(quoted_type(value).trim_matches('"'));
             self.causes
-                .push(Cause::wrong_type(shown(path), value, &why));
+                .push(Cause::wrong_type(shown(path), &found, &why));
+            if self.level == Level::Full {
+                self.enumeration(schema.node(), value, path);
+            }
             return;
         }
         if self.level == Level::Full {
+            self.enumeration(schema.node(), value, path);
             self.keywords(schema.node(), value, path);
             self.combinations(schema.node(), value, path);
         }
@@ -80,11 +86,13 @@ impl Check<'_> {
                 ListType::Set => item.clone(),
                 ListType::Map(keys) => keys
                     .iter()
-                    .map(|key| {
+                    .filter_map(|key| {
                         let default = schema.items().key_default(key);
-                        item.get(*key).or(default).cloned().unwrap_or(Value::Null)
+                        let value = item.get(*key).or(default)?.clone();
+                        Some(((*key).to_owned(), value))
                     })
-                    .collect(),
+                    .collect::<serde_json::Map<_, _>>()
+                    .into(),
             };
             if !seen.insert(identity.to_string()) {
                 self.causes
@@ -93,13 +101,16 @@ impl Check<'_> {
         }
     }
 
-    fn keywords(&mut self, node: &Value, value: &Value, path: &str) {
+    fn enumeration(&mut self, node: &Value, value: &Value, path: &str) {
         if let Some(Value::Array(allowed)) = node.get("enum")
             && !allowed.contains(value)
         {
             self.causes
                 .push(Cause::not_supported(shown(path), value, allowed));
         }
+    }
+
+    fn keywords(&mut self, node: &Value, value: &Value, path: &str) {
         match value {
             Value::Object(map) => {
                 let required = node.get("required").and_then(Value::as_array);
@@ -108,45 +119,41 @@ impl Check<'_> {
                         self.causes.push(Cause::required(join(path, key)));
                     }
                 }
-                self.bounds(
-                    node,
-                    value,
-                    path,
-                    map.len(),
-                    ["minProperties", "maxProperties"],
-                    "properties",
-                );
+                let keys = ["minProperties", "maxProperties"];
+                self.bounds(node, value, path, (map.len(), "properties"), keys);
             }
             Value::Array(list) => {
-                self.bounds(
-                    node,
-                    value,
-                    path,
-                    list.len(),
-                    ["minItems", "maxItems"],
-                    "items",
-                );
+                let keys = ["minItems", "maxItems"];
+                self.bounds(node, value, path, (list.len(), "items"), keys);
             }
-            Value::String(text) => {
-                let length = text.chars().count();
-                self.bounds(
-                    node,
-                    value,
-                    path,
-                    length,
-                    ["minLength", "maxLength"],
-                    "chars long",
-                );
-                if let Some(pattern) = node.get("pattern").and_then(Value::as_str)
-                    && !matches(pattern, text)
-                {
-                    let why = format!("{path} in body should match '{pattern}'");
-                    self.causes.push(Cause::invalid(shown(path), value, &why));
-                }
-            }
+            Value::String(text) => self.string(node, value, text, path),
             Value::Number(number) => self.range(node, value, number.as_f64().unwrap_or(0.0), path),
             _ => {}
         }
+    }
+
+    /// The first rule a string breaks; the server looks no further.
+    fn string(&mut self, node: &Value, value: &Value, text: &str, path: &str) {
+        let limit = |key: &str| node.get(key).and_then(Value::as_u64);
+        let length = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);
+        let broken = if let Some(most) = limit("maxLength").filter(|most| length > *most) {
+            self.causes.push(Cause::too_long(shown(path), most));
+            return;
+        } else if let Some(least) = limit("minLength").filter(|least| length < *least) {
+            format!("{path} in body should be at least {least} chars long")
+        } else if let Some(pattern) = node.get("pattern").and_then(Value::as_str)
+            && !matches(pattern, text)
+        {
+            format!("{path} in body should match '{pattern}'")
+        } else if node.get("format").and_then(Value::as_str) == Some("date-time")
+            && text.parse::<jiff::Timestamp>().is_err()
+        {
+            format!("{path} in body must be of type date-time: \"{text}\"")
+        } else {
+            return;
+        };
+        self.causes
+            .push(Cause::invalid(shown(path), value, &broken));
     }
 
     fn bounds(
@@ -154,9 +161,8 @@ impl Check<'_> {
         node: &Value,
         value: &Value,
         path: &str,
-        size: usize,
+        (size, unit): (usize, &str),
         keys: [&str; 2],
-        unit: &str,
     ) {
         let limit = |key: &str| node.get(key).and_then(Value::as_u64);
         let size = u64::try_from(size).unwrap_or(u64::MAX);
@@ -169,8 +175,7 @@ impl Check<'_> {
         if let Some(most) = limit(keys[1])
             && size > most
         {
-            let why = format!("{path} in body should have at most {most} {unit}");
-            self.causes.push(Cause::invalid(shown(path), value, &why));
+            self.causes.push(Cause::too_many(shown(path), size, most));
         }
     }
 
@@ -197,26 +202,62 @@ impl Check<'_> {
                 .and_then(Value::as_array)
                 .map_or(&[][..], Vec::as_slice)
         };
-        let holds = |node: &Value| validate(Schema::new(node), value, Level::Full).is_empty();
-        if node.get("$ref").is_none() && !list("allOf").iter().all(holds) {
-            let why = format!("{path} in body must validate all the schemas (allOf)");
-            self.causes.push(Cause::invalid(shown(path), value, &why));
+        let check = |node: &Value| {
+            let mut causes = Vec::new();
+            let level = self.level;
+            let mut check = Check {
+                level,
+                causes: &mut causes,
+            };
+            check.visit(Schema::new(node), value, path);
+            causes
+        };
+        let mut found = Vec::new();
+        let all: Vec<Vec<Cause>> = list("allOf").iter().map(check).collect();
+        if node.get("$ref").is_none() && all.iter().any(|causes| !causes.is_empty()) {
+            found.push(composition(path, "must validate all the schemas (allOf)"));
+            found.extend(all.into_iter().flatten());
         }
-        let any = list("anyOf");
-        if !any.is_empty() && !any.iter().any(holds) {
-            let why = format!("{path} in body must validate at least one schema (anyOf)");
-            self.causes.push(Cause::invalid(shown(path), value, &why));
+        let any: Vec<Vec<Cause>> = list("anyOf").iter().map(check).collect();
+        if !any.is_empty() && any.iter().all(|causes| !causes.is_empty()) {
+            found.push(composition(
+                path,
+                "must validate at least one schema (anyOf)",
+            ));
+            found.extend(nearest(any));
         }
-        let one = list("oneOf");
-        if !one.is_empty() && one.iter().filter(|node| holds(node)).count() != 1 {
-            let why = format!("{path} in body must validate one and only one schema (oneOf)");
-            self.causes.push(Cause::invalid(shown(path), value, &why));
+        let one: Vec<Vec<Cause>> = list("oneOf").iter().map(check).collect();
+        let valid = one.iter().filter(|causes| causes.is_empty()).count();
+        if !one.is_empty() && valid != 1 {
+            let how = if valid == 0 {
+                "Found none valid".to_owned()
+            } else {
+                format!("Found {valid} valid alternatives")
+            };
+            let why = format!("must validate one and only one schema (oneOf). {how}");
+            found.push(composition(path, &why));
+            if valid == 0 {
+                found.extend(nearest(one));
+            }
         }
-        if node.get("not").is_some_and(holds) {
-            let why = format!("{path} in body must not validate the schema (not)");
-            self.causes.push(Cause::invalid(shown(path), value, &why));
+        if node.get("not").is_some_and(|node| check(node).is_empty()) {
+            found.push(composition(path, "must not validate the schema (not)"));
         }
+        self.causes.append(&mut found);
     }
+}
+
+/// A schema that combines others was not fulfilled; the server names no field then.
+fn composition(path: &str, why: &str) -> Cause {
+    Cause::invalid("<nil>", &"".into(), &format!("\"{path}\" {why}"))
+}
+
+/// The complaints of the alternative that has the fewest.
+fn nearest(alternatives: Vec<Vec<Cause>>) -> Vec<Cause> {
+    alternatives
+        .into_iter()
+        .min_by_key(Vec::len)
+        .unwrap_or_default()
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -324,7 +365,7 @@ mod tests {
         assert_eq!(fields(&schema, &json!({})), ["spec: Required value"]);
         let bad = json!({"spec": {"mode": "c", "count": 0, "cron": "x", "port": true, "tags": ["x", "x"]}});
         let found = fields(&schema, &bad);
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 5, "{found:#?}");
         assert!(found.contains(
             &"spec.mode: Unsupported value: \"c\": supported values: \"a\", \"b\"".to_owned()
         ));
@@ -346,7 +387,7 @@ mod tests {
         let causes = validate(Schema::new(&schema), &json!({"n": "x"}), Level::Types);
         assert_eq!(
             causes[0].message,
-            "Invalid value: \"x\": n in body must be of type integer: \"string\""
+            "Invalid value: \"string\": n in body must be of type integer: \"string\""
         );
     }
 }

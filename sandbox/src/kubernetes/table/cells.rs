@@ -1,24 +1,36 @@
 //! Columns of the built-in kinds.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Layout, name};
+use super::{Layout, access, name, network, workloads};
 use crate::kubernetes::object::{self, items, map, number, text};
 
-type Cells = Vec<Value>;
+/// The cells of a row.
+pub(super) type Cells = Vec<Value>;
+
+/// A collection with its columns and how its cells are filled.
+pub(super) type Entry = (&'static str, &'static [super::Column], Fill);
 
 /// The layout of a collection; what has none of its own shows name and age.
 pub(super) fn layout(collection: &str) -> Layout {
-    let found = LAYOUTS.iter().find(|(name, ..)| *name == collection);
+    let found = [
+        LAYOUTS,
+        access::LAYOUTS,
+        network::LAYOUTS,
+        workloads::LAYOUTS,
+    ]
+    .into_iter()
+    .flatten()
+    .find(|(name, ..)| *name == collection);
     let (columns, cells) = found.map_or((PLAIN, plain as Fill), |(_, columns, cells)| {
         (*columns, *cells)
     });
     Layout { columns, cells }
 }
 
-type Fill = fn(&Value, &str) -> Cells;
+pub(super) type Fill = fn(&Value, &str) -> Cells;
 
-const LAYOUTS: &[(&str, &[super::Column], Fill)] = &[
+const LAYOUTS: &[Entry] = &[
     ("/nodes", NODE, node),
     ("/pods", POD, pod),
     ("/namespaces", STATUS_AGE, phase),
@@ -44,12 +56,8 @@ const LAYOUTS: &[(&str, &[super::Column], Fill)] = &[
     ),
     ("rbac.authorization.k8s.io/clusterroles", CREATED, created),
     ("rbac.authorization.k8s.io/roles", CREATED, created),
-    (
-        "rbac.authorization.k8s.io/clusterrolebindings",
-        BINDING,
-        binding,
-    ),
-    ("rbac.authorization.k8s.io/rolebindings", BINDING, binding),
+    ("/limitranges", CREATED, created),
+    ("storage.k8s.io/csistoragecapacities", CREATED, created),
 ];
 
 fn plain(object: &Value, age: &str) -> Cells {
@@ -237,7 +245,8 @@ fn service(object: &Value, age: &str) -> Cells {
     ]
 }
 
-fn pairs(object: &Value, path: &[&str]) -> String {
+/// Pairs of a map, such as labels.
+pub(super) fn pairs(object: &Value, path: &[&str]) -> String {
     let pairs: Vec<String> = map(object, path)
         .into_iter()
         .flatten()
@@ -253,7 +262,7 @@ fn pairs(object: &Value, path: &[&str]) -> String {
 const SECRET: &[super::Column] = &[
     ("Name", "string", 0),
     ("Type", "string", 0),
-    ("Data", "integer", 0),
+    ("Data", "string", 0),
     ("Age", "string", 0),
 ];
 
@@ -271,7 +280,7 @@ fn secret(object: &Value, age: &str) -> Cells {
 
 const CONFIG_MAP: &[super::Column] = &[
     ("Name", "string", 0),
-    ("Data", "integer", 0),
+    ("Data", "string", 0),
     ("Age", "string", 0),
 ];
 
@@ -290,12 +299,29 @@ const CLAIM: &[super::Column] = &[
     ("Capacity", "string", 0),
     ("Access Modes", "string", 0),
     ("StorageClass", "string", 0),
+    ("VolumeAttributesClass", "string", 0),
     ("Age", "string", 0),
+    ("VolumeMode", "string", 1),
 ];
 
 fn claim(object: &Value, age: &str) -> Cells {
     let string = |path: &[&str]| Value::from(text(object, path).unwrap_or_default());
-    let modes: Vec<&str> = items(object, &["status", "accessModes"])
+    vec![
+        name(object),
+        string(&["status", "phase"]),
+        string(&["spec", "volumeName"]),
+        string(&["status", "capacity", "storage"]),
+        modes(object, &["status", "accessModes"]),
+        string(&["spec", "storageClassName"]),
+        "<unset>".into(),
+        age.into(),
+        string(&["spec", "volumeMode"]),
+    ]
+}
+
+/// Access modes in their short forms.
+pub(super) fn modes(object: &Value, path: &[&str]) -> Value {
+    let modes: Vec<&str> = items(object, path)
         .iter()
         .filter_map(Value::as_str)
         .map(|mode| match mode {
@@ -306,15 +332,17 @@ fn claim(object: &Value, age: &str) -> Cells {
             other => other,
         })
         .collect();
-    vec![
-        name(object),
-        string(&["status", "phase"]),
-        string(&["spec", "volumeName"]),
-        string(&["status", "capacity", "storage"]),
-        modes.join(",").into(),
-        string(&["spec", "storageClassName"]),
-        age.into(),
-    ]
+    modes.join(",").into()
+}
+
+/// The text at a path, or nothing.
+pub(super) fn string(object: &Value, path: &[&str]) -> String {
+    text(object, path).unwrap_or_default().to_owned()
+}
+
+/// The text at a path, or that there is none.
+pub(super) fn or_none(object: &Value, path: &[&str]) -> Value {
+    text(object, path).unwrap_or("<none>").into()
 }
 
 const EVENT: &[super::Column] = &[
@@ -348,8 +376,8 @@ fn count(object: &Value, path: &[&str]) -> i64 {
 const DEPLOYMENT: &[super::Column] = &[
     ("Name", "string", 0),
     ("Ready", "string", 0),
-    ("Up-to-date", "integer", 0),
-    ("Available", "integer", 0),
+    ("Up-to-date", "string", 0),
+    ("Available", "string", 0),
     ("Age", "string", 0),
     ("Containers", "string", 1),
     ("Images", "string", 1),
@@ -357,7 +385,12 @@ const DEPLOYMENT: &[super::Column] = &[
 ];
 
 fn containers(object: &Value) -> [Value; 3] {
-    let containers = items(object, &["spec", "template", "spec", "containers"]);
+    containers_of(object, &object["spec"]["template"])
+}
+
+/// Names, images and selector of what runs by a pod template.
+pub(super) fn containers_of(object: &Value, template: &Value) -> [Value; 3] {
+    let containers = items(template, &["spec", "containers"]);
     let list = |field: &str| -> Value {
         containers
             .iter()
@@ -467,6 +500,9 @@ const JOB: &[super::Column] = &[
     ("Completions", "string", 0),
     ("Duration", "string", 0),
     ("Age", "string", 0),
+    ("Containers", "string", 1),
+    ("Images", "string", 1),
+    ("Selector", "string", 1),
 ];
 
 fn job(object: &Value, age: &str) -> Cells {
@@ -491,13 +527,15 @@ fn job(object: &Value, age: &str) -> Cells {
         .map_or_else(String::new, |(start, end)| {
             super::duration(end.as_second() - start.as_second())
         });
-    vec![
+    let mut cells = vec![
         name(object),
         status.into(),
         done.into(),
         took.into(),
         age.into(),
-    ]
+    ];
+    cells.extend(containers(object));
+    cells
 }
 
 const STORAGE_CLASS: &[super::Column] = &[
@@ -505,7 +543,7 @@ const STORAGE_CLASS: &[super::Column] = &[
     ("Provisioner", "string", 0),
     ("ReclaimPolicy", "string", 0),
     ("VolumeBindingMode", "string", 0),
-    ("AllowVolumeExpansion", "boolean", 0),
+    ("AllowVolumeExpansion", "string", 0),
     ("Age", "string", 0),
 ];
 
@@ -526,19 +564,4 @@ fn storage_class(object: &Value, age: &str) -> Cells {
         object::flag(object, &["allowVolumeExpansion"]).into(),
         age.into(),
     ]
-}
-
-const BINDING: &[super::Column] = &[
-    ("Name", "string", 0),
-    ("Role", "string", 0),
-    ("Age", "string", 0),
-];
-
-fn binding(object: &Value, age: &str) -> Cells {
-    let reference = json!(format!(
-        "{}/{}",
-        text(object, &["roleRef", "kind"]).unwrap_or_default(),
-        text(object, &["roleRef", "name"]).unwrap_or_default()
-    ));
-    vec![name(object), reference, age.into()]
 }

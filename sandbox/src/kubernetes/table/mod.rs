@@ -1,7 +1,10 @@
 //! Objects as tables, the form `kubectl get` prints.
 
+mod access;
 mod cells;
 mod custom;
+mod network;
+mod workloads;
 
 use serde_json::{Value, json};
 

@@ -204,7 +204,7 @@ async fn a_namespace_goes_when_it_is_empty() {
             "POST",
             &widgets,
             "application/json",
-            &json!({"metadata": {"name": "x"}, "spec": {"size": 1}}),
+            &json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "x"}, "spec": {"size": 1}}),
         )
         .await;
     assert_eq!((code, &status["reason"]), (403, &json!("Forbidden")));

@@ -64,7 +64,7 @@ async fn errors_are_status_objects_in_the_servers_words() {
             json!({"metadata": {"name": "d"}, "spec": {"replicas": "x"}}),
             400,
             "BadRequest",
-            "Deployment in version \"v1\" cannot be handled as a Deployment: spec.replicas: Invalid value: \"x\": spec.replicas in body must be of type integer: \"string\"",
+            "Deployment in version \"v1\" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
         ),
     ];
     for (method, path, body, code, reason, message) in cases {

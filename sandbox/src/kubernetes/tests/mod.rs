@@ -7,6 +7,8 @@ mod crud;
 mod heartbeats;
 mod kubectl;
 mod platform;
+mod refusals;
+mod rollouts;
 mod served;
 mod upstream;
 
@@ -138,8 +140,20 @@ impl Client {
         self.call("GET", path, "", &Value::Null).await.0 == 404
     }
 
+    /// Creates an object; kind and version may be left to the path.
     async fn create(&self, path: &str, object: &Value) -> Value {
-        let (code, body) = self.call("POST", path, "application/json", object).await;
+        let mut object = object.clone();
+        if object.get("kind").is_none() && path.starts_with("/apis/") {
+            let parts: Vec<&str> = path.split('?').next().unwrap().split('/').collect();
+            let place = format!("/apis/{}/{}", parts[2], parts[3]);
+            let known = self.get(&place).await;
+            let mut resources = known["resources"].as_array().unwrap().iter();
+            let plural = parts[parts.len() - 1];
+            let found = resources.find(|one| one["name"] == plural).unwrap();
+            object["kind"] = found["kind"].clone();
+            object["apiVersion"] = known["groupVersion"].clone();
+        }
+        let (code, body) = self.call("POST", path, "application/json", &object).await;
         assert_eq!(code, 201, "{path}: {body}");
         body
     }

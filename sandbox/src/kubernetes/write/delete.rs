@@ -45,20 +45,7 @@ impl ApiServer {
     ) -> Result<(Object, bool), ApiError> {
         let _writing = self.writing();
         let old = self.read(target)?;
-        for (wanted, field) in [
-            (&options.uid, "uid"),
-            (&options.resource_version, "resourceVersion"),
-        ] {
-            if let Some(wanted) = wanted
-                && text(&old, &["metadata", field]) != Some(wanted)
-            {
-                let found = text(&old, &["metadata", field]).unwrap_or_default();
-                let why = format!(
-                    "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}"
-                );
-                return Err(target.conflict(&why));
-            }
-        }
+        preconditions(target, &old, options)?;
         let collection = target.resource.storage_key();
         if collection == "/namespaces" && PROTECTED.contains(&target.name) {
             let message = format!(
@@ -113,6 +100,33 @@ impl ApiServer {
             drop(self.finish(collection));
         }
     }
+}
+
+/// The uid and the resource version that a client deletes.
+fn preconditions(target: Target<'_>, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+    for (wanted, field, shown, since) in [
+        (&options.uid, "uid", "UID", "deleted and then recreated"),
+        (
+            &options.resource_version,
+            "resourceVersion",
+            "ResourceVersion",
+            "modified",
+        ),
+    ] {
+        let found = text(old, &["metadata", field]).unwrap_or_default();
+        if let Some(wanted) = wanted
+            && found != wanted
+        {
+            let (kind, name) = (&target.resource.kind, target.name);
+            let why = format!(
+                "the {shown} in the precondition ({wanted}) does not match the {shown} in record ({found}). The object might have been {since}"
+            );
+            let mut error = target.conflict(&why);
+            error.message = format!("Operation cannot be fulfilled on {kind} \"{name}\": {why}");
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 fn finalizers(object: &mut Value, propagation: Propagation) {

@@ -153,7 +153,7 @@ impl ApiServer {
     ) -> Result<(), ApiError> {
         if text(object, &["metadata", "resourceVersion"]).is_some_and(|version| !version.is_empty())
         {
-            return Err(ApiError::bad_request(
+            return Err(ApiError::bare(
                 "resourceVersion should not be set on objects to be created",
             ));
         }
@@ -300,12 +300,14 @@ impl ApiServer {
             .iter()
             .all(|entry| entry.get("manager").is_none())
             && object::at(&object, &["metadata", "managedFields"]).is_some_and(Value::is_array);
+        // Clients may rewrite who owns what: kubectl does when it hands fields over to apply.
+        let given = Managers::of(&object);
         let mut new = desired(target, old, object);
         admission::complete(self, target.resource, &mut new, Some(old))?;
-        let mut managers = if resets {
-            Managers::default()
-        } else {
-            Managers::of(old)
+        let mut managers = match (resets, given.is_empty()) {
+            (true, _) => Managers::default(),
+            (false, true) => Managers::of(old),
+            (false, false) => given,
         };
         let (now, api_version) = (self.now(), target.resource.api_version());
         let change = change(
@@ -443,6 +445,11 @@ fn preconditions(target: Target<'_>, old: &Value, object: &Value) -> Result<(), 
         )));
     }
     let version = text(object, &["metadata", "resourceVersion"]).unwrap_or_default();
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        return Err(ApiError::bare(format!(
+            "strconv.ParseUint: parsing \"{version}\": invalid syntax"
+        )));
+    }
     if !version.is_empty() && Some(version) != text(old, &["metadata", "resourceVersion"]) {
         return Err(target.stale());
     }

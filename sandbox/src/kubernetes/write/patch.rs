@@ -8,6 +8,7 @@ use crate::kubernetes::apiserver::ApiServer;
 use crate::kubernetes::managed_fields::{Change, Managers};
 use crate::kubernetes::object::{self, items, remove, set, text};
 use crate::kubernetes::patch::{json, merge, strategic};
+use crate::kubernetes::resources::ResourceType;
 use crate::kubernetes::status::{ApiError, Cause};
 
 /// A patch by its media type.
@@ -18,6 +19,41 @@ pub(crate) enum Patch {
     Strategic(Value),
     /// Server-side apply of a whole configuration.
     Apply(Value),
+}
+
+/// What is wrong with a patched built-in object is said of the patch, with the object it made.
+fn refused(resource: &ResourceType, patched: &Value, error: ApiError) -> ApiError {
+    let why = match error
+        .message
+        .split_once(&format!(" as a {}: ", resource.kind))
+    {
+        Some((_, why)) if error.code == 400 && resource.custom().is_none() => why,
+        _ => return error,
+    };
+    let shown = Value::from(patched.to_string());
+    let cause = Cause::invalid("patch", &shown, why);
+    ApiError::invalid("", "", "", &[cause])
+}
+
+/// The conflicts that remain when kubectl goes over from applying on its own side: what its last
+/// configuration named was its own.
+fn not_last_applied(
+    resource: &ResourceType,
+    old: &Value,
+    options: &WriteOptions,
+    conflicts: Vec<Cause>,
+) -> Vec<Cause> {
+    const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let last = object::annotation(old, LAST)
+        .filter(|_| options.manager == "kubectl")
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(last) = last else {
+        return conflicts;
+    };
+    let named = Managers::named(resource.schema(), &last);
+    let mut left = conflicts;
+    left.retain(|conflict| !named.contains(&conflict.field));
+    left
 }
 
 impl ApiServer {
@@ -35,27 +71,25 @@ impl ApiServer {
         };
         let old = self.read(target)?;
         let mut object = Value::clone(&old);
-        let unfit = |why: String| {
-            ApiError::invalid(
-                "",
-                "",
-                "",
-                &[Cause {
-                    reason: "FieldValueInvalid",
-                    field: "patch".into(),
-                    message: why,
-                }],
-            )
-        };
         match &patch {
-            Patch::Json(patch) => json::apply(&mut object, patch).map_err(unfit)?,
+            Patch::Json(patch) => {
+                if !patch.is_array() {
+                    return Err(ApiError::bad_request(
+                        "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+                    ));
+                }
+                json::apply(&mut object, patch).map_err(|_| ApiError::unfit_patch())?;
+            }
             Patch::Merge(patch) => merge::apply(&mut object, patch),
             Patch::Strategic(patch) => {
-                strategic::apply(target.resource.schema(), &mut object, patch).map_err(unfit)?;
+                strategic::apply(target.resource.schema(), &mut object, patch)
+                    .map_err(ApiError::bare)?;
             }
             Patch::Apply(_) => {}
         }
-        let warnings = admission::decode(target.resource, &mut object, options.validation)?;
+        let patched = object.clone();
+        let warnings = admission::decode(target.resource, &mut object, options.validation)
+            .map_err(|error| refused(target.resource, &patched, error))?;
         let object = self.replace(target, &old, object, options)?;
         Ok(Written {
             object,
@@ -119,6 +153,14 @@ impl ApiServer {
         let base = ApiServer::unstamped(config);
         let merged = managers
             .apply(target.resource.schema(), old, &base, &change, options.force)
+            .or_else(|conflicts| {
+                let left = not_last_applied(target.resource, old, options, conflicts);
+                if left.is_empty() {
+                    managers.apply(target.resource.schema(), old, &base, &change, true)
+                } else {
+                    Err(left)
+                }
+            })
             .map_err(|conflicts| ApiError::apply_conflict(&conflicts))?;
         let mut new = super::desired(target, old, merged);
         admission::complete(self, target.resource, &mut new, Some(old))?;
