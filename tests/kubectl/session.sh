@@ -217,7 +217,7 @@ reading() {
   bad "not found" logs nobody
   steps=$((steps + 1))
   (sleep 0.5; kubectl label pod alone seen=yes >/dev/null) &
-  out="$(timeout 3 kubectl get pod alone --watch -L seen 2>&1)" || true
+  out="$(timeout 2 kubectl get pod alone --watch -L seen 2>&1)" || true
   wait
   says yes
 }
