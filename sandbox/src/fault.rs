@@ -73,7 +73,7 @@ fn one() -> u32 {
 
 /// When a fault happens. Conditions that are left out always hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, try_from = "Unchecked")]
 pub struct FaultRule {
     /// The request's method, such as `POST`.
     #[serde(default)]
@@ -92,6 +92,71 @@ pub struct FaultRule {
     pub times: Option<u64>,
     /// What happens.
     pub fault: Fault,
+}
+
+/// A rule as it was written, before anybody knows that it makes sense.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    method: Option<String>,
+    path: Option<String>,
+    nth: Option<u64>,
+    probability: Option<f64>,
+    times: Option<u64>,
+    fault: Fault,
+}
+
+/// The longest wait of a rule: a day of the cloud.
+const LONGEST: f64 = 86_400.0;
+
+/// A rule that could never do what it says would let a test pass for nothing.
+impl TryFrom<Unchecked> for FaultRule {
+    type Error = String;
+
+    fn try_from(rule: Unchecked) -> Result<Self, String> {
+        let Unchecked {
+            method,
+            path,
+            nth,
+            probability,
+            times,
+            fault,
+        } = rule;
+        for (name, text) in [("method", &method), ("path", &path)] {
+            if text.as_ref().is_some_and(String::is_empty) {
+                return Err(format!("`{name}` is empty: it fits no request"));
+            }
+        }
+        for (name, count) in [("nth", nth), ("times", times)] {
+            if count == Some(0) {
+                return Err(format!("`{name}` counts from 1"));
+            }
+        }
+        if probability.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err("`probability` is from 0 to 1".to_owned());
+        }
+        match fault {
+            Fault::Status { status } if !matches!(status, 500 | 502..=504) => {
+                return Err("`status` is 500, 502, 503 or 504".to_owned());
+            }
+            Fault::Delay { seconds }
+            | Fault::Stale { seconds }
+            | Fault::SlowActions { seconds }
+                if !(0.0..=LONGEST).contains(&seconds) =>
+            {
+                return Err(format!("`seconds` is from 0 to {LONGEST}"));
+            }
+            _ => {}
+        }
+        Ok(FaultRule {
+            method,
+            path,
+            nth,
+            probability,
+            times,
+            fault,
+        })
+    }
 }
 
 /// Why a rule's text is none.
@@ -354,5 +419,23 @@ mod tests {
         assert!(
             serde_json::from_str::<FaultRule>(r#"{"pth":"/","fault":{"kind":"reset"}}"#).is_err()
         );
+    }
+
+    #[test]
+    fn a_rule_that_could_do_nothing_is_none() {
+        for bad in [
+            "status:status=418",
+            "reset:probability=7",
+            "reset:probability=-1",
+            "reset:nth=0",
+            "reset:times=0",
+            "reset:method=",
+            "delay:seconds=-5",
+            "stale:seconds=1e30",
+        ] {
+            assert!(bad.parse::<FaultRule>().is_err(), "{bad}");
+            let written = r#"{"fault":{"kind":"status","status":200}}"#;
+            assert!(serde_json::from_str::<FaultRule>(written).is_err());
+        }
     }
 }

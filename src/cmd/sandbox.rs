@@ -96,7 +96,7 @@ async fn token(
     scopes: &[String],
     terminal: &mut Terminal,
 ) -> CommandResult {
-    let (endpoints, _) = embedded::ensure(beside).await?;
+    let endpoints = reached(beside, terminal).await?;
     let body = serde_json::json!({ "scopes": scopes }).to_string();
     let answer = embedded::send(&endpoints, "/_sandbox/tokens", &body)
         .await
@@ -158,9 +158,24 @@ async fn asked_to_end() {
     drop(tokio::signal::ctrl_c().await);
 }
 
+/// The sandbox of this folder, started (and said so) where it is not running.
+async fn reached(
+    beside: &Path,
+    terminal: &mut Terminal,
+) -> Result<embedded::Endpoints, crate::error::Failure> {
+    let (endpoints, started) = embedded::ensure(beside).await?;
+    if started {
+        terminal.note(
+            "Started the embedded cloud of this folder (it ends after ten idle minutes; `kplan \
+             sandbox stop` ends it now).",
+        );
+    }
+    Ok(endpoints)
+}
+
 /// The sandbox is started where it is not running: what exists in it is on disk.
 async fn inspect(beside: &Path, global: &Global, terminal: &mut Terminal) -> CommandResult {
-    let (endpoints, _) = embedded::ensure(beside).await?;
+    let endpoints = reached(beside, terminal).await?;
     let path = format!("/_sandbox/inspect?keep={}", kept(beside).join(","));
     let answer = embedded::call(&endpoints, "GET", &path)
         .await

@@ -278,6 +278,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
+    prune(world, request);
     let id = request.param(0);
     let project = world.projects.get(id).ok_or_else(ApiError::not_found)?;
     if project.is_default {
@@ -299,6 +300,7 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
 }
 
 pub(crate) fn resources(world: &mut World, request: &Request) -> Reply {
+    prune(world, request);
     let id = id_of(world, request);
     if !world.projects.contains(&id) {
         return Err(ApiError::not_found());
@@ -345,7 +347,7 @@ pub(crate) fn assign(world: &mut World, request: &Request) -> Reply {
     let mut shown = Vec::with_capacity(urns.len());
     for (urn, before) in urns.into_iter().zip(before) {
         let status = match before {
-            _ if !exists(world, &urn) => "not_found",
+            _ if !exists(world, request, &urn) => "not_found",
             Some(before) if before == id => "already_assigned",
             _ => {
                 put(world, urn.clone(), id.clone());
@@ -370,9 +372,26 @@ fn droplet_of(world: &World, urn: &str) -> Option<String> {
     Some(format!("do:droplet:{droplet}"))
 }
 
-/// Buckets live outside the account's tables; their names are taken on trust.
-fn exists(world: &World, urn: &str) -> bool {
-    urn.starts_with("do:space:") || world.project_resources.contains(urn)
+/// Whether a resource is there. Buckets live outside the account's tables, and VPCs are in no
+/// project until somebody sends them to one.
+fn exists(world: &World, request: &Request, urn: &str) -> bool {
+    if let Some(bucket) = urn.strip_prefix("do:space:") {
+        return request.buckets.iter().any(|name| name == bucket);
+    }
+    if let Some(vpc) = urn.strip_prefix("do:vpc:") {
+        return world.vpcs.contains(vpc);
+    }
+    world.project_resources.contains(urn)
+}
+
+/// Forgets assignments of buckets and VPCs that are gone: nobody tells projects of their end.
+fn prune(world: &mut World, request: &Request) {
+    let elsewhere = |a: &Assignment| a.urn.starts_with("do:space:") || a.urn.starts_with("do:vpc:");
+    for urn in world.project_resources.keys_where(elsewhere) {
+        if !exists(world, request, &urn) {
+            world.project_resources.remove(&urn);
+        }
+    }
 }
 
 fn well_formed(urn: &str) -> bool {

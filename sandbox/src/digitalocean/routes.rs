@@ -702,7 +702,9 @@ pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
     match route.handler {
         Some(handler) => {
             let needed = scopes::required(route.method, route.path);
-            match request.access.missing(&needed) {
+            let asked = scopes::asked(route.method, route.path, request);
+            let missing = request.access.missing(&needed);
+            match missing.or_else(|| request.access.missing(&[asked])) {
                 Some(missing) => Err(ApiError::missing_scope(missing)),
                 None => handler(world, request).map(|reply| databases::discreet(reply, request)),
             }

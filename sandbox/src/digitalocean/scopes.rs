@@ -8,6 +8,10 @@
 //! endpoints of volumes. They are the scopes of whole-API tokens, and a list of scopes a custom
 //! token needs cannot contain them.
 
+use serde_json::Value;
+
+use crate::http::Request;
+
 /// The word of a family in scopes, by the beginning of its paths; the first that fits counts.
 const FAMILIES: &[(&str, &str)] = &[
     ("/v2/account/keys", "ssh_key"),
@@ -102,6 +106,100 @@ const EXCEPTIONS: &[(&str, &str, Alternatives)] = &[
         &[&["spaces_key:create_credentials"]],
     ),
 ];
+
+/// What single inputs ask for besides: the sentences `Requires ...` of the document. An input is a
+/// query parameter (`?name`), a property of the body (`.name`) or a value of one (`.name=value`).
+const INPUTS: &[(&str, &str, &str, &str)] = &[
+    ("GET", "/v2/droplets", "?tag_name", "tag:read"),
+    ("DELETE", "/v2/droplets", "?tag_name", "tag:read"),
+    ("GET", "/v2/databases", "?tag_name", "tag:read"),
+    ("GET", "/v2/images", "?tag_name", "tag:read"),
+    ("POST", "/v2/droplets", ".image", "image:read"),
+    ("POST", "/v2/droplets", ".ssh_keys", "ssh_key:read"),
+    ("POST", "/v2/droplets", ".tags", "tag:create"),
+    ("POST", "/v2/droplets", ".volumes", "block_storage:read"),
+    ("POST", "/v2/droplets", ".vpc_uuid", "vpc:read"),
+    (
+        "POST",
+        "/v2/droplets/actions",
+        ".type=snapshot",
+        "image:create",
+    ),
+    (
+        "POST",
+        "/v2/droplets/{droplet_id}/actions",
+        ".type=snapshot",
+        "image:create",
+    ),
+    ("POST", "/v2/databases", ".private_network_uuid", "vpc:read"),
+    (
+        "POST",
+        "/v2/databases",
+        ".project_id",
+        "project:assign_resource",
+    ),
+    ("POST", "/v2/databases", ".tags", "tag:create"),
+    ("POST", "/v2/volumes", ".tags", "tag:create"),
+    ("POST", "/v2/firewalls", ".tags", "tag:read"),
+    ("POST", "/v2/firewalls", ".droplet_ids", "droplet:read"),
+    ("PUT", "/v2/firewalls/{firewall_id}", ".tags", "tag:read"),
+    (
+        "PUT",
+        "/v2/firewalls/{firewall_id}",
+        ".droplet_ids",
+        "droplet:read",
+    ),
+];
+
+/// Every scope that some input asks for.
+pub(crate) fn asked_for() -> impl Iterator<Item = String> {
+    INPUTS.iter().map(|(.., scope)| (*scope).to_owned())
+}
+
+/// The scopes that the inputs of a request ask for. Moving a resource to a project needs the right
+/// to read that resource.
+pub(crate) fn asked(method: &str, path: &str, request: &Request) -> Vec<String> {
+    let body = request.json().unwrap_or_default();
+    let used = |input: &str| {
+        if let Some(name) = input.strip_prefix('?') {
+            return request.query(name).is_some_and(|value| !value.is_empty());
+        }
+        let (name, wanted) = match input.trim_start_matches('.').split_once('=') {
+            Some((name, wanted)) => (name, Some(wanted)),
+            None => (input.trim_start_matches('.'), None),
+        };
+        match (&body[name], wanted) {
+            (value, Some(wanted)) => value == wanted,
+            (Value::Null, None) => false,
+            (Value::String(text), None) => !text.is_empty(),
+            (Value::Array(items), None) => !items.is_empty(),
+            (_, None) => true,
+        }
+    };
+    let fitting = INPUTS
+        .iter()
+        .filter(|(m, p, input, _)| *m == method && *p == path && used(input));
+    let mut scopes: Vec<String> = fitting.map(|(.., scope)| (*scope).to_owned()).collect();
+    if method == "POST" && path.starts_with("/v2/projects/") {
+        let urns = body["resources"].as_array().into_iter().flatten();
+        scopes.extend(urns.filter_map(Value::as_str).filter_map(scope_of_urn));
+    }
+    scopes
+}
+
+/// What it takes to read what a URN names.
+fn scope_of_urn(urn: &str) -> Option<String> {
+    let kind = urn.split(':').nth(1)?;
+    let family = match kind {
+        "dbaas" => "database",
+        "floatingip" | "reservedip" => "reserved_ip",
+        "loadbalancer" => "load_balancer",
+        "volume" => "block_storage",
+        "domain" | "droplet" | "vpc" => kind,
+        _ => return None,
+    };
+    Some(format!("{family}:read"))
+}
 
 /// Last segments whose POST and DELETE change the resource they hang below.
 const PARTS: &[&str] = &["actions", "droplets", "rules", "tags", "forwarding_rules"];

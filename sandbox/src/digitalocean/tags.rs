@@ -251,7 +251,10 @@ fn find(world: &World, target: Target) -> Result<Taggable, ApiError> {
         }
         Some("database") => (world.databases.contains(&id), Taggable::Database(id)),
         other => {
-            let message = format!("resource_type {other:?} cannot be tagged");
+            let message = format!(
+                "resource_type {} cannot be tagged",
+                other.unwrap_or("is required and")
+            );
             return Err(ApiError::unprocessable(message));
         }
     };

@@ -5,6 +5,7 @@ mod page;
 mod request;
 mod response;
 mod service;
+mod shape;
 
 pub use limit::RateLimits;
 pub use service::{ApiService, ConnectionLost};

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::ApiError;
+use super::{ApiError, shape};
 use crate::world::tokens::Access;
 
 /// What a handler gets to see.
@@ -26,6 +26,8 @@ pub(crate) struct Request {
     pub(crate) access: Access,
     /// Whether `X-Dangerous` says that the caller knows what the request destroys.
     pub(crate) dangerous: bool,
+    /// The buckets there are, for requests about projects: they live outside the account.
+    pub(crate) buckets: Vec<String>,
     /// `http://host:port`, for absolute links.
     pub(crate) base_url: String,
     /// The route's `{…}` segments in order, decoded.
@@ -47,6 +49,7 @@ impl Request {
             raw_body: Vec::new(),
             authorization: None,
             access: Access::Full,
+            buckets: Vec::new(),
             dangerous: false,
             base_url: String::new(),
             params: Vec::new(),
@@ -104,7 +107,7 @@ impl Request {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
             ApiError::bad_request(format!("The request body is not JSON: {error}"))
         })?;
-        serde_json::from_value(value).map_err(|error| ApiError::unprocessable(error.to_string()))
+        shape::read(&value).map_err(|error| ApiError::unprocessable(error.to_string()))
     }
 }
 

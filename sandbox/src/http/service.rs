@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::Service;
 
 use super::{ApiError, Request, Response};
@@ -72,6 +72,10 @@ impl ApiService {
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
         match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => own.raw_body = body.to_bytes().to_vec(),
+            Err(error) if !error.is::<LengthLimitError>() => {
+                let error = ApiError::bad_request("The request body could not be read.");
+                return Ok(render(error.into_response("")));
+            }
             Err(_) => {
                 let error = ApiError::new(413, "request_too_large", "The request is too large.");
                 return Ok(render(error.into_response("")));
@@ -81,6 +85,9 @@ impl ApiService {
             return Ok(render(self.control.answer(&self.cloud, &own)));
         }
         self.control.touch();
+        if own.path.starts_with("/v2/projects") {
+            own.buckets = self.control.bucket_names();
+        }
         let asked = self
             .log
             .as_ref()

@@ -52,6 +52,12 @@ impl Control {
         }
     }
 
+    /// The names of all buckets.
+    pub(crate) fn bucket_names(&self) -> Vec<String> {
+        let buckets = self.spaces.buckets();
+        buckets.into_iter().map(|bucket| bucket.name).collect()
+    }
+
     /// Somebody uses the sandbox.
     pub(crate) fn touch(&self) {
         *self

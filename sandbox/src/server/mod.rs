@@ -116,7 +116,7 @@ pub enum SandboxError {
     Spaces(#[from] SpacesError),
     /// Another process serves this folder.
     #[error(
-        "{0} is already served by another sandbox process; connect to that one or stop it first"
+        "{0} is already served by another sandbox process; connect to that one, or end it with `kplan sandbox stop`"
     )]
     Locked(PathBuf),
     /// A file of its folder cannot be made.

@@ -1,5 +1,7 @@
 //! Lists of objects and versions: prefixes, delimiters, pages.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use s3s::dto::{
     CommonPrefix, DeleteMarkerEntry, ETag, EncodingType, ListObjectVersionsInput,
     ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
@@ -149,13 +151,35 @@ fn list(
     })
 }
 
+/// A continuation token: opaque, as keys may hold what XML cannot.
+fn token_of(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
+/// The key in a continuation token.
+fn key_of(token: &str) -> S3Result<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "The continuation token provided is incorrect"
+            )
+        })
+}
+
 pub(super) fn objects_v2(
     shared: &Shared,
     caller: &Caller,
     input: ListObjectsV2Input,
 ) -> S3Result<ListObjectsV2Output> {
-    let after = input
+    let token = input
         .continuation_token
+        .as_deref()
+        .map(key_of)
+        .transpose()?;
+    let after = token
         .as_deref()
         .or(input.start_after.as_deref())
         .unwrap_or_default();
@@ -182,7 +206,7 @@ pub(super) fn objects_v2(
         key_count: i32::try_from(count).ok(),
         continuation_token: input.continuation_token.clone(),
         is_truncated: Some(found.more),
-        next_continuation_token: found.last.filter(|_| found.more),
+        next_continuation_token: found.last.filter(|_| found.more).as_deref().map(token_of),
         contents: Some(found.contents),
         common_prefixes: Some(found.prefixes),
         delimiter: input.delimiter.as_deref().map(&encode),

@@ -54,6 +54,10 @@ impl Access {
         };
         let has = |scope: &str| own.contains(scope);
         let read = scope.ends_with(":read");
+        // The document: `project:update` grants this too.
+        if scope == "project:assign_resource" && has("project:update") {
+            return true;
+        }
         has(scope) || has("write") || has("api:write") || read && (has("read") || has("api:read"))
     }
 
@@ -107,6 +111,7 @@ fn known() -> BTreeSet<String> {
         .filter(|(.., simulated)| *simulated)
         .flat_map(|(method, path, _)| scopes::required(method, path))
         .flatten()
+        .chain(scopes::asked_for())
         .chain(WIDE.iter().map(|scope| (*scope).to_owned()))
         .collect()
 }

@@ -312,7 +312,7 @@ async fn a_token_sees_no_more_than_its_scopes_say() {
 #[tokio::test(start_paused = true)]
 async fn tagging_a_droplet_at_its_creation_is_a_scope_of_its_own() {
     let client = Client::in_memory();
-    let maker = token(&client, &["droplet:create"]).await;
+    let maker = token(&client, &["droplet:create", "image:read"]).await;
     let create = async |tags: &[&str]| {
         let body = json!({
             "name": "a", "region": "fra1", "size": "s-1vcpu-1gb",
@@ -332,4 +332,99 @@ async fn tagging_a_droplet_at_its_creation_is_a_scope_of_its_own() {
         (status, missing.unwrap().to_str().unwrap()),
         (403, "tag:create")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_never_taken_for_an_object() {
+    let client = Client::in_memory();
+    for (target, body) in [
+        ("/v2/tags", json!(["arr"])),
+        ("/v2/vpcs", json!(["v", "d", "fra1", null, null])),
+        (
+            "/v2/spaces/keys",
+            json!({ "name": "k", "grants": [["b", "read"]] }),
+        ),
+        (
+            "/v2/firewalls",
+            json!({ "name": "f", "inbound_rules": [["tcp", "22", {}, null]] }),
+        ),
+    ] {
+        let refused = client.post(422, target, body).await;
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains("expected an object"), "{message}");
+    }
+    let refused = client.post(422, "/v2/tags", json!({ "name": 5 })).await;
+    let message = "name: invalid type: integer `5`, expected a string";
+    assert_eq!(refused["message"], message);
+    assert_eq!(client.sandbox.inspect()["resources"], json!({}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_ask_for_scopes_of_their_own() {
+    let client = Client::in_memory();
+    let droplet = client.droplet("one", json!({})).await;
+    let project = client.get("/v2/projects/default").await;
+    let project = crate::client::id(&project, "project");
+    let urns = json!({ "resources": [format!("do:droplet:{droplet}")] });
+    let call = async |scopes: &[&str], method: &str, target: &str, body: &Value| {
+        let token = token(&client, scopes).await;
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("authorization", format!("Bearer {token}"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = client.sandbox.router().oneshot(request).await.unwrap();
+        let missing = answer.headers().get("x-sandbox-missing-scope").cloned();
+        missing.map_or_else(
+            || answer.status().to_string(),
+            |scope| scope.to_str().unwrap().to_owned(),
+        )
+    };
+    let assign = format!("/v2/projects/{project}/resources");
+    let actions = format!("/v2/droplets/{droplet}/actions");
+    let snapshot = json!({ "type": "snapshot" });
+    let volume = json!({ "name": "v", "size_gigabytes": 1, "region": "fra1", "tags": ["t"] });
+    let none = json!({});
+    for (scopes, method, target, body, expected) in [
+        (
+            &["project:assign_resource"][..],
+            "POST",
+            &*assign,
+            &urns,
+            "droplet:read",
+        ),
+        (
+            &["project:update", "droplet:read"],
+            "POST",
+            &assign,
+            &urns,
+            "200 OK",
+        ),
+        (
+            &["droplet:update"],
+            "POST",
+            &actions,
+            &snapshot,
+            "image:create",
+        ),
+        (
+            &["block_storage:create"],
+            "POST",
+            "/v2/volumes",
+            &volume,
+            "tag:create",
+        ),
+        (
+            &["droplet:read"],
+            "GET",
+            "/v2/droplets?tag_name=web",
+            &none,
+            "tag:read",
+        ),
+        (&["droplet:read"], "GET", "/v2/droplets", &none, "200 OK"),
+    ] {
+        let found = call(scopes, method, target, body).await;
+        assert_eq!(found, expected, "{scopes:?} {method} {target}");
+    }
 }

@@ -69,11 +69,6 @@ struct Template {
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Reply {
     let body: Body = request.body()?;
-    // Tags are made with the droplet (the scope's page among DigitalOcean's API scopes).
-    let tagged = body.tags.as_ref().is_some_and(|tags| !tags.is_empty());
-    if tagged && !request.access.allows("tag:create") {
-        return Err(ApiError::missing_scope("tag:create".to_owned()));
-    }
     let (names, single) = names(&body)?;
     let limit = usize::try_from(world.options.droplet_limit).unwrap_or(usize::MAX);
     if world.droplets.len() + names.len() > limit {
