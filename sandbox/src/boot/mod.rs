@@ -16,7 +16,7 @@ mod report;
 pub(crate) mod tests;
 mod user_data;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -316,6 +316,11 @@ impl Nodes {
             .values()
             .map(|machine| machine.status.clone())
             .collect()
+    }
+
+    /// The droplets that have K3s on their disk: what boots there is a cluster that comes back.
+    pub fn installed(&self) -> BTreeSet<u64> {
+        self.lock().disks.keys().copied().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

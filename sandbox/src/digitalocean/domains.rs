@@ -320,6 +320,11 @@ fn alone(domain: &Domain, record: &Record) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Seconds; what DigitalOcean's clients report as its least.
+const MIN_TTL: u32 = 30;
+/// Most characters of a host name (RFC 1035).
+const MAX_NAME: usize = 253;
+
 fn unknown_kind(kind: &str) -> ApiError {
     ApiError::unprocessable(format!("{kind:?} is not a type of record"))
 }
@@ -335,6 +340,11 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
         ));
     }
     check_numbers(&body)?;
+    if let Some(ttl) = body.ttl.filter(|ttl| *ttl < MIN_TTL) {
+        return Err(ApiError::unprocessable(format!(
+            "TTL must be greater than or equal to {MIN_TTL}, not {ttl}"
+        )));
+    }
     record.ttl = body.ttl.unwrap_or(record.ttl);
     // Nothing else of it can be changed.
     if kind == "SOA" {
@@ -349,6 +359,11 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
     record.weight = body.weight.or(record.weight);
     record.flags = body.flags.or(record.flags);
     record.tag = body.tag.or_else(|| record.tag.clone());
+    if !record.name.chars().all(of_a_name) || record.name.len() > MAX_NAME {
+        return Err(ApiError::unprocessable(format!(
+            "Name Only valid hostname characters are allowed. (a-z, A-Z, 0-9, ., _ and -), {MAX_NAME} at most"
+        )));
+    }
     complete(record)?;
     if given && leads_to_host(record) {
         let host = record.data.strip_suffix('.').map(str::to_owned);
@@ -356,6 +371,12 @@ fn change(record: &mut Record, body: RecordBody) -> Result<(), ApiError> {
             host.ok_or_else(|| ApiError::unprocessable("Data needs to end with a dot (.)"))?;
     }
     Ok(())
+}
+
+/// Characters of a record's name: those of host names, `_` of services, `*` for all and `@` for the
+/// domain itself.
+fn of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || ".-_*@".contains(c)
 }
 
 /// Refuses numbers that do not fit into a record, and tags no CAA record has.

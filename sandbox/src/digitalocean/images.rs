@@ -13,7 +13,14 @@ use crate::world::table::Row as _;
 /// The public images are all distributions.
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
     let tag = request.query("tag_name");
-    let own = request.query("private") == Some("true");
+    let own = match request.query("private") {
+        None | Some("" | "false") => false,
+        Some("true") => true,
+        Some(other) => {
+            let message = format!("private must be true or false, not {other:?}");
+            return Err(ApiError::unprocessable(message));
+        }
+    };
     let kind = request.query("type");
     if let Some(kind) = kind.filter(|kind| !matches!(*kind, "application" | "distribution")) {
         return Err(ApiError::unprocessable(format!(

@@ -114,18 +114,27 @@ pub(super) fn start(
     Ok(nodes)
 }
 
+fn under_way(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Booting | Phase::BundleVerified | Phase::Installing
+    )
+}
+
 /// Whether a node is on its way up, so that the process must not end.
 pub(super) fn booting(nodes: &Nodes) -> bool {
-    let under_way = |phase| {
-        matches!(
-            phase,
-            Phase::Booting | Phase::BundleVerified | Phase::Installing
-        )
-    };
+    let statuses = nodes.statuses();
+    statuses.iter().any(|status| under_way(status.phase))
+}
+
+/// Whether a cluster that was there before is on its way back. Other droplets boot in their own
+/// time.
+pub(super) fn returning(nodes: &Nodes) -> bool {
+    let installed = nodes.installed();
     nodes
         .statuses()
         .iter()
-        .any(|status| under_way(status.phase))
+        .any(|status| under_way(status.phase) && installed.contains(&status.droplet_id))
 }
 
 /// The proxy behind a relay that notices every byte: a watch that runs for hours is one request,

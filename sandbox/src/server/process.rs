@@ -63,7 +63,7 @@ pub async fn start(config: Config) -> Result<Running, SandboxError> {
     tasks.spawn(async move { Some(world.run().await) });
     // Clusters that were running come back before anybody is told where to find them.
     let began = tokio::time::Instant::now();
-    while nodes::booting(&nodes) && began.elapsed() < RETURN_LIMIT {
+    while nodes::returning(&nodes) && began.elapsed() < RETURN_LIMIT {
         tokio::time::sleep(LAST_WORDS).await;
     }
     let endpoint_file = match &config.dir {

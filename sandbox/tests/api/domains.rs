@@ -244,3 +244,23 @@ async fn every_value_of_a_record_can_change() {
         assert_eq!(shown["domain_record"]["flags"], 128);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn names_are_host_names_and_times_to_live_half_a_minute_at_least() {
+    let client = domain().await;
+    for name in ["bad name!", "ü", "a/b"] {
+        client
+            .post(422, RECORDS, record("A", name, "192.0.2.1"))
+            .await;
+    }
+    for name in ["*", "@", "_sip._tcp", "a-b.c"] {
+        client
+            .post(201, RECORDS, record("A", name, "192.0.2.1"))
+            .await;
+    }
+    for ttl in [0, 29] {
+        let mut short = record("TXT", "short", "text");
+        short["ttl"] = json!(ttl);
+        client.post(422, RECORDS, short).await;
+    }
+}

@@ -165,6 +165,7 @@ async fn what_makes_no_sense_is_refused() {
         json!({ "health_check": { "unhealthy_threshold": 11 } }),
         json!({ "firewall": { "deny": ["10.0.0.1"] } }),
         json!({ "http_idle_timeout_seconds": 29 }),
+        json!({ "health_check": { "protocol": "http", "port": 80, "path": "no" } }),
         json!({ "tls_cipher_policy": "WEAK" }),
         json!({ "domains": [{ "name": "example.com" }] }),
         json!({ "glb_settings": { "target_protocol": "http", "target_port": 80 } }),

@@ -14,6 +14,7 @@ struct Body {
     name: Option<String>,
     mysql_settings: Option<MysqlSettings>,
     settings: Option<Settings>,
+    readonly: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +86,11 @@ pub(crate) fn user(world: &mut World, request: &Request) -> Reply {
 pub(crate) fn create_user(world: &mut World, request: &Request) -> Reply {
     let engine = find(world, request)?.engine;
     let body: Body = request.body()?;
+    if body.readonly == Some(true) {
+        return Err(ApiError::unprocessable(
+            "readonly is supported for MongoDB clusters only",
+        ));
+    }
     let name = valid_name(body.name)?;
     let auth_plugin = plugin(body.mysql_settings, engine)?.or_else(|| default_plugin(engine));
     let replication = body.settings.unwrap_or_default().replication(engine)?;

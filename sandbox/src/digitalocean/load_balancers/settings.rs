@@ -291,6 +291,12 @@ impl HealthCheck {
                 "health_check.port must be 1 to 65535",
             ));
         }
+        let path = self.path.as_deref().unwrap_or_default();
+        if !path.is_empty() && !path.starts_with('/') {
+            return Err(ApiError::unprocessable(
+                "health_check.path must begin with a slash",
+            ));
+        }
         let ranges = [
             (
                 "check_interval_seconds",
