@@ -3,7 +3,7 @@
 //! Signatures, grants, ACLs, policies, CORS rules, versions, conditions and lifecycle rules decide.
 //! Not simulated, and answered with `NotImplemented`: browser form uploads, Signature Version 2,
 //! encryption, object locks, bucket websites, logging, reading by part number, ACLs that say
-//! something else than the canned ones, and policies that say what [`policy`] does not judge.
+//! something else than the canned ones, and policies that say what `policy.rs` does not judge.
 
 mod access;
 mod acl;
@@ -135,7 +135,7 @@ impl Spaces {
         })
     }
 
-    /// Answers one request. Where it comes from, for bucket policies, is what [`Peer`] in its
+    /// Answers one request. Where it comes from, for bucket policies, is what `Peer` in its
     /// extensions says.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let mut response = self.answer(request).await;
