@@ -700,15 +700,10 @@ pub(crate) fn answer(world: &mut World, request: &mut Request) -> Reply {
     };
     request.params = params;
     match route.handler {
-        Some(handler) => {
-            let needed = scopes::required(route.method, route.path);
-            let asked = scopes::asked(route.method, route.path, request);
-            let missing = request.access.missing(&needed);
-            match missing.or_else(|| request.access.missing(&[asked])) {
-                Some(missing) => Err(ApiError::missing_scope(missing)),
-                None => handler(world, request).map(|reply| databases::discreet(reply, request)),
-            }
-        }
+        Some(handler) => match scopes::missing(route.method, route.path, request) {
+            Some(missing) => Err(ApiError::missing_scope(missing)),
+            None => handler(world, request).map(|reply| databases::discreet(reply, request)),
+        },
         None => Err(ApiError::not_implemented(&format!(
             "{} {}",
             route.method, route.path

@@ -11,6 +11,7 @@
 use serde_json::Value;
 
 use crate::http::Request;
+use crate::world::tokens::Access;
 
 /// The word of a family in scopes, by the beginning of its paths; the first that fits counts.
 const FAMILIES: &[(&str, &str)] = &[
@@ -156,9 +157,21 @@ pub(crate) fn asked_for() -> impl Iterator<Item = String> {
     INPUTS.iter().map(|(.., scope)| (*scope).to_owned())
 }
 
+/// A scope that the token of a request lacks. The account's own token lacks none, so nothing is
+/// looked up for it, and its body is not read a second time.
+pub(crate) fn missing(method: &str, path: &str, request: &Request) -> Option<String> {
+    let access = &request.access;
+    if *access == Access::Full {
+        return None;
+    }
+    access
+        .missing(&required(method, path))
+        .or_else(|| access.missing(&[asked(method, path, request)]))
+}
+
 /// The scopes that the inputs of a request ask for. Moving a resource to a project needs the right
 /// to read that resource.
-pub(crate) fn asked(method: &str, path: &str, request: &Request) -> Vec<String> {
+fn asked(method: &str, path: &str, request: &Request) -> Vec<String> {
     let body = request.json().unwrap_or_default();
     let used = |input: &str| {
         if let Some(name) = input.strip_prefix('?') {
