@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::load;
 use crate::render::{Terminal, json, value};
 use crate::wire::StatePlace;
-use kplan_model::{Address, Recorded, Snapshot, Status};
+use kplan_model::{Address, AddressError, Recorded, Snapshot, Status};
 use kplan_state::{HistoryEntry, LocalReader, WriteOptions};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -31,11 +31,20 @@ pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
     let reader = LocalReader::open(&place.dir, &place.cluster, identity.as_ref());
     let found = reader.read()?;
     notices(terminal, &found.notices);
-    let snapshot = found.snapshot.ok_or_else(|| {
-        let message = format!("there is no state of {} yet", place.cluster);
-        Problem::error("state::none", message).help("run `kplan apply` first")
-    })?;
+    let snapshot = found.snapshot.ok_or_else(|| no_state(&place))?;
     Ok(View { snapshot, reader })
+}
+
+/// There is nothing to look into.
+pub fn no_state(place: &StatePlace) -> Problem {
+    let message = format!("there is no state of {} yet", place.cluster);
+    Problem::error("state::none", message).help("run `kplan apply` first")
+}
+
+/// An address somebody typed.
+pub fn address(text: &str) -> Result<Address, Failure> {
+    text.parse()
+        .map_err(|error: AddressError| Problem::error("cli::address", error.to_string()).into())
 }
 
 /// Runs it.
@@ -114,7 +123,7 @@ fn verify(global: &Global, terminal: &mut Terminal) -> CommandResult {
         "secrets were not opened: no identity"
     };
     terminal.line(&format!(
-        "Serial {}: {} resources, {} steps in doubt, {} entries in the history; {secrets}.",
+        "Serial {}: resources {}, steps in doubt {}, entries in the history {}; {secrets}.",
         checked.serial, checked.resources, checked.in_doubt, checked.history
     ));
     if checked.problems.is_empty() {
@@ -195,9 +204,7 @@ fn list(snapshot: &Snapshot, global: &Global, terminal: &mut Terminal) {
 }
 
 fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Recorded, Failure> {
-    let address: Address = text.parse().map_err(|error: kplan_model::AddressError| {
-        Problem::error("cli::address", error.to_string())
-    })?;
+    let address = address(text)?;
     snapshot.resources.get(&address).ok_or_else(|| {
         Problem::error(
             "state::unknown_address",

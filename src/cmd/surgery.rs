@@ -4,13 +4,14 @@
 use crate::cli::{Global, RecipientsCommand, WaitArgs};
 use crate::cmd::execution::consent;
 use crate::cmd::session::notices;
+use crate::cmd::state::{address, no_state};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
 use crate::wire::{StatePlace, SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
-use kplan_model::{Address, AddressError, Snapshot};
+use kplan_model::{Address, Snapshot};
 use kplan_state::{Document, Identity, LocalReader, LocalWriter, WriteOptions};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -33,11 +34,8 @@ impl Surgery {
     ) -> Result<Self, Failure> {
         let place = StatePlace::of(global, &load::identify(&global.file)?);
         if !place.exists() {
-            let message = format!("there is no state of {} here", place.cluster);
-            let problem = Problem::error("state::none", message);
-            return Err(problem
-                .help("for the state of the embedded cloud, add --sandbox")
-                .into());
+            let help = "for the state of the embedded cloud, add --sandbox";
+            return Err(no_state(&place).help(help).into());
         }
         let identity = place.identity()?.ok_or_else(no_identity)?;
         let command = format!("kplan state {command}");
@@ -80,11 +78,6 @@ impl Surgery {
         }
         Ok(Exit::Ok)
     }
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    text.parse()
-        .map_err(|error: AddressError| Problem::error("cli::address", error.to_string()).into())
 }
 
 /// `state mv`.
@@ -147,7 +140,7 @@ pub fn restore(
     let reader = LocalReader::open(&place.dir, &place.cluster, Some(&surgery.identity));
     let then = reader.at(serial)?;
     let now = surgery.writer.snapshot();
-    settled(now)?;
+    kplan_state::settled(now)?;
     let change = Change::between(now, &then);
     if !global.json {
         change.show(terminal);
@@ -170,20 +163,6 @@ pub fn restore(
     let document = json!({ "restored": serial, "forgotten": change.lost, "back": change.back });
     let line = format!("The state is what it was at serial {serial}. Run `kplan plan` next.");
     surgery.done(global, document, &[line], terminal)
-}
-
-/// What a cut-off run left in doubt is found out before the state that knows of it gives way.
-fn settled(now: &Snapshot) -> Result<(), Failure> {
-    let Some(doubt) = now.in_doubt.values().next() else {
-        return Ok(());
-    };
-    let message = format!(
-        "a run was cut off while it changed {}, and nobody knows the outcome",
-        doubt.address
-    );
-    Err(Problem::error("state::in_doubt", message)
-        .help("run `kplan apply` first: it finds out before it does anything else")
-        .into())
 }
 
 /// What another state knows and does not know.
@@ -236,8 +215,8 @@ pub fn push(
     let document = Document::parse(&text)?;
     let mut surgery = Surgery::open(global, "push", lock, terminal)?;
     let now = surgery.writer.snapshot();
-    fits(&document, now, force)?;
-    settled(now)?;
+    document.fits(now, force)?;
+    kplan_state::settled(now)?;
     let next = document.open(&surgery.identity)?;
     let change = Change::between(now, &next);
     if !global.json {
@@ -247,31 +226,6 @@ pub fn push(
     let document = json!({ "forgotten": change.lost, "back": change.back });
     let line = "The state is that of the document. Run `kplan plan` next.".to_owned();
     surgery.done(global, document, &[line], terminal)
-}
-
-/// A document of another state never takes this one's place, an older one only when forced.
-fn fits(document: &Document, now: &Snapshot, force: bool) -> Result<(), Failure> {
-    if document.lineage() != now.lineage || document.cluster() != now.owner.cluster {
-        let message = format!(
-            "the document is of another state: cluster {}, lineage {}",
-            document.cluster(),
-            document.lineage()
-        );
-        return Err(Problem::error("state::other_lineage", message)
-            .help("what one state knows is not true of another; nothing was changed")
-            .into());
-    }
-    if document.serial() < now.serial && !force {
-        let message = format!(
-            "the document is older than the state: serial {}, and the state has {}",
-            document.serial(),
-            now.serial
-        );
-        return Err(Problem::error("state::older", message)
-            .help("what was applied since would be forgotten; --force does it all the same")
-            .into());
-    }
-    Ok(())
 }
 
 /// `state recipients`.
@@ -312,9 +266,7 @@ fn list(global: &Global, terminal: &mut Terminal) -> CommandResult {
     let identity = place.identity()?;
     let found = LocalReader::open(&place.dir, &place.cluster, None).read()?;
     if found.snapshot.is_none() {
-        let message = format!("there is no state of {} yet", place.cluster);
-        let problem = Problem::error("state::none", message);
-        return Err(problem.help("run `kplan apply` first").into());
+        return Err(no_state(&place).into());
     }
     if global.json {
         let document = json!({ "format_version": "1.0", "recipients": found.recipients });

@@ -34,7 +34,7 @@ pub use local::{
 };
 pub use memory::MemoryStore;
 pub use notice::{Notice, Severity};
-pub use surgery::{forget, rename};
+pub use surgery::{forget, rename, settled};
 
 use std::path::{Path, PathBuf};
 

@@ -85,6 +85,26 @@ pub fn rename(
     Ok(snapshot)
 }
 
+/// Refuses a state with anything in doubt: what knows of it must not give way before the outcome is
+/// known.
+///
+/// # Errors
+/// `state::in_doubt`.
+pub fn settled(snapshot: &Snapshot) -> Result<(), StoreError> {
+    match snapshot.in_doubt.keys().next() {
+        Some(address) => Err(in_doubt(address)),
+        None => Ok(()),
+    }
+}
+
+fn in_doubt(address: &Address) -> StoreError {
+    error_help(
+        code::IN_DOUBT,
+        format!("a run was cut off while it changed {address}, and nobody knows the outcome"),
+        "run `kplan apply` first: it finds out before it does anything else",
+    )
+}
+
 fn records(snapshot: &mut Snapshot) -> impl Iterator<Item = &mut Recorded> {
     let current = snapshot.resources.values_mut();
     current.chain(snapshot.deposed.iter_mut())
@@ -93,11 +113,7 @@ fn records(snapshot: &mut Snapshot) -> impl Iterator<Item = &mut Recorded> {
 /// Refuses what is not on record, and what a cut-off run left in doubt.
 fn on_record(snapshot: &Snapshot, address: &Address) -> Result<(), StoreError> {
     if snapshot.in_doubt.contains_key(address) {
-        return Err(error_help(
-            code::IN_DOUBT,
-            format!("a run was cut off while it changed {address}, and nobody knows the outcome"),
-            "run `kplan apply` first: it finds out before it does anything else",
-        ));
+        return Err(in_doubt(address));
     }
     let deposed = snapshot.deposed.iter().any(|old| old.address == *address);
     if snapshot.resources.contains_key(address) || deposed {
@@ -233,6 +249,7 @@ mod tests {
         let refused = forget(snapshot.clone(), &[address("vpc.main")]).unwrap_err();
         assert_eq!(refused.code, code::IN_DOUBT);
         let to = Address::new(Kind::new("vpc"), "other");
+        assert_eq!(settled(&snapshot).unwrap_err().code, code::IN_DOUBT);
         let refused = rename(snapshot, &address("vpc.main"), &to).unwrap_err();
         assert_eq!(refused.code, code::IN_DOUBT);
     }

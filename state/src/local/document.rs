@@ -71,19 +71,36 @@ impl Document {
         serde_json::to_string(self).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))
     }
 
-    /// Which state it is of.
-    pub fn lineage(&self) -> &str {
-        &self.state.lineage
-    }
-
-    /// Which cluster it is of.
-    pub fn cluster(&self) -> &str {
-        &self.state.cluster
-    }
-
-    /// How many changes it has seen.
-    pub fn serial(&self) -> u64 {
-        self.state.serial
+    /// Whether it may take the place of a state: one of another never, an older one only when
+    /// forced.
+    ///
+    /// # Errors
+    /// `state::other_lineage`, `state::older`.
+    pub fn fits(&self, now: &Snapshot, force: bool) -> Result<(), StoreError> {
+        let SnapshotWire {
+            lineage,
+            cluster,
+            serial,
+            ..
+        } = &self.state;
+        if *lineage != now.lineage || *cluster != now.owner.cluster {
+            return Err(error_help(
+                code::OTHER_LINEAGE,
+                format!("the document is of another state: cluster {cluster}, lineage {lineage}"),
+                "what one state knows is not true of another; nothing was changed",
+            ));
+        }
+        if *serial < now.serial && !force {
+            return Err(error_help(
+                code::OLDER,
+                format!(
+                    "the document is older than the state: serial {serial}, and the state has {}",
+                    now.serial
+                ),
+                "what was applied since would be forgotten; --force does it all the same",
+            ));
+        }
+        Ok(())
     }
 
     /// The state in it.
