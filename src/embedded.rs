@@ -177,13 +177,16 @@ pub async fn send(endpoints: &Endpoints, path: &str, body: &str) -> std::io::Res
     request(&endpoints.api_url, "POST", path, &endpoints.token, body).await
 }
 
+/// A request that the embedded cloud did not answer.
+pub fn unreachable(error: std::io::Error) -> Failure {
+    Problem::error("sandbox::unreachable", error.to_string()).into()
+}
+
 /// The list of artifacts that the embedded cloud's mirror serves, as JSON.
 pub async fn version_set(mirror_url: &str) -> Result<String, Failure> {
     let answer = request(mirror_url, "GET", "/version-set.json", "", "")
         .await
-        .map_err(|error| {
-            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
-        })?;
+        .map_err(unreachable)?;
     if answer.status == 200 {
         return Ok(answer.body);
     }

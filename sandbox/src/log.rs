@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::Uri;
+use http::{Method, Uri};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -125,52 +125,63 @@ impl RequestLog {
     }
 }
 
-/// A request that is being answered; finished, it becomes an entry.
+/// A request that is being answered; finished, it becomes an entry where somebody watches.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Asked(Option<Open>);
+
+#[derive(Debug)]
+struct Open {
     log: RequestLog,
     began: std::time::Instant,
     entry: Entry,
 }
 
 impl Asked {
-    pub(crate) fn new(log: &RequestLog, service: Service, method: &str, uri: &Uri) -> Asked {
-        let entry = Entry {
-            time: Timestamp::UNIX_EPOCH,
-            service,
-            method: method.to_owned(),
-            target: target(uri),
-            status: None,
-            millis: 0,
-            request_id: None,
-            faults: Vec::new(),
-            missing_scope: None,
-            lost: 0,
-        };
-        Asked {
+    /// Without a log it costs nothing and says nothing.
+    pub(crate) fn begin(
+        log: Option<&RequestLog>,
+        service: Service,
+        method: &Method,
+        uri: &Uri,
+    ) -> Asked {
+        Asked(log.map(|log| Open {
             log: log.clone(),
             began: std::time::Instant::now(),
-            entry,
-        }
+            entry: Entry {
+                time: Timestamp::UNIX_EPOCH,
+                service,
+                method: method.to_string(),
+                target: target(uri),
+                status: None,
+                millis: 0,
+                request_id: None,
+                faults: Vec::new(),
+                missing_scope: None,
+                lost: 0,
+            },
+        }))
     }
 
     /// Names what befell the request.
     pub(crate) fn faults(&mut self, faults: Vec<&'static str>) {
-        self.entry.faults = faults;
+        if let Some(open) = &mut self.0 {
+            open.entry.faults = faults;
+        }
     }
 
     /// The answer begins, or (`None`) the connection is closed.
-    pub(crate) fn answered<B>(mut self, response: Option<&http::Response<B>>) {
+    pub(crate) fn answered<B>(self, response: Option<&http::Response<B>>) {
+        let Some(mut open) = self.0 else { return };
         let header = |name| {
             let value = response?.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
-        self.entry.request_id = header("x-request-id");
-        self.entry.missing_scope = header(crate::http::MISSING_SCOPE);
-        self.entry.status = response.map(|response| response.status().as_u16());
-        self.entry.millis = millis(self.began.elapsed());
-        self.entry.time = Timestamp::now();
-        self.log.write(self.entry);
+        open.entry.request_id = header("x-request-id");
+        open.entry.missing_scope = header(crate::http::MISSING_SCOPE);
+        open.entry.status = response.map(|response| response.status().as_u16());
+        open.entry.millis = millis(open.began.elapsed());
+        open.entry.time = Timestamp::now();
+        open.log.write(open.entry);
     }
 }
 
@@ -200,7 +211,12 @@ mod tests {
     use super::*;
 
     fn asked(log: &RequestLog, uri: &str) {
-        let asked = Asked::new(log, Service::Spaces, "GET", &uri.parse().unwrap());
+        let asked = Asked::begin(
+            Some(log),
+            Service::Spaces,
+            &Method::GET,
+            &uri.parse().unwrap(),
+        );
         asked.answered(Some(&http::Response::new(())));
     }
 

@@ -100,9 +100,7 @@ async fn token(
     let body = serde_json::json!({ "scopes": scopes }).to_string();
     let answer = embedded::send(&endpoints, "/_sandbox/tokens", &body)
         .await
-        .map_err(|error| {
-            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
-        })?;
+        .map_err(embedded::unreachable)?;
     let mut document: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if answer.status != 201 {
         let why = document["message"].as_str().unwrap_or("no reason given");
@@ -159,10 +157,7 @@ async fn asked_to_end() {
 }
 
 /// The sandbox of this folder, started (and said so) where it is not running.
-async fn reached(
-    beside: &Path,
-    terminal: &mut Terminal,
-) -> Result<embedded::Endpoints, crate::error::Failure> {
+async fn reached(beside: &Path, terminal: &mut Terminal) -> Result<embedded::Endpoints, Failure> {
     let (endpoints, started) = embedded::ensure(beside).await?;
     if started {
         terminal.note(
@@ -179,9 +174,7 @@ async fn inspect(beside: &Path, global: &Global, terminal: &mut Terminal) -> Com
     let path = format!("/_sandbox/inspect?keep={}", kept(beside).join(","));
     let answer = embedded::call(&endpoints, "GET", &path)
         .await
-        .map_err(|error| {
-            Failure::from(Problem::error("sandbox::unreachable", error.to_string()))
-        })?;
+        .map_err(embedded::unreachable)?;
     let document: serde_json::Value = serde_json::from_str(&answer.body).map_err(|error| {
         Failure::from(Problem::error(
             "sandbox::answer",

@@ -88,10 +88,7 @@ impl ApiService {
         if own.path.starts_with("/v2/projects") {
             own.buckets = self.control.bucket_names();
         }
-        let asked = self
-            .log
-            .as_ref()
-            .map(|log| Asked::new(log, Which::Api, own.method.as_str(), &parts.uri));
+        let mut asked = Asked::begin(self.log.as_ref(), Which::Api, &own.method, &parts.uri);
         let Handled { outcome, faults } = self.handle(own);
         let answer = match outcome {
             Outcome::Respond(delay, response) => {
@@ -105,10 +102,8 @@ impl ApiService {
                 Err(ConnectionLost)
             }
         };
-        if let Some(mut asked) = asked {
-            asked.faults(faults);
-            asked.answered(answer.as_ref().ok());
-        }
+        asked.faults(faults);
+        asked.answered(answer.as_ref().ok());
         answer
     }
 

@@ -96,16 +96,12 @@ async fn connection(
         if let Some(identity) = &identity {
             request.extensions_mut().insert(identity.clone());
         }
-        let asked = log.as_ref().map(|log| {
-            let method = request.method().as_str();
-            Asked::new(log, Service::Kubernetes, method, request.uri())
-        });
+        let (method, uri) = (request.method(), request.uri());
+        let asked = Asked::begin(log.as_ref(), Service::Kubernetes, method, uri);
         let answer = router.clone().oneshot(request);
         async move {
             let answer = answer.await;
-            if let Some(asked) = asked {
-                asked.answered(answer.as_ref().ok());
-            }
+            asked.answered(answer.as_ref().ok());
             answer
         }
     });

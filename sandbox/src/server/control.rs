@@ -117,8 +117,8 @@ impl Control {
             }
             (&Method::POST, "/_sandbox/tokens") => {
                 let body: TokenBody = request.body()?;
-                let (token, scopes) = cloud.create_token(body.scopes)?;
-                let made = json!({ "token": token, "scopes": scopes });
+                let token = cloud.create_token(body.scopes.clone())?;
+                let made = json!({ "token": token, "scopes": body.scopes });
                 Ok(Response::new(201, made))
             }
             (&Method::DELETE, path) if path.starts_with("/_sandbox/tokens/") => {

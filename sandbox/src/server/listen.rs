@@ -83,12 +83,11 @@ pub(super) async fn spaces(
                     request.extensions_mut().insert(peer);
                 }
                 let spaces = spaces.clone();
-                let asked = asked(log.as_ref(), Which::Spaces, &request);
+                let (method, uri) = (request.method(), request.uri());
+                let asked = Asked::begin(log.as_ref(), Which::Spaces, method, uri);
                 async move {
                     let answer = spaces.handle(request.map(s3s::Body::from)).await;
-                    if let Some(asked) = asked {
-                        asked.answered(Some(&answer));
-                    }
+                    asked.answered(Some(&answer));
                     Ok::<_, Infallible>(answer)
                 }
             });
@@ -99,12 +98,6 @@ pub(super) async fn spaces(
         }
     })
     .await;
-}
-
-fn asked<B>(log: Option<&RequestLog>, service: Which, request: &http::Request<B>) -> Option<Asked> {
-    let log = log?;
-    let method = request.method().as_str();
-    Some(Asked::new(log, service, method, request.uri()))
 }
 
 /// Serves the artifact mirror.
@@ -120,13 +113,12 @@ pub(super) async fn mirror(
         async move {
             let answer = service_fn(move |request: http::Request<Incoming>| {
                 control.touch();
-                let asked = asked(log.as_ref(), Which::Mirror, &request);
+                let (method, uri) = (request.method(), request.uri());
+                let asked = Asked::begin(log.as_ref(), Which::Mirror, method, uri);
                 let answer = router.clone().call(request.map(Body::new));
                 async move {
                     let answer = answer.await;
-                    if let Some(asked) = asked {
-                        asked.answered(answer.as_ref().ok());
-                    }
+                    asked.answered(answer.as_ref().ok());
                     answer
                 }
             });

@@ -157,30 +157,33 @@ impl Cloud {
     }
 
     /// Makes a token that may do what its scopes say, and no more.
-    pub(crate) fn create_token(
-        &self,
-        scopes: BTreeSet<String>,
-    ) -> Result<(String, BTreeSet<String>), ApiError> {
-        let made = {
-            let mut world = self.world();
-            let made = tokens::create(&mut world, scopes)?;
-            self.append(&mut world).map(|()| made)
-        };
-        made.and_then(|made| self.inner.store.sync().map(|()| made))
-            .map_err(|error| ApiError::server(error.to_string()))
+    pub(crate) fn create_token(&self, scopes: BTreeSet<String>) -> Result<String, ApiError> {
+        self.change_tokens(|world| tokens::create(world, scopes))
     }
 
     /// Revokes a token; 404 where there is none.
     pub(crate) fn delete_token(&self, token: &str) -> Result<(), ApiError> {
-        let written = {
-            let mut world = self.world();
+        self.change_tokens(|world| {
             let gone = world.tokens.remove(token);
-            gone.ok_or_else(ApiError::not_found)?;
-            self.append(&mut world)
-        };
+            gone.map(drop).ok_or_else(ApiError::not_found)
+        })?;
         lock(&self.inner.limiters).forget(token);
+        Ok(())
+    }
+
+    /// Changes the world's tokens; what was changed is on disk when this returns.
+    fn change_tokens<T>(
+        &self,
+        change: impl FnOnce(&mut World) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let (changed, written) = {
+            let mut world = self.world();
+            let changed = change(&mut world)?;
+            (changed, self.append(&mut world))
+        };
         written
             .and_then(|()| self.inner.store.sync())
+            .map(|()| changed)
             .map_err(|error| ApiError::server(error.to_string()))
     }
 

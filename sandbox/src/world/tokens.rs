@@ -73,10 +73,7 @@ impl Access {
 }
 
 /// Makes a token with these scopes; refuses scopes that would change nothing here.
-pub(crate) fn create(
-    world: &mut World,
-    wanted: BTreeSet<String>,
-) -> Result<(String, BTreeSet<String>), ApiError> {
+pub(crate) fn create(world: &mut World, wanted: BTreeSet<String>) -> Result<String, ApiError> {
     if wanted.is_empty() {
         return Err(ApiError::unprocessable(
             "scopes must name at least one scope, such as droplet:read",
@@ -98,11 +95,11 @@ pub(crate) fn create(
     let token = format!("dop_v1_{}", world.rng.hex(64));
     let created_at = world.now();
     let row = Token {
-        scopes: wanted.clone(),
+        scopes: wanted,
         created_at,
     };
     world.tokens.insert(token.clone(), row);
-    Ok((token, wanted))
+    Ok(token)
 }
 
 /// Every scope that makes a difference here.
