@@ -1,15 +1,6 @@
 //! The command line's own behaviour: exit codes, messages, guards.
 
-use crate::support::{Folder, GITHUB_TOKEN};
-
-const SMALL: &str = r#"
-[cluster]
-name   = "demo"
-region = "fra1"
-
-[servers]
-size = "s-2vcpu-4gb"
-"#;
+use crate::support::{Folder, GITHUB_TOKEN, SMALL};
 
 #[test]
 fn validate_reports_everything_at_once() {

@@ -1,16 +1,7 @@
 //! `--json`: every command prints one document that says its format, and nothing else, to
 //! standard output.
 
-use crate::support::{Folder, Run};
-
-const SMALL: &str = r#"
-[cluster]
-name   = "demo"
-region = "fra1"
-
-[servers]
-size = "s-2vcpu-4gb"
-"#;
+use crate::support::{Folder, Run, SMALL};
 
 #[track_caller]
 fn document(run: Run, what: &str) -> serde_json::Value {

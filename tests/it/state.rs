@@ -1,16 +1,7 @@
 //! `kplan state …`: changing what is on record by hand.
 
-use crate::support::Folder;
+use crate::support::{Folder, SMALL};
 use kplan_state::Identity;
-
-const SMALL: &str = r#"
-[cluster]
-name   = "demo"
-region = "fra1"
-
-[servers]
-size = "s-2vcpu-4gb"
-"#;
 
 /// The serial of the state.
 fn serial(folder: &Folder) -> u64 {

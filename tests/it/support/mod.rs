@@ -49,6 +49,16 @@ impl Run {
     }
 }
 
+/// The smallest file: one server, nothing else.
+pub(crate) const SMALL: &str = r#"
+[cluster]
+name   = "demo"
+region = "fra1"
+
+[servers]
+size = "s-2vcpu-4gb"
+"#;
+
 /// A folder of its own for one cluster; its embedded cloud is stopped when it is dropped.
 pub(crate) struct Folder {
     dir: TempDir,
