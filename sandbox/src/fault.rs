@@ -73,22 +73,17 @@ fn one() -> u32 {
 
 /// When a fault happens. Conditions that are left out always hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "Unchecked")]
+#[serde(try_from = "Unchecked")]
 pub struct FaultRule {
     /// The request's method, such as `POST`.
-    #[serde(default)]
     pub method: Option<String>,
     /// The request's path; `*` stands for any characters.
-    #[serde(default)]
     pub path: Option<String>,
     /// Only the n-th request (from 1) that fits method and path.
-    #[serde(default)]
     pub nth: Option<u64>,
     /// How likely it happens to a request that fits, 0 to 1.
-    #[serde(default)]
     pub probability: Option<f64>,
     /// How often it happens at most.
-    #[serde(default)]
     pub times: Option<u64>,
     /// What happens.
     pub fault: Fault,

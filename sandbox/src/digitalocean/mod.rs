@@ -27,6 +27,7 @@ pub(crate) mod volumes;
 pub(crate) mod vpcs;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::http::ApiError;
 use crate::world::catalogue;
@@ -59,6 +60,16 @@ pub(crate) fn moment(at: Timestamp) -> String {
 /// A value the request must have.
 pub(crate) fn required<T>(value: Option<T>, name: &str) -> Result<T, ApiError> {
     value.ok_or_else(|| ApiError::unprocessable(format!("{name} is required and can't be blank")))
+}
+
+/// Whether a value is more than nothing, in one of JSON's ways.
+pub(crate) fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
 }
 
 /// A region that exists.

@@ -384,10 +384,10 @@ fn exists(world: &World, request: &Request, urn: &str) -> bool {
     world.project_resources.contains(urn)
 }
 
-/// Forgets assignments of buckets and VPCs that are gone: nobody tells projects of their end.
+/// Forgets assignments of buckets that are gone: nobody tells projects of their end.
 fn prune(world: &mut World, request: &Request) {
-    let elsewhere = |a: &Assignment| a.urn.starts_with("do:space:") || a.urn.starts_with("do:vpc:");
-    for urn in world.project_resources.keys_where(elsewhere) {
+    let bucket = |assignment: &Assignment| assignment.urn.starts_with("do:space:");
+    for urn in world.project_resources.keys_where(bucket) {
         if !exists(world, request, &urn) {
             world.project_resources.remove(&urn);
         }

@@ -201,7 +201,7 @@ fn asked(method: &str, path: &str, request: &Request) -> Vec<String> {
 }
 
 /// What it takes to read what a URN names.
-fn scope_of_urn(urn: &str) -> Option<String> {
+pub(crate) fn scope_of_urn(urn: &str) -> Option<String> {
     let kind = urn.split(':').nth(1)?;
     let family = match kind {
         "dbaas" => "database",

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::droplets::{self, Droplet};
 use super::volumes::Filesystem;
-use super::{droplets, moment, required, tags};
+use super::{moment, required, tags};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::table::Row;
 use crate::world::{World, catalogue};
@@ -55,7 +56,7 @@ impl Snapshot {
 
     /// Whether it is an image of a droplet's disk, on demand or by policy.
     pub(crate) fn shows_droplet(&self, id: u64) -> bool {
-        !self.of_volume && self.resource_id == id.to_string()
+        !self.of_volume && self.resource_id.parse() == Ok(id)
     }
 
     pub(crate) fn is_backup(&self) -> bool {
@@ -98,17 +99,8 @@ pub(crate) fn of_droplet(world: &mut World, id: u64, name: &str, at: Timestamp) 
         return false;
     };
     let snapshot = Snapshot {
-        id: String::new(),
         name: name.to_owned(),
-        regions: vec![droplet.region.clone()],
-        resource_id: id.to_string(),
-        of_volume: false,
-        backup: false,
-        disk_gib: u64::from(droplet.disk_gib),
-        base: droplet.image.clone(),
-        filesystem: Filesystem::default(),
-        tags: Vec::new(),
-        created_at: at,
+        ..of_disk(droplet, at)
     };
     insert_image(world, snapshot);
     true
@@ -120,20 +112,29 @@ pub(crate) fn back_up(world: &mut World, id: u64, at: Timestamp) {
         return;
     };
     let snapshot = Snapshot {
-        id: String::new(),
         // As in the document's example of a backup.
         name: format!("{}- {}", droplet.name, at.strftime("%Y-%m-%d")),
-        regions: vec![droplet.region.clone()],
-        resource_id: id.to_string(),
-        of_volume: false,
         backup: true,
+        ..of_disk(droplet, at)
+    };
+    insert_image(world, snapshot);
+}
+
+/// An image of a droplet's disk, without id and name.
+fn of_disk(droplet: &Droplet, at: Timestamp) -> Snapshot {
+    Snapshot {
+        id: String::new(),
+        name: String::new(),
+        regions: vec![droplet.region.clone()],
+        resource_id: droplet.id.to_string(),
+        of_volume: false,
+        backup: false,
         disk_gib: u64::from(droplet.disk_gib),
         base: droplet.image.clone(),
         filesystem: Filesystem::default(),
         tags: Vec::new(),
         created_at: at,
-    };
-    insert_image(world, snapshot);
+    }
 }
 
 fn insert_image(world: &mut World, mut snapshot: Snapshot) {

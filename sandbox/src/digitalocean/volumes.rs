@@ -255,13 +255,14 @@ pub(crate) fn destroy(world: &mut World, id: &str) -> Reply {
     Ok(Response::no_content())
 }
 
-/// Takes a volume off a droplet that is being destroyed.
-pub(crate) fn let_go(world: &mut World, id: &str, droplet: u64) -> Result<(), ApiError> {
+/// Destroys a volume along with the droplet it is attached to. One that is busy stays attached, so
+/// that this can be tried again.
+pub(crate) fn destroy_attached(world: &mut World, id: &str) -> Reply {
     let volume = world.volumes.get_mut(id).ok_or_else(ApiError::not_found)?;
-    if volume.droplet == Some(droplet) {
+    if !volume.busy {
         volume.droplet = None;
     }
-    Ok(())
+    destroy(world, id)
 }
 
 pub(crate) fn act(world: &mut World, request: &Request) -> Reply {

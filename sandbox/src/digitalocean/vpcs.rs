@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{all_chars, moment, region, required};
+use super::{all_chars, moment, projects, region, required, scopes};
 use crate::http::{ApiError, Reply, Request, Response, list};
 use crate::world::table::Row;
 use crate::world::{Due, World, lag, net};
@@ -24,6 +24,12 @@ pub(crate) struct Vpc {
     /// Came with the account.
     pub(crate) builtin: bool,
     created_at: Timestamp,
+}
+
+impl Vpc {
+    fn urn(&self) -> String {
+        format!("do:vpc:{}", self.id)
+    }
 }
 
 impl Row for Vpc {
@@ -244,6 +250,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Reply {
 pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
     let id = request.param(0);
     let vpc = world.vpcs.get(id).ok_or_else(ApiError::not_found)?;
+    let urn = vpc.urn();
     if vpc.default {
         return Err(ApiError::forbidden(
             "Can not delete the default VPC of a region",
@@ -253,6 +260,7 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Reply {
         return Err(ApiError::conflict("Can not delete VPC with members"));
     }
     world.vpcs.remove(id);
+    projects::forget(world, &urn);
     Ok(Response::no_content())
 }
 
@@ -265,17 +273,11 @@ pub(crate) fn members(world: &mut World, request: &Request) -> Reply {
         .query("resource_type")
         .filter(|kind| !kind.is_empty())
         .map(|kind| format!("do:{kind}:"));
-    // Only what the token may see is shown, as the document says.
-    let visible = [
-        ("do:droplet:", "droplet:read"),
-        ("do:loadbalancer:", "load_balancer:read"),
-        ("do:dbaas:", "database:read"),
-    ];
     let mut members = members_of(world, id);
     members.retain(|member| {
-        let shown = visible.iter().all(|(beginning, scope)| {
-            !member.urn.starts_with(beginning) || request.access.allows(scope)
-        });
+        // Only what the token may see is shown, as the document says.
+        let scope = scopes::scope_of_urn(&member.urn);
+        let shown = scope.is_none_or(|scope| request.access.allows(&scope));
         let wanted = kind
             .as_ref()
             .is_none_or(|kind| member.urn.starts_with(kind));
@@ -382,7 +384,7 @@ fn valid_description(description: Option<String>) -> Result<Option<String>, ApiE
 fn view(vpc: &Vpc) -> Value {
     json!({
         "id": vpc.id,
-        "urn": format!("do:vpc:{}", vpc.id),
+        "urn": vpc.urn(),
         "name": vpc.name,
         "description": vpc.description,
         "region": vpc.region,

@@ -2,18 +2,54 @@
 
 use http::Method;
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ApiError, shape};
 use crate::world::tokens::Access;
 
+/// What has to be encoded in a part of a path: everything but `pchar` of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+fn decoded(path: &str) -> impl Iterator<Item = String> {
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+}
+
+fn normal(path: &str) -> String {
+    let mut normal = String::with_capacity(path.len());
+    for segment in decoded(path) {
+        normal.push('/');
+        normal.extend(utf8_percent_encode(&segment, ENCODED));
+    }
+    normal
+}
+
 /// What a handler gets to see.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
-    /// Path as sent, still percent-encoded.
+    /// The path in its normal form: percent-encoded only where it must be, no empty parts. Whoever
+    /// looks at its beginning sees what the table of routes sees.
     pub(crate) path: String,
     /// Query string as sent, without the question mark.
     pub(crate) raw_query: String,
@@ -41,7 +77,7 @@ impl Request {
         let (path, raw_query) = target.split_once('?').unwrap_or((target, ""));
         Request {
             method,
-            path: path.to_owned(),
+            path: normal(path),
             raw_query: raw_query.to_owned(),
             query: form_urlencoded::parse(raw_query.as_bytes())
                 .into_owned()
@@ -59,11 +95,7 @@ impl Request {
 
     /// The path cut at its slashes, each part decoded.
     pub(crate) fn segments(&self) -> Vec<String> {
-        self.path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
-            .collect()
+        decoded(&self.path).collect()
     }
 
     /// The first value of a query parameter.
@@ -121,6 +153,21 @@ mod tests {
         assert_eq!(request.segments(), ["v2", "tags", "kplan:demo"]);
         assert_eq!(request.query("tag_name"), Some("a b"));
         assert_eq!(request.query("missing"), None);
+    }
+
+    #[test]
+    fn a_path_has_one_form_however_it_is_written() {
+        for (written, normal) in [
+            ("/v2/data%62ases/", "/v2/databases"),
+            ("//v2//databases", "/v2/databases"),
+            ("/v2/tags/kplan%3ademo", "/v2/tags/kplan:demo"),
+            ("/v2/tags/a%2Fb%20c", "/v2/tags/a%2Fb%20c"),
+        ] {
+            let request = Request::new(Method::GET, written);
+            assert_eq!(request.path, normal, "{written}");
+            let again = Request::new(Method::GET, normal);
+            assert_eq!(request.segments(), again.segments(), "{written}");
+        }
     }
 
     #[test]

@@ -54,8 +54,7 @@ impl Control {
 
     /// The names of all buckets.
     pub(crate) fn bucket_names(&self) -> Vec<String> {
-        let buckets = self.spaces.buckets();
-        buckets.into_iter().map(|bucket| bucket.name).collect()
+        self.spaces.bucket_names()
     }
 
     /// Somebody uses the sandbox.

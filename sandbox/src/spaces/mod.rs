@@ -294,6 +294,12 @@ impl Spaces {
             .map_err(|error| said(&error))
     }
 
+    /// The names of all buckets, without a look at what is in them.
+    pub(crate) fn bucket_names(&self) -> Vec<String> {
+        self.shared
+            .read(|state| state.buckets.keys().cloned().collect())
+    }
+
     /// Every bucket of the account.
     pub fn buckets(&self) -> Vec<BucketSummary> {
         self.shared.read(|state| {

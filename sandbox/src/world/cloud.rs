@@ -158,33 +158,17 @@ impl Cloud {
 
     /// Makes a token that may do what its scopes say, and no more.
     pub(crate) fn create_token(&self, scopes: BTreeSet<String>) -> Result<String, ApiError> {
-        self.change_tokens(|world| tokens::create(world, scopes))
+        self.commit(Duration::ZERO, |world| tokens::create(world, scopes))
     }
 
     /// Revokes a token; 404 where there is none.
     pub(crate) fn delete_token(&self, token: &str) -> Result<(), ApiError> {
-        self.change_tokens(|world| {
+        self.commit(Duration::ZERO, |world| {
             let gone = world.tokens.remove(token);
             gone.map(drop).ok_or_else(ApiError::not_found)
         })?;
         lock(&self.inner.limiters).forget(token);
         Ok(())
-    }
-
-    /// Changes the world's tokens; what was changed is on disk when this returns.
-    fn change_tokens<T>(
-        &self,
-        change: impl FnOnce(&mut World) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
-        let (changed, written) = {
-            let mut world = self.world();
-            let changed = change(&mut world)?;
-            (changed, self.append(&mut world))
-        };
-        written
-            .and_then(|()| self.inner.store.sync())
-            .map(|()| changed)
-            .map_err(|error| ApiError::server(error.to_string()))
     }
 
     /// Answers a request of the API.
@@ -256,11 +240,11 @@ impl Cloud {
     }
 
     /// Lets a handler change the world; what it changed is on disk when this returns.
-    fn commit(
+    fn commit<T>(
         &self,
         slower: Duration,
-        handler: impl FnOnce(&mut World) -> Result<Response, ApiError>,
-    ) -> Result<Response, ApiError> {
+        handler: impl FnOnce(&mut World) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let reply = {
             let mut world = self.world();
             world.advance();

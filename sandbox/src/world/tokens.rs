@@ -37,10 +37,9 @@ impl Row for Token {
 }
 
 /// What the sender of a request may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Everything: the account's own token.
-    #[default]
     Full,
     /// What these scopes say.
     Scopes(BTreeSet<String>),

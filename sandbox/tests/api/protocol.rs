@@ -282,6 +282,8 @@ async fn a_token_sees_no_more_than_its_scopes_say() {
     let reader = token(&client, &["database:read", "vpc:read"]).await;
     for target in [
         path.clone(),
+        format!("/{path}"),
+        path.replace("databases", "data%62ases"),
         format!("{path}/users"),
         "/v2/databases".to_owned(),
     ] {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::create::{default_plugin, password};
 use super::{Engine, FIRST_DATABASE, User, find, online};
-use crate::digitalocean::{all_chars, required};
+use crate::digitalocean::{all_chars, required, says_something};
 use crate::http::{ApiError, Reply, Request, Response};
 use crate::world::World;
 
@@ -40,7 +40,7 @@ impl Settings {
             ("opensearch_acl", &self.opensearch_acl),
             ("mongo_user_settings", &self.mongo),
         ];
-        let given = |value: &Option<Value>| value.as_ref().is_some_and(|value| !is_empty(value));
+        let given = |value: &Option<Value>| value.as_ref().is_some_and(says_something);
         if let Some((name, _)) = others.iter().find(|(_, value)| given(value)) {
             return Err(unsupported(name, engine));
         }
@@ -48,16 +48,6 @@ impl Settings {
             Some(true) if engine != Engine::Pg => Err(unsupported("pg_allow_replication", engine)),
             allowed => Ok(allowed.unwrap_or(false)),
         }
-    }
-}
-
-/// Nothing at all, in one of JSON's ways.
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
     }
 }
 

@@ -81,7 +81,7 @@ impl Row for Destruction {
 }
 
 /// What is to be destroyed along with the droplet, by id.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Selection {
     floating_ips: Option<Vec<String>>,
     reserved_ips: Option<Vec<String>>,
@@ -170,7 +170,11 @@ pub(crate) fn some(world: &mut World, request: &Request) -> Reply {
     let asked: Selection = request.body()?;
     let found = associated(world, id);
     let addresses = asked.reserved_ips.into_iter().chain(asked.floating_ips);
-    let addresses: Vec<String> = addresses.flatten().collect();
+    // An address may be named by itself.
+    let addresses: Vec<String> = addresses
+        .flatten()
+        .map(|id| reserved_ips::number_of(&id).unwrap_or(id))
+        .collect();
     let lists = [
         (Kind::ReservedIp, addresses),
         (Kind::Snapshot, asked.snapshots.unwrap_or_default()),
@@ -183,10 +187,6 @@ pub(crate) fn some(world: &mut World, request: &Request) -> Reply {
     let mut items: BTreeMap<(Kind, String), Item> = BTreeMap::new();
     for (kind, ids) in lists {
         for id in ids {
-            // An address may be named by itself.
-            let id = reserved_ips::number_of(&id)
-                .filter(|_| kind == Kind::ReservedIp)
-                .unwrap_or(id);
             let name = found.get(&(kind, id.clone())).map(|it| it.name.clone());
             let row = item(kind, id.clone(), name.unwrap_or_default());
             items.insert((kind, id), row);
@@ -243,10 +243,6 @@ pub(crate) fn retry(world: &mut World, request: &Request) -> Reply {
     let id = request.id(0)?;
     let last = world.destructions.get(&key(id));
     let last = last.ok_or_else(ApiError::not_found)?.clone();
-    if last.ready_at.is_some() {
-        return Err(conflict());
-    }
-    find(world, id)?;
     let again = |row: Item| match row.destroyed_at {
         Some(_) => row,
         None => item(row.kind, row.id, row.name),
@@ -306,7 +302,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
         }
         let belongs = own.contains_key(&(row.kind, row.id.clone()));
         let done = if belongs {
-            destroy(world, last.droplet, row)
+            destroy(world, row)
         } else {
             Err(ApiError::not_found())
         };
@@ -325,13 +321,10 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     world.destructions.insert(key.to_owned(), last);
 }
 
-fn destroy(world: &mut World, droplet: u64, row: &Item) -> Result<(), ApiError> {
+fn destroy(world: &mut World, row: &Item) -> Result<(), ApiError> {
     match row.kind {
         Kind::ReservedIp => reserved_ips::destroy(world, &row.name),
-        Kind::Volume => {
-            volumes::let_go(world, &row.id, droplet)?;
-            volumes::destroy(world, &row.id).map(drop)
-        }
+        Kind::Volume => volumes::destroy_attached(world, &row.id).map(drop),
         Kind::Snapshot | Kind::VolumeSnapshot => snapshots::destroy(world, &row.id),
     }
 }

@@ -267,9 +267,7 @@ fn destroy(world: &mut World, id: u64) {
         }
     }
     // Its snapshots stay, its backups do not.
-    for backup in world.snapshots.keys_where(|image| image.is_backup_of(id)) {
-        world.snapshots.remove(&backup);
-    }
+    super::snapshots::expire_backups(world, id, Timestamp::MAX);
     super::firewalls::forget_droplet(world, id);
     super::load_balancers::forget_droplet(world, id);
     super::databases::forget_droplet(world, id);

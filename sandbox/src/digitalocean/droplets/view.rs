@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Droplet, Status, backups};
-use crate::digitalocean::{moment, snapshots};
+use crate::digitalocean::moment;
+use crate::digitalocean::snapshots::{self, Snapshot};
 use crate::world::catalogue::{self, disk_info, image_view, region_view, size_view};
 use crate::world::{World, net};
 
@@ -14,13 +15,14 @@ pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
         .iter()
         .map(|volume| volume.id.as_str())
         .collect();
-    let images = |backups: bool| -> Vec<u64> {
-        world
-            .snapshots
-            .filtered(|image| image.shows_droplet(droplet.id) && image.is_backup() == backups)
-            .iter()
-            .filter_map(|image| image.id.parse().ok())
-            .collect()
+    let images = world
+        .snapshots
+        .filtered(|image| image.shows_droplet(droplet.id));
+    let (backups_of, snapshots_of): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        images.into_iter().partition(|image| image.is_backup());
+    let ids = |images: Vec<&Snapshot>| -> Vec<u64> {
+        let id = |image: &Snapshot| image.id.parse().ok();
+        images.into_iter().filter_map(id).collect()
     };
     let size = catalogue::size_of(&droplet.size);
     let mut features = vec!["private_networking"];
@@ -48,9 +50,9 @@ pub(crate) fn view(world: &World, droplet: &Droplet) -> Value {
         "kernel": Value::Null,
         "created_at": moment(droplet.created_at),
         "features": features,
-        "backup_ids": images(true),
+        "backup_ids": ids(backups_of),
         "next_backup_window": backups::window(droplet),
-        "snapshot_ids": images(false),
+        "snapshot_ids": ids(snapshots_of),
         "image": image_of(droplet),
         "volume_ids": volumes,
         "size": size.map(size_view),

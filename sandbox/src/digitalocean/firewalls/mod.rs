@@ -54,11 +54,7 @@ impl Firewall {
 
     /// Whether it guards a droplet.
     pub(crate) fn covers(&self, droplet: &Droplet) -> bool {
-        self.droplet_ids.contains(&droplet.id)
-            || self
-                .tags
-                .iter()
-                .any(|tag| droplet.tags.iter().any(|own| tags::same(own, tag)))
+        self.droplet_ids.contains(&droplet.id) || self.tags.iter().any(|tag| droplet.has_tag(tag))
     }
 }
 

@@ -160,18 +160,21 @@ impl Rule {
         if let Some(own) = &mut self.peer.droplet_ids {
             own.retain(|own| *own != id);
         }
+        self.peer.drop_empty();
     }
 
     pub(super) fn forget_balancer(&mut self, id: &str) {
         if let Some(own) = &mut self.peer.load_balancer_uids {
             own.retain(|own| own != id);
         }
+        self.peer.drop_empty();
     }
 
     pub(super) fn forget_tag(&mut self, name: &str) {
         if let Some(own) = &mut self.peer.tags {
             own.retain(|tag| !tags::same(tag, name));
         }
+        self.peer.drop_empty();
     }
 
     /// The rule as shown, its other end under `side`.

@@ -65,9 +65,8 @@ impl LoadBalancer {
 
     /// Whether a droplet is one of its targets.
     pub(crate) fn targets(&self, droplet: &Droplet) -> bool {
-        let tagged = || droplet.tags.iter().any(|own| tags::same(own, &self.tag));
-        self.droplet_ids.contains(&droplet.id)
-            || (!self.tag.is_empty() && droplet.region == self.region && tagged())
+        let tagged = !self.tag.is_empty() && droplet.has_tag(&self.tag);
+        self.droplet_ids.contains(&droplet.id) || (tagged && droplet.region == self.region)
     }
 }
 

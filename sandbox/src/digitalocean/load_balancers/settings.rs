@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::digitalocean::says_something;
 use crate::http::ApiError;
 
 /// Ports DigitalOcean keeps for itself on load balancers (README of its cloud controller manager).
@@ -237,16 +238,6 @@ impl Settings {
             "network_stack": text(&self.network_stack, "IPV4"),
             "firewall": { "allow": firewall.allow, "deny": firewall.deny },
         })
-    }
-}
-
-/// Whether a value is more than nothing, in one of JSON's ways.
-fn says_something(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => true,
     }
 }
 
