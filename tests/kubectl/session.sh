@@ -101,7 +101,8 @@ discovery() {
   says yes
   ok auth can-i --list
   says "*.*"
-  bad no auth can-i delete nodes --as=ann
+  bad no auth can-i delete pods --as=ann
+  is no
   bad 'User "ann" cannot list resource "pods"' get pods --as=ann
 }
 
@@ -212,6 +213,7 @@ reading() {
   ok describe pod alone
   says "Node:         $node/" "QoS Class:"
   ok events
+  says "No events found"
   bad "pods of the sandbox run no containers" logs alone
   bad "pods of the sandbox run no containers" exec alone -- date
   bad "not found" logs nobody
@@ -220,6 +222,8 @@ reading() {
   out="$(timeout 2 kubectl get pod alone --watch -L seen 2>&1)" || true
   wait
   says yes
+  # The first line is the list, the second what was seen to happen.
+  [ "$(grep -c '^alone' <<<"$out")" -ge 2 ] || fail "the watch saw no change"
 }
 
 changing() {
@@ -316,7 +320,7 @@ upstream() {
   ok wait -n argocd --for=condition=Available deploy --all --timeout=60s
   ok rollout status -n argocd sts/argocd-application-controller --timeout=60s
   ok rollout history -n argocd sts/argocd-application-controller
-  says 1
+  says $'\n1 '
   ok diff --server-side -n argocd -f "$argo"
   is ""
   ok explain applications.argoproj.io.spec.source.helm

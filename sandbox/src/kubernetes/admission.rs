@@ -36,7 +36,6 @@ pub(crate) fn decode(
             prune::drop_nulls(schema, object);
             decode::misfit(definition, object)
                 .or_else(|| rules::undecodable(&resource.storage_key(), object))
-                .or_else(|| mistyped(schema, object))
         }
         Types::Custom(_) => object
             .get("metadata")
@@ -58,13 +57,6 @@ pub(crate) fn decode(
         FieldValidation::Warn => Ok(complaints),
         _ => Ok(Vec::new()),
     }
-}
-
-/// What the decoder's words have no sentence for.
-fn mistyped(schema: Schema<'_>, object: &Value) -> Option<String> {
-    let causes = validate(schema, object, Level::Types);
-    let cause = causes.iter().find(|c| c.reason != "FieldValueDuplicate")?;
-    Some(format!("{}: {}", cause.field, cause.message))
 }
 
 /// A body that is no object of its kind.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::object::{self, Object, at, items, map, number, text};
 use super::selector::LabelSelector;
+use super::status::ApiError;
 use super::storage::Storage;
 
 /// Collection of budgets.
@@ -28,13 +29,8 @@ impl Budget {
         if self.expected <= 0 {
             return 0;
         }
-        (self.healthy - self.desired).max(0)
+        self.healthy.saturating_sub(self.desired).max(0)
     }
-}
-
-/// Whether a pod serves.
-pub(crate) fn healthy(pod: &Value) -> bool {
-    !object::terminating(pod) && object::is_true(pod, "Ready")
 }
 
 /// Whether a budget is about a pod. Without a selector it is about none.
@@ -51,10 +47,10 @@ pub(crate) fn budget(storage: &Storage, budget: &Value) -> Budget {
     let (pods, _) = storage.list("/pods", Some(object::namespace(budget)));
     let pods: Vec<Object> = pods
         .into_iter()
-        .filter(|pod| covers(budget, pod) && !ended(pod))
+        .filter(|pod| covers(budget, pod) && !object::ended(pod))
         .collect();
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let healthy = count(pods.iter().filter(|pod| healthy(pod)).count());
+    let healthy = count(pods.iter().filter(|pod| object::serves(pod)).count());
     let unset = Value::Null;
     let least = at(budget, &["spec", "minAvailable"]).unwrap_or(&unset);
     let most = at(budget, &["spec", "maxUnavailable"]).unwrap_or(&unset);
@@ -67,7 +63,7 @@ pub(crate) fn budget(storage: &Storage, budget: &Value) -> Budget {
     let desired = if most.is_null() {
         share(least, expected)
     } else {
-        expected - share(most, expected)
+        expected.saturating_sub(share(most, expected))
     };
     Budget {
         desired: desired.max(0),
@@ -76,20 +72,41 @@ pub(crate) fn budget(storage: &Storage, budget: &Value) -> Budget {
     }
 }
 
-fn ended(pod: &Value) -> bool {
-    matches!(
-        text(pod, &["status", "phase"]),
-        Some("Succeeded" | "Failed")
-    )
+/// Whether the budgets about a pod let it go: asked under the lock of whoever deletes it.
+pub(crate) fn permit(storage: &Storage, pod: &Value) -> Result<(), ApiError> {
+    if text(pod, &["status", "phase"]) != Some("Running") || object::terminating(pod) {
+        return Ok(());
+    }
+    let (budgets, _) = storage.list(BUDGETS, Some(object::namespace(pod)));
+    let about: Vec<&Object> = budgets.iter().filter(|one| covers(one, pod)).collect();
+    match about.as_slice() {
+        [] => Ok(()),
+        [only] => {
+            let budget = budget(storage, only);
+            // A pod that serves nobody may go as long as enough others do.
+            let useless = !object::serves(pod) && budget.desired > 0;
+            if budget.allowed() > 0 || (useless && budget.healthy >= budget.desired) {
+                return Ok(());
+            }
+            let (desired, healthy) = (budget.desired, budget.healthy);
+            Err(ApiError::disrupts(&format!(
+                "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
+                object::name(only)
+            )))
+        }
+        _ => Err(ApiError::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+        )),
+    }
 }
 
-/// A number, or a percentage of the expected pods, rounded up.
-fn share(value: &Value, expected: i64) -> i64 {
+/// A number, or a percentage of all, rounded up. What users write may be any number there is.
+pub(crate) fn share(value: &Value, all: i64) -> i64 {
     let percent = value
         .as_str()
         .and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());
     match percent {
-        Some(percent) => (percent * expected + 99) / 100,
+        Some(percent) => percent.saturating_mul(all).saturating_add(99) / 100,
         None => value.as_i64().unwrap_or(0),
     }
 }
@@ -130,6 +147,7 @@ mod tests {
         assert_eq!(share(&json!("50%"), 3), 2);
         assert_eq!(share(&json!(2), 3), 2);
         assert_eq!(share(&Value::Null, 3), 0);
+        assert_eq!(share(&json!("9223372036854775807%"), 3), i64::MAX / 100);
         let budget = |healthy, desired, expected| Budget {
             desired,
             healthy,

@@ -127,6 +127,19 @@ pub(crate) fn is_true(object: &Value, kind: &str) -> bool {
     condition(object, kind) == Some("True")
 }
 
+/// Whether a pod serves.
+pub(crate) fn serves(pod: &Value) -> bool {
+    !terminating(pod) && is_true(pod, "Ready")
+}
+
+/// Whether a pod has run to its end.
+pub(crate) fn ended(pod: &Value) -> bool {
+    matches!(
+        text(pod, &["status", "phase"]),
+        Some("Succeeded" | "Failed")
+    )
+}
+
 /// An owner reference that names the controller of an object.
 pub(crate) fn controller_reference(owner: &Value) -> Value {
     serde_json::json!({

@@ -21,7 +21,6 @@ mod faults;
 mod firewalls;
 mod images;
 mod judges;
-mod kubectl;
 mod load_balancers;
 mod nodes;
 mod process;

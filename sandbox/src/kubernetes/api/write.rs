@@ -9,7 +9,6 @@ use super::read::Filter;
 use super::represent;
 use crate::kubernetes::admission::FieldValidation;
 use crate::kubernetes::apiserver::ApiServer;
-use crate::kubernetes::disruption;
 use crate::kubernetes::object::{self, Object, number, text};
 use crate::kubernetes::patch::{json as json_patch, merge};
 use crate::kubernetes::resources::ResourceType;
@@ -190,7 +189,12 @@ fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, ApiError> {
     } else {
         call.document()?
     };
-    let named = text(&body, &["propagationPolicy"]).or_else(|| call.query.get("propagationPolicy"));
+    options_in(call, &body)
+}
+
+/// The options in a body, and in the query where the body says nothing.
+fn options_in(call: &Call<'_>, body: &Value) -> Result<DeleteOptions, ApiError> {
+    let named = text(body, &["propagationPolicy"]).or_else(|| call.query.get("propagationPolicy"));
     let propagation = match named {
         None | Some("Background") => Propagation::Background,
         Some("Foreground") => Propagation::Foreground,
@@ -201,24 +205,25 @@ fn delete_options(call: &Call<'_>) -> Result<DeleteOptions, ApiError> {
             return Err(ApiError::options("DeleteOptions", cause));
         }
     };
-    let orphans = object::flag(&body, &["orphanDependents"]);
+    let orphans = object::flag(body, &["orphanDependents"]);
     let in_query = || {
         call.query
             .number("gracePeriodSeconds")
             .and_then(|n| i64::try_from(n).ok())
     };
     let dry_run = call.query.get("dryRun") == Some("All")
-        || object::items(&body, &["dryRun"]).contains(&json!("All"));
+        || object::items(body, &["dryRun"]).contains(&json!("All"));
     Ok(DeleteOptions {
         propagation: if orphans {
             Propagation::Orphan
         } else {
             propagation
         },
-        grace_seconds: number(&body, &["gracePeriodSeconds"]).or_else(in_query),
-        uid: text(&body, &["preconditions", "uid"]).map(str::to_owned),
-        resource_version: text(&body, &["preconditions", "resourceVersion"]).map(str::to_owned),
+        grace_seconds: number(body, &["gracePeriodSeconds"]).or_else(in_query),
+        uid: text(body, &["preconditions", "uid"]).map(str::to_owned),
+        resource_version: text(body, &["preconditions", "resourceVersion"]).map(str::to_owned),
         dry_run,
+        evicts: false,
     })
 }
 
@@ -275,52 +280,16 @@ pub(super) fn delete_collection(
 pub(super) fn evict(call: &Call<'_>, resource: &ResourceType) -> Result<Response, ApiError> {
     let body = json_body(call, resource)?;
     let options = DeleteOptions {
-        grace_seconds: number(&body, &["deleteOptions", "gracePeriodSeconds"]),
-        dry_run: object::items(&body, &["deleteOptions", "dryRun"]).contains(&json!("All"))
-            || call.query.get("dryRun") == Some("All"),
-        ..DeleteOptions::default()
+        evicts: true,
+        ..options_in(call, &body["deleteOptions"])?
     };
     let target = Target {
         subresource: "",
         ..call.target(resource)
     };
-    let pod = call.server.read(target)?;
-    let running = text(&pod, &["status", "phase"]) == Some("Running");
-    if running && !object::terminating(&pod) {
-        permitted(call, &pod)?;
-    }
     call.server.delete(target, &options)?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(json_response(StatusCode::CREATED, &status))
-}
-
-/// Whether the budgets about a pod let it go.
-fn permitted(call: &Call<'_>, pod: &Value) -> Result<(), ApiError> {
-    let storage = &call.server.storage;
-    let (budgets, _) = storage.list(disruption::BUDGETS, Some(object::namespace(pod)));
-    let about: Vec<&Object> = budgets
-        .iter()
-        .filter(|budget| disruption::covers(budget, pod))
-        .collect();
-    match about.as_slice() {
-        [] => Ok(()),
-        [only] => {
-            let budget = disruption::budget(storage, only);
-            // A pod that serves nobody may go as long as enough others do.
-            let useless = !disruption::healthy(pod) && budget.desired > 0;
-            if budget.allowed() > 0 || (useless && budget.healthy >= budget.desired) {
-                return Ok(());
-            }
-            let (desired, healthy) = (budget.desired, budget.healthy);
-            Err(ApiError::disrupts(&format!(
-                "The disruption budget {} needs {desired} healthy pods and has {healthy} currently",
-                object::name(only)
-            )))
-        }
-        _ => Err(ApiError::internal(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-        )),
-    }
 }
 
 /// `scale`.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Pass;
 use super::scheduler::{selected, tolerated};
-use super::workload::{PODS, active, owned_pods, pod_of, ready, set_label, template_hash};
+use super::workload::{PODS, active, owned_pods, pod_of, set_label, template_hash};
 use crate::kubernetes::object::{self, Object, items, set, text};
 
 const DAEMON_SETS: &str = "apps/daemonsets";
@@ -51,7 +51,7 @@ fn one(pass: &Pass<'_>, owner: &Object) {
         }
     }
     let outdated = |pod: &&Object| active(pod) && object::label(pod, REVISION) != Some(&hash);
-    let all_ready = pods.iter().all(|pod| ready(pod));
+    let all_ready = pods.iter().all(|pod| object::serves(pod));
     if all_ready && let Some(pod) = pods.iter().find(outdated) {
         pass.delete(PODS, pod);
     }
@@ -93,7 +93,7 @@ fn pod(owner: &Value, template: &Value, node: &str, hash: &str) -> Value {
 fn status(pass: &Pass<'_>, owner: &Object, wanted: usize, hash: &str) {
     let pods = owned_pods(pass, owner);
     let current = pods.iter().filter(|pod| active(pod)).count();
-    let serving = pods.iter().filter(|pod| ready(pod)).count();
+    let serving = pods.iter().filter(|pod| object::serves(pod)).count();
     let updated = pods
         .iter()
         .filter(|pod| active(pod) && object::label(pod, REVISION) == Some(hash))

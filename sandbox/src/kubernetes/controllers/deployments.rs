@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Pass;
 use super::replica_sets::{REPLICA_SETS, counted};
 use super::workload::{set_label, template_hash};
+use crate::kubernetes::disruption;
 use crate::kubernetes::object::{self, Object, number, set, text};
 
 const DEPLOYMENTS: &str = "apps/deployments";
@@ -116,16 +117,8 @@ fn own_annotations(deployment: &Value) -> Map<String, Value> {
     copied.retain(|key, _| !NOT_COPIED.contains(&key.as_str()));
     let wanted = number(deployment, &["spec", "replicas"]).unwrap_or(1);
     let surge = &deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"];
-    let percent = surge
-        .as_str()
-        .and_then(|text| text.strip_suffix('%')?.parse::<i64>().ok());
-    let surge = percent.map_or(surge.as_i64().unwrap_or(0), |share| {
-        (share * wanted + 99) / 100
-    });
-    for (key, count) in [
-        ("desired-replicas", wanted),
-        ("max-replicas", wanted + surge),
-    ] {
+    let most = wanted.saturating_add(disruption::share(surge, wanted));
+    for (key, count) in [("desired-replicas", wanted), ("max-replicas", most)] {
         copied.insert(
             format!("deployment.kubernetes.io/{key}"),
             count.to_string().into(),

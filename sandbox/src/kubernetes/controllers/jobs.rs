@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Pass;
-use super::workload::{PODS, active, owned_pods, pod_of, ready};
+use super::workload::{PODS, active, owned_pods, pod_of};
 use crate::kubernetes::object::{self, Object, flag, number, set, text};
 
 const JOBS: &str = "batch/jobs";
@@ -46,7 +46,7 @@ fn one(pass: &Pass<'_>, job: &Object) {
     let now = pass.server.now();
     let pods = owned_pods(pass, job);
     let running = pods.iter().filter(|pod| active(pod)).count();
-    let serving = pods.iter().filter(|pod| ready(pod)).count();
+    let serving = pods.iter().filter(|pod| object::serves(pod)).count();
     pass.adjust(JOBS, job, |object| {
         object::set_default(object, &["status", "startTime"], now.clone());
         set(object, &["status", "ready"], serving);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Pass;
-use super::workload::{PODS, active, owned_pods, pod_of, ready};
+use super::workload::{PODS, active, owned_pods, pod_of};
 use crate::kubernetes::object::{self, Object, number, set};
 
 /// Collection of replica sets.
@@ -39,7 +39,7 @@ fn one(pass: &Pass<'_>, replica_set: &Object) {
     }
     let mut surplus = pods.clone();
     // Those that do not serve yet go first, as the real controller prefers.
-    surplus.sort_by_key(|pod| ready(pod));
+    surplus.sort_by_key(|pod| object::serves(pod));
     for pod in surplus.iter().take(pods.len().saturating_sub(wanted)) {
         pass.delete(PODS, pod);
     }
@@ -49,7 +49,7 @@ fn one(pass: &Pass<'_>, replica_set: &Object) {
 fn status(pass: &Pass<'_>, replica_set: &Object) {
     let pods = owned_pods(pass, replica_set);
     let total = pods.iter().filter(|pod| active(pod)).count();
-    let serving = pods.iter().filter(|pod| ready(pod)).count();
+    let serving = pods.iter().filter(|pod| object::serves(pod)).count();
     pass.adjust(REPLICA_SETS, replica_set, |object| {
         let generation = object["metadata"]["generation"].clone();
         set(object, &["status", "observedGeneration"], generation);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Pass;
 use super::replica_sets::counted;
-use super::workload::{PODS, active, owned_pods, pod_of, ready, set_label, template_hash};
+use super::workload::{PODS, active, owned_pods, pod_of, set_label, template_hash};
 use crate::kubernetes::object::{self, Object, items, number, set, text};
 
 const STATEFUL_SETS: &str = "apps/statefulsets";
@@ -37,7 +37,7 @@ fn one(pass: &Pass<'_>, owner: &Object) {
             Some(pod) if !active(pod) && !object::terminating(pod) => pass.delete(PODS, pod),
             Some(_) => {}
         }
-        if !parallel && !find(n).is_some_and(|pod| ready(pod)) {
+        if !parallel && !find(n).is_some_and(|pod| object::serves(pod)) {
             break;
         }
     }
@@ -54,13 +54,13 @@ fn one(pass: &Pass<'_>, owner: &Object) {
     {
         pass.delete(PODS, pod);
     }
-    let all_ready = pods.iter().all(|pod| ready(pod));
+    let all_ready = pods.iter().all(|pod| object::serves(pod));
     let outdated = pods
         .iter()
         .filter(|pod| object::label(pod, REVISION) != Some(&hash) && active(pod));
     if let Some(pod) = outdated
         .max_by_key(|pod| number_of(pod))
-        .filter(|pod| all_ready || !ready(pod))
+        .filter(|pod| all_ready || !object::serves(pod))
     {
         pass.delete(PODS, pod);
     }
@@ -118,7 +118,7 @@ fn claims(pass: &Pass<'_>, owner: &Value, n: i64) {
 fn status(pass: &Pass<'_>, owner: &Object, hash: &str) {
     let pods = owned_pods(pass, owner);
     let total = pods.iter().filter(|pod| active(pod)).count();
-    let serving = pods.iter().filter(|pod| ready(pod)).count();
+    let serving = pods.iter().filter(|pod| object::serves(pod)).count();
     let updated = pods
         .iter()
         .filter(|pod| active(pod) && object::label(pod, REVISION) == Some(hash))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Pass;
-use crate::kubernetes::object::{self, Object, map_mut, set, text};
+use crate::kubernetes::object::{self, Object, map_mut, set};
 
 /// Collection of pods.
 pub(super) const PODS: &str = "/pods";
@@ -18,16 +18,7 @@ pub(super) fn owned_pods(pass: &Pass<'_>, owner: &Value) -> Vec<Object> {
 
 /// Whether a pod still works or will.
 pub(super) fn active(pod: &Value) -> bool {
-    !object::terminating(pod)
-        && !matches!(
-            text(pod, &["status", "phase"]),
-            Some("Succeeded" | "Failed")
-        )
-}
-
-/// Whether a pod serves.
-pub(super) fn ready(pod: &Value) -> bool {
-    !object::terminating(pod) && object::is_true(pod, "Ready")
+    !object::terminating(pod) && !object::ended(pod)
 }
 
 /// A pod of a template, not yet named.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -115,16 +116,58 @@ async fn served(folder: &Path) -> (Cluster, crate::kubernetes::ServerGuard) {
     (cluster, guard)
 }
 
-async fn installed() -> bool {
-    let version = Command::new("kubectl")
-        .args(["version", "--client"])
+/// The first kubectl whose every command the script knows.
+const OLDEST: (u32, u32) = (1, 32);
+
+/// The version of the `kubectl` on the path, if there is one.
+async fn version() -> Option<(u32, u32)> {
+    let output = Command::new("kubectl")
+        .args(["version", "--client", "-o", "json"])
         .output()
-        .await;
-    let found = version.is_ok_and(|output| output.status.success());
+        .await
+        .ok()?;
+    let version: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let version = version["clientVersion"]["gitVersion"].as_str()?;
+    let mut numbers = version.trim_start_matches('v').split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+async fn installed() -> bool {
+    let found = version().await.is_some();
     if !found {
-        eprintln!("skipped: kubectl is not installed");
+        println!("skipped: needs kubectl");
     }
     found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_is_not_surprised() {
+    if version().await.is_none_or(|version| version < OLDEST) {
+        println!("skipped: needs kubectl 1.32 or newer");
+        return;
+    }
+    let Some(upstream) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
+        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (_cluster, _guard) = served(folder.path()).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/kubectl/session.sh");
+    let output = Command::new("bash")
+        .arg(script)
+        .env("KUBECONFIG", folder.path().join("kubeconfig"))
+        .env("KPLAN_TEST_UPSTREAM", upstream)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.ends_with("steps, no surprise"), "{last}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Target, WriteOptions, change};
 use crate::kubernetes::apiserver::ApiServer;
+use crate::kubernetes::disruption;
 use crate::kubernetes::managed_fields::Managers;
 use crate::kubernetes::object::{self, Object, items, set, text};
 use crate::kubernetes::status::ApiError;
@@ -28,6 +29,8 @@ pub(crate) struct DeleteOptions {
     pub(crate) uid: Option<String>,
     pub(crate) resource_version: Option<String>,
     pub(crate) dry_run: bool,
+    /// Whether disruption budgets may refuse it.
+    pub(crate) evicts: bool,
 }
 
 /// Namespaces the system needs.
@@ -46,6 +49,10 @@ impl ApiServer {
         let _writing = self.writing();
         let old = self.read(target)?;
         preconditions(target, &old, options)?;
+        if options.evicts {
+            // Under the lock: two evictions must not both take the last one that is allowed.
+            disruption::permit(&self.storage, &old)?;
+        }
         let collection = target.resource.storage_key();
         if collection == "/namespaces" && PROTECTED.contains(&target.name) {
             let message = format!(
@@ -145,10 +152,7 @@ fn finalizers(object: &mut Value, propagation: Propagation) {
 /// Seconds a pod gets to end; only pods that a node runs wait.
 fn grace(collection: &str, object: &Value, options: &DeleteOptions) -> i64 {
     let running = text(object, &["spec", "nodeName"]).is_some_and(|node| !node.is_empty())
-        && !matches!(
-            text(object, &["status", "phase"]),
-            Some("Succeeded" | "Failed")
-        );
+        && !object::ended(object);
     if collection != "/pods" || !running {
         return 0;
     }
