@@ -37,16 +37,20 @@ impl Artifacts {
         })
     }
 
+    /// The set that a mirror serves, by its listing; pinned by nature.
+    pub fn served(listing: &[u8], mirror: &str) -> Result<Self, ProviderError> {
+        Ok(Self {
+            set: VersionSet::served(listing, mirror)?,
+            lock: Lock::default(),
+        })
+    }
+
     /// The set and lock of one file. The embedded cloud serves a set of its own, which is pinned
     /// by nature; the lock is for the real one.
     pub async fn of(loaded: &Loaded, cloud: &Cloud) -> Result<Self, Failure> {
         if let Some(mirror) = &cloud.mirror_url {
             let listing = crate::embedded::version_set(mirror).await?;
-            let set = VersionSet::served(listing.as_bytes(), mirror)?;
-            return Ok(Self {
-                set,
-                lock: Lock::default(),
-            });
+            return Ok(Self::served(listing.as_bytes(), mirror)?);
         }
         Ok(Self {
             set: VersionSet::embedded()?,

@@ -36,7 +36,9 @@ pub use clock::Clock;
 pub use error::{EngineError, Refusal};
 pub use event::{Event, StepRef};
 pub use execute::recover::{Note, Recovered, recover};
-pub use execute::{Cancel, ExecuteOptions, Level, Outcome, Report, Run, run as apply};
+pub use execute::{
+    Cancel, Discipline, ExecuteOptions, Level, Outcome, Report, Rule, Run, run as apply,
+};
 pub use graph::{Graph, GraphError};
 pub use plan::{Finding, NotDone, PlanOptions, PlanReport, WhyNot};
 

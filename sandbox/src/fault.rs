@@ -49,6 +49,8 @@ pub enum Fault {
         /// Seconds.
         seconds: f64,
     },
+    /// The actions this request starts end as `errored`, and nothing is different afterwards.
+    FailedActions,
 }
 
 impl Fault {
@@ -63,6 +65,7 @@ impl Fault {
             Fault::Delay { .. } => "delay",
             Fault::Stale { .. } => "stale",
             Fault::SlowActions { .. } => "slow_actions",
+            Fault::FailedActions => "failed_actions",
         }
     }
 }

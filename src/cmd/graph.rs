@@ -22,7 +22,7 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
         },
         secrets: load::Secrets::new(),
         token: Secret::sealed("not resolved"),
-        living_servers: BTreeSet::new(),
+        members: compose::Members::default(),
         artifacts: crate::artifacts::Artifacts::embedded()?,
     };
     let declarations = compose::compose(&loaded.spec, &inputs);

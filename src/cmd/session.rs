@@ -67,7 +67,7 @@ impl Session {
     ) -> Result<Declarations, Failure> {
         let inputs = Inputs {
             owner: snapshot.owner.clone(),
-            living_servers: living_servers(snapshot),
+            members: compose::Members::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
             secrets: load::secrets(&self.loaded, policy)?,
             token: self.cloud.token.clone(),
@@ -80,7 +80,7 @@ impl Session {
     pub fn references(&self, snapshot: &Snapshot) -> Declarations {
         let inputs = Inputs {
             owner: snapshot.owner.clone(),
-            living_servers: living_servers(snapshot),
+            members: compose::Members::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
             secrets: load::Secrets::new(),
             token: self.cloud.token.clone(),
@@ -244,18 +244,6 @@ fn not_renamed(loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
         None => problem,
     };
     Err(Failure::with(Exit::Refused, problem))
-}
-
-/// The servers that became nodes: whole records of the kind that makes a droplet one.
-fn living_servers(snapshot: &Snapshot) -> BTreeSet<u32> {
-    snapshot
-        .ready()
-        .map(|record| &record.address)
-        .filter(|at| {
-            at.kind().as_str() == "k3s_node" && at.name() == kplan_schema::spec::SERVERS_POOL
-        })
-        .filter_map(Address::index)
-        .collect()
 }
 
 /// Seconds of the longest chain of steps, by the kinds' typical durations.

@@ -8,7 +8,6 @@ use kplan_model::{
 };
 use kplan_schema::value::SecretSource;
 use kplan_schema::{Span, Spec};
-use std::collections::BTreeSet;
 
 /// Kinds that carry the owner's tag.
 const TAGGED: [&str; 3] = ["droplet", "database", "volume"];
@@ -22,9 +21,8 @@ pub struct Inputs {
     /// The operator's own DigitalOcean token: what the cluster's controllers use when the file
     /// names none for them.
     pub token: Secret,
-    /// Indices of servers that are on record as nodes: a new server joins one of these, whatever
-    /// its own index is.
-    pub living_servers: BTreeSet<u32>,
+    /// The nodes on record: a new server joins one of these, whatever its own index is.
+    pub members: super::Members,
     /// The artifacts of the version set, with what the lock pins.
     pub artifacts: Artifacts,
 }

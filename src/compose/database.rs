@@ -151,7 +151,7 @@ mod tests {
             },
             secrets: BTreeMap::new(),
             token: Secret::new("dop_v1_token"),
-            living_servers: BTreeSet::new(),
+            members: crate::compose::Members::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

@@ -1,6 +1,7 @@
 //! The cluster's keys, what every node needs to become one, and the cluster itself.
 
 use super::build::{Builder, address, indexed, to};
+use super::members::Birth;
 use super::nodes::droplet;
 use super::{database, network, storage};
 use kplan_model::{Address, Input, Meta};
@@ -72,7 +73,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     let spec = builder.spec;
     let server = matches!(pool, Pool::Servers(_));
     let at = droplet(pool.name(), index);
-    let (init, join) = joining(builder, server, index);
+    let (init, join) = joining(builder, (server, pool.name()), index);
     let mut boot = boot(builder, pool, index);
     if server && database::needs_grant(builder) {
         boot.datastore_admin = Some(DatastoreAdmin {
@@ -123,20 +124,27 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
 }
 
 /// Only the first server of a cluster's life begins one; every other server, a replacement of
-/// the first included, joins a living one. Agents join a server.
-fn joining(builder: &Builder<'_>, server: bool, index: u32) -> (bool, Option<Input<String>>) {
+/// the first included, joins a living one. Agents join a server. What joined once stays as it is.
+fn joining(
+    builder: &Builder<'_>,
+    (server, pool): (bool, &str),
+    index: u32,
+) -> (bool, Option<Input<String>>) {
     let address_of = |index: u32| to(&droplet(SERVERS_POOL, index), "ipv4_address_private");
-    let living = &builder.inputs.living_servers;
-    if !server {
-        let first = living.iter().next().copied().unwrap_or(0);
-        return (false, Some(address_of(first)));
-    }
-    if builder.spec.datastore() != Wanted::Etcd {
+    let members = &builder.inputs.members;
+    if server && builder.spec.datastore() != Wanted::Etcd {
         return (false, None);
     }
-    match living.iter().find(|other| **other != index) {
-        Some(other) => (false, Some(address_of(*other))),
-        None if living.contains(&index) || index == 0 => (true, None),
+    let count = builder.spec.servers.count.value;
+    match members.birth(&node(pool, index), count) {
+        Some(Birth::Began) => return (true, None),
+        Some(Birth::Joined(other)) => return (false, Some(address_of(other))),
+        None => {}
+    }
+    let own = server.then_some(index);
+    match members.first_but(own) {
+        Some(other) => (false, Some(address_of(other))),
+        None if server && (members.lives(index) || index == 0) => (true, None),
         None => (false, Some(address_of(0))),
     }
 }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod database;
 pub mod free;
 pub mod k3s;
+pub mod members;
 pub mod network;
 pub mod nodes;
 pub mod platform;
@@ -12,6 +13,7 @@ pub mod project;
 pub mod storage;
 
 pub use build::{Inputs, address};
+pub use members::Members;
 
 use build::{Builder, to};
 use kplan_model::{Codec as _, Declarations, Value};

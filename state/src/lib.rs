@@ -29,8 +29,8 @@ pub use identity::Identity;
 pub use keyring::Keyring;
 pub use lineage::{new_lineage, owner};
 pub use local::{
-    CHECKPOINT_BYTES, Document, HISTORY_KEPT, HistoryEntry, Holder, Loaded, LocalReader,
-    LocalWriter, Verified, WriteOptions, repair,
+    Append, CHECKPOINT_BYTES, Disk, Document, HISTORY_KEPT, Held, HistoryEntry, Holder, Loaded,
+    LocalReader, LocalWriter, Verified, WriteOptions, repair,
 };
 pub use memory::MemoryStore;
 pub use notice::{Notice, Severity};

@@ -15,6 +15,20 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
         &["kplan-model"],
         &["kplan-conformance", "kplan-sandbox"],
     ),
+    // Not a library of the product: it drives all of them, to find what breaks.
+    (
+        "kplan-simulation",
+        &[
+            "kplan",
+            "kplan-engine",
+            "kplan-model",
+            "kplan-providers",
+            "kplan-sandbox",
+            "kplan-schema",
+            "kplan-state",
+        ],
+        &[],
+    ),
     (
         "kplan",
         &[

@@ -132,6 +132,20 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["tempfile"],
     ),
     (
+        "kplan-simulation",
+        &[
+            "axum",
+            "base64",
+            "bytes",
+            "http",
+            "jiff",
+            "serde_json",
+            "tokio",
+            "tower",
+        ],
+        &[],
+    ),
+    (
         "kplan",
         &[
             "aws-lc-rs",

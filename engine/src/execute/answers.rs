@@ -1,6 +1,7 @@
 //! What the answers to one step's calls mean: done, wait, look, try again, fail, or in doubt.
 
 use super::adopt::{self, Lost, Verdict};
+use super::discipline::Rule;
 use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::retry::{Next, PAUSES};
 use crate::attrs;
@@ -112,6 +113,11 @@ impl Dispatcher<'_> {
         let error = slot.last_error.clone().unwrap_or_else(|| {
             ProviderError::new(ErrorKind::OutcomeUnknown, "the answer was lost")
         });
+        let found = if self.run.options.discipline.keeps(Rule::Adoption) {
+            found
+        } else {
+            Vec::new()
+        };
         match adopt::judge(lost, found, &self.snapshot) {
             Verdict::Ours(found) => self.on_created(at, Ok(found)),
             Verdict::Unclear(unclear) => self.doubt(at, unclear),
@@ -246,6 +252,10 @@ impl Dispatcher<'_> {
         let next = self.slots[at]
             .tries
             .next(action, &error, limits, Instant::now());
+        let next = match next {
+            Next::Look if !self.run.options.discipline.keeps(Rule::LookBeforeRetry) => Next::Again,
+            next => next,
+        };
         self.slots[at].last_error = Some(error.clone());
         match next {
             Next::Fail => self.failed(at, error),

@@ -1,6 +1,7 @@
 //! The dispatcher: the one loop that owns a run's state.
 
 use super::cancel::Level;
+use super::discipline::Rule;
 use super::hub::Hub;
 use super::report::WhyNotStarted;
 use super::retry::Tries;
@@ -139,6 +140,9 @@ pub(super) struct Dispatcher<'a> {
     /// Calls in flight; timers and polls are not among them.
     pub(super) calls: usize,
     pending: Vec<JournalEntry>,
+    /// `Started` entries that are not written before their calls; always empty in a run that
+    /// keeps [`Rule::WriteAhead`].
+    held_back: Vec<JournalEntry>,
     after: Vec<After>,
     pub(super) level: Level,
     pub(super) broken: Option<JournalError>,
@@ -169,6 +173,7 @@ impl<'a> Dispatcher<'a> {
             flights: FuturesUnordered::new(),
             calls: 0,
             pending: Vec::new(),
+            held_back: Vec::new(),
             after: Vec::new(),
             level: Level::None,
             broken: None,
@@ -350,7 +355,7 @@ impl<'a> Dispatcher<'a> {
     pub(super) fn flush(&mut self) -> bool {
         let any = !self.pending.is_empty() || !self.after.is_empty();
         while !self.pending.is_empty() || !self.after.is_empty() {
-            let entries = std::mem::take(&mut self.pending);
+            let entries = self.due();
             let after = std::mem::take(&mut self.after);
             if let Err(error) = self.append(&entries) {
                 self.broken.get_or_insert(error);
@@ -365,6 +370,22 @@ impl<'a> Dispatcher<'a> {
             }
         }
         any
+    }
+
+    /// The entries to write before anything goes on: all of this turn's.
+    fn due(&mut self) -> Vec<JournalEntry> {
+        let entries = std::mem::take(&mut self.pending);
+        if self.run.options.discipline.keeps(Rule::WriteAhead) {
+            return entries;
+        }
+        let (started, mut others): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| matches!(entry.event, JournalEvent::Started { .. }));
+        self.held_back.extend(started);
+        if !others.is_empty() {
+            others.splice(0..0, std::mem::take(&mut self.held_back));
+        }
+        others
     }
 
     fn append(&mut self, entries: &[JournalEntry]) -> Result<(), JournalError> {

@@ -8,6 +8,7 @@
 pub(crate) mod adopt;
 mod answers;
 mod cancel;
+mod discipline;
 mod dispatch;
 mod hub;
 pub mod recover;
@@ -21,6 +22,7 @@ mod tests;
 mod work;
 
 pub use cancel::{Cancel, Level};
+pub use discipline::{Discipline, Rule};
 pub use report::{Failure, NotStarted, Outcome, Report, StepOutcome, WhyNotStarted};
 
 use crate::clock::Clock;
@@ -45,6 +47,8 @@ pub struct ExecuteOptions {
     pub attempts: u32,
     /// Seed of the jitter.
     pub seed: u64,
+    /// The rules that are kept: all of them, outside tests.
+    pub discipline: Discipline,
 }
 
 impl ExecuteOptions {
@@ -59,6 +63,7 @@ impl ExecuteOptions {
             busy_limit: Duration::from_mins(5),
             attempts: 5,
             seed: 0,
+            discipline: Discipline::default(),
         }
     }
 

@@ -15,6 +15,7 @@
 use super::Run;
 use super::adopt::{self, Lost, Verdict};
 use super::cancel::Level;
+use super::discipline::{Discipline, Rule};
 use crate::attrs;
 use crate::event::Event;
 use crate::observe::{self, Observers, YOUNG_MILLIS, confirm, retry};
@@ -80,7 +81,7 @@ pub async fn recover(
     let findings = tokio::select! {
         biased;
         _ = run.cancel.harder_than(Level::None) => Vec::new(),
-        findings = look_at_all(&observers, run.registry, &snapshot, &observing) => findings,
+        findings = look_at_all(&observers, run.registry, &snapshot, &observing, run.options.discipline) => findings,
     };
     let mut notes = Vec::new();
     let mut entries = Vec::new();
@@ -135,7 +136,8 @@ pub(crate) async fn preview(
     observing: &observe::Options,
 ) -> (Snapshot, Vec<Note>) {
     let mut after = snapshot.clone();
-    let findings = look_at_all(observers, registry, snapshot, observing).await;
+    let kept = Discipline::default();
+    let findings = look_at_all(observers, registry, snapshot, observing, kept).await;
     let mut notes = Vec::new();
     for (doubt, finding) in findings {
         let outcome = finding.map(|finding| {
@@ -177,6 +179,7 @@ async fn look_at_all(
     registry: &Registry,
     snapshot: &Snapshot,
     observing: &observe::Options,
+    discipline: Discipline,
 ) -> Vec<(InDoubt, Result<Finding, ProviderError>)> {
     let mut looks: Vec<BoxFuture<'_, (InDoubt, Result<Finding, ProviderError>)>> = Vec::new();
     for doubt in snapshot.in_doubt.values() {
@@ -189,6 +192,7 @@ async fn look_at_all(
                 info,
                 snapshot,
                 observing,
+                discipline,
             });
         looks.push(Box::pin(async move {
             let found = match look {
@@ -213,11 +217,15 @@ struct Look<'a> {
     info: &'static KindInfo,
     snapshot: &'a Snapshot,
     observing: &'a observe::Options,
+    discipline: Discipline,
 }
 
 impl Look<'_> {
     async fn at(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
         match (doubt.action, &doubt.id) {
+            (Action::Create, None) if !self.discipline.keeps(Rule::Adoption) => {
+                Ok(self.nothing_came_of_it(doubt))
+            }
             (Action::Create, None) => self.lost_create(doubt).await,
             (Action::Create, Some(_)) => self.answered_create(doubt).await,
             (Action::Update | Action::Delete, _) => self.change(doubt).await,

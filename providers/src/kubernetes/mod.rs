@@ -10,6 +10,7 @@ pub mod cloud_secret;
 pub mod connect;
 pub mod csi;
 pub mod diff;
+pub mod in_process;
 pub mod kind;
 pub mod manifest;
 pub mod object;
@@ -29,6 +30,7 @@ pub use connect::{
     Connector, Endpoint, Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role,
 };
 pub use csi::{Csi, CsiArgs};
+pub use in_process::InProcess;
 pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
 pub use session::Session;
 pub use velero::{Schedule, Velero, VeleroArgs};

@@ -22,6 +22,9 @@ pub(crate) struct Action {
     started_at: Timestamp,
     completed_at: Option<Timestamp>,
     errored: bool,
+    /// Whether it is going to end as `errored`, by a fault.
+    #[serde(default)]
+    fails: bool,
     /// When it ends; `None` once it has.
     pub(crate) ready_at: Option<Timestamp>,
     pub(crate) target: Target,
@@ -100,6 +103,7 @@ pub(crate) fn start(
         started_at: world.now(),
         completed_at: None,
         errored: false,
+        fails: world.actions_fail(),
         ready_at: Some(ready_at),
         target,
         effect,
@@ -123,6 +127,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
         droplets::release(world, droplet, action.id);
     }
     let done = match &action.target {
+        _ if action.fails => false,
         Target::Droplet(id) => match &action.effect {
             // A snapshot is of the moment its action began; clients find it by that.
             Effect::Snapshot(name) => snapshots::of_droplet(world, *id, name, action.started_at),

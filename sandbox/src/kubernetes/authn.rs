@@ -26,7 +26,7 @@ impl Identity {
     }
 
     /// The subject of a verified client certificate; nothing when it has no common name.
-    pub(crate) fn of_certificate(der: &[u8]) -> Option<Identity> {
+    pub fn of_certificate(der: &[u8]) -> Option<Identity> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let subject = certificate.subject();
         let user = subject.iter_common_name().next()?.as_str().ok()?.to_owned();

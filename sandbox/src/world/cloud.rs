@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::tokens::{self, Access};
-use super::{Event, World};
+use super::{Bent, Event, World};
 use crate::clock::Clock;
 use crate::digitalocean::{databases, droplets, inspect, routes, spaces_keys};
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
@@ -158,12 +158,12 @@ impl Cloud {
 
     /// Makes a token that may do what its scopes say, and no more.
     pub(crate) fn create_token(&self, scopes: BTreeSet<String>) -> Result<String, ApiError> {
-        self.commit(Duration::ZERO, |world| tokens::create(world, scopes))
+        self.commit(Bent::default(), |world| tokens::create(world, scopes))
     }
 
     /// Revokes a token; 404 where there is none.
     pub(crate) fn delete_token(&self, token: &str) -> Result<(), ApiError> {
-        self.commit(Duration::ZERO, |world| {
+        self.commit(Bent::default(), |world| {
             let gone = world.tokens.remove(token);
             gone.map(drop).ok_or_else(ApiError::not_found)
         })?;
@@ -225,7 +225,7 @@ impl Cloud {
             return Outcome::Respond(delay, finish(refused.into_response(request_id), headers));
         }
         request.visible_before = plan.visible_before;
-        let reply = self.commit(plan.slower, |world| routes::answer(world, request));
+        let reply = self.commit(plan.bent(), |world| routes::answer(world, request));
         let reply = reply.and_then(
             |response| match (plan.visible_before, response.created_at) {
                 (Some(horizon), Some(created)) if created > horizon => Err(ApiError::not_found()),
@@ -242,15 +242,15 @@ impl Cloud {
     /// Lets a handler change the world; what it changed is on disk when this returns.
     fn commit<T>(
         &self,
-        slower: Duration,
+        bent: Bent,
         handler: impl FnOnce(&mut World) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
         let reply = {
             let mut world = self.world();
             world.advance();
-            world.slower = slower;
+            world.bent = bent;
             let reply = handler(&mut world);
-            world.slower = Duration::ZERO;
+            world.bent = Bent::default();
             self.append(&mut world).map(|()| reply)
         };
         // Also for reads: what they show may have been changed by somebody still waiting here.
@@ -365,6 +365,7 @@ impl Cloud {
 struct Plan {
     delay: Duration,
     slower: Duration,
+    failing: bool,
     drop_before: bool,
     drop_after: bool,
     refused: Option<ApiError>,
@@ -372,6 +373,13 @@ struct Plan {
 }
 
 impl Plan {
+    fn bent(&self) -> Bent {
+        Bent {
+            slower: self.slower,
+            failing: self.failing,
+        }
+    }
+
     fn add(&mut self, fault: Fault, cloud: &Cloud) {
         let clock = &cloud.inner.clock;
         match fault {
@@ -402,6 +410,7 @@ impl Plan {
                 self.visible_before = Some(horizon.unwrap_or(jiff::Timestamp::MIN));
             }
             Fault::SlowActions { seconds } => self.slower += fault::seconds(seconds),
+            Fault::FailedActions => self.failing = true,
         }
     }
 }

@@ -70,6 +70,15 @@ impl Row for Counters {
     }
 }
 
+/// How faults bend what one request starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bent {
+    /// Added to every lag.
+    pub(crate) slower: Duration,
+    /// Whether its actions end as `errored`.
+    pub(crate) failing: bool,
+}
+
 /// Everything there is, guarded by one mutex in [`cloud::Cloud`].
 #[derive(Debug)]
 pub(crate) struct World {
@@ -97,8 +106,8 @@ pub(crate) struct World {
     pub(crate) tokens: Table<tokens::Token>,
     pub(crate) volumes: Table<api::volumes::Volume>,
     pub(crate) vpcs: Table<api::vpcs::Vpc>,
-    /// Added to every lag while a request with that fault is handled.
-    slower: Duration,
+    /// In force while a request with such a fault is handled.
+    bent: Bent,
     schedule: BTreeSet<(Timestamp, Due)>,
     events: Vec<Event>,
 }
@@ -136,7 +145,7 @@ impl World {
             tokens: Table::load(store, "tokens")?,
             volumes: Table::load(store, "volumes")?,
             vpcs: Table::load(store, "vpcs")?,
-            slower: Duration::ZERO,
+            bent: Bent::default(),
             schedule: BTreeSet::new(),
             events: Vec::new(),
         };
@@ -218,9 +227,14 @@ impl World {
         self.clock.now()
     }
 
+    /// Whether an action that is started now is going to fail.
+    pub(crate) fn actions_fail(&self) -> bool {
+        self.bent.failing
+    }
+
     /// Schedules something for when a lag of the cloud is over, and says when that is.
     pub(crate) fn schedule(&mut self, lag: Duration, due: Due) -> Timestamp {
-        let at = self.clock.after(lag + self.slower);
+        let at = self.clock.after(lag + self.bent.slower);
         self.schedule_at(at, due);
         at
     }

@@ -1,13 +1,34 @@
 //! The few file operations durability rests on, behind a trait, so that tests can make any of
 //! them fail, stop half-way, or be the last thing a process ever did.
 
+use super::lock::{Holder, Lock};
 use crate::identity::private_dir;
+use kplan_model::StoreError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::Duration;
+
+/// A lock that is held; dropping it releases it.
+pub trait Held: Send + Sync {}
+
+impl Held for Lock {}
 
 /// A file system as the local store uses it.
-pub(crate) trait Disk: Send + Sync {
+pub trait Disk: Send + Sync {
+    /// Takes the writer's lock, trying again until `timeout` is over.
+    fn lock(
+        &self,
+        path: &Path,
+        holder: &Holder,
+        timeout: Duration,
+    ) -> Result<Box<dyn Held>, StoreError> {
+        Ok(Box::new(Lock::acquire(path, holder, timeout)?))
+    }
+    /// Whether the writer's store, which has files and threads of its own, can lie beside.
+    fn holds_store(&self) -> bool {
+        true
+    }
     /// All bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The names in a folder, sorted; none when there is no folder.
@@ -27,7 +48,7 @@ pub(crate) trait Disk: Send + Sync {
 }
 
 /// An open journal.
-pub(crate) trait Append: Send {
+pub trait Append: Send {
     /// Writes at the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes what was written durable.

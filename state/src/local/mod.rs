@@ -80,6 +80,7 @@ mod faulty;
 #[cfg(test)]
 mod tests;
 
+pub use disk::{Append, Disk, Held};
 pub use document::{Document, Verified};
 pub use history::{HistoryEntry, KEPT as HISTORY_KEPT};
 pub use lock::Holder;

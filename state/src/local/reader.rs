@@ -51,12 +51,8 @@ impl LocalReader {
         Self::on(Arc::new(StdDisk), dir, cluster, identity)
     }
 
-    pub(crate) fn on(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
-        cluster: &str,
-        identity: Option<&Identity>,
-    ) -> Self {
+    /// The same on another disk than the system's: for simulations.
+    pub fn on(disk: Arc<dyn Disk>, dir: &Path, cluster: &str, identity: Option<&Identity>) -> Self {
         Self {
             disk,
             layout: Layout(dir.to_path_buf()),

@@ -1,11 +1,11 @@
 //! `LocalWriter`: the one process that changes a state.
 
 use super::checkpoint::{NewJournal, rotate};
-use super::disk::{Append, Disk, StdDisk};
+use super::disk::{Append, Disk, Held, StdDisk};
 use super::files::{BatchWire, Layout, batch_frame};
 use super::history;
 use super::load::{Found, Loading, State};
-use super::lock::{Holder, Lock};
+use super::lock::Holder;
 use super::opening::{create, create_dir, resume, tidy};
 use super::reader::missing;
 use super::store::{Changes, Stamp, Store, Touched, changes, rows};
@@ -79,7 +79,7 @@ pub struct LocalWriter {
     poisoned: Option<StoreError>,
     notices: Vec<Notice>,
     /// Last, so that it is released last.
-    _lock: Lock,
+    _lock: Box<dyn Held>,
 }
 
 impl LocalWriter {
@@ -94,7 +94,8 @@ impl LocalWriter {
         Self::open_on(Arc::new(StdDisk), dir, cluster, identity, options)
     }
 
-    pub(crate) fn open_on(
+    /// The same on another disk than the system's: for simulations.
+    pub fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
         cluster: &str,
@@ -116,7 +117,7 @@ impl LocalWriter {
         } else if !there {
             return Err(nothing_there(&loading));
         }
-        let lock = Lock::acquire(&layout.lock(), &options.holder, options.lock_timeout)?;
+        let lock = disk.lock(&layout.lock(), &options.holder, options.lock_timeout)?;
         let (state, opened) = match loading.load()? {
             Found::Gap(error) => return Err(error),
             Found::Nothing if !options.create => return Err(missing(&layout)),
@@ -163,7 +164,11 @@ impl LocalWriter {
             stamp: &stamp,
             rows: &rows,
         };
-        let store = truth.open_store(&mut state.notices);
+        let store = if disk.holds_store() {
+            truth.open_store(&mut state.notices)
+        } else {
+            None
+        };
         Ok(Self {
             dirty: state.checkpointed != Some(state.batch),
             head: state.head,
@@ -481,7 +486,7 @@ struct Parts {
     state: State,
     opened: NewJournal,
     checkpoint_bytes: u64,
-    lock: Lock,
+    lock: Box<dyn Held>,
 }
 
 /// The error where there is nothing to open: a state that never was, or files that speak of one

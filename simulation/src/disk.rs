@@ -1,0 +1,426 @@
+//! A disk in memory that loses, at a crash, what a real one may lose: bytes that were not
+//! synchronised (some, all or none of them), and names whose folder was not.
+
+use crate::net::Net;
+use kplan_sandbox::Rng;
+use kplan_state::{Append, Disk, Held, Holder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What befalls one changing operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskMishap {
+    /// There is no room, until the process is started again. Half of a write is there.
+    Full,
+    /// The operation is answered with an error, once, and it is not known what became of it.
+    Fails,
+    /// The process dies before it.
+    DieBefore,
+    /// The process dies in the middle of it.
+    DieHalfway,
+    /// The process dies directly after it.
+    DieAfter,
+}
+
+#[derive(Clone, Default)]
+struct File {
+    /// What the process sees.
+    live: Vec<u8>,
+    /// What is on the platters.
+    durable: Vec<u8>,
+}
+
+enum NameOp {
+    Put(PathBuf, u64),
+    Remove(PathBuf),
+}
+
+#[derive(Default)]
+struct State {
+    names: BTreeMap<PathBuf, u64>,
+    durable_names: BTreeMap<PathBuf, u64>,
+    /// Changes of names since their folder was synchronised, in order.
+    pending: Vec<NameOp>,
+    files: BTreeMap<u64, File>,
+    next: u64,
+    operations: u64,
+    mishaps: BTreeMap<u64, DiskMishap>,
+    full: bool,
+    locked: BTreeSet<PathBuf>,
+}
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub struct MemDisk {
+    state: Arc<Mutex<State>>,
+    net: Net,
+}
+
+enum Go {
+    Do,
+    Half(io::Error),
+    Not(io::Error),
+    DoThen(io::Error),
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the process is dead")
+}
+
+impl MemDisk {
+    /// An empty disk; the operations of these numbers go wrong.
+    pub fn new(net: Net, mishaps: BTreeMap<u64, DiskMishap>) -> Self {
+        let state = State {
+            mishaps,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            net,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the next process finds: durable bytes, some of the rest, and names in the order in
+    /// which they were given, up to some point.
+    pub fn crash(&self, dice: &Rng) {
+        let mut state = self.state();
+        let pending = std::mem::take(&mut state.pending);
+        let kept = dice.below(pending.len() as u64 + 1);
+        for (_, op) in (0..kept).zip(pending) {
+            apply(&mut state.durable_names, op);
+        }
+        state.names = state.durable_names.clone();
+        let named: BTreeSet<u64> = state.names.values().copied().collect();
+        state.files.retain(|id, _| named.contains(id));
+        for file in state.files.values_mut() {
+            file.live = survived(file, dice);
+            file.durable = file.live.clone();
+        }
+        state.locked.clear();
+    }
+
+    /// A new process: there is room again.
+    pub fn reopen(&self) {
+        self.state().full = false;
+    }
+
+    /// Nothing goes wrong from here on.
+    pub fn heal(&self) {
+        self.state().mishaps.clear();
+    }
+
+    /// How many changing operations there were.
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Every file.
+    pub fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let state = self.state();
+        let named = state.names.iter();
+        named
+            .filter_map(|(path, id)| Some((path.clone(), state.files.get(id)?.live.clone())))
+            .collect()
+    }
+
+    fn next(&self) -> Go {
+        if self.net.is_dead() {
+            return Go::Not(gone());
+        }
+        let mut state = self.state();
+        let number = state.operations;
+        state.operations += 1;
+        let mishap = state.mishaps.get(&number).copied();
+        state.full |= mishap == Some(DiskMishap::Full);
+        match mishap {
+            _ if state.full => Go::Half(io::ErrorKind::StorageFull.into()),
+            None | Some(DiskMishap::Full) => Go::Do,
+            Some(DiskMishap::Fails) => Go::DoThen(io::Error::other("input/output error")),
+            Some(DiskMishap::DieBefore) => {
+                self.net.die();
+                Go::Not(gone())
+            }
+            Some(DiskMishap::DieHalfway) => {
+                self.net.die();
+                Go::Half(gone())
+            }
+            Some(DiskMishap::DieAfter) => {
+                self.net.die();
+                Go::DoThen(gone())
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        match self.next() {
+            Go::Do => change(&mut self.state()),
+            Go::DoThen(error) => {
+                change(&mut self.state());
+                return Err(error);
+            }
+            Go::Half(error) | Go::Not(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn put(&self, bytes: &[u8], put: impl FnOnce(&mut State, &[u8])) -> io::Result<()> {
+        match self.next() {
+            Go::Do => put(&mut self.state(), bytes),
+            Go::DoThen(error) => {
+                put(&mut self.state(), bytes);
+                return Err(error);
+            }
+            Go::Half(error) => {
+                put(&mut self.state(), &bytes[..bytes.len() / 2]);
+                return Err(error);
+            }
+            Go::Not(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn apply(names: &mut BTreeMap<PathBuf, u64>, op: NameOp) {
+    match op {
+        NameOp::Put(path, id) => drop(names.insert(path, id)),
+        NameOp::Remove(path) => drop(names.remove(&path)),
+    }
+}
+
+/// A file after a crash. What was appended since the last synchronisation may be there in part,
+/// and the end of that part may be zeros: the length reached the disk, the bytes did not.
+fn survived(file: &File, dice: &Rng) -> Vec<u8> {
+    let Some(tail) = file.live.strip_prefix(file.durable.as_slice()) else {
+        return file.durable.clone();
+    };
+    let kept = usize::try_from(dice.below(tail.len() as u64 + 1)).unwrap_or(0);
+    let mut bytes = file.durable.clone();
+    bytes.extend_from_slice(&tail[..kept]);
+    if dice.below(4) == 0 {
+        let zeros = usize::try_from(dice.below(kept as u64 + 1)).unwrap_or(0);
+        let length = bytes.len();
+        bytes[length - zeros..].fill(0);
+    }
+    bytes
+}
+
+impl State {
+    fn file(&mut self, path: &Path) -> io::Result<&mut File> {
+        let id = self.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        self.files
+            .get_mut(id)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn name(&mut self, path: &Path, id: u64) {
+        self.names.insert(path.to_owned(), id);
+        self.pending.push(NameOp::Put(path.to_owned(), id));
+    }
+
+    fn unname(&mut self, path: &Path) {
+        if self.names.remove(path).is_some() {
+            self.pending.push(NameOp::Remove(path.to_owned()));
+        }
+    }
+}
+
+impl Disk for MemDisk {
+    fn lock(
+        &self,
+        path: &Path,
+        holder: &Holder,
+        _timeout: Duration,
+    ) -> Result<Box<dyn Held>, kplan_model::StoreError> {
+        if !self.state().locked.insert(path.to_owned()) {
+            return Err(kplan_model::StoreError {
+                code: "state::locked",
+                message: format!("the state is locked; {holder} asked"),
+                help: None,
+            });
+        }
+        Ok(Box::new(MemLock {
+            disk: self.clone(),
+            path: path.to_owned(),
+        }))
+    }
+
+    fn holds_store(&self) -> bool {
+        false
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.state().file(path)?.live.clone())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.state();
+        let mut names = BTreeSet::new();
+        for path in state.names.keys() {
+            let below = path.strip_prefix(dir).ok();
+            let first = below.and_then(|below| below.components().next());
+            names.extend(first.map(|first| first.as_os_str().to_string_lossy().into_owned()));
+        }
+        Ok(names.into_iter().collect())
+    }
+
+    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
+        // Folders are parts of names here.
+        self.change(|_| ())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes, |state, bytes| {
+            let id = state.next;
+            state.next += 1;
+            // A replaced file loses its bytes at once; a new one is nameless until its folder is
+            // synchronised.
+            let file = File {
+                live: bytes.to_vec(),
+                durable: bytes.to_vec(),
+            };
+            state.files.insert(id, file);
+            state.name(path, id);
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let id = self.state().names.get(from).copied();
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        self.change(|state| {
+            state.name(to, id);
+            state.unname(from);
+        })
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.change(|state| {
+            let inside = |op: &NameOp| match op {
+                NameOp::Put(path, _) | NameOp::Remove(path) => path.parent() == Some(dir),
+            };
+            // A journaled file system writes names in order: synchronising one folder may write
+            // earlier changes of others, never later ones of its own first.
+            let last = state.pending.iter().rposition(inside);
+            let done: Vec<NameOp> = match last {
+                Some(last) => state.pending.drain(..=last).collect(),
+                None => Vec::new(),
+            };
+            for op in done {
+                apply(&mut state.durable_names, op);
+            }
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.change(|state| state.unname(path))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn Append>> {
+        let id = self.state().names.get(path).copied();
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(MemAppend {
+            disk: self.clone(),
+            id,
+        }))
+    }
+}
+
+struct MemLock {
+    disk: MemDisk,
+    path: PathBuf,
+}
+
+impl Held for MemLock {}
+
+impl Drop for MemLock {
+    fn drop(&mut self) {
+        self.disk.state().locked.remove(&self.path);
+    }
+}
+
+/// An open file: by its number, so that a new file of its name is another one.
+struct MemAppend {
+    disk: MemDisk,
+    id: u64,
+}
+
+impl Append for MemAppend {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let id = self.id;
+        self.disk.put(bytes, |state, bytes| {
+            if let Some(file) = state.files.get_mut(&id) {
+                file.live.extend_from_slice(bytes);
+            }
+        })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let id = self.id;
+        self.disk.change(|state| {
+            if let Some(file) = state.files.get_mut(&id) {
+                file.durable = file.live.clone();
+            }
+        })
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let (id, length) = (self.id, usize::try_from(length).unwrap_or(usize::MAX));
+        self.disk.change(|state| {
+            if let Some(file) = state.files.get_mut(&id) {
+                file.live.truncate(length);
+                file.durable = file.live.clone();
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk() -> MemDisk {
+        MemDisk::new(Net::new(BTreeMap::new()), BTreeMap::new())
+    }
+
+    #[test]
+    fn what_was_synchronised_survives_and_only_that_is_certain() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..64 {
+            let disk = disk();
+            let (dir, path) = (Path::new("/s"), Path::new("/s/journal"));
+            disk.write(path, b"head").unwrap();
+            disk.sync_dir(dir).unwrap();
+            let mut file = disk.open_append(path).unwrap();
+            file.append(b"one").unwrap();
+            file.sync().unwrap();
+            file.append(b"two").unwrap();
+            disk.crash(&Rng::seeded(seed));
+            let found = disk.read(path).unwrap();
+            assert_eq!(found[..7], *b"headone");
+            lengths.insert(found.len());
+        }
+        assert_eq!(lengths, BTreeSet::from([7, 8, 9, 10]));
+    }
+
+    #[test]
+    fn a_name_is_certain_only_when_its_folder_was_synchronised() {
+        let mut outcomes = BTreeSet::new();
+        for seed in 0..64 {
+            let disk = disk();
+            let (dir, path) = (Path::new("/s"), Path::new("/s/snapshot"));
+            disk.write(path, b"old").unwrap();
+            disk.sync_dir(dir).unwrap();
+            disk.write(Path::new("/s/tmp"), b"new").unwrap();
+            disk.rename(Path::new("/s/tmp"), path).unwrap();
+            disk.crash(&Rng::seeded(seed));
+            outcomes.insert(disk.read(path).unwrap());
+        }
+        assert_eq!(outcomes, BTreeSet::from([b"old".to_vec(), b"new".to_vec()]));
+    }
+}

@@ -1,0 +1,331 @@
+//! One life of the process: what `kplan apply` and `kplan destroy` do below the command line.
+
+use crate::world::{Adapters, World};
+use kplan::compose::{self, Inputs};
+use kplan_engine::observe::Options as Observing;
+use kplan_engine::{
+    Cancel, Clock as _, Discipline, ExecuteOptions, PlanOptions, Planned, Planning, Run,
+};
+use kplan_model::{Approval, Declarations, PlanMode, RunId, Snapshot};
+use kplan_schema::{Source, Spec};
+use kplan_state::{Identity, LocalReader, LocalWriter, WriteOptions};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where the state lies on the simulated disk.
+pub const FOLDER: &str = "/project/.kplan/sim";
+/// The cluster's name in every file.
+pub const CLUSTER: &str = "sim";
+
+/// What a life is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `kplan apply --auto-approve`.
+    Apply,
+    /// `kplan destroy --auto-approve --delete-backups`.
+    Destroy,
+}
+
+/// How a life ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything the plan said was done.
+    Complete,
+    /// Something failed; the report says what.
+    Incomplete(String),
+    /// It would not begin: a refusal, a damaged state, a doubt it could not clear up.
+    Refused(String),
+    /// Another process holds the state.
+    Locked,
+    /// The process died.
+    Died,
+}
+
+/// Who runs a command.
+pub struct Operator<'a> {
+    /// The world it runs in.
+    pub world: &'a World,
+    /// Its key to the state's secrets.
+    pub identity: &'a Identity,
+    /// The lineage of the state, should it make one.
+    pub lineage: &'a str,
+    /// The rules its engine keeps.
+    pub discipline: Discipline,
+    /// Seeds its jitter.
+    pub seed: u64,
+}
+
+impl Operator<'_> {
+    /// Runs a command until its end or the process's.
+    pub async fn live(&self, text: &str, command: Command) -> Ended {
+        let net = &self.world.net;
+        net.live_again();
+        self.world.disk.reopen();
+        let ended = tokio::select! {
+            biased;
+            () = net.died() => Ended::Died,
+            ended = Box::pin(self.run(text, command)) => ended.unwrap_or_else(|ended| ended),
+        };
+        if net.is_dead() { Ended::Died } else { ended }
+    }
+
+    /// Two operators run the command at once, on one state.
+    pub async fn live_beside(&self, other: &Self, text: &str, command: Command) -> [Ended; 2] {
+        let net = &self.world.net;
+        net.live_again();
+        self.world.disk.reopen();
+        let both = async {
+            let mine = async {
+                let ended = Box::pin(self.run(text, command)).await;
+                ended.unwrap_or_else(|ended| ended)
+            };
+            let theirs = async {
+                let ended = Box::pin(other.run(text, command)).await;
+                ended.unwrap_or_else(|ended| ended)
+            };
+            let (mine, theirs) = tokio::join!(mine, theirs);
+            [mine, theirs]
+        };
+        let ended = tokio::select! {
+            biased;
+            () = net.died() => [Ended::Died, Ended::Died],
+            ended = Box::pin(both) => ended,
+        };
+        if net.is_dead() {
+            [Ended::Died, Ended::Died]
+        } else {
+            ended
+        }
+    }
+
+    async fn run(&self, text: &str, command: Command) -> Result<Ended, Ended> {
+        let spec = spec(text)?;
+        let adapters = self.world.adapters(self.seed);
+        let mut writer = None;
+        if self.begun() {
+            writer = Some(self.open(None)?);
+        }
+        let snapshot = match &mut writer {
+            Some(writer) => self.recovered(&adapters, writer).await?,
+            None => self.fresh()?,
+        };
+        if snapshot.resources.is_empty() && snapshot.in_doubt.is_empty() {
+            self.not_taken(&adapters, &snapshot).await?;
+        }
+        let declarations = self.declarations(&spec, &snapshot);
+        let planned = self
+            .plan(&adapters, &declarations, &snapshot, command)
+            .await?;
+        let mut writer = match writer {
+            Some(writer) => writer,
+            None => self.open(Some(planned.plan.base.lineage.clone()))?,
+        };
+        let now = writer.snapshot();
+        let base = &planned.plan.base;
+        if (now.serial, &now.lineage) != (base.serial, &base.lineage) {
+            return Err(Ended::Refused(
+                "the state changed after the plan".to_owned(),
+            ));
+        }
+        let approved = planned.plan.approve(Approval {
+            how: "simulation".to_owned(),
+            at: self.world.clock.now(),
+        });
+        let cancel = Cancel::new();
+        let options = self.options();
+        let run = Run {
+            registry: &adapters.registry,
+            clock: &self.world.clock,
+            cancel: &cancel,
+            options: &options,
+        };
+        let before = writer.snapshot().clone();
+        let mut silent = |_| ();
+        let outcome = kplan_engine::apply(run, &approved, before, &mut writer, &mut silent).await;
+        let closed = writer.close("simulation", self.world.clock.now());
+        let report = outcome.report();
+        if let Err(error) = closed {
+            return Ok(Ended::Incomplete(error.to_string()));
+        }
+        if report.is_complete() {
+            return Ok(Ended::Complete);
+        }
+        let failures = report.failed.iter().chain(&report.in_doubt);
+        let told: Vec<String> = failures
+            .map(|failure| format!("{}: {}", failure.address, failure.error))
+            .chain(
+                report
+                    .unfinished
+                    .iter()
+                    .map(|one| format!("{}: {}", one.address, one.error)),
+            )
+            .chain(report.journal.iter().map(ToString::to_string))
+            .collect();
+        Ok(Ended::Incomplete(told.join("; ")))
+    }
+
+    fn options(&self) -> ExecuteOptions {
+        let run = format!("{}-{}", self.world.clock.now().0, self.seed);
+        let mut options = ExecuteOptions::new(RunId(run));
+        options.seed = self.seed;
+        options.discipline = self.discipline;
+        options
+    }
+
+    /// Whether a state was ever begun.
+    fn begun(&self) -> bool {
+        use kplan_state::Disk as _;
+        let entries = self.world.disk.list(Path::new(FOLDER));
+        entries.is_ok_and(|names| !names.is_empty())
+    }
+
+    fn open(&self, lineage: Option<String>) -> Result<LocalWriter, Ended> {
+        let mut options = WriteOptions::new("simulation");
+        options.lineage = Some(lineage.unwrap_or_else(|| self.lineage.to_owned()));
+        let disk = Arc::new(self.world.disk.clone());
+        LocalWriter::open_on(disk, Path::new(FOLDER), CLUSTER, self.identity, &options)
+            .map_err(stopped)
+    }
+
+    fn fresh(&self) -> Result<Snapshot, Ended> {
+        let owner = kplan_state::owner(CLUSTER, self.lineage).map_err(stopped)?;
+        Ok(Snapshot::empty(self.lineage, owner))
+    }
+
+    /// What is on record, read as `plan` reads it.
+    pub fn recorded(&self) -> Result<Snapshot, Ended> {
+        let disk = Arc::new(self.world.disk.clone());
+        let reader = LocalReader::on(disk, Path::new(FOLDER), CLUSTER, Some(self.identity));
+        match reader.read().map_err(stopped)?.snapshot {
+            Some(snapshot) => Ok(snapshot),
+            None => self.fresh(),
+        }
+    }
+
+    async fn recovered(
+        &self,
+        adapters: &Adapters,
+        writer: &mut LocalWriter,
+    ) -> Result<Snapshot, Ended> {
+        let cancel = Cancel::new();
+        let options = self.options();
+        let run = Run {
+            registry: &adapters.registry,
+            clock: &self.world.clock,
+            cancel: &cancel,
+            options: &options,
+        };
+        let snapshot = writer.snapshot().clone();
+        if snapshot.in_doubt.is_empty() {
+            return Ok(snapshot);
+        }
+        let recovered = kplan_engine::recover(run, snapshot, writer, &mut |_| ()).await;
+        if recovered.is_clear() {
+            return Ok(recovered.snapshot);
+        }
+        let notes = recovered.notes.iter().filter_map(|note| {
+            let error = note.outcome.as_ref().err()?;
+            Some(format!("{}: {error}", note.address))
+        });
+        let journal = recovered.journal.iter().map(ToString::to_string);
+        let told: Vec<String> = notes.chain(journal).collect();
+        Err(Ended::Refused(told.join("; ")))
+    }
+
+    async fn not_taken(&self, adapters: &Adapters, snapshot: &Snapshot) -> Result<(), Ended> {
+        let claims =
+            kplan_providers::digitalocean::other_owners(&adapters.digitalocean, &snapshot.owner)
+                .await
+                .map_err(|error| Ended::Incomplete(error.to_string()))?;
+        if claims.is_empty() {
+            return Ok(());
+        }
+        Err(Ended::Refused("the cluster's name is taken".to_owned()))
+    }
+
+    fn declarations(&self, spec: &Spec, snapshot: &Snapshot) -> Declarations {
+        let inputs = Inputs {
+            owner: snapshot.owner.clone(),
+            members: compose::Members::of(snapshot),
+            artifacts: self.world.artifacts.clone(),
+            secrets: kplan::load::Secrets::new(),
+            token: self.world.token(),
+        };
+        compose::compose(spec, &inputs)
+    }
+
+    async fn plan(
+        &self,
+        adapters: &Adapters,
+        declarations: &Declarations,
+        snapshot: &Snapshot,
+        command: Command,
+    ) -> Result<Planned, Ended> {
+        let mode = match command {
+            Command::Apply => PlanMode::Apply,
+            Command::Destroy => PlanMode::Destroy,
+        };
+        let mut options = PlanOptions::new(mode);
+        // The operator consents to what the edit loses.
+        options.allow_destroy = snapshot.resources.keys().cloned().collect();
+        options.delete_kept = command == Command::Destroy;
+        let mut observing = Observing::new(self.world.clock.now());
+        observing.seed = self.seed;
+        let planned = kplan_engine::plan(Planning {
+            declarations,
+            snapshot,
+            registry: &adapters.registry,
+            options: &options,
+            observing: &observing,
+        });
+        planned
+            .await
+            .map_err(|error| Ended::Refused(error.to_string()))
+    }
+
+    /// What an apply of the file would do now, step by step.
+    pub async fn left(&self, text: &str, command: Command) -> Result<Vec<String>, Ended> {
+        let spec = spec(text)?;
+        let adapters = self.world.adapters(self.seed);
+        let snapshot = self.recorded()?;
+        let declarations = self.declarations(&spec, &snapshot);
+        let planned = self
+            .plan(&adapters, &declarations, &snapshot, command)
+            .await?;
+        let steps = planned.plan.steps.iter();
+        Ok(steps
+            .map(|step| {
+                let fields = step.changes.iter().map(|change| change.field.clone());
+                let fields: Vec<String> = fields.collect();
+                format!(
+                    "{:?} {}: {:?} ({})",
+                    step.action,
+                    step.address,
+                    step.reason,
+                    fields.join(", ")
+                )
+            })
+            .collect())
+    }
+}
+
+fn spec(text: &str) -> Result<Spec, Ended> {
+    let parsed = kplan_schema::parse(&Source::new("cluster.toml", text.to_owned()));
+    parsed.spec.ok_or_else(|| {
+        let found = parsed.diagnostics.iter().map(|one| one.message.clone());
+        Ended::Refused(format!(
+            "the file: {}",
+            found.collect::<Vec<_>>().join("; ")
+        ))
+    })
+}
+
+fn stopped(error: kplan_model::StoreError) -> Ended {
+    match error.code {
+        "state::locked" => Ended::Locked,
+        "state::full" | "state::io" | "state::poisoned" => {
+            Ended::Incomplete(format!("{}: {error}", error.code))
+        }
+        code => Ended::Refused(format!("{code}: {error}")),
+    }
+}

@@ -1,0 +1,265 @@
+//! Lives a schedule to its end and asks the oracle.
+
+use crate::life::{Command, Ended, Operator};
+use crate::oracle::{Memory, disagreements, leaks};
+use crate::schedule::Schedule;
+use crate::world::World;
+use kplan_engine::Discipline;
+use kplan_sandbox::Rng;
+use kplan_state::Identity;
+use std::sync::LazyLock;
+
+/// A file that cannot be applied for a while is given up after so many lives in peace.
+const PEACEFUL: u32 = 1;
+
+/// One key for all simulations: making one costs more than using it.
+static IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::generate);
+
+/// What came of a schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is wrong; empty when all is well.
+    pub wrong: Vec<String>,
+    /// How each life ended.
+    pub lives: Vec<Ended>,
+    /// Calls made, by all lives.
+    pub calls: u64,
+    /// Changing operations of the disk.
+    pub disk: u64,
+    /// The calls, where they were traced.
+    pub trace: Vec<String>,
+}
+
+impl Verdict {
+    /// How many lives were cut off.
+    pub fn deaths(&self) -> usize {
+        let died = self.lives.iter().filter(|life| **life == Ended::Died);
+        died.count()
+    }
+}
+
+/// Runs a schedule with an engine that keeps these rules.
+pub fn run(schedule: &Schedule, discipline: Discipline, traced: bool) -> Verdict {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(Box::pin(simulate(schedule, discipline, traced))),
+        Err(error) => Verdict {
+            wrong: vec![format!("no runtime: {error}")],
+            ..Verdict::default()
+        },
+    }
+}
+
+async fn simulate(schedule: &Schedule, discipline: Discipline, traced: bool) -> Verdict {
+    let mut verdict = Verdict::default();
+    let (calls, disk) = (schedule.calls(), schedule.disk());
+    let world = match World::new(schedule.seed, schedule.per_page, calls, disk).await {
+        Ok(world) => world,
+        Err(error) => {
+            verdict.wrong.push(error);
+            return verdict;
+        }
+    };
+    if traced {
+        world.net.start_trace();
+    }
+    let dice = Rng::seeded(schedule.seed ^ 0x000d_15c0);
+    let lineage = Rng::seeded(schedule.seed ^ 0x11_4ea6e).hex(32);
+    let other_lineage = Rng::seeded(schedule.seed ^ 0x07_4e12).hex(32);
+    let mut memory = Memory::default();
+    let operator = |seed| Operator {
+        world: &world,
+        identity: &IDENTITY,
+        lineage: &lineage,
+        discipline,
+        seed,
+    };
+    for (number, (text, command)) in schedule.lives.iter().enumerate() {
+        let seed = schedule.seed.wrapping_add(number as u64);
+        world
+            .net
+            .note(|| format!("life {number}: {command:?}\n{text}"));
+        let ended = if schedule.second {
+            let other = Operator {
+                lineage: &other_lineage,
+                ..operator(!seed)
+            };
+            let [first, second] = operator(seed).live_beside(&other, text, *command).await;
+            // Whoever came first decides; the other one was kept out, or had nothing left to do.
+            verdict.lives.push(second.clone());
+            if first == Ended::Locked {
+                second
+            } else {
+                first
+            }
+        } else {
+            operator(seed).live(text, *command).await
+        };
+        crash(&world, &dice, &ended);
+        check_life(&operator(seed), &mut memory, &mut verdict);
+        world.net.note(|| format!("life {number} ended: {ended:?}"));
+        verdict.lives.push(ended);
+    }
+    world.net.heal();
+    world.disk.heal();
+    peace(schedule, &operator(schedule.seed ^ 1), &mut verdict).await;
+    judge(
+        schedule,
+        &operator(schedule.seed ^ 2),
+        &memory,
+        &mut verdict,
+    )
+    .await;
+    verdict.calls = world.net.calls();
+    verdict.disk = world.disk.operations();
+    verdict.trace = world.net.trace();
+    verdict
+}
+
+/// What a process that died leaves on the disk.
+fn crash(world: &World, dice: &Rng, ended: &Ended) {
+    if *ended == Ended::Died {
+        world.disk.crash(dice);
+    }
+}
+
+/// After every life the state reads, and nothing that is unedited was exchanged.
+fn check_life(operator: &Operator<'_>, memory: &mut Memory, verdict: &mut Verdict) {
+    match operator.recorded() {
+        Ok(snapshot) => {
+            verdict.wrong.extend(memory.exchanged(&snapshot));
+            memory.remember(&snapshot);
+        }
+        Err(ended) => verdict
+            .wrong
+            .push(format!("the state does not read: {ended:?}")),
+    }
+}
+
+/// The last command again, with nothing going wrong, where it did not get through the first time:
+/// now it does.
+async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdict) {
+    let Some((text, command)) = schedule.lives.last() else {
+        return;
+    };
+    if verdict.lives.last() == Some(&Ended::Complete) {
+        return;
+    }
+    for _ in 0..PEACEFUL {
+        operator.world.net.note(|| format!("in peace: {command:?}"));
+        let ended = operator.live(text, *command).await;
+        let through = ended == Ended::Complete;
+        verdict.lives.push(ended.clone());
+        if through {
+            return;
+        }
+        verdict.wrong.push(format!("in peace: {ended:?}"));
+    }
+}
+
+async fn judge(
+    schedule: &Schedule,
+    operator: &Operator<'_>,
+    memory: &Memory,
+    verdict: &mut Verdict,
+) {
+    let Some((text, command)) = schedule.lives.last() else {
+        return;
+    };
+    let snapshot = match operator.recorded() {
+        Ok(snapshot) => snapshot,
+        Err(ended) => return verdict.wrong.push(format!("no state: {ended:?}")),
+    };
+    let world = operator.world;
+    verdict
+        .wrong
+        .extend(disagreements(&world.sandbox, &snapshot));
+    verdict.wrong.extend(memory.exchanged(&snapshot));
+    let token = world.token();
+    let token = token.expose().unwrap_or_default();
+    verdict
+        .wrong
+        .extend(leaks(&snapshot, token, &world.disk.contents()));
+    if *command == Command::Destroy && !snapshot.resources.is_empty() {
+        let left = snapshot.resources.keys().map(ToString::to_string);
+        let left: Vec<String> = left.collect();
+        verdict
+            .wrong
+            .push(format!("left after destroy: {}", left.join(", ")));
+    }
+    match operator.left(text, *command).await {
+        Ok(steps) => verdict
+            .wrong
+            .extend(steps.into_iter().map(|step| format!("left to do: {step}"))),
+        Err(ended) => verdict.wrong.push(format!("no plan: {ended:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kplan_engine::Rule;
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// How many schedules every test run lives through.
+    const SEEDS: u64 = 40;
+
+    #[test]
+    fn schedules_of_many_seeds_end_well() {
+        in_parallel(0..SEEDS, |seed| {
+            let schedule = Schedule::of(seed);
+            let verdict = run(&schedule, Discipline::default(), false);
+            let wrong = verdict.wrong.join("\n  ");
+            assert!(
+                wrong.is_empty(),
+                "{schedule}{wrong}\nreplay: cargo run -p kplan-simulation -- --seed {seed}"
+            );
+            false
+        });
+    }
+
+    /// Seeds until the first that fails without a rule; `None` where none of them does.
+    fn found_without(rule: Rule) -> Option<u64> {
+        let found = AtomicU64::new(u64::MAX);
+        in_parallel(0..1000, |seed| {
+            let verdict = run(&Schedule::of(seed), Discipline::without(rule), false);
+            let lost =
+                |wrong: &String| wrong.starts_with("orphan") || wrong.starts_with("duplicate");
+            if verdict.wrong.iter().any(lost) {
+                found.fetch_min(seed, Ordering::Relaxed);
+            }
+            found.load(Ordering::Relaxed) < u64::MAX
+        });
+        Some(found.into_inner()).filter(|seed| *seed < u64::MAX)
+    }
+
+    #[test]
+    fn without_one_of_its_rules_the_engine_is_found_out() {
+        for rule in [Rule::WriteAhead, Rule::Adoption, Rule::LookBeforeRetry] {
+            let seed = found_without(rule);
+            assert!(seed.is_some(), "{rule:?} is not missed");
+        }
+    }
+
+    /// Does something for every number, on all cores, until it says that it is enough.
+    fn in_parallel(seeds: Range<u64>, job: impl Fn(u64) -> bool + Sync) {
+        let next = AtomicU64::new(seeds.start);
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= seeds.end || job(seed) {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! The nodes a cluster has by its record: whom a new one can join, and whom the old ones joined.
+
+use kplan_model::{Address, Kind, Recorded, Snapshot, Status};
+use kplan_schema::spec::SERVERS_POOL;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a node came to its cluster, once in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Birth {
+    /// It began the cluster.
+    Began,
+    /// It joined the server of that index.
+    Joined(u32),
+}
+
+/// See the module. The default is a cluster that is yet to be made.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    living: BTreeSet<u32>,
+    births: BTreeMap<Address, Birth>,
+}
+
+impl Members {
+    /// Those on record.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let node = Kind::new("k3s_node");
+        let nodes = snapshot.resources.values();
+        let nodes = nodes.filter(|record| *record.address.kind() == node);
+        let mut members = Self::default();
+        for record in nodes.filter(|record| record.status != Status::Tainted) {
+            let at = &record.address;
+            if at.name() == SERVERS_POOL && record.status == Status::Ready {
+                members.living.extend(at.index());
+            }
+            members.births.insert(at.clone(), birth(record));
+        }
+        members
+    }
+
+    /// Servers that became nodes, but for one; a new node joins the first of them.
+    pub(super) fn first_but(&self, index: Option<u32>) -> Option<u32> {
+        let mut living = self.living.iter().copied();
+        living.find(|other| Some(*other) != index)
+    }
+
+    /// Whether that server became a node.
+    pub(super) fn lives(&self, index: u32) -> bool {
+        self.living.contains(&index)
+    }
+
+    /// How a node of the record came to the cluster, unless by a server that is no longer among the
+    /// first `count`. It is no reason to touch a node.
+    pub(super) fn birth(&self, node: &Address, count: u32) -> Option<Birth> {
+        let birth = *self.births.get(node)?;
+        let stands = !matches!(birth, Birth::Joined(index) if index >= count);
+        stands.then_some(birth)
+    }
+}
+
+/// By the server whose droplet the node depends on besides its own.
+fn birth(record: &Recorded) -> Birth {
+    let own = record.meta.inside.as_ref();
+    let others = record.depends_on.iter().filter(|at| Some(*at) != own);
+    let mut servers = others.filter_map(|at| {
+        let index = at.index()?;
+        (*at == super::nodes::droplet(SERVERS_POOL, index)).then_some(index)
+    });
+    servers.next().map_or(Birth::Began, Birth::Joined)
+}
