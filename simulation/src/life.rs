@@ -17,6 +17,25 @@ pub const FOLDER: &str = "/project/.kplan/sim";
 /// The cluster's name in every file.
 pub const CLUSTER: &str = "sim";
 
+/// The kinds that need no node and no cluster.
+const CLOUD: [&str; 15] = [
+    "bucket",
+    "database",
+    "database_db",
+    "database_user",
+    "droplet",
+    "firewall",
+    "load_balancer",
+    "pki",
+    "project",
+    "reserved_ip",
+    "spaces_key",
+    "ssh_key",
+    "tag",
+    "volume",
+    "vpc",
+];
+
 /// What a life is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -49,6 +68,8 @@ pub struct Operator<'a> {
     pub identity: &'a Identity,
     /// The lineage of the state, should it make one.
     pub lineage: &'a str,
+    /// Whether the cluster and what runs in it belong to the file; else its droplets stay bare.
+    pub platform: bool,
     /// The rules its engine keeps.
     pub discipline: Discipline,
     /// Seeds its jitter.
@@ -251,7 +272,13 @@ impl Operator<'_> {
             secrets: kplan::load::Secrets::new(),
             token: self.world.token(),
         };
-        compose::compose(spec, &inputs)
+        let mut declarations = compose::compose(spec, &inputs);
+        if !self.platform {
+            declarations
+                .resources
+                .retain(|one| CLOUD.contains(&one.address.kind().as_str()));
+        }
+        declarations
     }
 
     async fn plan(

@@ -27,6 +27,9 @@ pub struct Schedule {
     pub per_page: u32,
     /// Each life's file and command. The last one is lived until it is through, in peace.
     pub lives: Vec<(String, Command)>,
+    /// Whether there is a cluster on the droplets, with all that runs in it; else there are only
+    /// DigitalOcean's resources, which takes a fraction of the time.
+    pub platform: bool,
     /// Whether another operator tries the same command at the same time in each life.
     pub second: bool,
     /// What goes wrong.
@@ -51,6 +54,7 @@ impl Schedule {
         Self {
             seed,
             per_page: if dice.below(2) == 0 { 200 } else { 3 },
+            platform: dice.below(4) == 0,
             second: dice.below(8) == 0,
             lives,
             troubles,
@@ -80,11 +84,16 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} lives, {} items a page, {} operators",
+            "seed {}: {} lives, {} items a page, {} operators, {}",
             self.seed,
             self.lives.len(),
             self.per_page,
             if self.second { 2 } else { 1 },
+            if self.platform {
+                "a whole cluster"
+            } else {
+                "the cloud alone"
+            },
         )?;
         for trouble in &self.troubles {
             writeln!(f, "  {trouble:?}")?;

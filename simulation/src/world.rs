@@ -14,6 +14,8 @@ use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{
     ClientConfig, Now, Rate, ServiceTransport, Statistics, Transport, TransportError,
 };
+use kplan_providers::k3s::Pki;
+use kplan_providers::k3s::pki::{PkiAttrs, generate};
 use kplan_providers::kubernetes::{
     Endpoint, InProcess, Kubernetes, KubernetesCalls, KubernetesConfig,
 };
@@ -27,7 +29,7 @@ use kplan_sandbox::{Clock, Config, Fault, FaultRule, Sandbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The token of the account.
 const TOKEN: &str = "dop_v1_simulation_5c0ffee5c0ffee";
@@ -161,13 +163,14 @@ impl World {
             scale: 1,
         });
         let kubernetes = self.kubernetes();
-        let registry = registry::all(&Clients {
+        let mut registry = registry::all(&Clients {
             digitalocean: digitalocean.clone(),
             spaces,
             kubernetes,
             artifacts: Arc::new(Shelf),
             now: self.now(),
         });
+        registry.add(Pki::made_by(self.now(), Arc::new(keys)));
         Adapters {
             registry,
             digitalocean,
@@ -187,6 +190,20 @@ impl World {
             scale: 1,
         })
     }
+}
+
+/// One set of keys for each owner there is in simulations: making them would take most of the time.
+static KEYS: LazyLock<Mutex<BTreeMap<String, PkiAttrs>>> = LazyLock::new(Mutex::default);
+
+fn keys(cluster: &str, now: Timestamp) -> Result<PkiAttrs, ProviderError> {
+    let mut made = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(keys) = made.get(cluster) {
+        return Ok(keys.clone());
+    }
+    // Made when the simulation began: certificates are valid from then on.
+    let keys = generate(cluster, Timestamp(BEGIN.0.min(now.0)))?;
+    made.insert(cluster.to_owned(), keys.clone());
+    Ok(keys)
 }
 
 fn get(uri: &str) -> Request<Bytes> {
