@@ -3,7 +3,7 @@
 
 use crate::net::Net;
 use kplan_sandbox::Rng;
-use kplan_state::{Append, Disk, Held, Holder};
+use kplan_state::{Append, Disk, Held, Holder, Overwrite};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -158,6 +158,15 @@ impl MemDisk {
         }
     }
 
+    fn opened(&self, path: &Path) -> io::Result<MemAppend> {
+        let id = self.state().names.get(path).copied();
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        Ok(MemAppend {
+            disk: self.clone(),
+            id,
+        })
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         match self.next() {
             Go::Do => change(&mut self.state()),
@@ -198,7 +207,10 @@ fn apply(names: &mut BTreeMap<PathBuf, u64>, op: NameOp) {
 /// and the end of that part may be zeros: the length reached the disk, the bytes did not.
 fn survived(file: &File, dice: &Rng) -> Vec<u8> {
     let Some(tail) = file.live.strip_prefix(file.durable.as_slice()) else {
-        return file.durable.clone();
+        // Written over: up to some byte it is the new one.
+        let new = usize::try_from(dice.below(file.live.len() as u64 + 1)).unwrap_or(0);
+        let old = file.durable.get(new..).unwrap_or_default();
+        return [&file.live[..new], old].concat();
     };
     let kept = usize::try_from(dice.below(tail.len() as u64 + 1)).unwrap_or(0);
     let mut bytes = file.durable.clone();
@@ -322,12 +334,25 @@ impl Disk for MemDisk {
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Append>> {
-        let id = self.state().names.get(path).copied();
-        let id = id.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(MemAppend {
-            disk: self.clone(),
-            id,
-        }))
+        Ok(Box::new(self.opened(path)?))
+    }
+
+    fn open_overwrite(&self, path: &Path) -> io::Result<Box<dyn Overwrite>> {
+        Ok(Box::new(MemOverwrite(self.opened(path)?)))
+    }
+}
+
+struct MemOverwrite(MemAppend);
+
+impl Overwrite for MemOverwrite {
+    fn overwrite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let id = self.0.id;
+        self.0.disk.put(bytes, |state, bytes| {
+            if let Some(file) = state.files.get_mut(&id) {
+                let length = bytes.len().min(file.live.len());
+                file.live.splice(..length, bytes.iter().copied());
+            }
+        })
     }
 }
 

@@ -54,6 +54,8 @@ pub mod code {
     pub const RECOVERED: &str = "state::recovered";
     /// Notice: the writer's store was rebuilt from snapshot and journal.
     pub const STORE_REBUILT: &str = "state::store_rebuilt";
+    /// Notice: what says which record was acknowledged last is missing or cannot be read.
+    pub const UNMARKED: &str = "state::unmarked";
     /// Notice: something that is not needed for safety could not be done.
     pub const DEGRADED: &str = "state::degraded";
     /// Notice: a state, or an identity, was created.

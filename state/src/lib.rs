@@ -30,7 +30,7 @@ pub use keyring::Keyring;
 pub use lineage::{new_lineage, owner};
 pub use local::{
     Append, CHECKPOINT_BYTES, Disk, Document, HISTORY_KEPT, Held, HistoryEntry, Holder, Loaded,
-    LocalReader, LocalWriter, Verified, WriteOptions, repair,
+    LocalReader, LocalWriter, Overwrite, Verified, WriteOptions, repair,
 };
 pub use memory::MemoryStore;
 pub use notice::{Notice, Severity};

@@ -5,7 +5,7 @@ use super::lock::{Holder, Lock};
 use crate::identity::private_dir;
 use kplan_model::StoreError;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,6 +45,14 @@ pub trait Disk: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Opens an existing file for appending.
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Append>>;
+    /// Opens an existing file for writing over it.
+    fn open_overwrite(&self, path: &Path) -> io::Result<Box<dyn Overwrite>>;
+}
+
+/// An open file of which only the beginning is ever written.
+pub trait Overwrite: Send {
+    /// Writes at the beginning; makes nothing durable.
+    fn overwrite(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// An open journal.
@@ -124,6 +132,20 @@ impl Disk for StdDisk {
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn Append>> {
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(Box::new(StdAppend(file)))
+    }
+
+    fn open_overwrite(&self, path: &Path) -> io::Result<Box<dyn Overwrite>> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        Ok(Box::new(StdOverwrite(file)))
+    }
+}
+
+struct StdOverwrite(File);
+
+impl Overwrite for StdOverwrite {
+    fn overwrite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.rewind()?;
+        self.0.write_all(bytes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A disk that fails when it is told to: once with an error, or for good, as the last thing a
 //! process ever did.
 
-use super::disk::{Append, Disk, StdDisk};
+use super::disk::{Append, Disk, Overwrite, StdDisk};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -145,6 +145,24 @@ impl Disk for FaultyDisk {
             disk: self.clone(),
             file: StdDisk.open_append(path)?,
         }))
+    }
+    fn open_overwrite(&self, path: &Path) -> io::Result<Box<dyn Overwrite>> {
+        Ok(Box::new(FaultyOverwrite {
+            disk: self.clone(),
+            file: StdDisk.open_overwrite(path)?,
+        }))
+    }
+}
+
+struct FaultyOverwrite {
+    disk: FaultyDisk,
+    file: Box<dyn Overwrite>,
+}
+
+impl Overwrite for FaultyOverwrite {
+    fn overwrite(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = &mut self.file;
+        self.disk.run_bytes(bytes, |bytes| file.overwrite(bytes))
     }
 }
 

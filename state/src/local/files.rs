@@ -28,6 +28,9 @@ impl Layout {
     pub(crate) fn old_journal(&self) -> PathBuf {
         self.0.join("journal.1")
     }
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.0.join("mark")
+    }
     pub(crate) fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }

@@ -6,6 +6,7 @@ use super::files::{
     BatchWire, JournalFile, Layout, SnapshotFile, parse_journal, parse_snapshot, read,
 };
 use super::frame::Tail;
+use super::mark::{self, Mark};
 use crate::error::{code, damaged, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
@@ -90,8 +91,10 @@ impl Loading<'_> {
     /// Reads everything.
     pub(crate) fn load(&self) -> Result<Found, StoreError> {
         let layout = self.layout;
-        // In this order: a writer replaces the snapshot before the journal, so a reader that is
-        // overtaken sees a gap (and looks again), never a state that did not exist.
+        // In this order: a writer moves the mark last, so what it says is in what is read after
+        // it. It replaces the snapshot before the journal, so a reader that is overtaken sees a
+        // gap (and looks again), never a state that did not exist.
+        let mark = mark::load(self.disk, layout)?;
         let snapshot = read(self.disk, &layout.snapshot())?;
         let journal = read(self.disk, &layout.journal())?;
         let journal = journal
@@ -99,23 +102,60 @@ impl Loading<'_> {
             .transpose()?;
         let broken = match snapshot {
             Some(bytes) => match parse_snapshot(&layout.snapshot(), &bytes)? {
-                SnapshotFile::Good(wire) => return self.by_snapshot(*wire, journal),
+                SnapshotFile::Good(wire) => {
+                    return self.held_against(&mark, self.by_snapshot(*wire, journal)?);
+                }
                 SnapshotFile::Damaged(what) => what,
             },
             None => {
-                if self.nothing_yet(journal.as_ref())? {
+                if self.nothing_yet(&mark, journal.as_ref())? {
                     return Ok(Found::Nothing);
                 }
                 "it is missing".to_owned()
             }
         };
-        self.by_predecessor(&broken, journal)
+        self.held_against(&mark, self.by_predecessor(&broken, journal)?)
+    }
+
+    /// Compares what was found with the mark of the last acknowledged batch.
+    fn held_against(&self, mark: &Mark, found: Found) -> Result<Found, StoreError> {
+        let Found::State(mut state) = found else {
+            return Ok(found);
+        };
+        match mark.batch_of(&state.head.lineage) {
+            Some(acknowledged) if acknowledged > state.batch => {
+                let lost = records_lost(self.layout, &state, acknowledged);
+                if !self.skip_damage {
+                    return Err(lost);
+                }
+                state
+                    .notices
+                    .push(Notice::warning(code::DAMAGED, lost.message).help(
+                        "what they recorded is not known: run `kplan plan` and compare before \
+                         you apply",
+                    ));
+                state.journal = JournalEnd::Unfit;
+            }
+            Some(_) => {}
+            // A power loss takes back what the mark says, never the mark itself: a state that lost
+            // both its mark and the end of its journal was damaged.
+            None if state.torn_at.is_some() && !self.skip_damage => {
+                let end = "its end is no whole record, and the mark that would tell whether it was \
+                           acknowledged cannot be read";
+                return Err(damaged(&self.layout.journal(), end));
+            }
+            None => state.notices.push(unmarked(self.layout, mark)),
+        }
+        Ok(Found::State(state))
     }
 
     /// Whether this folder never held a state. Only what a creation writes before the snapshot
     /// may be there; anything else means that a state was here, and that is never taken for an
     /// empty one.
-    fn nothing_yet(&self, journal: Option<&JournalFile>) -> Result<bool, StoreError> {
+    fn nothing_yet(&self, mark: &Mark, journal: Option<&JournalFile>) -> Result<bool, StoreError> {
+        if !matches!(mark, Mark::Missing | Mark::At { batch: 0, .. }) {
+            return Ok(false);
+        }
         let empty = |journal: &JournalFile| {
             journal.tail == Tail::Clean
                 && journal.batches.is_empty()
@@ -172,7 +212,35 @@ impl Loading<'_> {
                 ),
             )));
         };
+        let begins = journal.head.as_ref().map(|head| head.after);
+        if self.skip_damage && begins.is_some_and(|after| after > state.batch) {
+            return self.by_older_snapshot(state, journal);
+        }
         self.finish(state, journal)
+    }
+
+    /// For a repair: a snapshot that ends before its journal begins, such as a predecessor that
+    /// was put in its place. The journal before may lie between them.
+    fn by_older_snapshot(
+        &self,
+        mut state: State,
+        journal: JournalFile,
+    ) -> Result<Found, StoreError> {
+        let old = self.layout.old_journal();
+        if let Some(bytes) = read(self.disk, &old)? {
+            let file = parse_journal(&old, &bytes, true)?;
+            self.replay(&mut state, &old, file)?;
+        }
+        let what = "the snapshot ends before its journal begins";
+        state.notices.push(Notice::warning(
+            code::RECOVERED,
+            format!("{}: {what}", self.layout.snapshot().display()),
+        ));
+        let mut found = self.finish(state, journal)?;
+        if let Found::State(state) = &mut found {
+            state.journal = JournalEnd::Unfit;
+        }
+        Ok(found)
     }
 
     /// The way back: the predecessor, its journal, the journal.
@@ -294,6 +362,7 @@ impl Loading<'_> {
             state.notices.push(left_out(path, *from, *to));
         }
         let mut last = journal.head.as_ref().map(|head| head.after);
+        let mut holes = false;
         for (at, batch) in journal.batches {
             if last.is_some_and(|last| batch.batch != last + 1) && !self.skip_damage {
                 return Err(damaged(
@@ -302,13 +371,21 @@ impl Loading<'_> {
                 ));
             }
             last = Some(batch.batch);
+            if batch.batch > state.batch + 1 {
+                state
+                    .notices
+                    .push(missing_records(path, state.batch, batch.batch));
+                holes = true;
+            }
             self.apply(state, path, at, batch)?;
         }
         state.journal_length = journal.length;
         state.torn_at =
             (journal.tail != Tail::Clean || journal.head.is_none()).then_some(journal.good);
         state.journal = match state.torn_at {
-            _ if last != Some(state.batch) || !journal.skipped.is_empty() => JournalEnd::Unfit,
+            _ if holes || last != Some(state.batch) || !journal.skipped.is_empty() => {
+                JournalEnd::Unfit
+            }
             None => JournalEnd::Whole,
             Some(keep) => JournalEnd::Torn { keep },
         };
@@ -375,6 +452,40 @@ fn gap(path: &Path, after: u64, have: u64) -> StoreError {
     )
 }
 
+/// Records were acknowledged once, and no file holds them.
+fn records_lost(layout: &Layout, state: &State, acknowledged: u64) -> StoreError {
+    let what = match state.torn_at {
+        Some(at) => format!(
+            "bytes {at} to {} are not what was written",
+            state.journal_length
+        ),
+        None => "its end is missing".to_owned(),
+    };
+    damaged(
+        &layout.journal(),
+        format!(
+            "{what}: it ends with record {}, and record {acknowledged} was acknowledged",
+            state.batch
+        ),
+    )
+}
+
+fn unmarked(layout: &Layout, mark: &Mark) -> Notice {
+    let what = match mark {
+        Mark::Missing => "is missing",
+        Mark::Unreadable => "cannot be read",
+        Mark::At { .. } => "is that of another state",
+    };
+    Notice::warning(
+        code::UNMARKED,
+        format!("{} {what}", layout.mark().display()),
+    )
+    .help(
+        "it says which record was the last; without it nobody can tell whether the journal's end \
+         is whole. The next apply makes it anew; compare its plan first",
+    )
+}
+
 fn torn(path: &Path, good: usize, length: usize) -> Notice {
     let what = if length == 0 {
         "is empty".to_owned()
@@ -394,6 +505,19 @@ fn left_out(path: &Path, from: usize, to: usize) -> Notice {
     Notice::warning(
         code::DAMAGED,
         format!("{}: bytes {from} to {to} were left out", path.display()),
+    )
+    .help("what they recorded is not known: run `kplan plan` and compare before you apply")
+}
+
+fn missing_records(path: &Path, have: u64, next: u64) -> Notice {
+    Notice::warning(
+        code::DAMAGED,
+        format!(
+            "{}: records {} to {} are missing",
+            path.display(),
+            have + 1,
+            next - 1
+        ),
     )
     .help("what they recorded is not known: run `kplan plan` and compare before you apply")
 }

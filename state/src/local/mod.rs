@@ -5,6 +5,7 @@
 //! | `snapshot` | the whole state up to batch *s* | exchanged whole, by rename |
 //! | `journal` | the batches after some batch *j* ≤ *s*, up to the newest | appended, one `fdatasync` a batch |
 //! | `snapshot.1`, `journal.1` | the pair before, for the case that `snapshot` is damaged | exchanged whole |
+//! | `mark` | the newest acknowledged batch | over itself, after the journal, never `fsync`ed |
 //! | `history/<serial>.json` | the state at the end of each run | once, never changed |
 //! | `store/` | the writer's store | after the journal |
 //! | `lock` | the writer's lock, and who holds it | never removed |
@@ -27,6 +28,8 @@
 //! |---|---|---|
 //! | while appending | part of a frame at the end of `journal` | the state before that batch, which was never acknowledged; a notice; a writer copies the file to `damaged/` and cuts it |
 //! | between `write` and `fdatasync` | a whole frame, or none | the state with or without that batch; neither was promised |
+//! | between journal and mark | a mark that is behind | the state; the mark is brought up to date |
+//! | in the middle of writing the mark | half a mark | the state; a notice; the mark is made anew |
 //! | between journal and store | a store that is behind | the state; the store is brought up to date |
 //! | checkpoint: writing `snapshot.tmp` | a `.tmp` file | *S1* + journal to *S2*; the file is never read and is removed |
 //! | … after `snapshot.1` := copy of `snapshot` | `snapshot.1` is *S1* too | the same; should `snapshot` be damaged: `snapshot.1` *S1* + journal to *S2* |
@@ -34,7 +37,7 @@
 //! | … after `journal.1` := copy of `journal` | both journals equal | the same |
 //! | … after `journal` := empty, after *S2* | the new pair | *S2*; should `snapshot` be damaged: `snapshot.1` *S1* + `journal.1` to *S2* + `journal` |
 //! | before the history entry | no entry for this run | the state; the next run that changes something adds one |
-//! | creation: before `snapshot` | `snapshot.1` and `journal`, both empty | no state: nothing was acknowledged; the next writer makes one |
+//! | creation: before `snapshot` | `snapshot.1`, `journal` and `mark`, all of batch 0 | no state: nothing was acknowledged; the next writer makes one |
 //!
 //! Each exchange is: write `name.tmp`, `fsync` it, rename it to `name`, `fsync` the folder. A name
 //! therefore always stands for whole contents, and a later exchange is never durable before an
@@ -43,16 +46,21 @@
 //!
 //! # Readers beside a writer
 //!
-//! A reader reads `snapshot` before `journal`. A writer that is faster leaves it with the old
+//! A reader reads `mark`, then `snapshot`, then `journal`: what the mark says is in the other two
+//! when they are read later. A writer that is faster leaves it with the old
 //! snapshot and a journal that begins later (a gap) or with half a frame; the reader looks again,
 //! a bounded number of times, before it believes either.
 //!
 //! # Damage
 //!
 //! A bad frame with a good one behind it was acknowledged once: `state::damaged`, with the
-//! offset, and nothing is guessed ([`repair`] leaves it out when asked). A bad last frame cannot
-//! be told from a torn write and is treated as one, with a notice; if the store remembers more,
-//! the next writer says so. A damaged snapshot is rebuilt from its predecessor. A folder in which
+//! offset, and nothing is guessed ([`repair`] leaves it out when asked). Of a bad or missing last
+//! frame the journal alone cannot say whether it was acknowledged; the mark can: a state that ends
+//! before the mark is `state::damaged` too, for readers and writers. Only what the mark does not
+//! speak of is a torn write, left out with a notice. (A power loss may take the mark back, not the
+//! journal; a damaged last frame is then taken for a torn one, as it is where there is no mark,
+//! with a notice of its own.) The store is one more witness: when it remembers more, the next
+//! writer refuses. A damaged snapshot is rebuilt from its predecessor. A folder in which
 //! any file speaks of an earlier state is never taken for an empty one.
 //!
 //! After a failed write the writer is poisoned: the end of the file is unknown, and after a failed
@@ -68,6 +76,7 @@ pub(crate) mod frame;
 pub(crate) mod history;
 pub(crate) mod load;
 mod lock;
+pub(crate) mod mark;
 mod opening;
 mod reader;
 mod repair;
@@ -80,7 +89,7 @@ mod faulty;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{Append, Disk, Held};
+pub use disk::{Append, Disk, Held, Overwrite};
 pub use document::{Document, Verified};
 pub use history::{HistoryEntry, KEPT as HISTORY_KEPT};
 pub use lock::Holder;

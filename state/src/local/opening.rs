@@ -7,6 +7,7 @@ use super::disk::Disk;
 use super::files::{Layout, TEMPORARY, put, snapshot_bytes};
 use super::history;
 use super::load::{JournalEnd, State};
+use super::mark;
 use super::writer::WriteOptions;
 use crate::error::{code, io_error};
 use crate::identity::Identity;
@@ -47,6 +48,7 @@ pub(crate) fn create(
     let bytes = snapshot_bytes(&wire)?;
     put(disk, &layout.old_snapshot(), &bytes)?;
     let journal = begin_journal(disk, layout, &wire)?;
+    mark::set(disk, layout, &lineage, 0)?;
     put(disk, &layout.snapshot(), &bytes)?;
     let state = State {
         head: wire.head(),

@@ -6,8 +6,10 @@ use super::disk::StdDisk;
 use super::files::Layout;
 use super::load::{Found, JournalEnd, Loading};
 use super::lock::Lock;
+use super::mark;
 use super::opening::tidy;
 use super::reader::missing;
+use super::witness::put_aside_if_ahead;
 use super::writer::{WriteOptions, nothing_there};
 use crate::error::code;
 use crate::identity::Identity;
@@ -42,6 +44,10 @@ pub fn repair(
         Found::Gap(error) => return Err(error),
         Found::State(state) => state,
     };
+    if let Some(notice) = put_aside_if_ahead(&StdDisk, &layout, &state)? {
+        state.notices.push(notice);
+        state.journal = JournalEnd::Unfit;
+    }
     if state.journal == JournalEnd::Whole {
         let whole = "snapshot and journal are whole; there is nothing to repair";
         return Ok(vec![Notice::info(code::RECOVERED, whole)]);
@@ -53,6 +59,7 @@ pub fn repair(
     if let Some(cause) = journal.uncertain {
         return Err(cause);
     }
+    mark::set(&StdDisk, &layout, &state.head.lineage, state.batch)?;
     state.notices.push(Notice::info(
         code::RECOVERED,
         format!(

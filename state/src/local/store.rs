@@ -87,6 +87,8 @@ pub(crate) enum Verdict {
     Empty,
     /// The last run was killed before it wrote everything here.
     Behind { batch: u64 },
+    /// It knows records that snapshot and journal do not: they were acknowledged, and are lost.
+    Ahead(String),
     /// It cannot be trusted.
     Disagrees(String),
 }
@@ -174,9 +176,9 @@ impl Store {
                 return Ok(Verdict::Disagrees("it belongs to another state".to_owned()));
             }
             if found.batch > stamp.batch {
-                return Ok(Verdict::Disagrees(format!(
-                    "it knows serial {}, but snapshot and journal end with serial {}: records were \
-                     lost, or an older copy of the state was put back",
+                return Ok(Verdict::Ahead(format!(
+                    "the writer's store knows serial {}, but snapshot and journal end with serial \
+                     {}: records were lost, or an older copy of them was put back",
                     found.serial, stamp.serial
                 )));
             }

@@ -6,10 +6,11 @@ use super::files::{BatchWire, Layout, batch_frame};
 use super::history;
 use super::load::{Found, Loading, State};
 use super::lock::Holder;
+use super::mark::{self, Marker};
 use super::opening::{create, create_dir, resume, tidy};
 use super::reader::missing;
 use super::store::{Changes, Stamp, Store, Touched, changes, rows};
-use super::witness::{Truth, store_failed};
+use super::witness::{consult, store_failed};
 use crate::error::{code, error, error_help, io_error};
 use crate::identity::Identity;
 use crate::keyring::{Keyring, parse_recipient};
@@ -76,6 +77,8 @@ pub struct LocalWriter {
     checkpoint_at: u64,
     /// `None` once it failed: the next writer brings it up to date.
     store: Option<Store>,
+    /// `None` once it failed: the next writer makes the mark anew.
+    marker: Option<Marker>,
     poisoned: Option<StoreError>,
     notices: Vec<Notice>,
     /// Last, so that it is released last.
@@ -118,17 +121,20 @@ impl LocalWriter {
             return Err(nothing_there(&loading));
         }
         let lock = disk.lock(&layout.lock(), &options.holder, options.lock_timeout)?;
-        let (state, opened) = match loading.load()? {
+        let (state, opened, store) = match loading.load()? {
             Found::Gap(error) => return Err(error),
             Found::Nothing if !options.create => return Err(missing(&layout)),
             Found::Nothing => {
                 tidy(&*disk, &layout);
-                create(&*disk, &layout, cluster, identity, options)?
+                let (mut state, opened) = create(&*disk, &layout, cluster, identity, options)?;
+                let store = consult(&*disk, &layout, &mut state)?;
+                (state, opened, store)
             }
             Found::State(mut state) => {
+                let store = consult(&*disk, &layout, &mut state)?;
                 tidy(&*disk, &layout);
                 let opened = resume(&*disk, &layout, &mut state)?;
-                (*state, opened)
+                (*state, opened, store)
             }
         };
         Self::assemble(Parts {
@@ -136,6 +142,7 @@ impl LocalWriter {
             layout,
             state,
             opened,
+            store,
             checkpoint_bytes: options.checkpoint_bytes,
             lock,
         })
@@ -147,6 +154,7 @@ impl LocalWriter {
             layout,
             mut state,
             opened,
+            store,
             checkpoint_bytes,
             lock,
         } = parts;
@@ -156,18 +164,12 @@ impl LocalWriter {
                 "a state is written with an identity",
             ));
         };
-        let stamp = Stamp::new(&state.head.key, state.batch, &state.snapshot);
-        let rows = rows(Some(&keyring), &state.snapshot)?;
-        let truth = Truth {
-            disk: &*disk,
-            layout: &layout,
-            stamp: &stamp,
-            rows: &rows,
-        };
-        let store = if disk.holds_store() {
-            truth.open_store(&mut state.notices)
-        } else {
-            None
+        let marker = match Marker::begin(&*disk, &layout, &state.head.lineage, state.batch) {
+            Ok(marker) => Some(marker),
+            Err(why) => {
+                state.notices.push(mark::failed(&why));
+                None
+            }
         };
         Ok(Self {
             dirty: state.checkpointed != Some(state.batch),
@@ -180,6 +182,7 @@ impl LocalWriter {
             checkpoint_bytes,
             checkpoint_at: opened.length.max(checkpoint_bytes),
             store,
+            marker,
             poisoned: opened.uncertain,
             notices: state.notices,
             disk,
@@ -317,6 +320,14 @@ impl LocalWriter {
         self.journal_length += frame.len() as u64;
         self.batch += 1;
         self.dirty = true;
+        if let Some(Err(why)) = self
+            .marker
+            .as_mut()
+            .map(|marker| marker.reached(self.batch))
+        {
+            self.marker = None;
+            self.notices.push(mark::failed(why));
+        }
         Ok(())
     }
 
@@ -485,6 +496,7 @@ struct Parts {
     layout: Layout,
     state: State,
     opened: NewJournal,
+    store: Option<Store>,
     checkpoint_bytes: u64,
     lock: Box<dyn Held>,
 }

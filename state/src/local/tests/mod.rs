@@ -1,5 +1,6 @@
 //! Tests of the local store as a whole, and what they share.
 
+mod corruption;
 mod crash;
 mod damage;
 mod fixture;
@@ -13,6 +14,7 @@ mod witness;
 use super::disk::{Disk, StdDisk};
 use super::files::Layout;
 use super::load::{Found, Loading};
+use super::mark::{self, Mark};
 use super::{LocalReader, LocalWriter, WriteOptions};
 use crate::identity::Identity;
 use crate::notice::{Notice, Severity};
@@ -122,6 +124,23 @@ impl Place {
 
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         fs::write(self.file(name), bytes).unwrap();
+    }
+
+    /// Sets the mark back to this batch, as a power loss may.
+    pub(crate) fn mark_at(&self, batch: u64) {
+        let layout = Layout(self.path.clone());
+        let Mark::At { lineage, .. } = mark::load(&StdDisk, &layout).unwrap() else {
+            panic!("no mark");
+        };
+        mark::set(&StdDisk, &layout, &lineage, batch).unwrap();
+    }
+
+    /// Half a record at the end of the journal, as a process leaves it that died in a write.
+    pub(crate) fn tear(&self) {
+        let mut journal = self.bytes("journal");
+        let frame = super::frame::frame(&[b'x'; 80]).unwrap();
+        journal.extend_from_slice(&frame[..frame.len() / 2]);
+        self.put("journal", &journal);
     }
 
     /// Every file below, with its bytes.

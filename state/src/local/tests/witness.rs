@@ -63,21 +63,22 @@ fn a_store_that_is_behind_is_brought_up_to_date() {
 }
 
 #[test]
-fn a_store_that_is_ahead_says_that_records_were_lost() {
+fn a_store_that_is_ahead_means_lost_records_until_a_repair() {
     let place = Place::full();
     let journal = place.bytes("journal");
     let mut writer = place.writer();
     writer.append(&[succeeded("g", "1")]).unwrap();
     drop(writer);
     place.put("journal", &journal);
-    let mut writer = place.writer();
-    let notices = writer.take_notices();
-    assert_eq!(warnings(&notices), [code::STORE_REBUILT]);
-    assert!(
-        notices[0].message.contains("records were lost"),
-        "{notices:?}"
-    );
+    place.mark_at(0);
+    let refused = place.try_writer().err().unwrap();
+    assert_eq!(refused.code, code::DAMAGED);
+    assert!(refused.message.contains("records were lost"), "{refused}");
+    assert!(refused.help.unwrap().contains("repair"));
+    let notices = crate::repair(&place.path, "demo", None, &Place::options()).unwrap();
+    assert_eq!(warnings(&notices), [code::DAMAGED]);
     assert!(notices[0].help.as_ref().unwrap().contains("store-1"));
+    assert!(warnings(&place.writer().take_notices()).is_empty());
 }
 
 #[test]
@@ -105,6 +106,7 @@ fn the_store_of_another_state_is_moved_aside() {
 fn a_store_with_other_rows_is_moved_aside() {
     let place = Place::full();
     let journal = place.bytes("journal");
+    let mark = place.bytes("mark");
     let kept = tempfile::tempdir().unwrap();
     copy_dir(&place.path, kept.path());
     let mut writer = place.writer();
@@ -116,6 +118,7 @@ fn a_store_with_other_rows_is_moved_aside() {
     copy_dir(&store, &place.file("store"));
     let with_g = place.bytes("journal");
     place.put("journal", &journal);
+    place.put("mark", &mark);
     let mut writer = place.writer();
     writer.append(&[succeeded("h", "1")]).unwrap();
     drop(writer);
