@@ -270,6 +270,16 @@ pub enum StateCommand {
         #[command(flatten)]
         lock: WaitArgs,
     },
+    /// Move the state to where `[state] backend` says it is
+    Migrate {
+        /// Where it is now: `local` or `s3://bucket/prefix?region=…`; by default where this folder
+        /// knows it was last
+        #[arg(long, value_name = "WHERE")]
+        from: Option<String>,
+        /// The lock.
+        #[command(flatten)]
+        lock: WaitArgs,
+    },
     /// Who can read the state
     #[command(subcommand)]
     Recipients(RecipientsCommand),

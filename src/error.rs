@@ -132,7 +132,8 @@ impl From<Problem> for Failure {
 
 impl From<kplan_model::StoreError> for Failure {
     fn from(error: kplan_model::StoreError) -> Self {
-        let exit = if error.code == "state::locked" {
+        // Somebody else has it, still or by now.
+        let exit = if ["state::locked", "state::fenced"].contains(&error.code) {
             Exit::Locked
         } else {
             Exit::Error

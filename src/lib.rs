@@ -77,7 +77,11 @@ fn run(cli: Cli, terminal: &mut Terminal) -> CommandResult {
         Command::Kubeconfig(args) => {
             runtime.block_on(cmd::kubeconfig::run(&global, &args, terminal))
         }
-        Command::State(command) => cmd::state::run(&global, &command, terminal),
+        Command::State(command) => {
+            // A runtime for the signals that release a shared lock.
+            let _entered = runtime.enter();
+            cmd::state::run(&global, &command, terminal)
+        }
         Command::Graph(args) => cmd::graph::run(&global, &args, terminal),
         Command::Lock(_) => runtime.block_on(cmd::lock::run(&global, terminal)),
         Command::Sandbox(args) => runtime.block_on(cmd::sandbox::run(&global, &args, terminal)),

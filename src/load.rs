@@ -3,7 +3,7 @@
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use kplan_model::{Origin, Secret};
-use kplan_schema::value::SecretSource;
+use kplan_schema::value::{SecretSource, StateBackend};
 use kplan_schema::{Span, Spanned, Spec, SpecDiagnostic};
 use miette::NamedSource;
 use std::collections::BTreeMap;
@@ -52,6 +52,7 @@ pub fn file(path: &Path) -> Result<Loaded, Failure> {
 }
 
 /// Which cluster a file is about.
+#[derive(Clone)]
 pub struct Identified {
     /// `[cluster] name`.
     pub cluster: String,
@@ -59,6 +60,8 @@ pub struct Identified {
     pub folder: PathBuf,
     /// The file's own name.
     pub file: String,
+    /// `[state] backend`.
+    pub backend: StateBackend,
 }
 
 impl Loaded {
@@ -68,6 +71,7 @@ impl Loaded {
             cluster: self.spec.name().to_owned(),
             folder: self.folder.clone(),
             file: self.file.clone(),
+            backend: self.spec.state.value.clone(),
         }
     }
 }
@@ -78,14 +82,15 @@ pub fn identify(path: &Path) -> Result<Identified, Failure> {
     let text = read(path)?;
     let source = kplan_schema::Source::new(path.display().to_string(), text);
     let parsed = kplan_schema::parse(&source);
-    match parsed.cluster {
-        Some(cluster) => Ok(Identified {
+    match (parsed.cluster, parsed.state) {
+        (Some(cluster), Some(backend)) => Ok(Identified {
             cluster,
             folder: folder_of(path),
             file: name_of(path),
+            backend,
         }),
-        // The findings say why there is no name.
-        None => Ok(file(path)?.identified()),
+        // The findings say why there is no name, or why nobody knows where the state is.
+        _ => Ok(file(path)?.identified()),
     }
 }
 

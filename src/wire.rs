@@ -1,13 +1,17 @@
 //! The composition root: which cloud, which state, and the only place where adapters are made.
 
+mod place;
+
+pub use place::StatePlace;
+
 use crate::artifacts::Artifacts;
 use crate::cli::Global;
 use crate::embedded;
 use crate::error::{Failure, Problem};
-use crate::load::{Identified, Loaded};
+use crate::load::Loaded;
 use crate::render::Terminal;
 use crate::render::waits::Waits;
-use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, StoreError, Timestamp};
+use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::{Claim, DigitalOcean};
 use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
@@ -15,7 +19,6 @@ use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig,
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
 use kplan_schema::Spec;
-use kplan_state::{Identity, LocalReader};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,113 +100,6 @@ impl Cloud {
             scale: 1,
             embedded: false,
         })
-    }
-}
-
-/// Where a cluster's state lies and who may open it.
-pub struct StatePlace {
-    /// Its folder.
-    pub dir: PathBuf,
-    /// The cluster's name.
-    pub cluster: String,
-    /// The name of the cluster's file.
-    file: String,
-    /// The identity's file, where the environment does not give the identity itself.
-    identity_file: PathBuf,
-}
-
-impl StatePlace {
-    /// The state of the cluster in the file; the embedded cloud has its own.
-    pub fn of(global: &Global, identified: &Identified) -> Self {
-        let cluster = identified.cluster.clone();
-        let dir = if global.sandbox {
-            embedded::state_root(&identified.folder).join(&cluster)
-        } else {
-            kplan_state::state_dir(&identified.folder, &cluster)
-        };
-        Self {
-            dir,
-            cluster,
-            file: identified.file.clone(),
-            identity_file: identity_file(),
-        }
-    }
-
-    /// The folder that holds this state and those of the folder's other clusters.
-    fn root(&self) -> &Path {
-        self.dir.parent().unwrap_or(&self.dir)
-    }
-
-    /// Remembers which cluster the file was applied as.
-    pub fn bind(&self) -> Result<(), StoreError> {
-        kplan_state::bind_file(self.root(), &self.file, &self.cluster)
-    }
-
-    /// The cluster as which the file was applied before, where that is another one and still has
-    /// something on record: its name and how much.
-    pub fn renamed_from(&self) -> Result<Option<(String, usize)>, StoreError> {
-        let bound = kplan_state::bound_cluster(self.root(), &self.file)?;
-        let Some(before) = bound.filter(|before| *before != self.cluster) else {
-            return Ok(None);
-        };
-        let dir = self.root().join(&before);
-        let found = LocalReader::open(&dir, &before, None).read()?;
-        let left = found.snapshot.map_or(0, |snapshot| {
-            snapshot.resources.len() + snapshot.in_doubt.len() + snapshot.deposed.len()
-        });
-        Ok((left > 0).then_some((before, left)))
-    }
-
-    /// For commands that only read: the embedded cloud's state where there is no other, so that
-    /// `kplan kubeconfig` works after `kplan apply --sandbox`. The flag says that this happened.
-    pub fn to_read(global: &Global, identified: &Identified) -> (Self, bool) {
-        let place = Self::of(global, identified);
-        let embedded = embedded::state_root(&identified.folder).join(&place.cluster);
-        if !global.sandbox && !place.dir.exists() && embedded.exists() {
-            return (
-                Self {
-                    dir: embedded,
-                    ..place
-                },
-                true,
-            );
-        }
-        let flag = global.sandbox;
-        (place, flag)
-    }
-
-    /// Whether a state was ever begun there. A folder that holds anything is opened, never
-    /// taken for an empty state.
-    pub fn exists(&self) -> bool {
-        std::fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some())
-    }
-
-    /// The identity, where there is one.
-    pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        match std::env::var("KPLAN_IDENTITY") {
-            Ok(setting) if !setting.trim().is_empty() => Identity::from_setting(&setting).map(Some),
-            _ => Identity::load(&self.identity_file),
-        }
-    }
-
-    /// The identity, made on first use. A new one opens no state that is there already, so then
-    /// none is made: it would only mislead.
-    pub fn identity_or_new(&self, terminal: &mut Terminal) -> Result<Identity, Failure> {
-        if let Some(identity) = self.identity()? {
-            return Ok(identity);
-        }
-        if self.exists() {
-            return Err(no_identity().into());
-        }
-        let (identity, made) = Identity::load_or_create(&self.identity_file)?;
-        if made {
-            terminal.note(&format!(
-                "Made an identity in {}. It opens the secrets in the state: keep a copy where you \
-                 keep passwords.",
-                self.identity_file.display()
-            ));
-        }
-        Ok(identity)
     }
 }
 

@@ -265,6 +265,13 @@ pub trait Journal: Send {
     /// Writes the entries; when it returns `Ok` they are durable (one `fdatasync` for all of
     /// them), when it returns an error none of them may be relied on and the run must stop.
     fn append(&mut self, entries: &[JournalEntry]) -> Result<(), JournalError>;
+
+    /// Whether this writer may still change anything: asked right before each changing call. One
+    /// that shares its state with other machines may have lost the claim to it since the last
+    /// append. Cheap; an error is as final as that of a failed append, and the run must stop.
+    fn still_held(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
 }
 
 /// The reader's side of a state; takes no lock.

@@ -18,6 +18,7 @@ pub mod registry;
 pub mod resource;
 pub mod secret;
 pub mod snapshot;
+pub mod store;
 pub mod time;
 pub mod value;
 
@@ -46,5 +47,6 @@ pub use resource::{
 };
 pub use secret::Secret;
 pub use snapshot::{InDoubt, Recorded, Snapshot, Status};
+pub use store::{Listed, Listing, ObjectStore, Put};
 pub use time::Timestamp;
 pub use value::{Object, Ref, Value};

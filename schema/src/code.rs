@@ -93,6 +93,8 @@ codes! {
     RepoInvalid = Error "repo_invalid",
     /// Not a mirror's address.
     MirrorInvalid = Error "mirror_invalid",
+    /// Not a place for the state.
+    StateBackendInvalid = Error "state_backend_invalid",
     /// Not a network in CIDR notation.
     CidrInvalid = Error "cidr_invalid",
     /// Not a cron schedule.

@@ -35,7 +35,7 @@ pub use spec::Spec;
 
 use diagnostic::{Finding, Report};
 use raw::{Context, RawFile};
-use value::{DnsLabel, FromText};
+use value::{DnsLabel, FromText, StateBackend};
 
 /// Largest file that is read, in bytes. A cluster of a thousand pools is far smaller.
 pub const MAX_SOURCE_BYTES: usize = 1024 * 1024;
@@ -53,6 +53,9 @@ pub struct Parsed {
     /// `[cluster] name`, also when something else is wrong with the file: looking at what was
     /// applied needs no more of it.
     pub cluster: Option<String>,
+    /// `[state] backend`, also when something else is wrong with the file; `None` when it cannot be
+    /// told for certain where the state is.
+    pub state: Option<StateBackend>,
 }
 
 /// Reads a `cluster.toml` and judges all of it.
@@ -77,6 +80,7 @@ pub fn parse(source: &Source) -> Parsed {
             diagnostics: report.finish(&shown),
             source: shown,
             cluster: None,
+            state: None,
         };
     }
     let (root, syntax_errors) = DeTable::parse_recoverable(text);
@@ -107,6 +111,8 @@ pub fn parse(source: &Source) -> Parsed {
     ));
     Parsed {
         cluster: cluster_name(root.get_ref()),
+        // What could not be read may have been this very table.
+        state: (!incomplete).then(|| state(root.get_ref())).flatten(),
         spec: (!report.has_errors()).then_some(spec),
         diagnostics: report.finish(&shown),
         source: shown,
@@ -119,6 +125,24 @@ fn cluster_name(root: &DeTable<'_>) -> Option<String> {
     <DnsLabel as FromText>::from_text(name)
         .ok()
         .map(|_| name.to_owned())
+}
+
+fn state(root: &DeTable<'_>) -> Option<StateBackend> {
+    let Some(table) = root.get("state") else {
+        return Some(StateBackend::Local);
+    };
+    let Some(text) = table.get_ref().as_table()?.get("backend") else {
+        return Some(StateBackend::Local);
+    };
+    let backend = <StateBackend as FromText>::from_text(text.get_ref().as_str()?).ok()?;
+    let cluster = root.get("cluster")?.get_ref().as_table()?;
+    match cluster
+        .get("region")
+        .and_then(|region| region.get_ref().as_str())
+    {
+        Some(region) => Some(backend.in_region(region)),
+        None => matches!(backend, StateBackend::Local).then_some(backend),
+    }
 }
 
 fn syntax_finding(error: &toml::de::Error, text: &str) -> Finding {

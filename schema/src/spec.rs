@@ -9,8 +9,8 @@ use crate::span::{Span, Spanned};
 use crate::value::{
     ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore,
     DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, RegionSlug,
-    RepoPath, RepoUrl, ResourceName, Retention, SecretSource, SizeSlug, SqlName, SshPublicKey, Tag,
-    Taint, VeleroVersion,
+    RepoPath, RepoUrl, ResourceName, Retention, SecretSource, SizeSlug, SqlName, SshPublicKey,
+    StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -53,6 +53,8 @@ pub struct Spec {
     pub volumes: Vec<FreeVolume>,
     /// `[mirror]`
     pub mirror: Option<Mirror>,
+    /// `[state] backend`; default `local`. A bucket of Spaces has its region here.
+    pub state: Spanned<StateBackend>,
 }
 
 /// `[cluster]`: who the cluster is.

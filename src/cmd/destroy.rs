@@ -15,7 +15,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     let session = Session::open(global, terminal).await?;
     let name = session.loaded.spec.name().to_owned();
     confirmed(args, global, &name)?;
-    if !session.place.exists() {
+    if !session.place.exists()? {
         terminal.line("No changes. No objects need to be destroyed.");
         return Ok(Exit::Ok);
     }

@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
+use crate::cmd::signals::{Waiting, listen};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::progress::Progress;
@@ -9,8 +10,10 @@ use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{Cancel, ExecuteOptions, Outcome, Report, Run};
-use kplan_model::{Action, Address, Approval, Plan, PlanMode, RunId, Snapshot, StepId};
-use kplan_state::{LocalWriter, WriteOptions};
+use kplan_model::{
+    Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId,
+};
+use kplan_state::{Writer, code};
 use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
@@ -21,7 +24,9 @@ pub struct Execution<'a> {
     args: &'a RunArgs,
     command: &'static str,
     cancel: Cancel,
-    writer: Option<LocalWriter>,
+    writer: Option<Writer>,
+    /// Told once the run has begun: from then on a signal stops it, and it releases the lock.
+    waiting: Waiting,
 }
 
 impl<'a> Execution<'a> {
@@ -42,24 +47,21 @@ impl<'a> Execution<'a> {
             command,
             cancel,
             writer: None,
+            waiting: Waiting::default(),
         };
-        if session.place.exists() {
+        if session.place.exists()? {
             execution.writer = Some(execution.lock(None, terminal)?);
         }
         Ok(execution)
     }
 
-    fn lock(
-        &self,
-        lineage: Option<String>,
-        terminal: &mut Terminal,
-    ) -> Result<LocalWriter, Failure> {
+    fn lock(&self, lineage: Option<String>, terminal: &mut Terminal) -> Result<Writer, Failure> {
         let place = &self.session.place;
         let identity = place.identity_or_new(terminal)?;
-        let mut options = WriteOptions::new(self.command);
+        let mut options = place.options(self.command, &self.args.lock_timeout)?;
         options.lineage = lineage;
-        options.lock_timeout = crate::duration::parse("--lock-timeout", &self.args.lock_timeout)?;
-        let mut writer = LocalWriter::open(&place.dir, &place.cluster, &identity, &options)?;
+        let mut writer = place.writer(&identity, &options)?;
+        self.waiting.release_on(writer.claim());
         place.bind()?;
         notices(terminal, &writer.take_notices());
         Ok(writer)
@@ -126,6 +128,7 @@ impl<'a> Execution<'a> {
             cancel: &self.cancel,
             options: &options,
         };
+        self.waiting.over();
         listen(&self.cancel);
         let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
         let snapshot = writer.snapshot().clone();
@@ -134,6 +137,8 @@ impl<'a> Execution<'a> {
         drop(progress);
         match writer.close(self.command, SystemClock.now()) {
             Ok(said) => notices(terminal, &said),
+            // That the journal could not be written is said once, with its cause.
+            Err(_) if outcome.report().journal.is_some() && !self.global.json => {}
             Err(error) => {
                 problem::print(terminal, &Failure::from(error).problems, self.global.json);
             }
@@ -144,7 +149,7 @@ impl<'a> Execution<'a> {
 }
 
 /// The state must be the one the plan was made from.
-fn current(writer: LocalWriter, plan: &Plan) -> Result<LocalWriter, Failure> {
+fn current(writer: Writer, plan: &Plan) -> Result<Writer, Failure> {
     let now = writer.snapshot();
     if now.lineage == plan.base.lineage && now.serial == plan.base.serial {
         return Ok(writer);
@@ -176,30 +181,6 @@ fn stuck(note: &kplan_engine::Note) -> Option<Problem> {
 
 fn run_id() -> String {
     format!("{}-{}", SystemClock.now().0, std::process::id())
-}
-
-/// Once: stop politely. Twice: give up calls in flight. SIGINT, SIGTERM and SIGHUP alike.
-fn listen(cancel: &Cancel) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        for kind in [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ] {
-            let Ok(mut stream) = signal(kind) else {
-                continue;
-            };
-            let cancel = cancel.clone();
-            // Lives as long as the process: a second signal counts, too.
-            drop(tokio::spawn(async move {
-                while stream.recv().await.is_some() {
-                    cancel.press();
-                }
-            }));
-        }
-    }
 }
 
 /// Asks; only `yes` is a yes.
@@ -235,11 +216,17 @@ fn finish(outcome: &Outcome, told: &Told, json: bool, terminal: &mut Terminal) -
 fn exit_of(outcome: &Outcome) -> Exit {
     let report = outcome.report();
     match outcome {
+        _ if fenced(report) => Exit::Locked,
         Outcome::Interrupted(_) => Exit::Interrupted,
         Outcome::Completed(_) if report.is_complete() => Exit::Ok,
         Outcome::Completed(_) if report.done.is_empty() => Exit::Error,
         Outcome::Completed(_) => Exit::Partial,
     }
+}
+
+/// Somebody else holds the state now.
+fn fenced(report: &Report) -> bool {
+    matches!(&report.journal, Some(JournalError::Store(error)) if error.code == code::FENCED)
 }
 
 fn failures(report: &Report, terminal: &mut Terminal) {
@@ -251,14 +238,7 @@ fn failures(report: &Report, terminal: &mut Terminal) {
         problem.help.clone_from(&failure.error.help);
         problems.push(problem);
     }
-    if let Some(error) = &report.journal {
-        problems.push(
-            Problem::error("state::not_written", error.to_string()).help(
-                "everything reported as done before is recorded; make room or repair the disk, \
-                 then run apply again",
-            ),
-        );
-    }
+    problems.extend(report.journal.as_ref().map(unwritten));
     problem::print(terminal, &problems, false);
     for item in &report.unfinished {
         terminal.note(&format!(
@@ -269,6 +249,21 @@ fn failures(report: &Report, terminal: &mut Terminal) {
     for item in &report.not_started {
         terminal.note(&format!("{}: not started: {}", item.address, item.why));
     }
+}
+
+/// The state could not be written, or may not be any more.
+fn unwritten(error: &JournalError) -> Problem {
+    if let JournalError::Store(error) = error
+        && [code::FENCED, code::LAPSED, code::UNREACHABLE].contains(&error.code)
+    {
+        let mut problem = Problem::error(error.code, &error.message);
+        problem.help.clone_from(&error.help);
+        return problem;
+    }
+    Problem::error("state::not_written", error.to_string()).help(
+        "everything reported as done before is recorded; make room or repair the disk, then run \
+         apply again",
+    )
 }
 
 fn summary(report: &Report, told: &Told, exit: Exit, terminal: &mut Terminal) {

@@ -23,7 +23,7 @@ pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal
     let snapshot = view(global, terminal)?.snapshot;
     let access = access(&snapshot)?;
     let identified = load::identify(&global.file)?;
-    let (place, embedded) = StatePlace::to_read(global, &identified);
+    let (place, embedded) = StatePlace::to_read(global, &identified)?;
     let proxy = if embedded {
         Some(embedded::ensure(&identified.folder).await?.0.proxy_url)
     } else {
@@ -100,6 +100,8 @@ fn write(dir: &Path, text: &Secret) -> Result<PathBuf, Failure> {
     let path = dir.join("kubeconfig");
     let fresh = dir.join("kubeconfig.tmp");
     let attempt = || -> std::io::Result<()> {
+        // The state may be in a bucket, and this folder not be there yet.
+        std::fs::create_dir_all(dir)?;
         drop(std::fs::remove_file(&fresh));
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);

@@ -18,7 +18,7 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> C
     session.not_taken(&snapshot).await?;
     let options = session::options(&args.planning, args.destroy)?;
     let mut planned = session.plan(&declarations, &snapshot, &options).await?;
-    if !session.place.exists() {
+    if !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
         unknown_owner(&mut planned.plan, &snapshot.owner);
     }

@@ -13,7 +13,7 @@ use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refusal};
 use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot};
-use kplan_state::{LocalReader, Notice};
+use kplan_state::Notice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -40,8 +40,8 @@ impl Session {
             problem::brief(terminal, &loaded.warnings);
         }
         let cloud = Cloud::choose(global, &loaded, terminal).await?;
-        let place = StatePlace::of(global, &loaded.identified());
-        not_renamed(&loaded, &place)?;
+        let place = StatePlace::of(global, &loaded.identified())?;
+        not_renamed(global, &loaded, &place)?;
         let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
         let artifacts = Artifacts::of(&loaded, &cloud).await?;
         let adapters = Adapters::new(&cloud, artifacts, fetcher)?;
@@ -124,12 +124,13 @@ impl Session {
     /// and writes nothing.
     pub fn recorded(&self, terminal: &mut Terminal) -> Result<Snapshot, Failure> {
         let identity = self.place.identity()?;
-        let reader = LocalReader::open(&self.place.dir, &self.place.cluster, identity.as_ref());
-        let found = reader.read()?;
+        let found = self.place.reader(identity.as_ref()).read()?;
         notices(terminal, &found.notices);
         match found.snapshot {
             Some(snapshot) => Ok(snapshot),
             None => {
+                // Says so where it is somewhere else.
+                self.place.exists()?;
                 let lineage = kplan_state::new_lineage()?;
                 let owner = kplan_state::owner(&self.place.cluster, &lineage)?;
                 Ok(Snapshot::empty(lineage, owner))
@@ -226,8 +227,8 @@ impl Session {
 }
 
 /// The file is still about the cluster as which it was applied.
-fn not_renamed(loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
-    let Some((before, left)) = place.renamed_from()? else {
+fn not_renamed(global: &Global, loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
+    let Some((before, left)) = place.renamed_from(global, &loaded.identified())? else {
         return Ok(());
     };
     let message = format!(

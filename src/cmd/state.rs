@@ -3,14 +3,14 @@
 
 use crate::cli::{Global, StateCommand};
 use crate::cmd::session::notices;
-use crate::cmd::surgery;
+use crate::cmd::{migrate, surgery};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::{Terminal, json, value};
 use crate::wire::StatePlace;
 use kplan_model::{Address, AddressError, Recorded, Snapshot, Status};
-use kplan_state::{HistoryEntry, LocalReader, WriteOptions};
+use kplan_state::{HistoryEntry, Reader};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -18,20 +18,22 @@ use std::fmt::Write as _;
 pub struct View {
     /// What is on record.
     pub snapshot: Snapshot,
-    reader: LocalReader,
+    reader: Reader,
 }
 
 /// Reads it; an error that says so when there is none.
 pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
-    let (place, embedded) = StatePlace::to_read(global, &load::identify(&global.file)?);
+    let (place, embedded) = StatePlace::to_read(global, &load::identify(&global.file)?)?;
     if embedded && !global.sandbox {
         terminal.note("(this is the state of the embedded cloud; there is no other here)");
     }
     let identity = place.identity()?;
-    let reader = LocalReader::open(&place.dir, &place.cluster, identity.as_ref());
+    let reader = place.reader(identity.as_ref());
     let found = reader.read()?;
     notices(terminal, &found.notices);
-    let snapshot = found.snapshot.ok_or_else(|| no_state(&place))?;
+    let Some(snapshot) = found.snapshot else {
+        return Err(nothing(&place));
+    };
     Ok(View { snapshot, reader })
 }
 
@@ -39,6 +41,14 @@ pub fn view(global: &Global, terminal: &mut Terminal) -> Result<View, Failure> {
 pub fn no_state(place: &StatePlace) -> Problem {
     let message = format!("there is no state of {} yet", place.cluster);
     Problem::error("state::none", message).help("run `kplan apply` first")
+}
+
+/// The same, where it may be somewhere else.
+pub fn nothing(place: &StatePlace) -> Failure {
+    match place.exists() {
+        Err(elsewhere) => elsewhere,
+        Ok(_) => no_state(place).into(),
+    }
 }
 
 /// An address somebody typed.
@@ -84,6 +94,9 @@ pub fn run(global: &Global, command: &StateCommand, terminal: &mut Terminal) -> 
             lock,
         } => {
             return surgery::push(global, document, *force, lock, terminal);
+        }
+        StateCommand::Migrate { from, lock } => {
+            return migrate::run(global, from.as_deref(), lock, terminal);
         }
         StateCommand::Recipients(command) => {
             return surgery::recipients(global, command, terminal);
@@ -174,10 +187,10 @@ fn history(entries: &[HistoryEntry], global: &Global, terminal: &mut Terminal) {
 }
 
 fn repair(global: &Global, terminal: &mut Terminal) -> CommandResult {
-    let (place, _) = StatePlace::to_read(global, &load::identify(&global.file)?);
+    let (place, _) = StatePlace::to_read(global, &load::identify(&global.file)?)?;
     let identity = place.identity()?;
-    let options = WriteOptions::new("kplan state repair");
-    let said = kplan_state::repair(&place.dir, &place.cluster, identity.as_ref(), &options)?;
+    let options = place.options("kplan state repair", "0s")?;
+    let said = place.repair(identity.as_ref(), &options)?;
     if global.json {
         let notices: Vec<_> = said
             .iter()

@@ -4,7 +4,8 @@
 use crate::cli::{Global, RecipientsCommand, WaitArgs};
 use crate::cmd::execution::consent;
 use crate::cmd::session::notices;
-use crate::cmd::state::{address, no_state};
+use crate::cmd::signals;
+use crate::cmd::state::{address, no_state, nothing};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
@@ -12,7 +13,7 @@ use crate::render::Terminal;
 use crate::wire::{StatePlace, SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
 use kplan_model::{Address, Snapshot};
-use kplan_state::{Document, Identity, LocalReader, LocalWriter, WriteOptions};
+use kplan_state::{Document, Identity, Writer};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +22,7 @@ use std::path::Path;
 struct Surgery {
     place: StatePlace,
     identity: Identity,
-    writer: LocalWriter,
+    writer: Writer,
     command: String,
 }
 
@@ -32,17 +33,17 @@ impl Surgery {
         lock: &WaitArgs,
         terminal: &mut Terminal,
     ) -> Result<Self, Failure> {
-        let place = StatePlace::of(global, &load::identify(&global.file)?);
-        if !place.exists() {
+        let place = StatePlace::of(global, &load::identify(&global.file)?)?;
+        if !place.exists()? {
             let help = "for the state of the embedded cloud, add --sandbox";
             return Err(no_state(&place).help(help).into());
         }
         let identity = place.identity()?.ok_or_else(no_identity)?;
         let command = format!("kplan state {command}");
-        let mut options = WriteOptions::new(command.clone());
+        let mut options = place.options(&command, &lock.lock_timeout)?;
         options.create = false;
-        options.lock_timeout = crate::duration::parse("--lock-timeout", &lock.lock_timeout)?;
-        let mut writer = LocalWriter::open(&place.dir, &place.cluster, &identity, &options)?;
+        let mut writer = place.writer(&identity, &options)?;
+        signals::release_on(writer.claim());
         notices(terminal, &writer.take_notices());
         Ok(Self {
             place,
@@ -137,8 +138,7 @@ pub fn restore(
 ) -> CommandResult {
     let mut surgery = Surgery::open(global, "restore", lock, terminal)?;
     let place = &surgery.place;
-    let reader = LocalReader::open(&place.dir, &place.cluster, Some(&surgery.identity));
-    let then = reader.at(serial)?;
+    let then = place.reader(Some(&surgery.identity)).at(serial)?;
     let now = surgery.writer.snapshot();
     kplan_state::settled(now)?;
     let change = Change::between(now, &then);
@@ -262,11 +262,11 @@ fn told(surgery: Surgery, global: &Global, line: String, terminal: &mut Terminal
 }
 
 fn list(global: &Global, terminal: &mut Terminal) -> CommandResult {
-    let (place, _) = StatePlace::to_read(global, &load::identify(&global.file)?);
+    let (place, _) = StatePlace::to_read(global, &load::identify(&global.file)?)?;
     let identity = place.identity()?;
-    let found = LocalReader::open(&place.dir, &place.cluster, None).read()?;
+    let found = place.reader(None).read()?;
     if found.snapshot.is_none() {
-        return Err(no_state(&place).into());
+        return Err(nothing(&place));
     }
     if global.json {
         let document = json!({ "format_version": "1.0", "recipients": found.recipients });

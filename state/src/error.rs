@@ -48,6 +48,24 @@ pub mod code {
     pub const LOCKED_OUT: &str = "state::locked_out";
     /// A value cannot be written in a way that could be read back.
     pub const UNSTORABLE: &str = "state::unstorable";
+    /// Somebody else took over the shared state from a run that gave no sign of life.
+    pub const FENCED: &str = "state::fenced";
+    /// A run gave no sign of life for so long that others may have taken over.
+    pub const LAPSED: &str = "state::lapsed";
+    /// The store of a shared state does not do what is asked of it.
+    pub const STORE_UNFIT: &str = "state::store_unfit";
+    /// The bucket of a shared state is not there.
+    pub const NO_BUCKET: &str = "state::no_bucket";
+    /// The keys may not use the bucket.
+    pub const DENIED: &str = "state::denied";
+    /// The bucket does not answer, which is never taken for an empty one.
+    pub const UNREACHABLE: &str = "state::unreachable";
+    /// The store of a shared state refused a request.
+    pub const STORE: &str = "state::store";
+    /// The state was moved somewhere else.
+    pub const MOVED: &str = "state::moved";
+    /// There is a state in both places of a migration, and they differ.
+    pub const DIVERGED: &str = "state::diverged";
     /// Notice: an unfinished record at the end of the journal was dropped.
     pub const TORN: &str = "state::torn";
     /// Notice: the snapshot was rebuilt from its predecessor.

@@ -12,8 +12,13 @@ mod identity;
 mod keyring;
 mod lineage;
 mod local;
+mod location;
 mod memory;
+mod migrate;
 mod notice;
+mod recipients;
+mod seed;
+mod shared;
 mod surgery;
 mod wire;
 
@@ -32,8 +37,11 @@ pub use local::{
     Append, CHECKPOINT_BYTES, Disk, Document, HISTORY_KEPT, Held, HistoryEntry, Holder, Loaded,
     LocalReader, LocalWriter, Overwrite, Verified, WriteOptions, repair,
 };
+pub use location::{Location, Reader, Writer};
 pub use memory::MemoryStore;
+pub use migrate::{Migrated, Migration, Named};
 pub use notice::{Notice, Severity};
+pub use shared::{Claim, LeaseTimes, SharedReader, SharedWriter};
 pub use surgery::{forget, rename, settled};
 
 use std::path::{Path, PathBuf};

@@ -388,6 +388,18 @@ impl<'a> Dispatcher<'a> {
         others
     }
 
+    /// Whether this run may still change anything. When not, it stops as for a journal that could
+    /// not be written.
+    pub(super) fn may_change(&mut self) -> bool {
+        match self.journal.still_held() {
+            Ok(()) => true,
+            Err(error) => {
+                self.broken.get_or_insert(error);
+                false
+            }
+        }
+    }
+
     fn append(&mut self, entries: &[JournalEntry]) -> Result<(), JournalError> {
         if entries.is_empty() {
             return Ok(());

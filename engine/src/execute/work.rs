@@ -206,6 +206,10 @@ impl Dispatcher<'_> {
     /// The changing call. Its `Started` is durable.
     pub(super) fn change(&mut self, at: usize) {
         self.slots[at].state = State::Running(Call::Change);
+        if !self.may_change() {
+            self.lost(After::Call(at));
+            return self.stop_waiting();
+        }
         let step = self.step(at);
         let (entry, permit) = match (self.entry(at), self.approved.permit(step.id)) {
             (Ok(entry), Some(permit)) => (entry.clone(), permit),

@@ -6,11 +6,13 @@ mod connector;
 mod errors;
 mod objects;
 mod session;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::{Bucket, BucketArgs, BucketAttrs, LifecycleRule};
 pub use objects::{ObjectInfo, Objects};
+pub use shared::SharedObjects;
 
 use crate::http::{Now, Statistics, Transport};
 use kplan_model::{ErrorKind, ProviderError, Secret};

@@ -2,9 +2,14 @@
 
 use super::errors::{Does, map};
 use super::session::{Session, content_md5};
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
+use aws_sdk_s3::operation::list_objects_v2::builders::ListObjectsV2FluentBuilder;
+use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use kplan_model::{ErrorKind, Permit, ProviderError, Timestamp};
 use std::time::{Duration, UNIX_EPOCH};
@@ -24,9 +29,16 @@ pub struct ObjectInfo {
 }
 
 /// One version of an object, or a mark that it was deleted.
-struct Version {
+pub(super) struct Version {
     key: String,
     id: Option<String>,
+}
+
+impl Version {
+    /// The one that is read when nobody names a version.
+    pub(super) fn newest(key: String) -> Self {
+        Self { key, id: None }
+    }
 }
 
 /// The objects of one bucket.
@@ -44,7 +56,7 @@ impl Objects {
         }
     }
 
-    fn what(&self, call: &str, key: &str) -> String {
+    pub(super) fn what(&self, call: &str, key: &str) -> String {
         format!("{call} {}/{key}", self.bucket)
     }
 
@@ -70,6 +82,41 @@ impl Objects {
             .map(drop)
     }
 
+    /// The call that creates an object, or is refused when it is there.
+    pub(super) async fn send_new(
+        &self,
+        key: &str,
+        bytes: Bytes,
+    ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
+        self.session
+            .s3
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .if_none_match("*")
+            .body(ByteStream::from(bytes))
+            .send()
+            .await
+    }
+
+    /// The call that reads an object.
+    pub(super) async fn send_get(
+        &self,
+        key: &str,
+    ) -> Result<GetObjectOutput, SdkError<GetObjectError, HttpResponse>> {
+        let get = self.session.s3.get_object();
+        get.bucket(&self.bucket).key(key).send().await
+    }
+
+    /// The call that lists one page.
+    pub(super) fn page(&self, prefix: &str) -> ListObjectsV2FluentBuilder {
+        self.session
+            .s3
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+    }
+
     /// Writes an object that must not be there yet; `false` when it is.
     pub async fn put_if_absent(
         &self,
@@ -77,16 +124,8 @@ impl Objects {
         key: &str,
         bytes: Bytes,
     ) -> Result<bool, ProviderError> {
-        let put = self
-            .session
-            .s3
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .if_none_match("*")
-            .body(ByteStream::from(bytes))
-            .send();
-        match put
+        match self
+            .send_new(key, bytes)
             .await
             .map_err(|error| map(&self.what("PUT", key), Does::Write, error))
         {
@@ -99,14 +138,7 @@ impl Objects {
     /// An object's bytes; `None` when it is not there.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, ProviderError> {
         let what = self.what("GET", key);
-        let get = || {
-            self.session
-                .s3
-                .get_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .send()
-        };
+        let get = || self.send_get(key);
         let Some(answer) = self.session.read_optional(&what, get).await? else {
             return Ok(None);
         };
@@ -179,11 +211,7 @@ impl Objects {
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let list = || {
-                self.session
-                    .s3
-                    .list_objects_v2()
-                    .bucket(&self.bucket)
-                    .prefix(prefix)
+                self.page(prefix)
                     .set_continuation_token(token.clone())
                     .send()
             };
@@ -270,7 +298,7 @@ impl Objects {
     }
 
     /// Deletes versions, a thousand at a time as S3 allows.
-    async fn delete(&self, versions: &[Version]) -> Result<(), ProviderError> {
+    pub(super) async fn delete(&self, versions: &[Version]) -> Result<(), ProviderError> {
         for chunk in versions.chunks(1000) {
             let mut ids = Vec::with_capacity(chunk.len());
             for version in chunk {

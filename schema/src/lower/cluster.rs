@@ -3,11 +3,11 @@
 use super::{Lowerer, flag, present, whole};
 use crate::raw::{
     Leaf, Opt, RawApiLoadBalancer, RawCluster, RawEndpoint, RawFile, RawLoadBalancers, RawNetwork,
-    RawProject, RawServers, RawTable, Req,
+    RawProject, RawServers, RawState, RawTable, Req,
 };
 use crate::span::{Span, Spanned};
 use crate::spec::{ApiLoadBalancer, Cluster, Endpoint, Network, Project, Spec, Vpc};
-use crate::value::{Environment, FromText, Hostname, ResourceName};
+use crate::value::{Environment, FromText, Hostname, ResourceName, StateBackend};
 
 impl Lowerer<'_> {
     pub(super) fn spec(&mut self, raw: &RawFile) -> Spec {
@@ -35,11 +35,22 @@ impl Lowerer<'_> {
             droplets: self.droplets(&raw.droplet),
             volumes: self.volumes(&raw.volume),
             mirror: present(&raw.mirror).and_then(|table| self.mirror(&table)),
+            state: self.state(&present(&raw.state), &cluster),
             cluster,
             servers,
             agents,
             k3s,
             storage,
+        }
+    }
+
+    fn state(&mut self, raw: &Option<RawState>, cluster: &Cluster) -> Spanned<StateBackend> {
+        let backend = raw.as_ref().and_then(|table| table.backend.as_ref());
+        match backend {
+            None => Spanned::default_of(StateBackend::Local),
+            Some(leaf) => self
+                .text::<StateBackend>(leaf)
+                .map(|backend| backend.in_region(cluster.region.as_str())),
         }
     }
 

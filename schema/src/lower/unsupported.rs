@@ -3,9 +3,8 @@
 use super::Lowerer;
 use crate::code::Code;
 use crate::diagnostic::Finding;
-use crate::raw::{Leaf, Opt, RawFile, RawState, RawTable, STATE_BACKENDS};
+use crate::raw::{Leaf, Opt, RawFile, RawTable};
 use crate::span::Span;
-use crate::value::unknown_word;
 
 impl Lowerer<'_> {
     /// Refuses every table whose behaviour does not exist yet.
@@ -17,25 +16,6 @@ impl Lowerer<'_> {
         self.refuse_each("[[addon]]", &raw.addon);
         if let Some(Leaf::Read(table)) = &raw.restore {
             self.refuse("`[restore]`", table.value.span);
-        }
-        if let Some(Leaf::Read(table)) = &raw.state {
-            self.state(&table.value);
-        }
-    }
-
-    fn state(&mut self, raw: &RawState) {
-        if let Some(Leaf::Read(backend)) = &raw.backend {
-            let span = backend.span.unwrap_or(raw.span);
-            let word = backend.value.as_str();
-            if !STATE_BACKENDS.contains(&word) {
-                let why = "The state is kept in one of these kinds of store.";
-                self.invalid(span, unknown_word(word, STATE_BACKENDS, why));
-            } else if word != "local" {
-                self.refuse(&format!("the state backend `{word}`"), span);
-            }
-        }
-        if let Some(Leaf::Read(table)) = &raw.s3 {
-            self.refuse("`[state.s3]`", table.value.span);
         }
     }
 

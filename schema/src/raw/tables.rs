@@ -536,31 +536,13 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[state]`: where kplan keeps what it knows about the cluster. Only `local` is supported
-    /// yet: a folder `.kplan/<cluster>` beside the file.
+    /// `[state]`: where kplan keeps what it knows about the cluster.
     RawState {
-        /// Kind of store.
-        #[schemars(extend("enum" = STATE_BACKENDS, "default" = "local"))]
+        /// `local`, a folder `.kplan/<cluster>` beside the file; or a bucket that several machines
+        /// share, `s3://bucket[/prefix][?region=…&endpoint=…]`: of DigitalOcean Spaces, or of any
+        /// store that speaks S3 and keeps conditional writes.
+        #[schemars(extend("pattern" = "^(local|s3://.+)$", "default" = "local"))]
         backend: Opt<String>,
-        /// Settings of the `s3` backend. Not yet supported.
-        s3: Opt<RawStateS3>,
-    }
-}
-
-/// Words of `[state] backend`.
-pub(crate) const STATE_BACKENDS: &[&str] = &["local", "s3", "postgres"];
-
-raw_table! {
-    /// `[state.s3]`: a bucket to share the state in. Not yet supported.
-    RawStateS3 {
-        /// Name of the bucket.
-        bucket: Req<String>,
-        /// Region of the bucket.
-        region: Req<String>,
-        /// Address of the service. Default: DigitalOcean Spaces in that region.
-        endpoint: Opt<String>,
-        /// Beginning of every object's name.
-        prefix: Opt<String>,
     }
 }
 

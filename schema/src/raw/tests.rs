@@ -96,7 +96,6 @@ fn the_reader_accepts_exactly_the_keys_of_the_schema() {
         RawRemoved,
         RawRestore,
         RawState,
-        RawStateS3,
         RawMirror,
     );
     // Every table the schema defines was compared.

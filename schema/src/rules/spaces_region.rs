@@ -3,11 +3,13 @@
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::spec::Spec;
-use crate::value::SPACES_REGIONS;
+use crate::value::{SPACES_REGIONS, StateBackend};
 
-pub(super) const SUMMARY: &str = "The backup bucket is in a region that has Spaces.";
+pub(super) const SUMMARY: &str =
+    "The backup bucket, and a state's bucket in Spaces, are in a region that has Spaces.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
+    state(spec, report);
     let Some(backup) = spec.backup.as_ref().filter(|backup| !backup.region.has_spaces()) else {
         return;
     };
@@ -27,5 +29,29 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         finding
             .why("Spaces, DigitalOcean's object store, is not in every region, and backups need it.")
             .remedy(format!("{remedy}: one of {}.", SPACES_REGIONS.join(", "))),
+    );
+}
+
+/// Another store's regions are its own business.
+fn state(spec: &Spec, report: &mut Report) {
+    let StateBackend::S3(place) = &spec.state.value else {
+        return;
+    };
+    if place.endpoint.is_some() || SPACES_REGIONS.contains(&place.region()) {
+        return;
+    }
+    let region = place.region();
+    report.judge(
+        Finding::new(Code::SpacesRegion, format!("there is no Spaces in `{region}`"))
+            .label(spec.state.span, "the state's bucket")
+            .why(
+                "Without `endpoint` the bucket is one of Spaces, DigitalOcean's object store, \
+                 which is not in every region; without `region` it is in the cluster's.",
+            )
+            .remedy(format!(
+                "Name the bucket's region, `?region=…`, one of {}; or another store, \
+                 `?endpoint=…`.",
+                SPACES_REGIONS.join(", ")
+            )),
     );
 }

@@ -63,6 +63,13 @@ impl Document {
         serde_json::from_str(text).map_err(broken)
     }
 
+    pub(crate) fn of(state: SnapshotWire) -> Self {
+        Self {
+            format_version: DOCUMENT_VERSION.to_owned(),
+            state,
+        }
+    }
+
     /// As JSON, one line.
     ///
     /// # Errors
@@ -133,6 +140,20 @@ pub struct Verified {
     pub problems: Vec<StoreError>,
 }
 
+impl Verified {
+    /// A report about a state that is whole, before its history is looked at.
+    pub(crate) fn of(snapshot: &Snapshot, opened: bool) -> Self {
+        Self {
+            serial: snapshot.serial,
+            resources: snapshot.resources.len() + snapshot.deposed.len(),
+            in_doubt: snapshot.in_doubt.len(),
+            history: 0,
+            opened,
+            problems: Vec::new(),
+        }
+    }
+}
+
 impl LocalReader {
     /// The state as a document. Needs no identity.
     ///
@@ -142,10 +163,7 @@ impl LocalReader {
         let state = self.whole()?;
         let keys = state.keyring.as_ref();
         let wire = SnapshotWire::out(keys, &state.head.key, state.batch, &state.snapshot)?;
-        Ok(Document {
-            format_version: DOCUMENT_VERSION.to_owned(),
-            state: wire,
-        })
+        Ok(Document::of(wire))
     }
 
     /// Reads everything in the folder: snapshot, journal and each entry of the history with its
@@ -155,14 +173,7 @@ impl LocalReader {
     /// Those of [`LocalReader::read`], and `state::missing` where there is no state.
     pub fn verify(&self) -> Result<Verified, StoreError> {
         let state = self.whole()?;
-        let mut verified = Verified {
-            serial: state.snapshot.serial,
-            resources: state.snapshot.resources.len() + state.snapshot.deposed.len(),
-            in_doubt: state.snapshot.in_doubt.len(),
-            history: 0,
-            opened: state.keyring.is_some(),
-            problems: Vec::new(),
-        };
+        let mut verified = Verified::of(&state.snapshot, state.keyring.is_some());
         for serial in history::serials(self.disk(), self.layout())? {
             match self.entry(&state, serial) {
                 Ok(_) => verified.history += 1,

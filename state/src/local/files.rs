@@ -5,7 +5,8 @@ use super::disk::{Disk, read_if_there};
 use super::frame::{FRAME_HEAD, Tail, frame, scan};
 use crate::error::{code, damaged, error, error_help, io_error};
 use crate::wire::FORMAT;
-use crate::wire::event::EntryWire;
+use crate::wire::batch::BatchWire;
+use crate::wire::framed::{framed, unframed};
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::StoreError;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,10 @@ impl Layout {
     pub(crate) fn history(&self) -> PathBuf {
         self.0.join("history")
     }
+    /// Says where the state went, once it is somewhere else.
+    pub(crate) fn moved(&self) -> PathBuf {
+        self.0.join("moved")
+    }
     /// Where damaged files are kept.
     pub(crate) fn aside(&self) -> PathBuf {
         self.0.join("damaged")
@@ -69,27 +74,13 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, Stor
     read_if_there(disk, path).map_err(|cause| io_error("read", path, &cause))
 }
 
-/// The snapshot's first line up to the format. It stays in every future format, and so does the
-/// meaning of `length` and `crc32`: an old kplan can tell a newer file from a damaged one.
-const SNAPSHOT_MAGIC: &str = "kplan snapshot format=";
-
-fn snapshot_checksum(format: u32, body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&format.to_le_bytes());
-    hasher.update(body);
-    hasher.finalize()
-}
+/// What the first line of a snapshot file calls it.
+const SNAPSHOT: &str = "snapshot";
 
 /// The bytes of a snapshot file.
 pub(crate) fn snapshot_bytes(wire: &SnapshotWire) -> Result<Vec<u8>, StoreError> {
     let body = serde_json::to_vec(wire).map_err(|cause| unwritable(&cause))?;
-    let sum = snapshot_checksum(wire.format, &body);
-    let head = format!(
-        "{SNAPSHOT_MAGIC}{} length={} crc32={sum:08x}\n",
-        wire.format,
-        body.len()
-    );
-    Ok([head.into_bytes(), body].concat())
+    Ok(framed(SNAPSHOT, wire.format, &body))
 }
 
 fn unwritable(cause: &serde_json::Error) -> StoreError {
@@ -97,35 +88,6 @@ fn unwritable(cause: &serde_json::Error) -> StoreError {
         code::UNSTORABLE,
         format!("the state cannot be written as JSON: {cause}"),
     )
-}
-
-/// The format and the body of a snapshot file; the error says what is damaged.
-fn unframe_snapshot(bytes: &[u8]) -> Result<(u32, &[u8]), &'static str> {
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or("its first line is missing")?;
-    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| "its first line is not text")?;
-    let rest = line
-        .strip_prefix(SNAPSHOT_MAGIC)
-        .ok_or("its first line is not that of a snapshot")?;
-    let mut words = rest.split(' ');
-    let format = words.next().and_then(|word| word.parse::<u32>().ok());
-    let length = words
-        .next()
-        .and_then(|word| word.strip_prefix("length=")?.parse::<usize>().ok());
-    let sum = words.next().and_then(|word| word.strip_prefix("crc32="));
-    let (Some(format), Some(length), Some(sum), None) = (format, length, sum, words.next()) else {
-        return Err("its first line cannot be read");
-    };
-    let body = &bytes[end + 1..];
-    if body.len() != length {
-        return Err("it has not the length its first line names");
-    }
-    if format!("{:08x}", snapshot_checksum(format, body)) != sum {
-        return Err("its checksum does not fit");
-    }
-    Ok((format, body))
 }
 
 /// A snapshot file that was read.
@@ -137,7 +99,7 @@ pub(crate) enum SnapshotFile {
 /// Reads a snapshot file. Damage is a value, for there may be a predecessor to go back to; a
 /// newer format is an error, for going back would lose what the newer kplan did.
 pub(crate) fn parse_snapshot(path: &Path, bytes: &[u8]) -> Result<SnapshotFile, StoreError> {
-    let body = match unframe_snapshot(bytes) {
+    let body = match unframed(SNAPSHOT, bytes) {
         Ok((FORMAT, body)) => body,
         Ok((format, _)) if format > FORMAT => return Err(newer(path, format)),
         Ok((format, _)) => {
@@ -145,7 +107,7 @@ pub(crate) fn parse_snapshot(path: &Path, bytes: &[u8]) -> Result<SnapshotFile, 
                 "there never was a format {format}"
             )));
         }
-        Err(what) => return Ok(SnapshotFile::Damaged(what.to_owned())),
+        Err(what) => return Ok(SnapshotFile::Damaged(what)),
     };
     Ok(match serde_json::from_slice::<SnapshotWire>(body) {
         Ok(wire) if wire.format == FORMAT => SnapshotFile::Good(Box::new(wire)),
@@ -182,19 +144,6 @@ pub(crate) struct JournalHead {
 #[derive(Deserialize)]
 struct FormatOnly {
     format: u32,
-}
-
-/// What one frame holds.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BatchWire {
-    /// Counts the frames of the state's life, without gaps.
-    pub(crate) batch: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) entries: Vec<EntryWire>,
-    /// A state put in the place of everything before (state surgery).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) replaced_by: Option<Box<SnapshotWire>>,
 }
 
 /// A journal that was read.

@@ -55,6 +55,69 @@ impl<S> HistoryWire<S> {
     }
 }
 
+/// An entry of the history and its bytes.
+pub(crate) fn written(
+    snapshot: SnapshotWire,
+    command: &str,
+    at: Timestamp,
+) -> Result<(HistoryEntry, Vec<u8>), StoreError> {
+    let wire = HistoryWire {
+        kplan: "history".to_owned(),
+        format: FORMAT,
+        lineage: snapshot.lineage.clone(),
+        cluster: snapshot.cluster.clone(),
+        serial: snapshot.serial,
+        at: at.0,
+        command: command.to_owned(),
+        digest: digest(&snapshot)?,
+        snapshot,
+    };
+    let bytes =
+        serde_json::to_vec(&wire).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))?;
+    Ok((wire.entry(), bytes))
+}
+
+/// What an entry says of itself; `None` for one of another state. The error says what is damaged.
+pub(crate) fn entry_of(bytes: &[u8], lineage: &str) -> Result<Option<HistoryEntry>, String> {
+    let wire: HistoryWire<IgnoredAny> =
+        serde_json::from_slice(bytes).map_err(|cause| cause.to_string())?;
+    Ok((wire.lineage == lineage).then(|| wire.entry()))
+}
+
+/// Why an entry does not give its state.
+pub(crate) enum Unusable {
+    /// It belongs to another state.
+    OtherLineage,
+    /// It is not what was written.
+    Damaged(String),
+}
+
+/// The state of an entry.
+pub(crate) fn state_of(bytes: &[u8], lineage: &str, serial: u64) -> Result<SnapshotWire, Unusable> {
+    let wire: HistoryWire<SnapshotWire> =
+        serde_json::from_slice(bytes).map_err(|cause| Unusable::Damaged(cause.to_string()))?;
+    if wire.lineage != lineage || wire.snapshot.lineage != lineage {
+        return Err(Unusable::OtherLineage);
+    }
+    let fits = wire.serial == serial
+        && wire.snapshot.serial == serial
+        && digest(&wire.snapshot).is_ok_and(|digest| digest == wire.digest);
+    if !fits {
+        let what = "its digest does not fit its state";
+        return Err(Unusable::Damaged(what.to_owned()));
+    }
+    Ok(wire.snapshot)
+}
+
+/// There is no entry of that serial.
+pub(crate) fn no_entry(serial: u64) -> StoreError {
+    error_help(
+        code::MISSING,
+        format!("the history has no entry {serial}"),
+        format!("`kplan state history` lists them; the last {KEPT} are kept"),
+    )
+}
+
 fn file(layout: &Layout, serial: u64) -> PathBuf {
     layout.history().join(format!("{serial}.json"))
 }
@@ -79,6 +142,31 @@ pub(super) fn serials(disk: &dyn Disk, layout: &Layout) -> Result<Vec<u64>, Stor
     Ok(serials)
 }
 
+/// The bytes of an entry; `None` when there is none.
+pub(super) fn bytes(
+    disk: &dyn Disk,
+    layout: &Layout,
+    serial: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    read(disk, &file(layout, serial))
+}
+
+/// Writes an entry.
+pub(super) fn put(
+    disk: &dyn Disk,
+    layout: &Layout,
+    serial: u64,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let (dir, path) = (layout.history(), file(layout, serial));
+    let new = temporary(&path);
+    disk.create_dir(&dir)
+        .and_then(|()| disk.write(&new, bytes))
+        .and_then(|()| disk.rename(&new, &path))
+        .and_then(|()| disk.sync_dir(&dir))
+        .map_err(|cause| io_error("write", &path, &cause))
+}
+
 /// Adds an entry, unless there is one of this serial: the serial counts changes, so that entry
 /// holds the same state. Gives the entry when it is new.
 pub(crate) fn add(
@@ -88,38 +176,19 @@ pub(crate) fn add(
     command: &str,
     at: Timestamp,
 ) -> Result<Option<HistoryEntry>, StoreError> {
-    let dir = layout.history();
     let there = serials(disk, layout)?;
     if there.contains(&snapshot.serial) {
         return Ok(None);
     }
-    let wire = HistoryWire {
-        kplan: "history".to_owned(),
-        format: FORMAT,
-        lineage: snapshot.lineage.clone(),
-        cluster: snapshot.cluster.clone(),
-        serial: snapshot.serial,
-        at: at.0,
-        command: command.to_owned(),
-        digest: digest(&snapshot)?,
-        snapshot,
-    };
-    let bytes =
-        serde_json::to_vec(&wire).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))?;
-    let path = file(layout, wire.serial);
-    let new = temporary(&path);
-    disk.create_dir(&dir)
-        .and_then(|()| disk.write(&new, &bytes))
-        .and_then(|()| disk.rename(&new, &path))
-        .and_then(|()| disk.sync_dir(&dir))
-        .map_err(|cause| io_error("write", &path, &cause))?;
+    let (entry, bytes) = written(snapshot, command, at)?;
+    put(disk, layout, entry.serial, &bytes)?;
     let surplus = (there.len() + 1).saturating_sub(KEPT);
     for serial in there.into_iter().take(surplus) {
         let old = file(layout, serial);
         disk.remove(&old)
             .map_err(|cause| io_error("remove", &old, &cause))?;
     }
-    Ok(Some(wire.entry()))
+    Ok(Some(entry))
 }
 
 /// Every entry, oldest first.
@@ -134,11 +203,7 @@ pub(crate) fn list(
         let Some(bytes) = read(disk, &path)? else {
             continue;
         };
-        let wire: HistoryWire<IgnoredAny> =
-            serde_json::from_slice(&bytes).map_err(|cause| damaged(&path, cause.to_string()))?;
-        if wire.lineage == lineage {
-            entries.push(wire.entry());
-        }
+        entries.extend(entry_of(&bytes, lineage).map_err(|what| damaged(&path, what))?);
     }
     Ok(entries)
 }
@@ -152,27 +217,15 @@ pub(crate) fn at(
 ) -> Result<SnapshotWire, StoreError> {
     let path = file(layout, serial);
     let Some(bytes) = read(disk, &path)? else {
-        return Err(error_help(
-            code::MISSING,
-            format!("the history has no entry {serial}"),
-            format!("`kplan state history` lists them; the last {KEPT} are kept"),
-        ));
+        return Err(no_entry(serial));
     };
-    let wire: HistoryWire<SnapshotWire> =
-        serde_json::from_slice(&bytes).map_err(|cause| damaged(&path, cause.to_string()))?;
-    if wire.lineage != lineage || wire.snapshot.lineage != lineage {
-        return Err(error(
+    state_of(&bytes, lineage, serial).map_err(|why| match why {
+        Unusable::OtherLineage => error(
             code::OTHER_LINEAGE,
             format!("{} belongs to another state", path.display()),
-        ));
-    }
-    if wire.serial != serial
-        || wire.snapshot.serial != serial
-        || digest(&wire.snapshot)? != wire.digest
-    {
-        return Err(damaged(&path, "its digest does not fit its state"));
-    }
-    Ok(wire.snapshot)
+        ),
+        Unusable::Damaged(what) => damaged(&path, what),
+    })
 }
 
 /// Removes what a cut-off write left in the folder.

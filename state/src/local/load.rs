@@ -2,9 +2,7 @@
 //! writers alike; takes no lock and writes nothing.
 
 use super::disk::Disk;
-use super::files::{
-    BatchWire, JournalFile, Layout, SnapshotFile, parse_journal, parse_snapshot, read,
-};
+use super::files::{JournalFile, Layout, SnapshotFile, parse_journal, parse_snapshot, read};
 use super::frame::Tail;
 use super::mark::{self, Mark};
 use crate::error::{code, damaged, error_help};
@@ -12,6 +10,7 @@ use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::notice::Notice;
 use crate::wire::Unreadable;
+use crate::wire::batch::{BatchWire, Onto, Unapplied};
 use crate::wire::snapshot::{Head, SnapshotWire};
 use kplan_model::{Snapshot, StoreError};
 use std::path::{Path, PathBuf};
@@ -75,17 +74,11 @@ impl Loading<'_> {
             if let SnapshotFile::Good(wire) = parse_snapshot(&path, &bytes)? {
                 let head = wire.head();
                 self.refuse_other_cluster(&head)?;
-                self.unwrap_key(&head)?;
+                head.unwrap_key(self.identity)?;
             }
             return Ok(true);
         }
         Ok(self.there(&self.layout.journal())? || self.there(&self.layout.old_snapshot())?)
-    }
-
-    fn unwrap_key(&self, head: &Head) -> Result<Option<Keyring>, StoreError> {
-        self.identity
-            .map(|identity| Keyring::unwrap(&head.lineage, &head.key, identity))
-            .transpose()
     }
 
     /// Reads everything.
@@ -302,7 +295,7 @@ impl Loading<'_> {
     fn open(&self, path: &Path, wire: SnapshotWire) -> Result<State, StoreError> {
         let head = wire.head();
         self.refuse_other_cluster(&head)?;
-        let keyring = self.unwrap_key(&head)?;
+        let keyring = head.unwrap_key(self.identity)?;
         let batch = wire.batch;
         let snapshot = wire
             .read(keyring.as_ref())
@@ -402,21 +395,18 @@ impl Loading<'_> {
         if batch.batch <= state.batch {
             return Ok(());
         }
-        let unreadable = |Unreadable(what)| damaged(path, format!("byte {at}: {what}"));
-        if let Some(wire) = batch.replaced_by {
-            // A recipient was added, or removed and the secrets sealed under a new key.
-            if wire.key != state.head.key {
-                state.head.key = wire.key.clone();
-                state.keyring = self.unwrap_key(&state.head)?;
-            }
-            let keys = state.keyring.as_ref();
-            state.snapshot = wire.read(keys).map_err(unreadable)?;
-        }
-        for entry in batch.entries {
-            let entry = entry.read(state.keyring.as_ref()).map_err(unreadable)?;
-            state.snapshot.apply(&entry);
-        }
-        state.batch = batch.batch;
+        let number = batch.batch;
+        let onto = Onto {
+            head: &mut state.head,
+            keyring: &mut state.keyring,
+            snapshot: &mut state.snapshot,
+            identity: self.identity,
+        };
+        batch.apply(onto).map_err(|why| match why {
+            Unapplied::Unreadable(what) => damaged(path, format!("byte {at}: {what}")),
+            Unapplied::Refused(error) => error,
+        })?;
+        state.batch = number;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! | `history/<serial>.json` | the state at the end of each run | once, never changed |
 //! | `store/` | the writer's store | after the journal |
 //! | `lock` | the writer's lock, and who holds it | never removed |
+//! | `moved` | where the state is now, once it was moved away | at the end of a move |
 //! | `damaged/` | copies of what had to give way | before a repair |
 //!
 //! # What is durable when
@@ -77,6 +78,8 @@ pub(crate) mod history;
 pub(crate) mod load;
 mod lock;
 pub(crate) mod mark;
+mod moved;
+mod moving;
 mod opening;
 mod reader;
 mod repair;
@@ -92,7 +95,9 @@ mod tests;
 pub use disk::{Append, Disk, Held, Overwrite};
 pub use document::{Document, Verified};
 pub use history::{HistoryEntry, KEPT as HISTORY_KEPT};
+pub(crate) use history::{Unusable, entry_of, no_entry, state_of, written as written_entry};
 pub use lock::Holder;
 pub use reader::{Loaded, LocalReader};
 pub use repair::repair;
 pub use writer::{CHECKPOINT_BYTES, LocalWriter, WriteOptions};
+pub(crate) use writer::{checkpoint_failed, other_lineage, poisoned};

@@ -11,11 +11,10 @@ use super::mark;
 use super::writer::WriteOptions;
 use crate::error::{code, io_error};
 use crate::identity::Identity;
-use crate::keyring::Keyring;
-use crate::lineage::{new_lineage, owner};
 use crate::notice::Notice;
+use crate::seed::Seed;
 use crate::wire::snapshot::SnapshotWire;
-use kplan_model::{Snapshot, StoreError};
+use kplan_model::StoreError;
 use std::path::Path;
 
 pub(crate) fn create_dir(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
@@ -39,16 +38,11 @@ pub(crate) fn create(
     identity: &Identity,
     options: &WriteOptions,
 ) -> Result<(State, NewJournal), StoreError> {
-    let lineage = options.lineage.clone().map_or_else(new_lineage, Ok)?;
-    let keyring = Keyring::random(&lineage)?;
-    let recipients: Vec<String> = identity.recipients().into_iter().take(1).collect();
-    let key = keyring.wrap(&recipients)?;
-    let snapshot = Snapshot::empty(lineage.clone(), owner(cluster, &lineage)?);
-    let wire = SnapshotWire::out(Some(&keyring), &key, 0, &snapshot)?;
+    let (wire, keyring, snapshot) = Seed::or_fresh(options, cluster, identity)?.begun(identity)?;
     let bytes = snapshot_bytes(&wire)?;
     put(disk, &layout.old_snapshot(), &bytes)?;
     let journal = begin_journal(disk, layout, &wire)?;
-    mark::set(disk, layout, &lineage, 0)?;
+    mark::set(disk, layout, &wire.lineage, 0)?;
     put(disk, &layout.snapshot(), &bytes)?;
     let state = State {
         head: wire.head(),

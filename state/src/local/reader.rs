@@ -6,6 +6,7 @@ use super::files::Layout;
 use super::history::{self, HistoryEntry};
 use super::load::{Found, Loading, State};
 use super::lock::{Holder, signed};
+use super::moved;
 use crate::error::{code, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
@@ -31,7 +32,7 @@ pub struct LocalReader {
 }
 
 /// What a reader found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// The state; `None` when there is none yet, which is never said of a damaged one.
     pub snapshot: Option<Snapshot>,
@@ -42,6 +43,8 @@ pub struct Loaded {
     pub recipients: Vec<String>,
     /// What its caller should tell somebody.
     pub notices: Vec<Notice>,
+    /// Where the state went, when it was moved: what is here is as it was then.
+    pub moved_to: Option<String>,
 }
 
 impl LocalReader {
@@ -61,21 +64,32 @@ impl LocalReader {
         }
     }
 
+    pub(crate) fn place(&self) -> String {
+        self.layout.0.display().to_string()
+    }
+
+    /// The bytes of every history entry, by serial.
+    pub(crate) fn entries(&self) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut entries = Vec::new();
+        for serial in history::serials(&*self.disk, &self.layout)? {
+            if let Some(bytes) = history::bytes(&*self.disk, &self.layout, serial)? {
+                entries.push((serial, bytes));
+            }
+        }
+        Ok(entries)
+    }
+
     /// Reads the state. Errors: `state::damaged`, `state::newer_format`, `state::other_lineage`,
     /// `state::other_cluster`, `state::wrong_key`, `state::io`.
     pub fn read(&self) -> Result<Loaded, StoreError> {
         Ok(match self.settled()? {
-            None => Loaded {
-                snapshot: None,
-                keyring: None,
-                recipients: Vec::new(),
-                notices: Vec::new(),
-            },
+            None => Loaded::default(),
             Some(state) => Loaded {
                 snapshot: Some(state.snapshot),
                 keyring: state.keyring,
                 recipients: state.head.key.recipients,
                 notices: state.notices,
+                moved_to: moved::moved_to(&self.layout)?,
             },
         })
     }

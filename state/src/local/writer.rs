@@ -2,7 +2,7 @@
 
 use super::checkpoint::{NewJournal, rotate};
 use super::disk::{Append, Disk, Held, StdDisk};
-use super::files::{BatchWire, Layout, batch_frame};
+use super::files::{Layout, batch_frame};
 use super::history;
 use super::load::{Found, Loading, State};
 use super::lock::Holder;
@@ -13,8 +13,12 @@ use super::store::{Changes, Stamp, Store, Touched, changes, rows};
 use super::witness::{consult, store_failed};
 use crate::error::{code, error, error_help, io_error};
 use crate::identity::Identity;
-use crate::keyring::{Keyring, parse_recipient};
+use crate::keyring::Keyring;
 use crate::notice::Notice;
+use crate::recipients;
+use crate::seed::Seed;
+use crate::shared::LeaseTimes;
+use crate::wire::batch::BatchWire;
 use crate::wire::event::EntryWire;
 use crate::wire::snapshot::{Head, SnapshotWire};
 use kplan_model::{
@@ -41,8 +45,14 @@ pub struct WriteOptions {
     pub lock_timeout: Duration,
     /// Who asks, shown to others who want the lock meanwhile.
     pub holder: Holder,
-    /// When to make a checkpoint in the middle of a run, in bytes of journal.
+    /// When a local writer makes a checkpoint in the middle of a run, in bytes of journal.
     pub checkpoint_bytes: u64,
+    /// The times of a shared state's lock.
+    pub lease: LeaseTimes,
+    /// What a state that is made begins with, instead of nothing.
+    pub(crate) seed: Option<Seed>,
+    /// Leave out what is damaged instead of refusing (repair of a shared state).
+    pub(crate) skip_damage: bool,
 }
 
 impl WriteOptions {
@@ -55,17 +65,20 @@ impl WriteOptions {
             lock_timeout: Duration::ZERO,
             holder: Holder::current(command),
             checkpoint_bytes: CHECKPOINT_BYTES,
+            lease: LeaseTimes::STANDARD,
+            seed: None,
+            skip_damage: false,
         }
     }
 }
 
 /// Writes the state in one folder. Holds its lock until it is dropped.
 pub struct LocalWriter {
-    disk: Arc<dyn Disk>,
-    layout: Layout,
-    head: Head,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) layout: Layout,
+    pub(super) head: Head,
     keyring: Keyring,
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     /// The newest batch that is durable.
     batch: u64,
     /// Whether the journal holds anything that the snapshot does not.
@@ -215,27 +228,25 @@ impl LocalWriter {
     /// `state rm` or `state restore` do. Lineage and owner must be the same; the serial becomes
     /// one more than now.
     pub fn replace(&mut self, mut next: Snapshot) -> Result<(), StoreError> {
-        if (&next.lineage, &next.owner) != (&self.snapshot.lineage, &self.snapshot.owner) {
-            return Err(error(
-                code::OTHER_LINEAGE,
-                "the state of another lineage or owner cannot take this one's place",
-            ));
-        }
         next.serial = self.snapshot.serial + 1;
+        self.put(next)
+    }
+
+    /// The same under the serial that it has.
+    fn put(&mut self, next: Snapshot) -> Result<(), StoreError> {
+        if (&next.lineage, &next.owner) != (&self.snapshot.lineage, &self.snapshot.owner) {
+            return Err(other_lineage());
+        }
         self.put_whole(next, self.head.clone())
     }
 
     /// Encrypts the state's key to one more recipient (`age1…`), who can read every secret of
     /// this state from then on, those in the history written later included.
     pub fn add_recipient(&mut self, recipient: &str) -> Result<(), StoreError> {
-        let recipient = parse_recipient(recipient)?.to_string();
-        let mut head = self.head.clone();
-        if head.key.recipients.contains(&recipient) {
-            return Ok(());
+        match recipients::with(&self.keyring, &self.head, recipient)? {
+            None => Ok(()),
+            Some(head) => self.put_whole(self.snapshot.clone(), head),
         }
-        head.key.recipients.push(recipient);
-        head.key = self.keyring.wrap(&head.key.recipients)?;
-        self.put_whole(self.snapshot.clone(), head)
     }
 
     /// Takes a recipient's access away: the state gets a new data key, every secret is sealed
@@ -247,26 +258,7 @@ impl LocalWriter {
     /// `state::identity` for one who is no recipient, `state::locked_out` when `own`, those of the
     /// identity at hand, would have none left among the recipients.
     pub fn remove_recipient(&mut self, recipient: &str, own: &[String]) -> Result<(), StoreError> {
-        let recipient = parse_recipient(recipient)?.to_string();
-        let mut left = self.head.key.recipients.clone();
-        left.retain(|one| *one != recipient);
-        if left.len() == self.head.key.recipients.len() {
-            let message = format!("{recipient} is no recipient of this state");
-            let help = "`kplan state recipients list` shows them";
-            return Err(error_help(code::IDENTITY, message, help));
-        }
-        if !left.iter().any(|one| own.contains(one)) {
-            return Err(error_help(
-                code::LOCKED_OUT,
-                format!("without {recipient} your identity could not read this state any more"),
-                "have another recipient remove it",
-            ));
-        }
-        let keyring = Keyring::random(&self.head.lineage)?;
-        let head = Head {
-            key: keyring.wrap(&left)?,
-            ..self.head.clone()
-        };
+        let (keyring, head) = recipients::without(&self.head, recipient, own)?;
         self.put_sealed_by(keyring, self.snapshot.clone(), head)?;
         // The predecessors still hold the old key; after the second exchange they do not.
         self.checkpoint()?;
@@ -278,7 +270,7 @@ impl LocalWriter {
         self.put_sealed_by(self.keyring.clone(), next, head)
     }
 
-    fn put_sealed_by(
+    pub(super) fn put_sealed_by(
         &mut self,
         keyring: Keyring,
         next: Snapshot,
@@ -490,6 +482,14 @@ fn touches(event: &JournalEvent) -> impl Iterator<Item = &Address> {
     .into_iter()
 }
 
+/// A state of another lineage or owner was to take this one's place.
+pub(crate) fn other_lineage() -> StoreError {
+    error(
+        code::OTHER_LINEAGE,
+        "the state of another lineage or owner cannot take this one's place",
+    )
+}
+
 /// What a writer is made of.
 struct Parts {
     disk: Arc<dyn Disk>,
@@ -510,7 +510,7 @@ pub(crate) fn nothing_there(loading: &Loading<'_>) -> StoreError {
     }
 }
 
-fn poisoned(cause: &StoreError) -> StoreError {
+pub(crate) fn poisoned(cause: &StoreError) -> StoreError {
     error_help(
         code::POISONED,
         format!("nothing more is written in this run, because an earlier write failed: {cause}"),
@@ -518,7 +518,7 @@ fn poisoned(cause: &StoreError) -> StoreError {
     )
 }
 
-fn checkpoint_failed(why: &StoreError) -> Notice {
+pub(crate) fn checkpoint_failed(why: &StoreError) -> Notice {
     Notice::warning(
         code::DEGRADED,
         format!("no snapshot could be written: {why}"),

@@ -2,7 +2,9 @@
 //! matches are exhaustive, so a change of the domain is a compile error here and becomes a
 //! decision about the format. Format 1 is held by the files in `tests/fixtures/v1`.
 
+pub(crate) mod batch;
 pub(crate) mod event;
+pub(crate) mod framed;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod value;

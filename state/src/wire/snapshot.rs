@@ -3,6 +3,7 @@
 use super::record::{DoubtWire, RecordWire};
 use super::value::{object_in, object_out};
 use super::{FORMAT, Unreadable};
+use crate::identity::Identity;
 use crate::keyring::{Keyring, WrappedKey};
 use kplan_model::{Owner, Snapshot, StoreError};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,18 @@ pub(crate) struct Head {
     pub(crate) lineage: String,
     pub(crate) cluster: String,
     pub(crate) key: WrappedKey,
+}
+
+impl Head {
+    /// The keys, where there is an identity.
+    pub(crate) fn unwrap_key(
+        &self,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Keyring>, StoreError> {
+        identity
+            .map(|identity| Keyring::unwrap(&self.lineage, &self.key, identity))
+            .transpose()
+    }
 }
 
 /// The whole state as it is written.
