@@ -13,7 +13,7 @@ pub enum Exit {
     Partial,
     /// A saved plan no longer fits.
     StalePlan,
-    /// Somebody else holds the state's lock.
+    /// Somebody else holds the state's lock, or took it over.
     Locked,
     /// A guard refused: protection, a missing consent, the plan's linter.
     Refused,

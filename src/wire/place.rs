@@ -32,7 +32,6 @@ pub struct StatePlace {
     location: Location,
     /// What `[state] backend` says, or would have to say, for it to be there.
     address: String,
-    sandbox: bool,
     /// The name of the cluster's file.
     file: String,
     /// The identity's file, where the environment does not give the identity itself.
@@ -77,7 +76,6 @@ impl StatePlace {
             dir,
             location,
             address,
-            sandbox: global.sandbox,
             file: identified.file.clone(),
             identity_file: super::identity_file(),
         })
@@ -249,11 +247,6 @@ impl StatePlace {
             ));
         }
         Ok(identity)
-    }
-
-    /// Whether the embedded cloud's state is meant.
-    pub fn is_sandbox(&self) -> bool {
-        self.sandbox
     }
 }
 

@@ -20,6 +20,7 @@ mod lifecycle;
 mod lock;
 mod reference;
 mod secrets;
+mod shared;
 mod state;
 mod support;
 #[path = "../tidy/mod.rs"]

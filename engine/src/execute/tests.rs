@@ -66,6 +66,23 @@ async fn settled(lab: &mut Lab, declarations: &Declarations) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_that_lost_its_state_calls_nothing_more_and_the_next_carries_on() {
+    for lost_after in 1..5 {
+        let mut lab = Lab::new(Cloud::new().boots("vm", 45));
+        lab.journal.lost_after = Some(lost_after);
+        let declarations = declare([net(), vm("vm.a"), vm("vm.b")]);
+        let report = report(&mut lab, &declarations).await;
+        assert!(report.journal.is_some() && !report.is_complete());
+        // Each change is announced by an append of its own, or shares one: never more changes than
+        // appends that came before the loss.
+        let creates = lab.cloud.count(Verb::Create);
+        assert!(creates < lost_after, "{creates} of {lost_after}");
+        lab.journal.lost_after = None;
+        settled(&mut lab, &declarations).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_is_shared_by_all_waiters_of_a_kind_and_takes_no_place() {
     let mut lab = Lab::new(Cloud::new().boots("vm", 45));
     lab.options.parallelism = 2;

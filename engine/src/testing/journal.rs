@@ -24,6 +24,8 @@ pub struct MemoryJournal {
     pub entries: Vec<JournalEntry>,
     /// How many appends there were in this life.
     pub appends: usize,
+    /// After that many appends of a life, somebody else holds the state.
+    pub lost_after: Option<usize>,
     /// Told when the process dies; whoever runs the engine must drop it then.
     pub died: Arc<Notify>,
     dying: Option<Dying>,
@@ -37,6 +39,7 @@ impl MemoryJournal {
             durable: snapshot,
             entries: Vec::new(),
             appends: 0,
+            lost_after: None,
             died: Arc::new(Notify::new()),
             dying: None,
             states: BTreeMap::new(),
@@ -105,5 +108,12 @@ impl Journal for MemoryJournal {
             return Err(Self::dead());
         }
         Ok(())
+    }
+
+    fn still_held(&self) -> Result<(), JournalError> {
+        match self.lost_after {
+            Some(n) if self.appends >= n => Err(Self::dead()),
+            _ => Ok(()),
+        }
     }
 }

@@ -5,7 +5,9 @@ use crate::http::testing::{Script, empty, owner, permit};
 use base64::Engine as _;
 use bytes::Bytes;
 use http::Response;
-use kplan_model::{Address, Known, Object, RemoteId, Resource, Timestamp, Wanted};
+use kplan_model::{
+    Address, Known, Object, ObjectStore as _, Put, RemoteId, Resource, Timestamp, Wanted,
+};
 use md5::Digest as _;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -320,4 +322,53 @@ async fn without_a_key_nothing_is_tried() {
         .err()
         .unwrap();
     assert!(error.help.unwrap().contains("identity"));
+}
+
+fn shared(script: &Script) -> SharedObjects {
+    let spaces = spaces(script, Some("http://127.0.0.1:9"));
+    SharedObjects::open(&spaces, "fra1", "state", "clusters/demo/").unwrap()
+}
+
+const NO_KEY: &str = "<Error><Code>NoSuchKey</Code><Message>none</Message></Error>";
+const NO_BUCKET: &str = "<Error><Code>NoSuchBucket</Code><Message>none</Message></Error>";
+
+#[test]
+fn a_shared_object_that_is_not_there_is_told_from_a_bucket_that_is_not() {
+    let script = Script::answers([xml(404, NO_KEY), xml(404, NO_BUCKET), xml(403, "")]);
+    let objects = shared(&script);
+    assert_eq!(objects.name(), "s3://state/clusters/demo");
+    assert_eq!(objects.get("state/1").unwrap(), None);
+    assert_eq!(
+        objects.get("state/1").unwrap_err().kind,
+        ErrorKind::NotFound
+    );
+    assert_eq!(objects.get("state/1").unwrap_err().kind, ErrorKind::Denied);
+}
+
+#[test]
+fn a_shared_object_is_created_once_and_a_lost_answer_is_neither_yes_nor_no() {
+    let taken = "<Error><Code>PreconditionFailed</Code><Message>there</Message></Error>";
+    let script = Script::answers([empty(200), xml(412, taken), xml(500, "")]);
+    let objects = shared(&script);
+    assert_eq!(objects.put_new("state/1", b"a").unwrap(), Put::Created);
+    assert_eq!(objects.put_new("state/1", b"b").unwrap(), Put::Exists);
+    let unknown = objects.put_new("state/1", b"c").unwrap_err();
+    assert_eq!(unknown.kind, ErrorKind::OutcomeUnknown);
+}
+
+#[test]
+fn a_list_without_the_stores_time_is_of_no_use() {
+    let page = "<ListBucketResult><Contents><Key>clusters/demo/lock/1</Key>\
+                <LastModified>2026-08-01T00:00:00.000Z</LastModified></Contents>\
+                <IsTruncated>false</IsTruncated></ListBucketResult>";
+    let mut dated = xml(200, page);
+    let date = http::HeaderValue::from_static("Sat, 01 Aug 2026 00:01:00 GMT");
+    dated.headers_mut().insert("date", date);
+    let script = Script::answers([xml(200, page), dated]);
+    let objects = shared(&script);
+    let undated = objects.list("lock/", None).unwrap_err();
+    assert_eq!(undated.kind, ErrorKind::Invalid, "{undated}");
+    let listing = objects.list("lock/", None).unwrap();
+    assert_eq!(listing.objects[0].key, "lock/1");
+    assert_eq!(listing.now.since(listing.objects[0].modified), 60_000);
 }

@@ -33,6 +33,24 @@ pub struct Holder {
     pub since: Timestamp,
     /// What it runs, such as `kplan apply`.
     pub command: String,
+    /// The page of the CI run it is part of, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// The page of the CI run this process is part of, by what GitHub, GitLab and Jenkins tell it.
+fn ci_run() -> Option<String> {
+    let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let github = || {
+        let (server, repository) = (set("GITHUB_SERVER_URL")?, set("GITHUB_REPOSITORY")?);
+        Some(format!(
+            "{server}/{repository}/actions/runs/{}",
+            set("GITHUB_RUN_ID")?
+        ))
+    };
+    github()
+        .or_else(|| set("CI_JOB_URL"))
+        .or_else(|| set("BUILD_URL"))
 }
 
 impl Holder {
@@ -49,6 +67,7 @@ impl Holder {
             pid: std::process::id(),
             since: Timestamp(Moment::now().as_millisecond()),
             command: command.into(),
+            run: ci_run(),
         }
     }
 }
@@ -60,10 +79,13 @@ impl fmt::Display for Holder {
             "`{}` of {}@{} (process {}",
             self.command, self.user, self.host, self.pid
         )?;
-        match Moment::from_millisecond(self.since.0) {
-            Ok(since) => write!(f, ", since {since:.0})"),
-            Err(_) => f.write_str(")"),
+        if let Ok(since) = Moment::from_millisecond(self.since.0) {
+            write!(f, ", since {since:.0}")?;
         }
+        if let Some(run) = &self.run {
+            write!(f, ", {run}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -185,6 +207,7 @@ mod tests {
             pid: 7,
             since: Timestamp(0),
             command: command.to_owned(),
+            run: None,
         }
     }
 

@@ -13,10 +13,11 @@
 //!   (its modification times against its own Date).
 //!
 //! Let a holder send its last beat at 0. The store dates it at 0 or later, so nobody takes over
-//! before 300. The holder starts no changing call after 90. A call of ours ends within 60 s, so the
-//! last one is over at 150. A further beat, sent at 89 at the latest, is made at most for 60 s and
-//! one attempt of 40 s more, so it is there by 190, or never: while others may not take over yet.
-//! What is left between 190 and 300 is for a store whose own clocks differ.
+//! before 300. The holder starts no changing call after 90. A request to DigitalOcean or to S3 ends
+//! within 60 s, so the last one is over at 150. A further beat, sent at 89 at the latest, is tried
+//! for 60 s and once more, each request for 20 s at most, so it is there by 175, or never: while
+//! others may not take over yet. What is left between 175 and 300 is for a store whose own clocks
+//! differ.
 //!
 //! The *record* needs none of this: it is fenced by the log itself (see [`super`]). The lease keeps
 //! two runs from changing the *cloud* at once. What it cannot keep from happening: a process that

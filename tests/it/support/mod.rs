@@ -1,6 +1,8 @@
 //! A folder with a `cluster.toml`, a home of its own, and the real `kplan` run in it with a
 //! cleared environment.
 
+pub(crate) mod bucket;
+
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -65,6 +67,8 @@ pub(crate) struct Folder {
     home: TempDir,
     scale: f64,
     record: bool,
+    /// Whether the cloud is another folder's.
+    guest: bool,
 }
 
 impl Folder {
@@ -75,6 +79,7 @@ impl Folder {
             home: TempDir::new().expect("a temporary home"),
             scale: 2000.0,
             record: true,
+            guest: false,
         };
         folder.write(text);
         folder
@@ -92,6 +97,12 @@ impl Folder {
     /// The same folder with another time scale of its cloud.
     pub(crate) fn scaled(mut self, scale: f64) -> Self {
         self.scale = scale;
+        self
+    }
+
+    /// The same folder as a guest of another one's cloud, which goes on when this folder goes.
+    pub(crate) fn guest(mut self) -> Self {
+        self.guest = true;
         self
     }
 
@@ -237,6 +248,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        if self.guest {
+            return;
+        }
         // The cloud's process must not outlive the test; when it is gone already, fine.
         drop(self.command(&["sandbox", "stop"]).output());
     }

@@ -1,0 +1,185 @@
+//! Two operators with one cloud and one bucket: folders of their own, the same embedded cloud, and
+//! a bucket in it where both keep their state.
+
+use super::Folder;
+use kplan_model::{
+    Action, Address, Approval, Base, Meta, Object, Origin, Owner, Permit, Plan, PlanMode, Reason,
+    Resource as _, Secret, Step, StepId, Timestamp, Wanted,
+};
+use kplan_providers::http::{Reqwest, Statistics, system_clock};
+use kplan_providers::spaces::{Bucket, BucketArgs, Keys, Spaces, SpacesConfig};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+/// The bucket's name.
+const NAME: &str = "acme-state";
+/// By how much the times of the lock are divided: a run that is gone keeps others waiting for 15 s.
+pub(crate) const LEASE_SCALE: &str = "20";
+
+/// A bucket, and the keys of it.
+pub(crate) struct Shared {
+    /// Whose cloud it is in.
+    pub(crate) first: Folder,
+    access_key: String,
+    secret_key: String,
+    endpoint: String,
+}
+
+impl Shared {
+    /// A folder with this file (`{backend}` stands for the bucket's address), its cloud, and the
+    /// bucket in it.
+    pub(crate) fn with(text: &str, scale: f64) -> Self {
+        let first = Folder::with("").scaled(scale);
+        first.kplan(&["sandbox", "inspect", "--json"]).ok();
+        let note = first.path().join(".kplan/.sandbox/cloud/endpoint.json");
+        let note = std::fs::read_to_string(note).expect("the cloud's addresses");
+        let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
+        let endpoint = note["endpoints"]["spaces_url"].as_str().expect("Spaces");
+        let asked =
+            json!({ "name": "state", "grants": [{ "bucket": "", "permission": "fullaccess" }] });
+        let answer = first.cloud("POST", "/v2/spaces/keys", Some(&asked));
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        let start = body.find('{').expect("an object");
+        let end = body.rfind('}').expect("an object");
+        let body: Value = serde_json::from_str(&body[start..=end]).expect("an object");
+        let half = |name: &str| body["key"][name].as_str().expect("a half").to_owned();
+        let shared = Self {
+            access_key: half("access_key"),
+            secret_key: half("secret_key"),
+            endpoint: endpoint.to_owned(),
+            first,
+        };
+        shared.make_bucket();
+        shared.first.write(&shared.file(text));
+        shared
+    }
+
+    /// The file with the bucket's address in it.
+    pub(crate) fn file(&self, text: &str) -> String {
+        text.replace("{backend}", &self.backend())
+    }
+
+    /// The bucket's address.
+    pub(crate) fn backend(&self) -> String {
+        format!(
+            "s3://{NAME}/clusters?region=fra1&endpoint={}",
+            self.endpoint
+        )
+    }
+
+    /// Another folder, with the same file, cloud and identity: a colleague, or a runner.
+    pub(crate) fn other(&self) -> Folder {
+        let text = std::fs::read_to_string(self.first.path().join("cluster.toml"));
+        let other = Folder::with(&text.expect("the file")).guest();
+        let link = other.path().join(".kplan/.sandbox");
+        std::fs::create_dir_all(&link).expect("a folder");
+        let cloud = std::path::absolute(self.first.path().join(".kplan/.sandbox/cloud"));
+        std::os::unix::fs::symlink(cloud.expect("a path"), link.join("cloud")).expect("a link");
+        share_identity(self.first.home(), other.home());
+        other
+    }
+
+    /// `kplan` in a folder, with the bucket's keys.
+    pub(crate) fn command(&self, folder: &Folder, arguments: &[&str]) -> Command {
+        let mut command = folder.command(arguments);
+        command
+            .env("SPACES_ACCESS_KEY_ID", &self.access_key)
+            .env("SPACES_SECRET_ACCESS_KEY", &self.secret_key)
+            .env("KPLAN_STATE_LEASE_SCALE", LEASE_SCALE);
+        command
+    }
+
+    fn make_bucket(&self) {
+        let spaces = Spaces::new(SpacesConfig {
+            endpoint: Some(self.endpoint.clone()),
+            keys: Some(Keys {
+                access_key: self.access_key.clone(),
+                secret_key: Secret::new(self.secret_key.clone()),
+            }),
+            transport: Arc::new(Reqwest::new().expect("a client")),
+            statistics: Arc::new(Statistics::default()),
+            now: system_clock(),
+            scale: 1,
+        });
+        let args = BucketArgs {
+            name: Some(NAME.to_owned()),
+            name_prefix: None,
+            region: "fra1".to_owned(),
+            acl: None,
+            versioning: false,
+            lifecycle_rule: Vec::new(),
+            force_destroy: false,
+            access_key: None,
+            secret_key: None,
+        };
+        let (owner, address): (Owner, Address) = (owner(), "bucket.state".parse().expect("one"));
+        let wanted = Wanted {
+            owner: &owner,
+            address: &address,
+            args: &args,
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let made = runtime.block_on(Bucket(spaces).create(wanted, &permit()));
+        assert!(made.is_ok(), "the bucket was not made");
+    }
+}
+
+fn share_identity(from: &Path, to: &Path) {
+    let file = ".config/kplan/identity";
+    let Ok(identity) = std::fs::read(from.join(file)) else {
+        return;
+    };
+    std::fs::create_dir_all(to.join(".config/kplan")).expect("a folder");
+    let to = to.join(file);
+    std::fs::write(&to, identity).expect("the identity");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&to, mode).expect("its mode");
+}
+
+fn owner() -> Owner {
+    Owner {
+        cluster: "state".to_owned(),
+        suffix: "00000000".to_owned(),
+    }
+}
+
+/// The permit of a plan of one step.
+fn permit() -> Permit {
+    let step = Step {
+        id: StepId(0),
+        address: "bucket.state".parse().expect("an address"),
+        action: Action::Create,
+        before: None,
+        args: Some(Object::new()),
+        meta: Meta::default(),
+        depends_on: Vec::new(),
+        changes: Vec::new(),
+        reason: Reason::Declared,
+        requires: BTreeSet::new(),
+        pair: None,
+        goes_with: None,
+        loses: None,
+        origin: Origin::Default,
+    };
+    let plan = Plan {
+        owner: owner(),
+        mode: PlanMode::Apply,
+        base: Base {
+            lineage: "x".to_owned(),
+            serial: 0,
+        },
+        steps: vec![step],
+        refreshed: Vec::new(),
+        vanished: Vec::new(),
+        drift: Vec::new(),
+        outputs: Object::new(),
+    };
+    let approved = plan.approve(Approval {
+        how: "test".to_owned(),
+        at: Timestamp(0),
+    });
+    approved.permit(StepId(0)).expect("a permit")
+}
