@@ -9,6 +9,7 @@ pub mod disk;
 pub mod file;
 pub mod life;
 pub mod net;
+pub mod objects;
 pub mod oracle;
 pub mod run;
 pub mod schedule;

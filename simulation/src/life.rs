@@ -1,6 +1,6 @@
 //! One life of the process: what `kplan apply` and `kplan destroy` do below the command line.
 
-use crate::world::{Adapters, World};
+use crate::world::{Adapters, Place, World};
 use kplan::compose::{self, Inputs};
 use kplan_engine::observe::Options as Observing;
 use kplan_engine::{
@@ -8,7 +8,9 @@ use kplan_engine::{
 };
 use kplan_model::{Approval, Declarations, PlanMode, RunId, Snapshot};
 use kplan_schema::{Source, Spec};
-use kplan_state::{Identity, LocalReader, LocalWriter, WriteOptions};
+use kplan_state::{
+    Identity, LocalReader, LocalWriter, Location, SharedReader, WriteOptions, Writer,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +83,7 @@ impl Operator<'_> {
     pub async fn live(&self, text: &str, command: Command) -> Ended {
         let net = &self.world.net;
         net.live_again();
-        self.world.disk.reopen();
+        self.world.place.reopen();
         let ended = tokio::select! {
             biased;
             () = net.died() => Ended::Died,
@@ -94,7 +96,7 @@ impl Operator<'_> {
     pub async fn live_beside(&self, other: &Self, text: &str, command: Command) -> [Ended; 2] {
         let net = &self.world.net;
         net.live_again();
-        self.world.disk.reopen();
+        self.world.place.reopen();
         let both = async {
             let mine = async {
                 let ended = Box::pin(self.run(text, command)).await;
@@ -123,7 +125,7 @@ impl Operator<'_> {
         let spec = spec(text)?;
         let adapters = self.world.adapters(self.seed);
         let mut writer = None;
-        if self.begun() {
+        if self.begun()? {
             writer = Some(self.open(None)?);
         }
         let snapshot = match &mut writer {
@@ -194,18 +196,35 @@ impl Operator<'_> {
     }
 
     /// Whether a state was ever begun.
-    fn begun(&self) -> bool {
+    fn begun(&self) -> Result<bool, Ended> {
         use kplan_state::Disk as _;
-        let entries = self.world.disk.list(Path::new(FOLDER));
-        entries.is_ok_and(|names| !names.is_empty())
+        match &self.world.place {
+            Place::Disk(disk) => {
+                let entries = disk.list(Path::new(FOLDER));
+                Ok(entries.is_ok_and(|names| !names.is_empty()))
+            }
+            Place::Bucket(bucket) => {
+                let there = Location::Shared(Arc::new(bucket.clone())).exists();
+                there.map_err(stopped)
+            }
+        }
     }
 
-    fn open(&self, lineage: Option<String>) -> Result<LocalWriter, Ended> {
+    fn open(&self, lineage: Option<String>) -> Result<Writer, Ended> {
         let mut options = WriteOptions::new("simulation");
         options.lineage = Some(lineage.unwrap_or_else(|| self.lineage.to_owned()));
-        let disk = Arc::new(self.world.disk.clone());
-        LocalWriter::open_on(disk, Path::new(FOLDER), CLUSTER, self.identity, &options)
-            .map_err(stopped)
+        let key = self.identity;
+        let opened = match &self.world.place {
+            Place::Disk(disk) => {
+                let disk = Arc::new(disk.clone());
+                LocalWriter::open_on(disk, Path::new(FOLDER), CLUSTER, key, &options)
+                    .map(|writer| Writer::Local(Box::new(writer)))
+            }
+            Place::Bucket(bucket) => {
+                Location::Shared(Arc::new(bucket.clone())).writer(CLUSTER, key, &options)
+            }
+        };
+        opened.map_err(stopped)
     }
 
     fn fresh(&self) -> Result<Snapshot, Ended> {
@@ -215,19 +234,22 @@ impl Operator<'_> {
 
     /// What is on record, read as `plan` reads it.
     pub fn recorded(&self) -> Result<Snapshot, Ended> {
-        let disk = Arc::new(self.world.disk.clone());
-        let reader = LocalReader::on(disk, Path::new(FOLDER), CLUSTER, Some(self.identity));
-        match reader.read().map_err(stopped)?.snapshot {
+        let read = match &self.world.place {
+            Place::Disk(disk) => {
+                let disk = Arc::new(disk.clone());
+                LocalReader::on(disk, Path::new(FOLDER), CLUSTER, Some(self.identity)).read()
+            }
+            Place::Bucket(bucket) => {
+                SharedReader::open(Arc::new(bucket.clone()), CLUSTER, Some(self.identity)).read()
+            }
+        };
+        match read.map_err(stopped)?.snapshot {
             Some(snapshot) => Ok(snapshot),
             None => self.fresh(),
         }
     }
 
-    async fn recovered(
-        &self,
-        adapters: &Adapters,
-        writer: &mut LocalWriter,
-    ) -> Result<Snapshot, Ended> {
+    async fn recovered(&self, adapters: &Adapters, writer: &mut Writer) -> Result<Snapshot, Ended> {
         let cancel = Cancel::new();
         let options = self.options();
         let run = Run {
@@ -350,7 +372,7 @@ fn spec(text: &str) -> Result<Spec, Ended> {
 fn stopped(error: kplan_model::StoreError) -> Ended {
     match error.code {
         "state::locked" => Ended::Locked,
-        "state::full" | "state::io" | "state::poisoned" => {
+        "state::full" | "state::io" | "state::poisoned" | "state::unreachable" | "state::store" => {
             Ended::Incomplete(format!("{}: {error}", error.code))
         }
         code => Ended::Refused(format!("{code}: {error}")),

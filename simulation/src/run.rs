@@ -1,8 +1,9 @@
 //! Lives a schedule to its end and asks the oracle.
 
 use crate::life::{Command, Ended, Operator};
+use crate::net::Mishap;
 use crate::oracle::{Memory, disagreements, leaks};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Trouble};
 use crate::world::World;
 use kplan_engine::Discipline;
 use kplan_sandbox::Rng;
@@ -60,8 +61,8 @@ pub fn run(schedule: &Schedule, discipline: Discipline, traced: bool) -> Verdict
 
 async fn simulate(schedule: &Schedule, discipline: Discipline, traced: bool) -> Verdict {
     let mut verdict = Verdict::default();
-    let (calls, disk) = (schedule.calls(), schedule.disk());
-    let world = match World::new(schedule.seed, schedule.per_page, calls, disk).await {
+    let (calls, writes) = (schedule.calls(), (schedule.shared, schedule.disk()));
+    let world = match World::new(schedule.seed, schedule.per_page, calls, writes).await {
         Ok(world) => world,
         Err(error) => {
             verdict.wrong.push(error);
@@ -102,13 +103,16 @@ async fn simulate(schedule: &Schedule, discipline: Discipline, traced: bool) -> 
         } else {
             operator(seed).live(text, *command).await
         };
-        crash(&world, &dice, &ended);
+        if ended == Ended::Died {
+            world.place.crash(&dice).await;
+            world.net.live_again();
+        }
         check_life(&operator(seed), &mut memory, &mut verdict);
         world.net.note(|| format!("life {number} ended: {ended:?}"));
         verdict.lives.push(ended);
     }
     world.net.heal();
-    world.disk.heal();
+    world.place.heal();
     peace(schedule, &operator(schedule.seed ^ 1), &mut verdict).await;
     judge(
         schedule,
@@ -118,16 +122,9 @@ async fn simulate(schedule: &Schedule, discipline: Discipline, traced: bool) -> 
     )
     .await;
     verdict.calls = world.net.calls();
-    verdict.disk = world.disk.operations();
+    verdict.disk = world.place.operations();
     verdict.trace = world.net.trace();
     verdict
-}
-
-/// What a process that died leaves on the disk.
-fn crash(world: &World, dice: &Rng, ended: &Ended) {
-    if *ended == Ended::Died {
-        world.disk.crash(dice);
-    }
 }
 
 /// After every life the state reads, and nothing that is unedited was exchanged.
@@ -149,7 +146,10 @@ async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdi
     let Some((text, command)) = schedule.lives.last() else {
         return;
     };
-    if verdict.lives.last() == Some(&Ended::Complete) {
+    // An assignment that fails behind a create is made again by the next plan.
+    let failed = |trouble: &Trouble| matches!(trouble, Trouble::Call(_, Mishap::FailedAction));
+    let calm = !schedule.troubles.iter().any(failed);
+    if calm && verdict.lives.last() == Some(&Ended::Complete) {
         return;
     }
     for _ in 0..PEACEFUL {
@@ -186,7 +186,7 @@ async fn judge(
     let token = token.expose().unwrap_or_default();
     verdict
         .wrong
-        .extend(leaks(&snapshot, token, &world.disk.contents()));
+        .extend(leaks(&snapshot, token, &world.place.contents()));
     if *command == Command::Destroy && !snapshot.resources.is_empty() {
         let left = snapshot.resources.keys().map(ToString::to_string);
         let left: Vec<String> = left.collect();

@@ -30,6 +30,8 @@ pub struct Schedule {
     /// Whether there is a cluster on the droplets, with all that runs in it; else there are only
     /// DigitalOcean's resources, which takes a fraction of the time.
     pub platform: bool,
+    /// Whether the state is in a bucket; else it is on the disk.
+    pub shared: bool,
     /// Whether another operator tries the same command at the same time in each life.
     pub second: bool,
     /// What goes wrong.
@@ -55,6 +57,7 @@ impl Schedule {
             seed,
             per_page: if dice.below(2) == 0 { 200 } else { 3 },
             platform: dice.below(4) == 0,
+            shared: dice.below(3) == 0,
             second: dice.below(8) == 0,
             lives,
             troubles,
@@ -84,7 +87,7 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} lives, {} items a page, {} operators, {}",
+            "seed {}: {} lives, {} items a page, {} operators, {}, the state {}",
             self.seed,
             self.lives.len(),
             self.per_page,
@@ -93,6 +96,11 @@ impl fmt::Display for Schedule {
                 "a whole cluster"
             } else {
                 "the cloud alone"
+            },
+            if self.shared {
+                "in a bucket"
+            } else {
+                "on disk"
             },
         )?;
         for trouble in &self.troubles {

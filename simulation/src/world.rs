@@ -2,6 +2,7 @@
 
 use crate::disk::{DiskMishap, MemDisk};
 use crate::net::{Mishap, Net, Remote};
+use crate::objects::MemObjects;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -25,17 +26,21 @@ use kplan_sandbox::boot::Nodes;
 use kplan_sandbox::kubernetes::Identity;
 use kplan_sandbox::mirror::Mirror;
 use kplan_sandbox::proxy::Proxy;
-use kplan_sandbox::{Clock, Config, Fault, FaultRule, Sandbox};
+use kplan_sandbox::{Clock, Config, Fault, FaultRule, Rng, Sandbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The token of the account.
 const TOKEN: &str = "dop_v1_simulation_5c0ffee5c0ffee";
 /// Where nodes reach Spaces and the mirror; nothing listens there.
 const SPACES: &str = "127.0.0.1:9000";
 const MIRROR: &str = "127.0.0.1:9001";
+/// Longer than a lock without signs of life is respected.
+const TAKEOVER: Duration = Duration::from_mins(6);
 /// When every simulation begins.
 const BEGIN: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -49,6 +54,56 @@ impl kplan_engine::clock::Clock for SimClock {
     }
 }
 
+/// Where the state is.
+pub enum Place {
+    /// On the disk of the machine kplan runs on.
+    Disk(MemDisk),
+    /// In a bucket.
+    Bucket(MemObjects),
+}
+
+impl Place {
+    /// Every file or object.
+    pub fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        match self {
+            Self::Disk(disk) => disk.contents(),
+            Self::Bucket(bucket) => bucket.contents(),
+        }
+    }
+
+    /// How many changing operations there were.
+    pub fn operations(&self) -> u64 {
+        match self {
+            Self::Disk(disk) => disk.operations(),
+            Self::Bucket(bucket) => bucket.operations(),
+        }
+    }
+
+    /// Nothing goes wrong from here on.
+    pub fn heal(&self) {
+        match self {
+            Self::Disk(disk) => disk.heal(),
+            Self::Bucket(bucket) => bucket.heal(),
+        }
+    }
+
+    /// A new process.
+    pub fn reopen(&self) {
+        if let Self::Disk(disk) = self {
+            disk.reopen();
+        }
+    }
+
+    /// The process died. What it held of the disk is free at once; who finds its lock in the
+    /// bucket waits until it is too old.
+    pub async fn crash(&self, dice: &Rng) {
+        match self {
+            Self::Disk(disk) => disk.crash(dice),
+            Self::Bucket(_) => tokio::time::sleep(TAKEOVER).await,
+        }
+    }
+}
+
 /// Everything that outlives a process.
 pub struct World {
     /// The cloud.
@@ -57,8 +112,8 @@ pub struct World {
     nodes: Nodes,
     /// The wire to it.
     pub net: Net,
-    /// The disk of the machine kplan runs on.
-    pub disk: MemDisk,
+    /// Where the state is.
+    pub place: Place,
     /// The time.
     pub clock: SimClock,
     /// The artifacts the cloud's mirror serves.
@@ -81,7 +136,7 @@ impl World {
         seed: u64,
         per_page: u32,
         mishaps: BTreeMap<u64, Mishap>,
-        disk: BTreeMap<u64, DiskMishap>,
+        (shared, writes): (bool, BTreeMap<u64, DiskMishap>),
     ) -> Result<Self, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let begin = jiff::Timestamp::from_millisecond(BEGIN.0).map_err(|error| text(&error))?;
@@ -110,12 +165,18 @@ impl World {
             .await;
         let artifacts = Artifacts::served(listing.body(), &format!("http://{MIRROR}"))
             .map_err(|error| text(&error))?;
+        let clock = SimClock(clock);
+        let place = if shared {
+            Place::Bucket(MemObjects::new(net.clone(), clock.clone(), writes))
+        } else {
+            Place::Disk(MemDisk::new(net.clone(), writes))
+        };
         Ok(Self {
-            disk: MemDisk::new(net.clone(), disk),
+            place,
             sandbox,
             nodes,
             net,
-            clock: SimClock(clock),
+            clock,
             artifacts,
             per_page,
         })

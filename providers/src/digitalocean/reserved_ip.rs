@@ -9,7 +9,7 @@ use super::DigitalOcean;
 use super::remote::{Remote, Slug, number, path_of, text};
 use kplan_model::{
     CreateFailed, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit, ProviderError,
-    RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -36,17 +36,23 @@ object! {
         pub ip_address: String,
         /// Its uniform resource name, for projects.
         pub urn: String,
+        /// Whether it is on its way to a droplet, or away from one.
+        pub locked: Option<bool>,
     }
 }
 
 /// The kind `reserved_ip`.
 pub struct ReservedIp(pub DigitalOcean);
 
-static FIELDS: [Field; 4] = [
+static FIELDS: [Field; 5] = [
     Field::replace("region", "The region's slug."),
     Field::in_place("droplet_id", "The droplet it leads to."),
     Field::computed("ip_address", "The address."),
     Field::computed("urn", "Uniform resource name, for projects."),
+    Field::computed(
+        "locked",
+        "Whether it is on its way to a droplet, or away from one.",
+    ),
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -76,6 +82,7 @@ struct ReservedIpRemote {
     ip: String,
     region: Option<Slug>,
     droplet: Option<Assigned>,
+    locked: Option<bool>,
 }
 
 impl ReservedIpRemote {
@@ -101,6 +108,7 @@ impl Remote for ReservedIpRemote {
             droplet_id: self.droplet(),
             ip_address: self.ip.clone(),
             urn: format!("do:floatingip:{}", self.ip),
+            locked: self.locked,
         }
     }
 }
@@ -148,8 +156,8 @@ impl Resource for ReservedIp {
         };
         let ip: ReservedIpRemote = self.0.make(permit, &body).await?;
         let mut found = ip.found();
-        // The answer comes before the assignment is done.
-        found.attrs.droplet_id = droplet;
+        // The answer comes before the assignment is done, and may come before it is begun.
+        found.attrs.locked = Some(droplet.is_some());
         Ok(found)
     }
 
@@ -176,5 +184,13 @@ impl Resource for ReservedIp {
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         self.0.destroy::<ReservedIpRemote>(known, permit).await
+    }
+
+    fn readiness(&self, attrs: &ReservedIpAttrs) -> Readiness {
+        if attrs.locked == Some(true) {
+            Readiness::Waiting("it is being assigned".into())
+        } else {
+            Readiness::Ready
+        }
     }
 }
