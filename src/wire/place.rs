@@ -320,13 +320,12 @@ fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects
         scale: 1,
     });
     let mut prefix = place.prefix.clone();
-    for part in [sandbox.then_some(SANDBOX), Some(cluster)] {
-        if let Some(part) = part {
-            if !prefix.is_empty() {
-                prefix.push('/');
-            }
-            prefix.push_str(part);
+    let parts = [sandbox.then_some(SANDBOX), Some(cluster)];
+    for part in parts.into_iter().flatten() {
+        if !prefix.is_empty() {
+            prefix.push('/');
         }
+        prefix.push_str(part);
     }
     prefix.push('/');
     Ok(SharedObjects::open(
