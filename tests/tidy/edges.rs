@@ -16,6 +16,11 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
         &["kplan-conformance", "kplan-sandbox"],
     ),
     (
+        "kplan-bench",
+        &[],
+        &["kplan-engine", "kplan-model", "kplan-schema", "kplan-state"],
+    ),
+    (
         "kplan",
         &[
             "kplan-engine",
