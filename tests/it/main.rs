@@ -11,6 +11,7 @@ mod buckets;
 mod budget;
 mod cli;
 mod conformance;
+mod corruption;
 mod drift;
 mod flags;
 mod interrupt;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every secret text in the state, opened with the identity that the run made.
-fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
+pub(crate) fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
     let identity = Identity::load(&folder.home().join(".config/kplan/identity"))
         .expect("readable identity")
         .expect("an identity was made");
@@ -36,12 +36,12 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
         Value::Secret(secret) => {
             let text = secret.expose().expect("opened with the identity");
             into.insert(text.to_owned());
-            // A key in PEM would also be recognised by any of its lines.
-            into.extend(
-                text.lines()
-                    .filter(|line| line.len() >= 40 && !line.starts_with('-'))
-                    .map(str::to_owned),
-            );
+            // A key in PEM would also be recognised by any of its lines, but for the last of
+            // several: that holds the public half alone, which certificates hold too.
+            let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('-')).collect();
+            let private = lines.len().saturating_sub(1).max(1);
+            let private = lines.into_iter().take(private);
+            into.extend(private.filter(|line| line.len() >= 40).map(str::to_owned));
         }
         Value::List(items) => {
             for item in items {
@@ -53,7 +53,7 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-fn contains(bytes: &[u8], secret: &str) -> bool {
+pub(crate) fn contains(bytes: &[u8], secret: &str) -> bool {
     bytes
         .windows(secret.len())
         .any(|window| window == secret.as_bytes())
@@ -61,7 +61,7 @@ fn contains(bytes: &[u8], secret: &str) -> bool {
 
 /// Files below a folder with their bytes; the embedded cloud's own folder is the cloud, which
 /// knows its customers' secrets, and is left out.
-fn files(root: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+pub(crate) fn files(root: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(root).expect("readable folder").flatten() {
         let path = entry.path();
         let is_cloud = path.ends_with(".kplan/.sandbox/cloud");

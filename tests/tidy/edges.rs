@@ -30,6 +30,11 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        "kplan-bench",
+        &[],
+        &["kplan-engine", "kplan-model", "kplan-schema", "kplan-state"],
+    ),
+    (
         "kplan",
         &[
             "kplan-engine",

@@ -131,6 +131,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         &["jsonschema", "serde", "serde_json", "toml"],
         &["tempfile"],
     ),
+    ("kplan-bench", &[], &["criterion", "tempfile", "tokio"]),
     (
         "kplan-simulation",
         &[

@@ -212,7 +212,8 @@ pub(crate) async fn send_with(
         .await
 }
 
-/// Authorization for a request of the key `ADMIN` that signs its host and these headers.
+/// Authorization for a request of the key `ADMIN` that signs its host and these headers. The path
+/// may have one parameter, as in `/bucket?acl`.
 pub(crate) fn authorization(
     method: &str,
     path: &str,
@@ -222,7 +223,13 @@ pub(crate) fn authorization(
 ) -> String {
     let signed = "host;x-amz-content-sha256;x-amz-date";
     let headers = format!("host:{host}\nx-amz-content-sha256:{payload}\nx-amz-date:{date}\n");
-    let canonical = format!("{method}\n{path}\n\n{headers}\n{signed}\n{payload}");
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let equals = if query.is_empty() || query.contains('=') {
+        ""
+    } else {
+        "="
+    };
+    let canonical = format!("{method}\n{path}\n{query}{equals}\n{headers}\n{signed}\n{payload}");
     let scope = format!("{}/fra1/s3/aws4_request", &date[..8]);
     let digest = presigned::sha256_hex(canonical.as_bytes());
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}");

@@ -1,6 +1,7 @@
 //! The simulated DigitalOcean API, called in memory.
 
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     reason = "helpers of tests may fail"
@@ -19,6 +20,7 @@ mod domains;
 mod droplets;
 mod faults;
 mod firewalls;
+mod fuzz;
 mod images;
 mod judges;
 mod load_balancers;
@@ -33,3 +35,8 @@ mod storage;
 mod tags;
 mod volumes;
 mod vpcs;
+
+#[path = "../../../tests/corpus/json.rs"]
+mod json;
+#[path = "../../../tests/corpus/mutate.rs"]
+mod mutate;

@@ -6,60 +6,17 @@ use std::time::{Duration, Instant};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 
+use super::mutate::{Random, corpus, mutate, rounds};
 use super::{parse_text, spec_files};
 use crate::{MAX_SOURCE_BYTES, Parsed};
 
-/// `SplitMix64`: a failing mutation is found again from its number alone.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound.max(1)).expect("bound");
-        usize::try_from(self.next() % bound).expect("below a usize")
-    }
-}
-
-/// Pieces that open, close, nest, or look like something else.
+/// What stands in these files, or looks as if.
 const PIECES: &[&str] = &[
-    "[",
-    "]",
     "[[",
     "]]",
-    "{",
-    "}",
-    "\"",
-    "'",
     "\"\"\"",
     "'''",
-    "=",
-    ".",
-    ",",
-    "#",
-    "\n",
-    "\r\n",
-    "\r",
-    "\0",
-    "\u{feff}",
-    "é",
-    "🙂",
-    "\u{202e}",
-    "\\u0000",
-    "\\",
-    "0x",
-    "1e999",
-    "nan",
-    "-9223372036854775808",
-    "99999999999999999999",
     "1979-05-27T07:32:00Z",
-    "true",
     "{ env = 1 }",
     "ghp_0123456789abcdef",
     "-----BEGIN PRIVATE KEY-----",
@@ -72,41 +29,8 @@ const PIECES: &[&str] = &[
     "\"\" = 1\n",
 ];
 
-fn mutate(random: &mut Random, base: &str, other: &str) -> String {
-    let mut bytes = base.as_bytes().to_vec();
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len() + 1);
-        let end = (at + random.below(24)).min(bytes.len());
-        match random.below(7) {
-            0 => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << random.below(8);
-                }
-            }
-            1 => drop(bytes.drain(at..end)),
-            2 => {
-                let piece = PIECES[random.below(PIECES.len())];
-                bytes.splice(at..at, piece.bytes());
-            }
-            3 => {
-                let line = base
-                    .lines()
-                    .nth(random.below(base.lines().count()))
-                    .unwrap_or("");
-                bytes.splice(at..at, format!("\n{line}\n").into_bytes());
-            }
-            4 => bytes.truncate(at),
-            5 => {
-                let from = random.below(other.len());
-                let to = (from + random.below(64)).min(other.len());
-                bytes.splice(at..end, other.as_bytes()[from..to].iter().copied());
-            }
-            _ => {
-                let copy = bytes[at..end].to_vec();
-                bytes.splice(at..at, copy);
-            }
-        }
-    }
+fn mutated(random: &mut Random, base: &str, other: &str) -> String {
+    let bytes = mutate(random, base.as_bytes(), other.as_bytes(), PIECES);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -137,6 +61,19 @@ fn check(text: &str, parsed: &Parsed) {
 
 const MUTATIONS: u64 = 100_000;
 
+/// The corpus, bytes that are no text replaced.
+fn texts() -> impl Iterator<Item = String> {
+    let files = corpus("spec").into_iter();
+    files.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[test]
+fn the_corpus_is_survived() {
+    for text in texts() {
+        check(&text, &parse_text(&text));
+    }
+}
+
 #[test]
 fn a_hundred_thousand_mutated_files_are_survived() {
     let mut bases: Vec<String> = spec_files("good")
@@ -144,6 +81,7 @@ fn a_hundred_thousand_mutated_files_are_survived() {
         .map(|(_, text)| text)
         .collect();
     bases.extend(spec_files("bad").into_iter().map(|(_, text)| text));
+    bases.extend(texts());
     // Small files reach as deep as large ones, and more of them fit into a second.
     bases.retain(|text| text.len() <= 700);
     let workers =
@@ -153,11 +91,13 @@ fn a_hundred_thousand_mutated_files_are_survived() {
             let bases = &bases;
             scope.spawn(move || {
                 let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
-                for number in (worker..MUTATIONS).step_by(usize::try_from(workers).expect("few")) {
-                    let mut random = Random(number);
+                for number in
+                    (worker..rounds(MUTATIONS)).step_by(usize::try_from(workers).expect("few"))
+                {
+                    let mut random = Random::new(number);
                     let base = &bases[random.below(bases.len())];
                     let other = &bases[random.below(bases.len())];
-                    let text = mutate(&mut random, base, other);
+                    let text = mutated(&mut random, base, other);
                     let parsed = parse_text(&text);
                     check(&text, &parsed);
                     if number % 100 == 0 {

@@ -5,6 +5,9 @@ mod golden;
 mod good;
 mod reports;
 
+#[path = "../../../tests/corpus/mutate.rs"]
+mod mutate;
+
 use std::fs;
 use std::path::PathBuf;
 

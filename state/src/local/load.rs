@@ -15,6 +15,10 @@ use crate::wire::snapshot::{Head, SnapshotWire};
 use kplan_model::{Snapshot, StoreError};
 use std::path::{Path, PathBuf};
 
+/// No state lives so long: a thousand records a second for a hundred million years. Behind it a
+/// count would wrap.
+const MOST_RECORDS: u64 = u64::MAX / 4;
+
 /// How to load.
 pub(crate) struct Loading<'a> {
     pub(crate) disk: &'a dyn Disk,
@@ -300,6 +304,9 @@ impl Loading<'_> {
         let snapshot = wire
             .read(keyring.as_ref())
             .map_err(|Unreadable(what)| damaged(path, what))?;
+        if batch.max(snapshot.serial) > MOST_RECORDS {
+            return Err(damaged(path, "it counts more records than there can be"));
+        }
         Ok(State {
             head,
             keyring,
@@ -357,14 +364,16 @@ impl Loading<'_> {
         let mut last = journal.head.as_ref().map(|head| head.after);
         let mut holes = false;
         for (at, batch) in journal.batches {
-            if last.is_some_and(|last| batch.batch != last + 1) && !self.skip_damage {
+            if last.is_some_and(|last| last.checked_add(1) != Some(batch.batch))
+                && !self.skip_damage
+            {
                 return Err(damaged(
                     path,
                     format!("byte {at}: record {} is out of order", batch.batch),
                 ));
             }
             last = Some(batch.batch);
-            if batch.batch > state.batch + 1 {
+            if batch.batch > state.batch.saturating_add(1) {
                 state
                     .notices
                     .push(missing_records(path, state.batch, batch.batch));
@@ -396,6 +405,10 @@ impl Loading<'_> {
             return Ok(());
         }
         let number = batch.batch;
+        if number > MOST_RECORDS {
+            let what = format!("byte {at}: record {number} cannot be");
+            return Err(damaged(path, what));
+        }
         let onto = Onto {
             head: &mut state.head,
             keyring: &mut state.keyring,

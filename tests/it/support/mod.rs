@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The secret a test's `GITHUB_TOKEN` holds.
@@ -69,6 +69,7 @@ pub(crate) struct Folder {
     record: bool,
     /// Whether the cloud is another folder's.
     guest: bool,
+    kept: bool,
 }
 
 impl Folder {
@@ -80,6 +81,7 @@ impl Folder {
             scale: 2000.0,
             record: true,
             guest: false,
+            kept: false,
         };
         folder.write(text);
         folder
@@ -106,6 +108,20 @@ impl Folder {
         self
     }
 
+    /// The same folder without a record of its cloud's exchanges.
+    pub(crate) fn unrecorded(mut self) -> Self {
+        self.record = false;
+        self
+    }
+
+    /// Leaves folder and home on the disk when the test ends, for somebody to look into.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.home.disable_cleanup(true);
+        self.kept = true;
+        self.dir.path()
+    }
+
     /// Writes `cluster.toml`.
     pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.dir.path().join("cluster.toml"), text).expect("write cluster.toml");
@@ -128,7 +144,10 @@ impl Folder {
 
     /// `kplan` with these arguments, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kplan"));
+        // Another build of the program, such as the release one, can be tested by its path.
+        let program = std::env::var_os("KPLAN_TEST_BIN");
+        let mut command =
+            Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_kplan").into()));
         command
             .args(arguments)
             .current_dir(self.dir.path())
@@ -153,15 +172,6 @@ impl Folder {
             out: String::from_utf8(output.stdout).expect("UTF-8 output"),
             err: String::from_utf8(output.stderr).expect("UTF-8 output"),
         }
-    }
-
-    /// Starts `kplan` in the background.
-    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("kplan starts")
     }
 
     /// `apply --sandbox --auto-approve`.
@@ -251,6 +261,9 @@ impl Drop for Folder {
         if self.guest {
             return;
         }
+        if self.kept {
+            println!("its home: {}", self.home.path().display());
+        }
         // The cloud's process must not outlive the test; when it is gone already, fine.
         drop(self.command(&["sandbox", "stop"]).output());
     }
@@ -268,6 +281,11 @@ impl Dice {
     /// From a seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1))
+    }
+
+    /// A place in something that is `length` long.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a usize")
     }
 
     /// The next number below `limit` (xorshift64*).

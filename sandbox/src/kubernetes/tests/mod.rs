@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod controllers;
 mod crud;
+mod fuzz;
 mod heartbeats;
 mod kubectl;
 mod platform;

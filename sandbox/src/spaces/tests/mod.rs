@@ -34,6 +34,7 @@ mod acls;
 mod buckets;
 mod copies;
 mod cors;
+mod fuzz;
 mod objects;
 mod policies;
 mod versions;

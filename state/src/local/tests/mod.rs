@@ -4,12 +4,18 @@ mod corruption;
 mod crash;
 mod damage;
 mod fixture;
+mod fuzz;
 mod history;
 mod process;
 mod refuse;
 mod roundtrip;
 mod surgery;
 mod witness;
+
+#[path = "../../../../tests/corpus/json.rs"]
+mod json;
+#[path = "../../../../tests/corpus/mutate.rs"]
+mod mutate;
 
 use super::disk::{Disk, StdDisk};
 use super::files::Layout;

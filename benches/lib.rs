@@ -1,0 +1,1 @@
+//! Nothing: the benchmarks are the target `engine`, run by `cargo bench -p kplan-bench`.
