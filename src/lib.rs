@@ -11,17 +11,19 @@ pub mod duration;
 pub mod embedded;
 pub mod error;
 pub mod exit;
+pub mod interrupt;
 pub mod load;
 pub mod render;
 pub mod wire;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::Terminal;
 use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 
 /// Parses the command line, runs the command, prints what went wrong, gives the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -64,26 +66,38 @@ fn run(cli: Cli, terminal: &mut Terminal) -> CommandResult {
         .enable_all()
         .build()
         .map_err(|error| Problem::error("cli::runtime", format!("cannot start: {error}")))?;
-    let global = cli.global;
-    match cli.command {
-        Command::Validate(_) => cmd::validate::run(&global, terminal),
+    let result = dispatch(cli.command, &cli.global, &runtime, terminal);
+    // What still blocks a thread after an interrupt (a prompt, a lock, a name being resolved) ends
+    // with the process; dropping the runtime would wait for it.
+    runtime.shutdown_background();
+    result
+}
+
+fn dispatch(
+    command: Command,
+    global: &Global,
+    runtime: &Runtime,
+    terminal: &mut Terminal,
+) -> CommandResult {
+    match command {
+        Command::Validate(_) => cmd::validate::run(global, terminal),
         Command::Schema => cmd::schema::run(terminal),
-        Command::Completions { shell } => cmd::completions::run(&global, shell, terminal),
-        Command::Plan(args) => runtime.block_on(cmd::plan::run(&global, &args, terminal)),
-        Command::Apply(args) => runtime.block_on(cmd::apply::run(&global, &args, terminal)),
-        Command::Destroy(args) => runtime.block_on(cmd::destroy::run(&global, &args, terminal)),
-        Command::Show => cmd::show::run(&global, terminal),
-        Command::Output(args) => cmd::output::run(&global, &args, terminal),
+        Command::Completions { shell } => cmd::completions::run(global, shell, terminal),
+        Command::Plan(args) => runtime.block_on(cmd::plan::run(global, &args, terminal)),
+        Command::Apply(args) => runtime.block_on(cmd::apply::run(global, &args, terminal)),
+        Command::Destroy(args) => runtime.block_on(cmd::destroy::run(global, &args, terminal)),
+        Command::Show => cmd::show::run(global, terminal),
+        Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {
-            runtime.block_on(cmd::kubeconfig::run(&global, &args, terminal))
+            runtime.block_on(cmd::kubeconfig::run(global, &args, terminal))
         }
         Command::State(command) => {
             // A runtime for the signals that release a shared lock.
             let _entered = runtime.enter();
-            cmd::state::run(&global, &command, terminal)
+            cmd::state::run(global, &command, terminal)
         }
-        Command::Graph(args) => cmd::graph::run(&global, &args, terminal),
-        Command::Lock(_) => runtime.block_on(cmd::lock::run(&global, terminal)),
-        Command::Sandbox(args) => runtime.block_on(cmd::sandbox::run(&global, &args, terminal)),
+        Command::Graph(args) => cmd::graph::run(global, &args, terminal),
+        Command::Lock(_) => runtime.block_on(cmd::lock::run(global, terminal)),
+        Command::Sandbox(args) => runtime.block_on(cmd::sandbox::run(global, &args, terminal)),
     }
 }

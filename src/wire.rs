@@ -11,6 +11,7 @@ use crate::error::{Failure, Problem};
 use crate::load::Loaded;
 use crate::render::Terminal;
 use crate::render::waits::Waits;
+use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::{Claim, DigitalOcean};
@@ -206,6 +207,16 @@ impl Adapters {
     /// Other owners of the cluster's name whose tags something in the account carries.
     pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
+    }
+
+    /// Once the button is pressed, nothing waits any longer for DigitalOcean's rate limit, and
+    /// nothing is tried again there.
+    pub fn stop_with(&self, cancel: Cancel) {
+        let digitalocean = self.digitalocean.clone();
+        drop(tokio::spawn(async move {
+            cancel.pressed().await;
+            digitalocean.http().stop();
+        }));
     }
 
     /// What tells of waits for the remote side.

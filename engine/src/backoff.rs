@@ -26,18 +26,18 @@ impl Jitter {
     }
 
     /// The pause before attempt `attempt + 1`: `first` doubled each time up to `cap`, of which a
-    /// random half to whole; or what the remote side asked for, if it did.
+    /// random half to whole; or what the remote side asked for, if it did and that is longer.
     pub(crate) fn pause(
         &mut self,
         attempt: u32,
         (first, cap): (Duration, Duration),
         asked: Option<u32>,
     ) -> Duration {
-        if let Some(seconds) = asked {
-            return Duration::from_secs(u64::from(seconds)).min(LONGEST_ASKED);
-        }
+        let asked = asked.map_or(Duration::ZERO, |seconds| {
+            Duration::from_secs(u64::from(seconds)).min(LONGEST_ASKED)
+        });
         let grown = first.saturating_mul(1_u32.checked_shl(attempt.min(20)).unwrap_or(u32::MAX));
-        grown.min(cap).mul_f64(self.share())
+        grown.min(cap).mul_f64(self.share()).max(asked)
     }
 }
 

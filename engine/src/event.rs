@@ -1,6 +1,6 @@
 //! What a run tells a front end while it goes on: plain data, in the order things happened.
 
-use kplan_model::{Action, Address, PlanMode, ProviderError, RemoteId, StepId};
+use kplan_model::{Action, Address, Kind, PlanMode, ProviderError, RemoteId, StepId};
 use std::time::Duration;
 
 /// Which step of which resource an event is about.
@@ -62,6 +62,19 @@ pub enum Event {
         at: StepRef,
         /// For how long.
         pause: Duration,
+        /// Why.
+        why: ProviderError,
+    },
+    /// A list that tells how what waits gets on was not answered; it is asked again.
+    Unanswered {
+        /// Of which kind.
+        kind: Kind,
+        /// How many wait for it.
+        waiting: usize,
+        /// How often it was asked in vain, since the last answer.
+        attempts: u32,
+        /// When it is given up.
+        gives_up_in: Duration,
         /// Why.
         why: ProviderError,
     },

@@ -323,12 +323,9 @@ where
         if !again || attempt >= ATTEMPTS {
             return Err(error);
         }
-        let pause = jitter.pause(attempt - 1, PAUSES, error.retry_after);
-        let pause = if error.retry_after.is_some() {
-            pause
-        } else {
-            pause.mul_f64(options.pace)
-        };
+        let paced = |pause: Duration| pause.mul_f64(options.pace);
+        let bounds = (paced(PAUSES.0), paced(PAUSES.1));
+        let pause = jitter.pause(attempt - 1, bounds, error.retry_after);
         sleep(pause).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// What the engine may do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +31,31 @@ pub enum ErrorKind {
     Bug,
 }
 
+/// How often something was tried before it was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// Requests that failed; the greatest number stands for more, too.
+    pub times: u16,
+    /// Seconds from the first of them to the last; the greatest number stands for more, too.
+    pub seconds: u16,
+}
+
+impl Tried {
+    /// So often within so long.
+    pub fn new(times: u32, within: Duration) -> Self {
+        Self {
+            times: u16::try_from(times).unwrap_or(u16::MAX),
+            seconds: u16::try_from(within.as_secs()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tried {} times over {} s", self.times, self.seconds)
+    }
+}
+
 /// A failed remote call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderError {
@@ -43,6 +69,8 @@ pub struct ProviderError {
     pub request_id: Option<String>,
     /// Seconds to wait, where the remote side said so.
     pub retry_after: Option<u32>,
+    /// How often it was tried, where that was more than once.
+    pub tried: Option<Tried>,
     /// What the reader can do.
     pub help: Option<String>,
 }
@@ -56,6 +84,7 @@ impl ProviderError {
             code: None,
             request_id: None,
             retry_after: None,
+            tried: None,
             help: None,
         }
     }
@@ -71,11 +100,14 @@ impl ProviderError {
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match (&self.code, &self.request_id) {
-            (Some(code), Some(id)) => write!(f, " ({code}, request {id})"),
-            (Some(code), None) => write!(f, " ({code})"),
-            (None, Some(id)) => write!(f, " (request {id})"),
-            (None, None) => Ok(()),
+        let code = self.code.clone();
+        let request = self.request_id.as_ref().map(|id| format!("request {id}"));
+        let tried = self.tried.map(|tried| tried.to_string());
+        let notes: Vec<String> = [code, request, tried].into_iter().flatten().collect();
+        if notes.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", notes.join(", "))
         }
     }
 }

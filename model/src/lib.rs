@@ -25,7 +25,7 @@ pub mod value;
 pub use address::{Address, AddressError};
 pub use codec::{Codec, Input, ObjectCodec, ShapeError};
 pub use declaration::{Declaration, Declarations, Group, Meta, RolloutOrder};
-pub use error::{ErrorKind, ProviderError};
+pub use error::{ErrorKind, ProviderError, Tried};
 pub use journal::{
     Journal, JournalEntry, JournalError, JournalEvent, RunId, Snapshots, StepState, StoreError,
     StoredError,
@@ -43,7 +43,7 @@ pub use plan::{
 };
 pub use registry::{Entry, Registry};
 pub use resource::{
-    BoxFuture, CreateFailed, Mutate, Observe, Preview, Resource, Wanted, WantedObject,
+    BoxFuture, CreateFailed, FoundOrNot, Mutate, Observe, Preview, Resource, Wanted, WantedObject,
 };
 pub use secret::Secret;
 pub use snapshot::{InDoubt, Recorded, Snapshot, Status};

@@ -3,7 +3,7 @@
 
 use crate::address::Address;
 use crate::codec::ObjectCodec;
-use crate::error::ProviderError;
+use crate::error::{ErrorKind, ProviderError};
 use crate::kind::{FieldSet, KindInfo};
 use crate::observation::{Found, Known, Readiness, RemoteId};
 use crate::owner::Owner;
@@ -17,7 +17,7 @@ use std::pin::Pin;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is to be made, or looked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Wanted<'a, A> {
     /// Whose it will be.
     pub owner: &'a Owner,
@@ -27,8 +27,20 @@ pub struct Wanted<'a, A> {
     pub args: &'a A,
 }
 
+// Derived, it would ask `A` to be `Copy`, of which only a reference is here.
+impl<A> Copy for Wanted<'_, A> {}
+
+impl<A> Clone for Wanted<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 /// [`Wanted`] with plain arguments.
 pub type WantedObject<'a> = Wanted<'a, Object>;
+
+/// What a look for one resource came to.
+pub type FoundOrNot<A> = Result<Vec<Found<A>>, ProviderError>;
 
 /// A create that did not end well; what exists nevertheless is recorded as tainted.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +91,10 @@ pub trait Resource: Send + Sync + 'static {
     /// remote side does not show it any more.
     const GONE_AT_ONCE: bool = false;
 
+    /// Whether [`Resource::find_all`] looks for many at the price of one list. If not, the engine
+    /// looks for each on its own, as many at once as the kind may have calls.
+    const FINDS_ALL: bool = false;
+
     /// Reads one resource: `None` when the remote side says that it does not exist.
     fn read(
         &self,
@@ -98,6 +114,23 @@ pub trait Resource: Send + Sync + 'static {
         &self,
         wanted: Wanted<'_, Self::Args>,
     ) -> impl Future<Output = Result<Vec<Found<Self::Attrs>>, ProviderError>> + Send;
+
+    /// [`Resource::find`] for many at once: one answer for each of `wanted`, in its order.
+    ///
+    /// A kind that can answer all of them from one list says so ([`Resource::FINDS_ALL`]) and
+    /// does it here.
+    fn find_all(
+        &self,
+        wanted: &[Wanted<'_, Self::Args>],
+    ) -> impl Future<Output = Vec<FoundOrNot<Self::Attrs>>> + Send {
+        async move {
+            let mut all = Vec::with_capacity(wanted.len());
+            for one in wanted {
+                all.push(self.find(*one).await);
+            }
+            all
+        }
+    }
 
     /// Makes it.
     fn create(
@@ -176,6 +209,13 @@ pub trait Observe: Send + Sync {
         &'a self,
         wanted: WantedObject<'a>,
     ) -> BoxFuture<'a, Result<Vec<Found<Object>>, ProviderError>>;
+    /// See [`Resource::FINDS_ALL`].
+    fn finds_all(&self) -> bool;
+    /// See [`Resource::find_all`].
+    fn find_all<'a>(
+        &'a self,
+        wanted: &'a [WantedObject<'a>],
+    ) -> BoxFuture<'a, Vec<FoundOrNot<Object>>>;
     /// See [`Resource::readiness`].
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError>;
     /// See [`Resource::interrupted`].
@@ -271,6 +311,47 @@ impl<R: Resource> Observe for R {
                 .into_iter()
                 .map(plain)
                 .collect())
+        })
+    }
+
+    fn finds_all(&self) -> bool {
+        R::FINDS_ALL
+    }
+
+    fn find_all<'a>(
+        &'a self,
+        wanted: &'a [WantedObject<'a>],
+    ) -> BoxFuture<'a, Vec<FoundOrNot<Object>>> {
+        Box::pin(async move {
+            let args: Vec<_> = wanted
+                .iter()
+                .map(|one| R::Args::from_object(one.args))
+                .collect();
+            let typed: Vec<_> = wanted
+                .iter()
+                .zip(&args)
+                .filter_map(|(one, args)| {
+                    Some(Wanted {
+                        owner: one.owner,
+                        address: one.address,
+                        args: args.as_ref().ok()?,
+                    })
+                })
+                .collect();
+            let mut found = Resource::find_all(self, &typed).await.into_iter();
+            // One answer for each that could be asked for, in order.
+            args.iter()
+                .map(|args| match args {
+                    Ok(_) => match found.next() {
+                        Some(found) => Ok(found?.into_iter().map(plain).collect()),
+                        None => Err(ProviderError::new(
+                            ErrorKind::Bug,
+                            "a look for many left one out",
+                        )),
+                    },
+                    Err(error) => Err(ProviderError::from(error.clone())),
+                })
+                .collect()
         })
     }
 

@@ -6,9 +6,10 @@ use crate::cmd::plan::{changes, show};
 use crate::cmd::session::{self, Session};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
+use crate::interrupt::Interrupts;
 use crate::load::SourcePolicy;
 use crate::render::Terminal;
-use kplan_model::PlanMode;
+use kplan_model::{Plan, PlanMode};
 
 const QUESTION: &str = "Do you want to perform these actions?
   kplan will perform the actions described above.
@@ -28,14 +29,53 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
                 .into(),
         );
     }
-    let session = Session::open(global, terminal).await?;
+    let interrupts = Interrupts::listen();
+    let session = interrupts.unless(Session::open(global, terminal)).await?;
+    let wanted = (global, &interrupts);
+    let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
+    let Some(ready) = Box::pin(ready).await? else {
+        terminal.line("Apply cancelled.");
+        return Ok(Exit::Error);
+    };
+    let how = if args.run.auto_approve {
+        "--auto-approve"
+    } else {
+        "prompt"
+    };
+    let exit = ready.execution.run(ready.plan, how, terminal).await?;
+    if ready.partial && exit == Exit::Ok {
+        // What was read is done. It may have been what kept the rest from being read: a server
+        // that was off, say.
+        let problem = unread("that part was left out; the rest is done and recorded");
+        return Err(Failure::with(Exit::Partial, problem));
+    }
+    Ok(exit)
+}
+
+/// A plan somebody agreed to.
+struct Ready<'a> {
+    execution: Execution<'a>,
+    plan: Plan,
+    /// Whether something could not be read.
+    partial: bool,
+}
+
+/// Everything before the first change: the lock, recovery, the plan, consent. Nothing where that
+/// was not given.
+async fn prepare<'a>(
+    session: &'a Session,
+    (global, interrupts): (&'a Global, &'a Interrupts),
+    args: &'a ApplyArgs,
+    terminal: &mut Terminal,
+) -> Result<Option<Ready<'a>>, Failure> {
     let options = session::options(&args.planning, false)?;
-    let mut execution = Execution::open(&session, global, &args.run, "apply", terminal)?;
+    let wanted = (global, interrupts);
+    let mut execution = Execution::open(session, wanted, &args.run, "apply", terminal).await?;
     let snapshot = execution.recovered(terminal).await?;
     let declarations = session.declarations(&snapshot, SourcePolicy::All)?;
     session.not_taken(&snapshot).await?;
     let planned = session.plan(&declarations, &snapshot, &options).await?;
-    show(&session, &planned, &declarations, terminal, global.json).await;
+    show(session, &planned, &declarations, terminal, global.json).await;
     let partial = planned.report.is_partial();
     if partial && !changes(&planned.plan) {
         return Err(unread("nothing was changed").into());
@@ -46,26 +86,17 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
         (true, _) => Some(QUESTION),
         (false, _) => None,
     };
-    let how = if args.run.auto_approve {
-        "--auto-approve"
-    } else {
-        "prompt"
-    };
     if let Some(question) = question
         && !args.run.auto_approve
-        && !consent(terminal, question, "yes")
+        && !consent(terminal, question, "yes").await?
     {
-        terminal.line("Apply cancelled.");
-        return Ok(Exit::Error);
+        return Ok(None);
     }
-    let exit = execution.run(plan, how, terminal).await?;
-    if partial && exit == Exit::Ok {
-        // What was read is done. It may have been what kept the rest from being read: a server
-        // that was off, say.
-        let problem = unread("that part was left out; the rest is done and recorded");
-        return Err(Failure::with(Exit::Partial, problem));
-    }
-    Ok(exit)
+    Ok(Some(Ready {
+        execution,
+        plan,
+        partial,
+    }))
 }
 
 fn unread(what_came_of_it: &str) -> Problem {

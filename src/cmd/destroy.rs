@@ -6,46 +6,29 @@ use crate::cmd::plan::{changes, show};
 use crate::cmd::session::Session;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
+use crate::interrupt::Interrupts;
 use crate::render::Terminal;
-use kplan_engine::{PlanOptions, WhyNot};
+use kplan_engine::{PlanOptions, Planned, WhyNot};
 use kplan_model::PlanMode;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -> CommandResult {
-    let session = Session::open(global, terminal).await?;
+    let interrupts = Interrupts::listen();
+    let session = interrupts.unless(Session::open(global, terminal)).await?;
     let name = session.loaded.spec.name().to_owned();
     confirmed(args, global, &name)?;
     if !session.place.exists()? {
         terminal.line("No changes. No objects need to be destroyed.");
         return Ok(Exit::Ok);
     }
-    let mut execution = Execution::open(&session, global, &args.run, "destroy", terminal)?;
-    let snapshot = execution.recovered(terminal).await?;
-    let mut options = PlanOptions::new(PlanMode::Destroy);
-    options.delete_kept = args.delete_backups;
-    // Destroying looks at the record. The file only says how what is on record is reached.
-    let declarations = session.references(&snapshot);
-    let planned = session.plan(&declarations, &snapshot, &options).await?;
-    show(&session, &planned, &declarations, terminal, global.json).await;
-    if planned.report.is_partial() {
-        let problem = Problem::error(
-            "plan::partial",
-            "something could not be read, so nobody knows what would be left; nothing was destroyed",
-        );
-        return Err(problem
-            .help("see the notes above; run destroy again when it can be read")
-            .into());
-    }
-    if !changes(&planned.plan) {
-        return Ok(Exit::Ok);
-    }
-    let question = format!(
-        "Do you really want to destroy all resources?\n  kplan will destroy everything shown above. \
-         There is no undo.\n  Only the cluster's name, {name}, will be accepted to confirm."
-    );
-    if !args.run.auto_approve && !consent(terminal, &question, &name) {
+    let wanted = (global, &interrupts);
+    let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
+    let Some((execution, planned)) = Box::pin(ready).await? else {
         terminal.line("Destroy cancelled.");
         return Ok(Exit::Error);
+    };
+    if !changes(&planned.plan) {
+        return Ok(Exit::Ok);
     }
     let how = if args.run.auto_approve {
         "--confirm"
@@ -68,6 +51,44 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         ));
     }
     Ok(exit)
+}
+
+/// Everything before the first change: the lock, recovery, the plan, and consent where something
+/// would change. Nothing where that was not given.
+async fn prepare<'a>(
+    session: &'a Session,
+    (global, interrupts): (&'a Global, &'a Interrupts),
+    args: &'a DestroyArgs,
+    terminal: &mut Terminal,
+) -> Result<Option<(Execution<'a>, Planned)>, Failure> {
+    let wanted = (global, interrupts);
+    let mut execution = Execution::open(session, wanted, &args.run, "destroy", terminal).await?;
+    let snapshot = execution.recovered(terminal).await?;
+    let mut options = PlanOptions::new(PlanMode::Destroy);
+    options.delete_kept = args.delete_backups;
+    // Destroying looks at the record. The file only says how what is on record is reached.
+    let declarations = session.references(&snapshot);
+    let planned = session.plan(&declarations, &snapshot, &options).await?;
+    show(session, &planned, &declarations, terminal, global.json).await;
+    if planned.report.is_partial() {
+        let problem = Problem::error(
+            "plan::partial",
+            "something could not be read, so nobody knows what would be left; nothing was destroyed",
+        );
+        return Err(problem
+            .help("see the notes above; run destroy again when it can be read")
+            .into());
+    }
+    let name = session.loaded.spec.name();
+    let question = format!(
+        "Do you really want to destroy all resources?\n  kplan will destroy everything shown above. \
+         There is no undo.\n  Only the cluster's name, {name}, will be accepted to confirm."
+    );
+    let asked = changes(&planned.plan) && !args.run.auto_approve;
+    if asked && !consent(terminal, &question, name).await? {
+        return Ok(None);
+    }
+    Ok(Some((execution, planned)))
 }
 
 /// Without a prompt the cluster's name stands in for the answer.

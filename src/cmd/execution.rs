@@ -2,14 +2,14 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
-use crate::cmd::signals::{Waiting, listen};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
+use crate::interrupt::{Interrupts, blocking};
 use crate::render::progress::Progress;
 use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
-use kplan_engine::{Cancel, ExecuteOptions, Outcome, Report, Run};
+use kplan_engine::{ExecuteOptions, Outcome, Report, Run};
 use kplan_model::{
     Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId,
 };
@@ -23,45 +23,46 @@ pub struct Execution<'a> {
     global: &'a Global,
     args: &'a RunArgs,
     command: &'static str,
-    cancel: Cancel,
+    interrupts: &'a Interrupts,
     writer: Option<Writer>,
-    /// Told once the run has begun: from then on a signal stops it, and it releases the lock.
-    waiting: Waiting,
 }
 
 impl<'a> Execution<'a> {
     /// Takes the lock where there is a state already; a first apply takes it after consent, so
     /// that nothing is written before.
-    pub fn open(
+    pub async fn open(
         session: &'a Session,
-        global: &'a Global,
+        (global, interrupts): (&'a Global, &'a Interrupts),
         args: &'a RunArgs,
         command: &'static str,
         terminal: &mut Terminal,
     ) -> Result<Self, Failure> {
-        let cancel = Cancel::new();
         let mut execution = Self {
             session,
             global,
             args,
             command,
-            cancel,
+            interrupts,
             writer: None,
-            waiting: Waiting::default(),
         };
         if session.place.exists()? {
-            execution.writer = Some(execution.lock(None, terminal)?);
+            execution.writer = Some(execution.lock(None, terminal).await?);
         }
         Ok(execution)
     }
 
-    fn lock(&self, lineage: Option<String>, terminal: &mut Terminal) -> Result<Writer, Failure> {
+    async fn lock(
+        &self,
+        lineage: Option<String>,
+        terminal: &mut Terminal,
+    ) -> Result<Writer, Failure> {
         let place = &self.session.place;
         let identity = place.identity_or_new(terminal)?;
         let mut options = place.options(self.command, &self.args.lock_timeout)?;
         options.lineage = lineage;
-        let mut writer = place.writer(&identity, &options)?;
-        self.waiting.release_on(writer.claim());
+        // Dropped, the writer releases the lock, a shared one too; the thread may outlive a wait
+        // for it that an interrupt ended, and drops what it got.
+        let mut writer = blocking(place.opening(&identity, &options)).await??;
         place.bind()?;
         notices(terminal, &writer.take_notices());
         Ok(writer)
@@ -87,7 +88,7 @@ impl<'a> Execution<'a> {
         let run = Run {
             registry: &self.session.adapters.registry,
             clock: &SystemClock,
-            cancel: &self.cancel,
+            cancel: self.interrupts.cancel(),
             options: &options,
         };
         let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
@@ -107,7 +108,10 @@ impl<'a> Execution<'a> {
     pub async fn run(mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.lock(Some(plan.base.lineage.clone()), terminal)?,
+            None => {
+                let lock = self.lock(Some(plan.base.lineage.clone()), terminal);
+                self.interrupts.unless(lock).await?
+            }
         };
         let mut writer = current(writer, &plan)?;
         let mode = plan.mode;
@@ -125,11 +129,12 @@ impl<'a> Execution<'a> {
         let run = Run {
             registry: &self.session.adapters.registry,
             clock: &SystemClock,
-            cancel: &self.cancel,
+            cancel: self.interrupts.cancel(),
             options: &options,
         };
-        self.waiting.over();
-        listen(&self.cancel);
+        self.session
+            .adapters
+            .stop_with(self.interrupts.cancel().clone());
         let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
         let snapshot = writer.snapshot().clone();
         let mut show = |event| progress.show(terminal, &event);
@@ -183,13 +188,35 @@ fn run_id() -> String {
     format!("{}-{}", SystemClock.now().0, std::process::id())
 }
 
-/// Asks; only `yes` is a yes.
-pub fn consent(terminal: &mut Terminal, question: &str, expected: &str) -> bool {
+/// Asks; only the expected answer is a yes. An interrupt can end the wait for it.
+pub async fn consent(
+    terminal: &mut Terminal,
+    question: &str,
+    expected: &str,
+) -> Result<bool, Failure> {
+    ask(terminal, question);
+    let answer = blocking(read_answer).await?;
+    terminal.line("");
+    Ok(answer == expected)
+}
+
+/// [`consent`] for commands that wait for nothing else: a signal ends the process.
+pub fn consent_now(terminal: &mut Terminal, question: &str, expected: &str) -> bool {
+    ask(terminal, question);
+    let answer = read_answer();
+    terminal.line("");
+    answer == expected
+}
+
+fn ask(terminal: &mut Terminal, question: &str) {
     terminal.out(&format!("\n{question}\n\n  Enter a value: "));
+}
+
+/// What cannot be read is no answer.
+fn read_answer() -> String {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
-    terminal.line("");
-    read.is_ok() && line.trim() == expected
+    read.map_or_else(|_| String::new(), |_| line.trim().to_owned())
 }
 
 /// What the summary needs to know of the plan.

@@ -5,12 +5,18 @@ use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
 use crate::error::CommandResult;
 use crate::exit::Exit;
+use crate::interrupt::Interrupts;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
+    let planning = Interrupts::listen();
+    Box::pin(planning.unless(plan(global, args, terminal))).await
+}
+
+async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
     let session = Session::open(global, terminal).await?;
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;

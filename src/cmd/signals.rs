@@ -1,10 +1,8 @@
-//! Signals: what stops a run, and what releases a shared lock before a run has begun.
+//! Signals: what stops a run, and what releases a shared lock where there is none.
 
 use crate::exit::Exit;
 use kplan_engine::Cancel;
 use kplan_state::Claim;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Once: stop politely. Twice: give up calls in flight. SIGINT, SIGTERM and SIGHUP alike.
 pub fn listen(cancel: &Cancel) {
@@ -12,33 +10,15 @@ pub fn listen(cancel: &Cancel) {
     on_signals(move || cancel.press());
 }
 
-/// Releases a shared lock when a signal ends the command.
+/// Releases a shared lock when a signal ends a command that holds it and is no run: it changes the
+/// record and may wait for somebody's consent. A local lock goes with the process by itself; others
+/// would have to wait until a shared one is too old.
 pub fn release_on(claim: Option<Claim>) {
-    Waiting::default().release_on(claim);
-}
-
-/// A command that holds the lock, and plans, or waits for somebody's consent.
-#[derive(Clone, Default)]
-pub struct Waiting(Arc<AtomicBool>);
-
-impl Waiting {
-    /// From now on a signal releases the lock and ends the process. A local lock goes with the
-    /// process by itself; others would have to wait until a shared one is too old.
-    pub fn release_on(&self, claim: Option<Claim>) {
-        let Some(claim) = claim else { return };
-        let over = Arc::clone(&self.0);
-        on_signals(move || {
-            if !over.load(Ordering::SeqCst) {
-                claim.release();
-                end();
-            }
-        });
-    }
-
-    /// The run begins: it listens itself.
-    pub fn over(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
+    let Some(claim) = claim else { return };
+    on_signals(move || {
+        claim.release();
+        end();
+    });
 }
 
 #[expect(

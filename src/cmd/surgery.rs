@@ -2,7 +2,7 @@
 //! is one durable step under the lock, and leaves an entry in the history.
 
 use crate::cli::{Global, RecipientsCommand, WaitArgs};
-use crate::cmd::execution::consent;
+use crate::cmd::execution::consent_now;
 use crate::cmd::session::notices;
 use crate::cmd::signals;
 use crate::cmd::state::{address, no_state, nothing};
@@ -154,7 +154,7 @@ pub fn restore(
             "Put the state back to what it was at serial {serial}?\n  Only the record changes. \
              The next plan compares it with what exists.\n  Only `yes` will be accepted."
         );
-        if !consent(terminal, &question, "yes") {
+        if !consent_now(terminal, &question, "yes") {
             terminal.line("Restore cancelled.");
             return Ok(Exit::Error);
         }

@@ -57,6 +57,11 @@ impl Progress {
         }
         match self {
             Self::Json => terminal.line(&document(event).to_string()),
+            Self::Plain { .. } if matches!(event, Event::Unanswered { .. }) => {
+                if let Some(line) = sentence(event).filter(|_| is_worth_telling(event)) {
+                    terminal.note(&line);
+                }
+            }
             Self::Plain { said } => {
                 if let Some(line) = plain(event, said) {
                     terminal.line(&line);
@@ -64,6 +69,14 @@ impl Progress {
             }
             Self::Live { bars, steps } => live(event, bars, steps),
         }
+    }
+}
+
+/// The first time, and then half as often each time.
+fn is_worth_telling(event: &Event) -> bool {
+    match event {
+        Event::Unanswered { attempts, .. } => attempts.is_power_of_two(),
+        _ => true,
     }
 }
 
@@ -156,6 +169,19 @@ fn sentence(event: &Event) -> Option<String> {
         Event::PutOff { at, pause, why } => {
             format!("{}: trying again in {}: {why}", at.address, short(*pause))
         }
+        Event::Unanswered {
+            kind,
+            waiting,
+            attempts,
+            gives_up_in,
+            why,
+        } => {
+            let left = short(*gives_up_in);
+            format!(
+                "waiting for {waiting} of kind {kind}: no answer, {attempts} attempts; giving up \
+                 in {left}: {why}"
+            )
+        }
         Event::StepFailed { at, error, .. } => format!("{}: failed: {error}", at.address),
         Event::StepInDoubt { at, error } => {
             format!("{}: the outcome is not known: {error}", at.address)
@@ -226,7 +252,7 @@ fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, Progr
             finish(at, bars, steps, event);
         }
         other => {
-            if let Some(text) = sentence(other) {
+            if let Some(text) = sentence(other).filter(|_| is_worth_telling(other)) {
                 // A terminal that went away is noticed when the result is printed.
                 drop(bars.println(text));
             }
@@ -277,15 +303,17 @@ fn hook(at: &StepRef) -> Value {
 fn level(event: &Event) -> &'static str {
     match event {
         Event::StepFailed { .. } => "error",
-        Event::StepInDoubt { .. } | Event::StepUnfinished { .. } | Event::Stopping { .. } => "warn",
+        Event::StepInDoubt { .. }
+        | Event::StepUnfinished { .. }
+        | Event::Unanswered { .. }
+        | Event::Stopping { .. } => "warn",
         _ => "info",
     }
 }
 
 /// The JSON line of an event. Types and names are Terraform's where it has them.
 fn document(event: &Event) -> Value {
-    let message = sentence(event).unwrap_or_default();
-    let mut line = match event {
+    let line = match event {
         Event::RunStarted { mode, steps } => {
             json!({ "type": "run_start", "mode": mode, "steps": steps })
         }
@@ -317,6 +345,16 @@ fn document(event: &Event) -> Value {
         Event::PutOff { at, pause, .. } => json!({
             "type": "apply_put_off", "hook": hook(at), "pause_seconds": pause.as_secs_f64(),
         }),
+        Event::Unanswered {
+            kind,
+            waiting,
+            attempts,
+            gives_up_in,
+            ..
+        } => json!({
+            "type": "poll_unanswered", "kind": kind.as_str(), "waiting": waiting,
+            "attempts": attempts, "gives_up_in_seconds": gives_up_in.as_secs_f64(),
+        }),
         Event::Recovering { address, action } => json!({
             "type": "recover_start", "addr": address.to_string(), "action": action_name(*action),
         }),
@@ -338,6 +376,12 @@ fn document(event: &Event) -> Value {
             "critical_path_seconds": critical_path_seconds,
         }),
     };
+    stamped(line, event)
+}
+
+/// The line with what every line has.
+fn stamped(mut line: Value, event: &Event) -> Value {
+    let message = sentence(event).unwrap_or_default();
     if let Some(map) = line.as_object_mut() {
         map.insert("@level".to_owned(), json!(level(event)));
         map.insert(

@@ -117,9 +117,18 @@ impl StatePlace {
 
     /// Opens it for writing.
     pub fn writer(&self, identity: &Identity, options: &WriteOptions) -> Result<Writer, Failure> {
-        self.location
-            .writer(&self.cluster, identity, options)
-            .map_err(Failure::from)
+        self.opening(identity, options)().map_err(Failure::from)
+    }
+
+    /// What opens it for writing, for a thread of its own: it may wait for the lock.
+    pub fn opening(
+        &self,
+        identity: &Identity,
+        options: &WriteOptions,
+    ) -> impl FnOnce() -> Result<Writer, StoreError> + Send + 'static {
+        let (location, cluster) = (self.location.clone(), self.cluster.clone());
+        let (identity, options) = (identity.clone(), options.clone());
+        move || location.writer(&cluster, &identity, &options)
     }
 
     /// How `command` opens it.

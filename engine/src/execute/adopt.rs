@@ -3,11 +3,12 @@
 use crate::attrs;
 use crate::compare::{Likeness, compare};
 use kplan_model::{
-    Change, ErrorKind, Found, Kind, KindInfo, Object, ProviderError, RemoteId, Snapshot, Timestamp,
+    Change, Compare, ErrorKind, Found, Kind, KindInfo, Object, ProviderError, RemoteId, Snapshot,
+    Timestamp,
 };
 
 /// Clocks differ: what was created up to this long before the create started may be its fruit.
-const SKEW_MILLIS: i64 = 60_000;
+pub(super) const SKEW_MILLIS: i64 = 60_000;
 
 /// What a create asked for, and what was there before it.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,12 @@ pub(crate) struct Lost<'a> {
     pub(crate) args: &'a Object,
     pub(crate) seen: &'a [RemoteId],
     pub(crate) started_at: Timestamp,
+    /// What creates of the same kind are known to have made or adopted, and what is not in the
+    /// state yet.
+    pub(crate) taken: &'a [RemoteId],
+    /// How many more creates of exactly the same were lost. Each may have made one of what is
+    /// found, and nothing tells which.
+    pub(crate) twins: usize,
 }
 
 /// The outcome of looking for a lost create.
@@ -38,20 +45,41 @@ pub(crate) fn is_known(snapshot: &Snapshot, kind: &Kind, id: &RemoteId) -> bool 
 }
 
 /// Judges what was found. Ids seen before the create and ids the state knows are not ours.
+///
+/// One that fits is adopted. So is the oldest of several, where as many creates of exactly the
+/// same were lost: whichever of them made it, each gets one, and none is left over.
 pub(crate) fn judge(lost: Lost<'_>, found: Vec<Found<Object>>, snapshot: &Snapshot) -> Verdict {
     let mut new: Vec<Found<Object>> = found
         .into_iter()
-        .filter(|found| !lost.seen.contains(&found.id))
+        .filter(|found| !lost.seen.contains(&found.id) && !lost.taken.contains(&found.id))
         .filter(|found| !is_known(snapshot, &lost.info.kind, &found.id))
         .collect();
-    match (new.pop(), new.is_empty()) {
-        (None, _) => Verdict::Nothing,
-        (Some(only), true) if fits(lost, &only) => Verdict::Ours(only),
-        (Some(last), _) => {
-            new.push(last);
-            Verdict::Unclear(unclear(lost.info, &new))
-        }
+    new.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    let few = new.len() <= 1 + lost.twins;
+    if new.is_empty() {
+        Verdict::Nothing
+    } else if few && new.iter().all(|found| fits(lost, found)) {
+        Verdict::Ours(new.swap_remove(0))
+    } else {
+        Verdict::Unclear(unclear(lost.info, &new))
     }
+}
+
+/// Whether two creates of one kind could be taken for one another: a look for one may find what
+/// the other makes.
+pub(crate) fn are_rivals(info: &KindInfo, one: &Object, other: &Object) -> bool {
+    let same = |name: &&str| match (attrs::set(one, name), attrs::set(other, name)) {
+        (Some(one), Some(other)) => {
+            let how = info
+                .field(name)
+                .map_or(Compare::Exact, |field| field.compare);
+            compare(how, one, other) != Likeness::Different
+        }
+        (None, None) => true,
+        _ => false,
+    };
+    // Kinds without an identity are told apart by their addresses.
+    !info.identity.is_empty() && info.identity.iter().all(same)
 }
 
 fn fits(lost: Lost<'_>, found: &Found<Object>) -> bool {

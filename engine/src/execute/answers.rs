@@ -9,18 +9,21 @@ use crate::event::Event;
 use crate::observe::SECOND_LOOK;
 use kplan_model::{
     Action, CreateFailed, ErrorKind, Found, JournalEvent, Object, ProviderError, Readiness,
-    Recorded, Status, StoredError,
+    Recorded, RemoteId, Status, StoredError,
 };
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// How soon the first look for a lost create is.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
+pub(super) const FIRST_LOOK: Duration = Duration::from_secs(1);
 
 impl Dispatcher<'_> {
     pub(super) fn on(&mut self, message: Message) {
         match message {
             Message::Looked(at, result) => self.on_looked(at, result),
+            Message::LookedForAll(steps, began, found) => {
+                self.on_looked_for_all(steps, began, found);
+            }
             Message::Created(at, result) => {
                 self.release(at);
                 self.on_created(at, result);
@@ -63,13 +66,15 @@ impl Dispatcher<'_> {
         };
         match (call, result) {
             (Call::Relook { earlier }, Ok(found)) => self.on_relooked(at, earlier, found),
-            (_, Ok(found)) => self.on_first_look(at, &found),
+            (_, Ok(found)) => {
+                self.on_first_look(at, found.into_iter().map(|found| found.id).collect());
+            }
             (_, Err(error)) => self.on_look_failed(at, call, error),
         }
     }
 
     /// Nothing was created yet: whatever is there is a stranger, unless the state knows it.
-    pub(super) fn on_first_look(&mut self, at: usize, found: &[Found<Object>]) {
+    pub(super) fn on_first_look(&mut self, at: usize, found: Vec<RemoteId>) {
         if self.is_stopping() {
             return self.settle_not_started(at);
         }
@@ -77,7 +82,6 @@ impl Dispatcher<'_> {
         let kind = step.address.kind();
         let strangers: Vec<_> = found
             .iter()
-            .map(|found| &found.id)
             .filter(|id| !adopt::is_known(&self.snapshot, kind, id))
             .collect();
         if !strangers.is_empty() {
@@ -87,7 +91,7 @@ impl Dispatcher<'_> {
             };
             return self.settle_failed(at, error);
         }
-        self.slots[at].seen = found.iter().map(|found| found.id.clone()).collect();
+        self.slots[at].seen = found;
         self.log_started(at);
         // The place among the calls goes to the create itself.
         self.take_place(at);
@@ -101,14 +105,23 @@ impl Dispatcher<'_> {
             Ok(entry) => entry.info,
             Err(error) => return self.doubt(at, error),
         };
+        self.slots[at].tries.looks += 1;
+        let rivals = self.rivals(at, info);
+        if rivals.in_flight && !found.is_empty() {
+            // What was found may be the fruit of a create whose answer is still to come.
+            return self.after_rivals(at, earlier);
+        }
         let slot = &self.slots[at];
         let lost = Lost {
             info,
             args: &slot.args,
             seen: &slot.seen,
             started_at: slot.started.unwrap_or_default(),
+            taken: &rivals.taken,
+            twins: rivals.twins,
         };
         let looked_twice = earlier > 0 || !slot.tries.unknown;
+        let looks = slot.tries.looks;
         let again = slot.tries.may_create_again(self.run.options.attempts);
         let error = slot.last_error.clone().unwrap_or_else(|| {
             ProviderError::new(ErrorKind::OutcomeUnknown, "the answer was lost")
@@ -120,6 +133,9 @@ impl Dispatcher<'_> {
         };
         match adopt::judge(lost, found, &self.snapshot) {
             Verdict::Ours(found) => self.on_created(at, Ok(found)),
+            Verdict::Nothing if !again && looked_twice => {
+                self.give_up(at, not_found_again(error, looks));
+            }
             Verdict::Unclear(unclear) => self.doubt(at, unclear),
             Verdict::Nothing if self.is_stopping() => self.give_up(at, error),
             Verdict::Nothing if !looked_twice => {
@@ -127,8 +143,7 @@ impl Dispatcher<'_> {
                 let earlier = earlier + 1;
                 self.pause(at, Call::Relook { earlier }, pause, error);
             }
-            Verdict::Nothing if again => self.enqueue(at, Call::Change),
-            Verdict::Nothing => self.give_up(at, error),
+            Verdict::Nothing => self.enqueue(at, Call::Change),
         }
     }
 
@@ -265,6 +280,10 @@ impl Dispatcher<'_> {
                 let pause = self.backoff(at, &error);
                 self.pause(at, Call::Change, pause, error);
             }
+            Next::Look if self.is_stopping() && !self.slots[at].tries.unknown => {
+                // It is known that nothing was done.
+                self.not_called(at);
+            }
             Next::Look if self.is_stopping() => {
                 // One look more tells whether it happened; it changes nothing.
                 self.take_place(at);
@@ -301,12 +320,9 @@ impl Dispatcher<'_> {
 
     pub(super) fn backoff(&mut self, at: usize, error: &ProviderError) -> Duration {
         let tried = self.slots[at].tries.count();
-        let pause = self.jitter.pause(tried, PAUSES, error.retry_after);
-        if error.retry_after.is_some() {
-            pause
-        } else {
-            self.run.options.paced(pause)
-        }
+        let options = self.run.options;
+        let bounds = (options.paced(PAUSES.0), options.paced(PAUSES.1));
+        self.jitter.pause(tried, bounds, error.retry_after)
     }
 
     pub(super) fn pause(&mut self, at: usize, call: Call, pause: Duration, why: ProviderError) {
@@ -336,6 +352,7 @@ impl Dispatcher<'_> {
     /// interrupted, which is waited for again; for an update, the record keeps the old arguments,
     /// so that the next plan shows what is left to do.
     pub(super) fn failed(&mut self, at: usize, error: ProviderError) {
+        let error = self.slots[at].tries.told(error, Instant::now());
         let step = self.step(at);
         let status = if self.is_interrupted(at) {
             Status::Unfinished
@@ -358,7 +375,15 @@ impl Dispatcher<'_> {
     }
 
     pub(super) fn doubt(&mut self, at: usize, error: ProviderError) {
+        let mut error = self.slots[at].tries.told(error, Instant::now());
         let step = self.step(at);
+        error.help.get_or_insert_with(|| {
+            let next = match step.action {
+                Action::Create => "looks for it before it does anything else",
+                _ => "reads what exists and does what is left",
+            };
+            format!("it is recorded as in doubt: the next apply {next}")
+        });
         self.log(JournalEvent::InDoubt {
             step: step.id,
             address: step.address.clone(),
@@ -378,4 +403,15 @@ impl Dispatcher<'_> {
         self.slots[at].state = State::Recording;
         self.then(After::Done(at));
     }
+}
+
+/// What became of a create is as open as before, although it was looked for.
+fn not_found_again(mut error: ProviderError, looks: u32) -> ProviderError {
+    let times = if looks == 1 {
+        "once".to_owned()
+    } else {
+        format!("{looks} times")
+    };
+    error.message = format!("{}; looked for it {times} and found nothing", error.message);
+    error
 }

@@ -45,6 +45,11 @@ impl Cancel {
         *self.0.borrow()
     }
 
+    /// Waits until it is pressed.
+    pub async fn pressed(&self) {
+        self.harder_than(Level::None).await;
+    }
+
     /// Waits until it is pressed harder than `known`.
     pub(super) async fn harder_than(&self, known: Level) -> Level {
         let mut receiver = self.0.subscribe();

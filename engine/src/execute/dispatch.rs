@@ -3,6 +3,7 @@
 use super::cancel::Level;
 use super::discipline::Rule;
 use super::hub::Hub;
+use super::looks::Look;
 use super::report::WhyNotStarted;
 use super::retry::Tries;
 use super::schedule::{Queue, remaining_paths, requirements};
@@ -12,9 +13,9 @@ use crate::event::{Event, StepRef};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kplan_model::{
-    Address, ApprovedPlan, BoxFuture, CreateFailed, Found, Journal, JournalEntry, JournalError,
-    JournalEvent, Kind, Object, Plan, ProviderError, Reason, Recorded, RemoteId, Snapshot, Step,
-    Timestamp,
+    Address, ApprovedPlan, BoxFuture, CreateFailed, Found, FoundOrNot, Journal, JournalEntry,
+    JournalError, JournalEvent, Kind, Object, Plan, ProviderError, Reason, Recorded, RemoteId,
+    Snapshot, Step, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +28,8 @@ const BATCH: usize = 256;
 pub(super) enum Message {
     /// A look before or after a create.
     Looked(usize, Result<Vec<Found<Object>>, ProviderError>),
+    /// One look before creates, for these steps; it began then.
+    LookedForAll(Vec<usize>, Instant, Vec<FoundOrNot<Object>>),
     /// A create.
     Created(usize, Result<Found<Object>, CreateFailed<Object>>),
     /// An update.
@@ -95,12 +98,18 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// How many steps before it are not done.
     pub(super) missing: usize,
+    /// How many steps before it have calls to make.
+    pub(super) unsent: usize,
+    /// Whether it has no call to make any more: it waits or is done.
+    pub(super) sent: bool,
     /// The steps that require it.
     pub(super) dependents: Vec<usize>,
     /// Seconds that it and the longest chain behind it are expected to take.
     pub(super) remaining: u64,
     /// Its arguments, filled.
     pub(super) args: Object,
+    /// What a look before the create saw, before it is started.
+    pub(super) look: Look,
     /// Ids seen before the create.
     pub(super) seen: Vec<RemoteId>,
     /// Whether `Started` is durable, and since when.
@@ -139,6 +148,8 @@ pub(super) struct Dispatcher<'a> {
     pub(super) flights: FuturesUnordered<BoxFuture<'static, Message>>,
     /// Calls in flight; timers and polls are not among them.
     pub(super) calls: usize,
+    /// Whether there were calls in flight or to be made, a turn ago.
+    pub(super) busy: bool,
     pending: Vec<JournalEntry>,
     /// `Started` entries that are not written before their calls; always empty in a run that
     /// keeps [`Rule::WriteAhead`].
@@ -172,6 +183,7 @@ impl<'a> Dispatcher<'a> {
             hub: Hub::default(),
             flights: FuturesUnordered::new(),
             calls: 0,
+            busy: false,
             pending: Vec::new(),
             held_back: Vec::new(),
             after: Vec::new(),
@@ -189,6 +201,7 @@ impl<'a> Dispatcher<'a> {
             // What happened and what starts share a batch; what becomes durable by it may let
             // more start at once.
             while self.start_what_can() | self.flush() {}
+            self.hurry();
             // Without a future in flight nothing can ever happen again.
             if self.is_over() || self.flights.is_empty() {
                 break;
@@ -433,9 +446,12 @@ fn slots(plan: &Plan, remaining: &[u64]) -> Vec<Slot> {
         .map(|(step, remaining)| Slot {
             state: State::Waiting,
             missing: step.requires.len(),
+            unsent: step.requires.len(),
+            sent: false,
             dependents: Vec::new(),
             remaining: *remaining,
             args: Object::new(),
+            look: Look::No,
             seen: Vec::new(),
             started: None,
             began: None,

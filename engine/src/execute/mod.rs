@@ -11,10 +11,12 @@ mod cancel;
 mod discipline;
 mod dispatch;
 mod hub;
+mod looks;
 pub mod recover;
 mod report;
 mod resolve;
 mod retry;
+mod rivals;
 mod schedule;
 mod settle;
 #[cfg(test)]

@@ -22,9 +22,10 @@ use crate::observe::{self, Observers, YOUNG_MILLIS, confirm, retry};
 use futures_util::stream::{self, StreamExt as _};
 use kplan_model::{
     Action, Address, BoxFuture, ErrorKind, InDoubt, Journal, JournalEntry, JournalError,
-    JournalEvent, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded, Registry,
-    Snapshot, Status, Timestamp, Wanted,
+    JournalEvent, Kind, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded,
+    Registry, RemoteId, Snapshot, Status, Timestamp, Wanted,
 };
+use std::collections::BTreeMap;
 use tokio::time::sleep;
 
 /// How one step that was in doubt was taken.
@@ -162,6 +163,12 @@ pub(crate) async fn preview(
     (after, notes)
 }
 
+/// What a list showed.
+type Listed = BTreeMap<RemoteId, Object>;
+
+/// What came of one look.
+type Outcome = Result<Finding, ProviderError>;
+
 struct Finding {
     record: Option<Recorded>,
     words: String,
@@ -180,8 +187,9 @@ async fn look_at_all(
     snapshot: &Snapshot,
     observing: &observe::Options,
     discipline: Discipline,
-) -> Vec<(InDoubt, Result<Finding, ProviderError>)> {
-    let mut looks: Vec<BoxFuture<'_, (InDoubt, Result<Finding, ProviderError>)>> = Vec::new();
+) -> Vec<(InDoubt, Outcome)> {
+    let listed = list(observers, snapshot, observing).await;
+    let mut looks: Vec<BoxFuture<'_, (InDoubt, Option<Look<'_>>, Outcome)>> = Vec::new();
     for doubt in snapshot.in_doubt.values() {
         let kind = doubt.address.kind();
         let look = observers
@@ -193,22 +201,98 @@ async fn look_at_all(
                 snapshot,
                 observing,
                 discipline,
+                listed: listed.get(kind),
+                taken: Vec::new(),
             });
         looks.push(Box::pin(async move {
-            let found = match look {
+            let found = match &look {
                 Some(look) => look.at(doubt).await,
                 None => Err(ProviderError::new(
                     ErrorKind::Bug,
                     format!("no provider knows {}", doubt.address.kind()),
                 )),
             };
-            (doubt.clone(), found)
+            (doubt.clone(), look, found)
         }));
     }
     let width = observing.parallelism.max(1);
     let mut all: Vec<_> = stream::iter(looks).buffer_unordered(width).collect().await;
     all.sort_by(|a, b| a.0.address.cmp(&b.0.address));
-    all
+    one_each(all).await
+}
+
+/// Reads what is in doubt and on record, where there is more than one of a kind: a run that was
+/// killed while it waited for three hundred droplets costs two pages then, not three hundred
+/// reads. What a list does not show, or cannot be listed, is read on its own.
+async fn list(
+    observers: &Observers,
+    snapshot: &Snapshot,
+    observing: &observe::Options,
+) -> BTreeMap<Kind, Listed> {
+    let mut known: BTreeMap<Kind, Vec<Known>> = BTreeMap::new();
+    for doubt in snapshot.in_doubt.values() {
+        if let Some(record) = subject(snapshot, doubt) {
+            let kind = doubt.address.kind().clone();
+            known.entry(kind).or_default().push(record.known());
+        }
+    }
+    known.retain(|_, known| known.len() > 1);
+    let mut reads: Vec<BoxFuture<'_, Option<(Kind, Listed)>>> = Vec::new();
+    for (kind, known) in known {
+        let observer = observers.get(&kind);
+        reads.push(Box::pin(async move {
+            let observer = observer?;
+            let listed = retry(observing, 2, || observer.read_all(&known)).await;
+            Some((kind, listed.ok()?))
+        }));
+    }
+    let all: Vec<_> = stream::iter(reads)
+        .buffer_unordered(observing.parallelism.max(1))
+        .collect()
+        .await;
+    all.into_iter().flatten().collect()
+}
+
+/// The record a doubt is about, by its remote id.
+fn subject<'a>(snapshot: &'a Snapshot, doubt: &InDoubt) -> Option<&'a Recorded> {
+    let id = doubt.id.as_ref()?;
+    let deposed = snapshot
+        .deposed
+        .iter()
+        .filter(|old| old.address == doubt.address);
+    let current = snapshot.resources.get(&doubt.address);
+    current
+        .into_iter()
+        .chain(deposed)
+        .find(|record| record.id == *id)
+}
+
+/// Lost creates of one kind were looked for at once, so two of them may have found the same thing.
+/// The first keeps it; the other looks again for what is not taken.
+async fn one_each(all: Vec<(InDoubt, Option<Look<'_>>, Outcome)>) -> Vec<(InDoubt, Outcome)> {
+    let mut taken: BTreeMap<Kind, Vec<RemoteId>> = BTreeMap::new();
+    let mut settled = Vec::with_capacity(all.len());
+    for (doubt, look, mut found) in all {
+        if doubt.action == Action::Create && doubt.id.is_none() {
+            let taken = taken.entry(doubt.address.kind().clone()).or_default();
+            let made = |found: &Outcome| {
+                let record = found.as_ref().ok().and_then(|found| found.record.as_ref());
+                record.map(|record| record.id.clone())
+            };
+            if let (Some(id), Some(look)) = (made(&found), look)
+                && taken.contains(&id)
+            {
+                let look = Look {
+                    taken: taken.clone(),
+                    ..look
+                };
+                found = look.at(&doubt).await;
+            }
+            taken.extend(made(&found));
+        }
+        settled.push((doubt, found));
+    }
+    settled
 }
 
 /// One look at one doubt.
@@ -218,9 +302,27 @@ struct Look<'a> {
     snapshot: &'a Snapshot,
     observing: &'a observe::Options,
     discipline: Discipline,
+    /// What a list of the kind showed of what is in doubt and on record.
+    listed: Option<&'a Listed>,
+    /// What other lost creates of the kind were found to have made.
+    taken: Vec<RemoteId>,
 }
 
 impl Look<'_> {
+    /// How many other lost creates are exactly like this one.
+    fn twins(&self, doubt: &InDoubt) -> usize {
+        let others = self.snapshot.in_doubt.values();
+        let alike = others.filter(|other| {
+            other.address != doubt.address
+                && other.address.kind() == doubt.address.kind()
+                && other.action == Action::Create
+                && other.id.is_none()
+                && other.args == doubt.args
+                && adopt::are_rivals(self.info, &other.args, &doubt.args)
+        });
+        alike.count()
+    }
+
     async fn at(&self, doubt: &InDoubt) -> Result<Finding, ProviderError> {
         match (doubt.action, &doubt.id) {
             (Action::Create, None) if !self.discipline.keeps(Rule::Adoption) => {
@@ -241,18 +343,8 @@ impl Look<'_> {
         self.snapshot.resources.get(&doubt.address)
     }
 
-    /// The record the doubt is about, by its remote id.
     fn subject(&self, doubt: &InDoubt) -> Option<&Recorded> {
-        let id = doubt.id.as_ref()?;
-        let deposed = self
-            .snapshot
-            .deposed
-            .iter()
-            .filter(|old| old.address == doubt.address);
-        self.current(doubt)
-            .into_iter()
-            .chain(deposed)
-            .find(|record| record.id == *id)
+        subject(self.snapshot, doubt)
     }
 
     fn is_young(&self, since: Timestamp) -> bool {
@@ -271,6 +363,8 @@ impl Look<'_> {
             args: &doubt.args,
             seen: &doubt.seen,
             started_at: doubt.started_at,
+            taken: &self.taken,
+            twins: self.twins(doubt),
         };
         let looks = if self.is_young(doubt.started_at) {
             2
@@ -372,7 +466,7 @@ impl Look<'_> {
         let recent = doubt.action == Action::Delete && self.is_young(doubt.started_at);
         if recent && seen.is_some() {
             sleep(observe::SECOND_LOOK.mul_f64(self.observing.pace)).await;
-            seen = self.read(&known, record.created_at).await?;
+            seen = self.read_again(&known, record.created_at).await?;
         }
         let Some(attrs) = seen else {
             // `Resolved` without a record drops exactly the doubt's remote id.
@@ -399,6 +493,17 @@ impl Look<'_> {
     }
 
     async fn read(
+        &self,
+        known: &Known,
+        created_at: Timestamp,
+    ) -> Result<Option<Object>, ProviderError> {
+        match self.listed.and_then(|listed| listed.get(&known.id)) {
+            Some(attrs) => Ok(Some(attrs.clone())),
+            None => self.read_again(known, created_at).await,
+        }
+    }
+
+    async fn read_again(
         &self,
         known: &Known,
         created_at: Timestamp,

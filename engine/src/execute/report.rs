@@ -34,6 +34,8 @@ pub struct Failure {
 pub enum WhyNotStarted {
     /// A step it depends on failed; that one's resource.
     DependencyFailed(Address),
+    /// Nobody answered for another of its kind; that one.
+    Unreachable(Address),
     /// The run was interrupted.
     Interrupted,
     /// The journal could not be written.
@@ -44,6 +46,12 @@ impl fmt::Display for WhyNotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DependencyFailed(address) => write!(f, "{address} did not succeed"),
+            Self::Unreachable(address) => {
+                write!(
+                    f,
+                    "nobody answered for {address}, which is of the same kind"
+                )
+            }
             Self::Interrupted => f.write_str("interrupted"),
             Self::JournalFailed => f.write_str("the state could not be written"),
         }

@@ -1,17 +1,10 @@
-//! The retry table: what follows an error, by its kind and by what was being done.
-//!
-//! | error | create | update, delete |
-//! |---|---|---|
-//! | busy | again, for up to `busy_limit` | the same |
-//! | throttled | again when the remote side says | the same |
-//! | transient | look, then again | again, up to `attempts` |
-//! | outcome unknown | look twice; adopt, or create once more | again, up to `attempts`; then in doubt |
-//! | anything else | fail | fail |
+//! The retry table: what follows an error, by its kind and by what was being done. It is written
+//! out in `docs/internals/retries.md`, which a test below holds against the code.
 //!
 //! *Busy* and *throttled* are answers: the remote side says that it did nothing. After anything
 //! less certain a create is never repeated without looking first.
 
-use kplan_model::{Action, ErrorKind, ProviderError};
+use kplan_model::{Action, ErrorKind, ProviderError, Tried};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -30,8 +23,9 @@ pub(super) enum Next {
 
 /// Bounds of the pause between attempts.
 pub(super) const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
-/// How often a throttled call is tried: at up to a minute a time, ten minutes.
-const THROTTLED: u32 = 10;
+/// How long a throttled call is tried. DigitalOcean's longest window is an hour: who used it up
+/// has calls again after that. The pauses grow like others do, so that it is no busy loop.
+const THROTTLED: Duration = Duration::from_mins(70);
 
 /// What happened to one step's call so far.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +33,13 @@ pub(super) struct Tries {
     /// Failed attempts that count against `attempts`.
     pub(super) failed: u32,
     throttled: u32,
+    throttled_since: Option<Instant>,
     busy_since: Option<Instant>,
+    /// Requests that failed, those that a provider repeated by itself included.
+    requests: u32,
+    first: Option<Instant>,
+    /// How often it was looked for after that.
+    pub(super) looks: u32,
     /// Whether one of them may have had an effect.
     pub(super) unknown: bool,
 }
@@ -53,6 +53,13 @@ impl Tries {
         (attempts, busy_limit): (u32, Duration),
         now: Instant,
     ) -> Next {
+        let own = error.tried.unwrap_or(Tried {
+            times: 1,
+            seconds: 0,
+        });
+        self.requests += u32::from(own.times);
+        let began = now.checked_sub(Duration::from_secs(own.seconds.into()));
+        self.first.get_or_insert(began.unwrap_or(now));
         match error.kind {
             ErrorKind::Busy => {
                 let since = *self.busy_since.get_or_insert(now);
@@ -64,7 +71,8 @@ impl Tries {
             }
             ErrorKind::Throttled => {
                 self.throttled += 1;
-                if self.throttled < THROTTLED {
+                let since = *self.throttled_since.get_or_insert(now);
+                if now.duration_since(since) < THROTTLED {
                     Next::Again
                 } else {
                     self.give_up()
@@ -96,6 +104,15 @@ impl Tries {
     pub(super) fn may_create_again(&self, attempts: u32) -> bool {
         let most = if self.unknown { 2 } else { attempts };
         self.failed < most
+    }
+
+    /// The error with how often and how long it was tried.
+    pub(super) fn told(&self, mut error: ProviderError, now: Instant) -> ProviderError {
+        if self.requests > 1 {
+            let took = self.first.map(|first| now.duration_since(first));
+            error.tried = Some(Tried::new(self.requests, took.unwrap_or_default()));
+        }
+        error
     }
 
     /// How many attempts there were, for growing pauses.
@@ -132,7 +149,7 @@ mod tests {
             let mut tries = Tries::default();
             let mut last = Next::Again;
             for turn in 0..100 {
-                let now = start + Duration::from_secs(turn);
+                let now = start + Duration::from_mins(turn);
                 last = tries.next(Action::Update, &error(kind), LIMITS, now);
                 if last != Next::Again {
                     break;
@@ -156,5 +173,59 @@ mod tests {
             tries.next(Action::Update, &refused, LIMITS, now),
             Next::Doubt
         );
+    }
+
+    /// What the table says: what follows the error, and how long it does.
+    fn in_words(kind: ErrorKind, action: Action) -> String {
+        let limits = (5, Duration::from_mins(5));
+        let start = Instant::now();
+        // Once a second for two hours, to find the bound in time or in number.
+        let mut tries = Tries::default();
+        let mut calls = 0;
+        for second in 0..7200 {
+            let now = start + Duration::from_secs(second);
+            match tries.next(action, &error(kind), limits, now) {
+                Next::Again => calls += 1,
+                Next::Look => return "look".to_owned(),
+                Next::Fail | Next::Doubt if second == 0 => return "fail".to_owned(),
+                last @ (Next::Fail | Next::Doubt) => {
+                    let bound = if calls < 10 {
+                        format!("{} times", calls + 1)
+                    } else {
+                        format!("{} minutes", second / 60)
+                    };
+                    let end = if last == Next::Doubt {
+                        "in doubt"
+                    } else {
+                        "fail"
+                    };
+                    return format!("again, for {bound}; then {end}");
+                }
+            }
+        }
+        panic!("{kind:?} has no bound");
+    }
+
+    #[test]
+    fn the_documented_table_is_what_happens() {
+        let page = include_str!("../../../docs/internals/retries.md");
+        for kind in [
+            ErrorKind::NotFound,
+            ErrorKind::Busy,
+            ErrorKind::Throttled,
+            ErrorKind::Transient,
+            ErrorKind::OutcomeUnknown,
+            ErrorKind::Denied,
+            ErrorKind::Invalid,
+            ErrorKind::Exists,
+            ErrorKind::Failed,
+            ErrorKind::Bug,
+        ] {
+            let create = in_words(kind, Action::Create);
+            let other = in_words(kind, Action::Update);
+            assert_eq!(other, in_words(kind, Action::Delete), "{kind:?}");
+            let row = format!("| `{kind:?}` | {create} | {other} |");
+            assert!(page.contains(&row), "retries.md lacks this row:\n{row}");
+        }
     }
 }

@@ -78,6 +78,17 @@ impl Queue {
         Some(step)
     }
 
+    /// Whether nothing could run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.values().all(BinaryHeap::is_empty)
+    }
+
+    /// The steps of a kind that could run, in no order.
+    pub(super) fn of(&self, kind: &Kind) -> Vec<usize> {
+        let ready = self.ready.get(kind).into_iter().flatten();
+        ready.map(|(_, Reverse(step))| *step).collect()
+    }
+
     /// One more call of the kind runs, whether or not there is room.
     pub(super) fn take(&mut self, kind: &Kind) {
         *self.running.entry(kind.clone()).or_default() += 1;
@@ -88,6 +99,13 @@ impl Queue {
         if let Some(running) = self.running.get_mut(kind) {
             *running = running.saturating_sub(1);
         }
+    }
+
+    /// Takes out everything of a kind that waits.
+    pub(super) fn take_kind(&mut self, kind: &Kind) -> Vec<usize> {
+        let steps = self.of(kind);
+        self.ready.remove(kind);
+        steps
     }
 
     /// Takes out everything that waits.

@@ -2,7 +2,7 @@
 
 use super::cancel::Level;
 use super::dispatch::{After, Call, Dispatcher, Message, State};
-use super::hub::{Purpose, Waiter};
+use super::hub::{FAILURES, Pace, Purpose, UNANSWERED, Waiter};
 use super::report::{Failure, NotStarted, Outcome, Report, StepOutcome, WhyNotStarted};
 use super::{resolve, schedule};
 use crate::attrs;
@@ -12,8 +12,9 @@ use kplan_model::{
     Action, ErrorKind, JournalEvent, Kind, Known, Object, ProviderError, Recorded, RemoteId,
     Status, StoredError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Dispatcher<'_> {
@@ -54,7 +55,7 @@ impl Dispatcher<'_> {
     }
 
     /// `Started` is durable, but nothing was called, and that is known.
-    fn not_called(&mut self, at: usize) {
+    pub(super) fn not_called(&mut self, at: usize) {
         let step = self.step(at);
         let error = ProviderError::new(ErrorKind::Transient, "interrupted before it was called");
         self.log(JournalEvent::Failed {
@@ -87,11 +88,16 @@ impl Dispatcher<'_> {
             known: record,
             purpose,
             since: Instant::now(),
+            typical: self.typical(at, purpose),
+            awaited: false,
+            asked: false,
             confirming: false,
         };
-        if let Some(due) = self.hub.add(at, waiter, self.run.options.pace) {
+        let pace = self.pace();
+        if let Some(due) = self.hub.add(at, waiter, pace) {
             self.at(due, Message::PollDue(kind.clone()));
         }
+        self.sent(at);
     }
 
     /// Ends a step that waits, although what it waits for is not there. What was made or changed
@@ -100,14 +106,19 @@ impl Dispatcher<'_> {
         let Some(record) = self.slots[at].record.take() else {
             return self.doubt(at, interrupted());
         };
+        self.leave(at, record, ErrorKind::Transient, "interrupted");
+    }
+
+    /// Ends a step that waits: what it made or changed is recorded as not ready yet.
+    fn leave(&mut self, at: usize, record: Recorded, kind: ErrorKind, why: &str) {
         let step = self.step(at);
         let done = match step.action {
             _ if step.only_waits() => "it is not ready yet",
             Action::Create => "it is made, and not ready yet",
             _ => "it is changed, and not ready yet",
         };
-        let error = ProviderError::new(ErrorKind::Transient, format!("interrupted: {done}"))
-            .help("the next apply waits for it");
+        let error =
+            ProviderError::new(kind, format!("{why}: {done}")).help("the next apply waits for it");
         self.log(JournalEvent::Failed {
             step: step.id,
             address: step.address.clone(),
@@ -171,14 +182,102 @@ impl Dispatcher<'_> {
                         | ErrorKind::Busy
                         | ErrorKind::OutcomeUnknown
                 );
-                for at in self.hub.failed(kind, !passing) {
-                    self.doubt(at, error.clone());
-                }
+                self.on_unanswered(kind, &error, !passing);
                 self.expire(kind);
             }
         }
-        if let Some(due) = self.hub.next(kind, Instant::now(), self.run.options.pace) {
+        self.next_poll(kind);
+    }
+
+    /// A poll failed. After too long a time without an answer, or too many that trying again
+    /// cannot help, those who wait are given up.
+    fn on_unanswered(&mut self, kind: &Kind, error: &ProviderError, lasting: bool) {
+        let limit = self.run.options.paced(UNANSWERED);
+        let Some(failing) = self.hub.failed(kind, lasting) else {
+            return;
+        };
+        let left = limit.saturating_sub(failing.since.elapsed());
+        if failing.lasting < FAILURES && !left.is_zero() {
+            let event = Event::Unanswered {
+                kind: kind.clone(),
+                waiting: failing.waiting,
+                attempts: failing.attempts,
+                gives_up_in: left,
+                why: error.clone(),
+            };
+            return self.emit(event);
+        }
+        for at in self.hub.give_up(kind) {
+            match self.slots[at].record.take() {
+                Some(record) if failing.lasting < FAILURES => {
+                    let why = format!("no answer for {} s: {error}", limit.as_secs());
+                    self.leave(at, record, error.kind, &why);
+                }
+                record => {
+                    self.slots[at].record = record;
+                    self.doubt(at, error.clone());
+                }
+            }
+        }
+    }
+
+    /// All there is to call for a step was called. Steps that need nothing else any more but what
+    /// waits are in a hurry from now on.
+    fn sent(&mut self, at: usize) {
+        if std::mem::replace(&mut self.slots[at].sent, true) {
+            return;
+        }
+        let mut hurried: BTreeSet<&Kind> = BTreeSet::new();
+        for at in self.slots[at].dependents.clone() {
+            let slot = &mut self.slots[at];
+            slot.unsent = slot.unsent.saturating_sub(1);
+            if slot.unsent > 0 || !matches!(slot.state, State::Waiting) {
+                continue;
+            }
+            for first in schedule::requirements(self.step(at)) {
+                let kind = self.step(first).address.kind();
+                if let Some(waiter) = self.hub.waiter(kind, first) {
+                    waiter.awaited = true;
+                    hurried.insert(kind);
+                }
+            }
+        }
+        for kind in hurried {
+            self.next_poll(kind);
+        }
+    }
+
+    fn next_poll(&mut self, kind: &Kind) {
+        let pace = self.pace();
+        if let Some(due) = self.hub.next(kind, Instant::now(), pace) {
             self.at(due, Message::PollDue(kind.clone()));
+        }
+    }
+
+    fn typical(&self, at: usize, purpose: Purpose) -> Duration {
+        let info = self.run.registry.info(self.step(at).address.kind());
+        let seconds = info.map_or(0, |info| match purpose {
+            Purpose::Ready => info.typical.create,
+            Purpose::Gone => info.typical.delete,
+        });
+        Duration::from_secs(u64::from(seconds))
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            factor: self.run.options.pace,
+            begun: self.begun,
+            busy: self.calls > 0 || !self.queue.is_empty(),
+        }
+    }
+
+    /// When the last call is made, polls that could wait for that are due.
+    pub(super) fn hurry(&mut self) {
+        let busy = self.pace().busy;
+        if std::mem::replace(&mut self.busy, busy) && !busy {
+            for kind in self.hub.waited_for() {
+                self.next_poll(&kind);
+            }
         }
     }
 
@@ -196,12 +295,7 @@ impl Dispatcher<'_> {
             (Purpose::Ready, None) => {
                 // A list may lag behind a create for a while.
                 let lag = u64::try_from(YOUNG_MILLIS).unwrap_or(0);
-                if age
-                    > self
-                        .run
-                        .options
-                        .paced(std::time::Duration::from_millis(lag))
-                {
+                if age > self.run.options.paced(Duration::from_millis(lag)) {
                     self.confirm(kind, at);
                 } else {
                     self.keep_waiting(at, "it is not listed yet".to_owned());
@@ -303,6 +397,7 @@ impl Dispatcher<'_> {
         let elapsed = self.elapsed(at);
         self.slots[at].seconds = elapsed.as_secs_f64();
         self.slots[at].state = State::Done;
+        self.sent(at);
         self.slots[at].args = Object::new();
         let address = &self.step(at).address;
         let removes = matches!(self.step(at).action, Action::Delete | Action::Forget);
@@ -330,8 +425,27 @@ impl Dispatcher<'_> {
             error: error.clone(),
         };
         self.emit(event);
+        self.stop_unreachable(at, &error);
         self.slots[at].state = State::Failed(error);
         self.skip_dependents(at);
+    }
+
+    /// Whoever cannot be reached for one resource of a kind after all that was tried cannot be
+    /// reached for the others: they are not tried one after another for hours.
+    fn stop_unreachable(&mut self, at: usize, error: &ProviderError) {
+        if error.kind != ErrorKind::Transient || self.is_stopping() {
+            return;
+        }
+        let (kind, address) = (self.step(at).address.kind(), self.step(at).address.clone());
+        for at in self.queue.take_kind(kind) {
+            let why = WhyNotStarted::Unreachable(address.clone());
+            if self.slots[at].started.is_none() {
+                self.slots[at].state = State::NotStarted(why);
+                self.skip_dependents(at);
+            } else if let State::Queued(call) = self.slots[at].state {
+                self.enqueue(at, call);
+            }
+        }
     }
 
     pub(super) fn settle_doubt(&mut self, at: usize, error: ProviderError) {
@@ -510,7 +624,7 @@ impl Dispatcher<'_> {
     }
 }
 
-fn interrupted() -> ProviderError {
+pub(super) fn interrupted() -> ProviderError {
     ProviderError::new(
         ErrorKind::OutcomeUnknown,
         "the run was interrupted while it was going on",

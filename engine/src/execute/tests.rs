@@ -10,7 +10,9 @@ use crate::testing::{
 use kplan_model::{Address, Declaration, Declarations, ErrorKind, PlanMode, Status, Value};
 use std::time::Duration;
 
+mod looks;
 mod settling;
+mod trouble;
 mod unfinished;
 
 fn net() -> Declaration {

@@ -1,6 +1,7 @@
 //! One step's calls: what is called next, with what.
 
 use super::dispatch::{After, Call, Dispatcher, Message, State};
+use super::looks::Look;
 use super::resolve::resolve;
 use crate::event::Event;
 use kplan_model::{
@@ -15,7 +16,8 @@ impl Dispatcher<'_> {
         self.slots[at].state = State::Running(call);
         match call {
             Call::Begin => self.begin(at),
-            Call::Look | Call::Relook { .. } => self.look(at),
+            Call::Look => self.look_before(at),
+            Call::Relook { .. } => self.look(at),
             Call::Change => self.change(at),
         }
     }
@@ -66,7 +68,12 @@ impl Dispatcher<'_> {
             return Err(ProviderError::new(ErrorKind::Exists, message).help("plan again"));
         }
         if let Some(args) = &step.args {
-            self.slots[at].args = resolve(args, &self.snapshot)?;
+            let args = resolve(args, &self.snapshot)?;
+            if self.slots[at].args != args {
+                // What was looked for is not what will be made.
+                self.slots[at].look = Look::No;
+                self.slots[at].args = args;
+            }
         }
         Ok(())
     }

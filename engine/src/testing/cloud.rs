@@ -4,8 +4,8 @@
 
 use crate::clock::Clock;
 use kplan_model::{
-    Address, CreateFailed, ErrorKind, FieldSet, Found, Kind, Known, Object, Owner, ProviderError,
-    RemoteId, Timestamp, Value,
+    Address, CreateFailed, ErrorKind, FieldSet, Found, FoundOrNot, Kind, Known, Object, Owner,
+    ProviderError, RemoteId, Timestamp, Value,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -147,6 +147,13 @@ impl Cloud {
         self.lock()
             .boot
             .insert(Kind::new(kind), Duration::from_secs(seconds));
+        self
+    }
+
+    /// How long every call takes.
+    #[must_use]
+    pub fn answers_after(self, latency: Duration) -> Self {
+        self.lock().latency = latency;
         self
     }
 
@@ -321,6 +328,24 @@ impl Cloud {
         address: &Address,
     ) -> Result<Vec<Found<Object>>, ProviderError> {
         refuse(self.call(Verb::Find, address.kind(), Some(address)).await)?;
+        Ok(self.found(owner, address))
+    }
+
+    /// Looks for many with one call.
+    pub(super) async fn find_all(
+        &self,
+        kind: &Kind,
+        wanted: &[(&Owner, &Address)],
+    ) -> Vec<FoundOrNot<Object>> {
+        let refused = refuse(self.call(Verb::Find, kind, None).await);
+        let found = |(owner, address): &(&Owner, &Address)| {
+            refused.clone()?;
+            Ok(self.found(owner, address))
+        };
+        wanted.iter().map(found).collect()
+    }
+
+    fn found(&self, owner: &Owner, address: &Address) -> Vec<Found<Object>> {
         let now = Instant::now();
         let mut inner = self.lock();
         inner.sweep(now);
@@ -329,13 +354,12 @@ impl Cloud {
         let ours = ids
             .filter_map(|id| Some((id, inner.things.get(id)?)))
             .filter(|(_, thing)| thing.owner == owner.id() && thing.shown(now, lag));
-        Ok(ours
-            .map(|(id, thing)| Found {
-                id: id.clone(),
-                created_at: Some(thing.created_at),
-                attrs: thing.attributes(now),
-            })
-            .collect())
+        ours.map(|(id, thing)| Found {
+            id: id.clone(),
+            created_at: Some(thing.created_at),
+            attrs: thing.attributes(now),
+        })
+        .collect()
     }
 
     pub(super) async fn create(

@@ -4,9 +4,9 @@ use super::cloud::Cloud;
 use crate::graph::Kinds;
 use kplan_model::codec::with_map;
 use kplan_model::{
-    Change, Codec, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, Kind, KindInfo,
-    Known, Object, ObjectCodec, Otherwise, Permit, ProviderError, Readiness, Registry, RemoteId,
-    ReplaceOrder, Resource, ShapeError, Typical, Value, Wanted,
+    Change, Codec, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, FoundOrNot,
+    Kind, KindInfo, Known, Object, ObjectCodec, Otherwise, Permit, ProviderError, Readiness,
+    Registry, RemoteId, ReplaceOrder, Resource, ShapeError, Typical, Value, Wanted,
 };
 use std::collections::BTreeMap;
 
@@ -62,6 +62,9 @@ const fn holding(lost: &'static str, mut info: KindInfo) -> KindInfo {
     info.holds = Some(lost);
     info
 }
+
+/// The place of `vm` among them.
+const VM: usize = 1;
 
 /// All of them.
 static KINDS: [KindInfo; 8] = [
@@ -212,6 +215,8 @@ impl<const K: usize> Resource for Fake<K> {
     type Args = Bag;
     type Attrs = Bag;
     const INFO: &'static KindInfo = &KINDS[K];
+    /// Machines are many.
+    const FINDS_ALL: bool = K == VM;
 
     async fn read(&self, known: &Known) -> Result<Option<Bag>, ProviderError> {
         let seen = self.0.read(known).await?;
@@ -230,6 +235,13 @@ impl<const K: usize> Resource for Fake<K> {
     async fn find(&self, wanted: Wanted<'_, Bag>) -> Result<Vec<Found<Bag>>, ProviderError> {
         let found = self.0.find(wanted.owner, wanted.address).await?;
         Ok(found.into_iter().map(bagged).collect())
+    }
+
+    async fn find_all(&self, wanted: &[Wanted<'_, Bag>]) -> Vec<FoundOrNot<Bag>> {
+        let all: Vec<_> = wanted.iter().map(|one| (one.owner, one.address)).collect();
+        let found = self.0.find_all(&Self::INFO.kind, &all).await;
+        let bags = |found: FoundOrNot<Object>| Ok(found?.into_iter().map(bagged).collect());
+        found.into_iter().map(bags).collect()
     }
 
     async fn create(

@@ -75,6 +75,8 @@ impl Fetcher {
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(15))
             .read_timeout(Duration::from_mins(1))
+            // The largest is some 70 MB: a line of 1 Mbit/s.
+            .timeout(Duration::from_mins(10))
             .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
             .user_agent(concat!("kplan/", env!("CARGO_PKG_VERSION")))
             .build()

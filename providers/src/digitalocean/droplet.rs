@@ -10,9 +10,9 @@ use crate::http::List;
 use crate::k3s::boot::{self, ADDRESS_VALID, Addresses, BootArgs};
 use crate::spaces::{Keys, Spaces};
 use kplan_model::{
-    Change, Compare, CreateFailed, Disruption, ErrorKind, Field, FieldSet, Found, Input, Kind,
-    KindInfo, Known, Otherwise, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource,
-    Typical, Wanted, object,
+    Change, Compare, CreateFailed, Disruption, ErrorKind, Field, FieldSet, Found, FoundOrNot,
+    Input, Kind, KindInfo, Known, Otherwise, Permit, ProviderError, Readiness, RemoteId,
+    ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use remote::DropletRemote;
 use serde_json::{Map, Value, json};
@@ -326,6 +326,7 @@ impl Resource for Droplet {
     type Args = DropletArgs;
     type Attrs = DropletAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<DropletAttrs>, ProviderError> {
         self.cloud.read::<DropletRemote>(known).await
@@ -344,21 +345,34 @@ impl Resource for Droplet {
         &self,
         wanted: Wanted<'_, DropletArgs>,
     ) -> Result<Vec<Found<DropletAttrs>>, ProviderError> {
-        let list = DropletRemote::list().with("tag_name", wanted.owner.tag());
-        let name = &wanted.args.name;
-        let mut found = self
+        let found = self.find_all(&[wanted]).await.pop();
+        found.unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// One list of the owner's droplets answers for all of them.
+    async fn find_all(&self, wanted: &[Wanted<'_, DropletArgs>]) -> Vec<FoundOrNot<DropletAttrs>> {
+        let Some(owner) = wanted.first().map(|one| one.owner) else {
+            return Vec::new();
+        };
+        let list = DropletRemote::list().with("tag_name", owner.tag());
+        let names: Vec<String> = wanted.iter().map(|one| one.args.name.clone()).collect();
+        let found = self
             .cloud
-            .search(&list, |droplet: &DropletRemote| droplet.name == *name)
-            .await?;
-        let asked = texts(&wanted.args.tags)?;
-        for found in &mut found {
-            owner_tag::show(
-                &mut found.attrs.tags,
-                found.attrs.owner_tag.as_ref(),
-                &asked,
-            );
-        }
-        Ok(found)
+            .search_all(&list, &names, |droplet: &DropletRemote| {
+                Some(droplet.name.clone())
+            })
+            .await;
+        let shown = |(found, one): (FoundOrNot<DropletAttrs>, &Wanted<'_, DropletArgs>)| {
+            let (mut found, asked) = (found?, texts(&one.args.tags)?);
+            for DropletAttrs {
+                tags, owner_tag, ..
+            } in found.iter_mut().map(|found| &mut found.attrs)
+            {
+                owner_tag::show(tags, owner_tag.as_ref(), &asked);
+            }
+            Ok(found)
+        };
+        found.into_iter().zip(wanted).map(shown).collect()
     }
 
     async fn create(

@@ -4,7 +4,9 @@ use super::DigitalOcean;
 use crate::http::{List, encode, parse_timestamp};
 use http::Method;
 use kplan_model::codec::{Codec, ObjectCodec};
-use kplan_model::{ErrorKind, Found, Input, Known, Permit, ProviderError, RemoteId, ShapeError};
+use kplan_model::{
+    ErrorKind, Found, FoundOrNot, Input, Known, Permit, ProviderError, RemoteId, ShapeError,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -169,6 +171,30 @@ impl DigitalOcean {
             .filter(|remote| fits(remote))
             .map(Remote::found)
             .collect())
+    }
+
+    /// Those of a list that each of `wanted` looks for, by what tells one from another.
+    pub(super) async fn search_all<R: Remote, K: Ord>(
+        &self,
+        list: &List,
+        wanted: &[K],
+        key: impl Fn(&R) -> Option<K>,
+    ) -> Vec<FoundOrNot<R::Attrs>> {
+        let remotes: Vec<R> = match self.http.list(list).await {
+            Ok(remotes) => remotes,
+            Err(error) => return wanted.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut by_key: BTreeMap<K, Vec<&R>> = BTreeMap::new();
+        for remote in &remotes {
+            if let Some(key) = key(remote) {
+                by_key.entry(key).or_default().push(remote);
+            }
+        }
+        let of = |key: &K| {
+            let fitting = by_key.get(key).into_iter().flatten();
+            Ok(fitting.map(|remote| remote.found()).collect())
+        };
+        wanted.iter().map(of).collect()
     }
 
     /// A changing call whose answer holds the thing under its key.

@@ -3,8 +3,8 @@
 use super::DigitalOcean;
 use super::remote::{Remote, path_of};
 use kplan_model::{
-    CreateFailed, Field, FieldSet, Found, Kind, KindInfo, Known, Permit, ProviderError, RemoteId,
-    ReplaceOrder, Resource, Typical, Wanted, object,
+    CreateFailed, Field, FieldSet, Found, FoundOrNot, Kind, KindInfo, Known, Permit, ProviderError,
+    RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -104,6 +104,7 @@ impl Resource for Tag {
     type Args = TagArgs;
     type Attrs = TagAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<TagAttrs>, ProviderError> {
         self.0.read::<TagRemote>(known).await
@@ -127,6 +128,17 @@ impl Resource for Tag {
             .one(&path_of::<TagRemote>(&name(wanted)), TagRemote::ONE)
             .await?;
         Ok(tag.iter().map(Remote::found).collect())
+    }
+
+    /// One by its name; many by the list of all.
+    async fn find_all(&self, wanted: &[Wanted<'_, TagArgs>]) -> Vec<FoundOrNot<TagAttrs>> {
+        if let [one] = wanted {
+            return vec![self.find(*one).await];
+        }
+        let folded = |name: &str| name.to_lowercase();
+        let names: Vec<String> = wanted.iter().map(|one| folded(&name(*one))).collect();
+        let key = |tag: &TagRemote| Some(folded(&tag.name));
+        self.0.search_all(&TagRemote::list(), &names, key).await
     }
 
     async fn create(

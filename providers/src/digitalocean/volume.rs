@@ -4,8 +4,9 @@ use super::DigitalOcean;
 use super::owner_tag;
 use super::remote::{Remote, Slug, filled, number, path_of, text, texts};
 use kplan_model::{
-    Change, Compare, CreateFailed, Down, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo,
-    Known, Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    Change, Compare, CreateFailed, Down, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input,
+    Kind, KindInfo, Known, Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Typical,
+    Wanted, object,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -237,6 +238,7 @@ impl Resource for Volume {
     type Args = VolumeArgs;
     type Attrs = VolumeAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<VolumeAttrs>, ProviderError> {
         self.0.read::<VolumeRemote>(known).await
@@ -255,26 +257,42 @@ impl Resource for Volume {
         &self,
         wanted: Wanted<'_, VolumeArgs>,
     ) -> Result<Vec<Found<VolumeAttrs>>, ProviderError> {
-        let list = VolumeRemote::list()
-            .with("name", wanted.args.name.clone())
-            .with("region", wanted.args.region.clone());
-        let tag = wanted.owner.tag();
-        let mut found = self
-            .0
-            .search(&list, |volume: &VolumeRemote| {
-                volume.name == wanted.args.name
-                    && volume.tags.iter().flatten().any(|has| *has == tag)
-            })
-            .await?;
-        let asked = texts(&wanted.args.tags)?;
-        for found in &mut found {
-            owner_tag::show(
-                &mut found.attrs.tags,
-                found.attrs.owner_tag.as_ref(),
-                &asked,
-            );
+        let found = self.find_all(&[wanted]).await.pop();
+        found.unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// One list answers for all of them: of the one name, or of the region where they share it.
+    async fn find_all(&self, wanted: &[Wanted<'_, VolumeArgs>]) -> Vec<FoundOrNot<VolumeAttrs>> {
+        let Some(first) = wanted.first() else {
+            return Vec::new();
+        };
+        let tag = first.owner.tag();
+        let place = |args: &VolumeArgs| (args.region.clone(), args.name.clone());
+        let places: Vec<(String, String)> = wanted.iter().map(|one| place(one.args)).collect();
+        let (region, name) = place(first.args);
+        let mut list = VolumeRemote::list();
+        if places.len() == 1 {
+            list = list.with("name", name);
         }
-        Ok(found)
+        if places.iter().all(|(other, _)| *other == region) {
+            list = list.with("region", region);
+        }
+        let key = |volume: &VolumeRemote| {
+            let ours = volume.tags.iter().flatten().any(|has| *has == tag);
+            ours.then(|| (Slug::text(volume.region.as_ref()), volume.name.clone()))
+        };
+        let found = self.0.search_all(&list, &places, key).await;
+        let shown = |(found, one): (FoundOrNot<VolumeAttrs>, &Wanted<'_, VolumeArgs>)| {
+            let (mut found, asked) = (found?, texts(&one.args.tags)?);
+            for VolumeAttrs {
+                tags, owner_tag, ..
+            } in found.iter_mut().map(|found| &mut found.attrs)
+            {
+                owner_tag::show(tags, owner_tag.as_ref(), &asked);
+            }
+            Ok(found)
+        };
+        found.into_iter().zip(wanted).map(shown).collect()
     }
 
     async fn create(

@@ -4,13 +4,13 @@ use super::clock::Now;
 use super::errors::{Asked, from_answer, from_transport};
 use super::event::{HttpEvent, OnEvent};
 use super::flight::Flights;
-use super::limiter::{Limiter, Rate};
+use super::limiter::{Limiter, Rate, Stopped};
 use super::page::{self, List, MAX_PER_PAGE};
 use super::statistics::Statistics;
 use super::transport::{Transport, TransportError};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use kplan_model::{ErrorKind, Permit, ProviderError, Secret};
+use kplan_model::{ErrorKind, Permit, ProviderError, Secret, Tried};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -168,6 +168,11 @@ impl Client {
         }
     }
 
+    /// The run ends: nothing waits any longer to be sent, and nothing is tried again.
+    pub fn stop(&self) {
+        self.0.limiter.stop();
+    }
+
     /// A pause of the remote side's clock.
     pub async fn pause(&self, cloud: Duration) {
         tokio::time::sleep(cloud / self.0.scale).await;
@@ -184,6 +189,7 @@ impl Client {
         body: Bytes,
     ) -> Result<Response<Bytes>, ProviderError> {
         let asked = Asked { method, path };
+        let began = tokio::time::Instant::now();
         let mut attempt = 1;
         loop {
             let (error, again) = match self.attempt(method, path, &body).await? {
@@ -202,11 +208,15 @@ impl Client {
             // everything else is repeated only where it reads.
             let again = again || (asked.reads() && error.kind == ErrorKind::Transient);
             let wait = self.wait_before(attempt, &error);
-            if !again || attempt >= ATTEMPTS || wait > LONGEST_WAIT {
-                return Err(self.redact(error));
+            if error.kind == ErrorKind::Throttled {
+                // Whoever comes next would be refused, too.
+                self.0.limiter.close(wait);
+            }
+            let over = attempt >= ATTEMPTS || wait > LONGEST_WAIT || self.0.limiter.is_stopped();
+            if !again || over {
+                return Err(self.redact(tried(error, attempt, began.elapsed())));
             }
             if error.kind == ErrorKind::Throttled {
-                self.0.limiter.close(wait);
                 self.tell(HttpEvent::Limited {
                     wait,
                     refused: true,
@@ -217,7 +227,9 @@ impl Client {
                     what: asked.name(),
                     why: error.message.clone(),
                 });
-                tokio::time::sleep(wait).await;
+                if self.0.limiter.sleep(wait).await.is_err() {
+                    return Err(self.redact(tried(error, attempt, began.elapsed())));
+                }
             }
             attempt += 1;
         }
@@ -239,7 +251,8 @@ impl Client {
                     refused: false,
                 });
             })
-            .await;
+            .await
+            .map_err(|Stopped| not_sent(Asked { method, path }))?;
         self.0.statistics.count();
         let answer = self.0.transport.call(request).await;
         if let Ok(answer) = &answer {
@@ -322,6 +335,23 @@ impl Client {
         }
         error
     }
+}
+
+/// Says how often it was tried, where that was more than once.
+fn tried(mut error: ProviderError, times: u32, took: Duration) -> ProviderError {
+    error.tried = (times > 1).then(|| Tried::new(times, took));
+    error
+}
+
+/// The run ended before it was sent.
+fn not_sent(asked: Asked<'_>) -> ProviderError {
+    ProviderError::new(
+        ErrorKind::Transient,
+        format!(
+            "{} was not sent: the run was stopped while it waited for DigitalOcean's rate limit",
+            asked.name()
+        ),
+    )
 }
 
 /// Reads an answer. The parser's own text is left out: it may quote a secret.

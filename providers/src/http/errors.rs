@@ -1,5 +1,6 @@
 //! What DigitalOcean's refusals mean, in the engine's terms.
 
+use super::scopes::needed;
 use super::transport::TransportError;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -76,14 +77,18 @@ pub(super) fn from_answer(
     let body: Body = serde_json::from_slice(answer.body()).unwrap_or_default();
     let status = answer.status();
     let said = body.text().unwrap_or_else(|| {
-        let reason = status.canonical_reason().unwrap_or("unknown status");
-        format!("status {} ({reason})", status.as_u16())
+        let reason = status.canonical_reason().unwrap_or("no reason given");
+        reason.to_owned()
     });
     let kind = kind(asked, status, &said);
-    let mut error = ProviderError::new(kind, format!("{} was refused: {said}", asked.name()));
-    if kind == ErrorKind::OutcomeUnknown || (kind == ErrorKind::Transient && asked.reads()) {
-        error.message = format!("{} failed on the remote side: {said}", asked.name());
-    }
+    let failed = kind == ErrorKind::OutcomeUnknown || kind == ErrorKind::Transient;
+    let how = if failed {
+        "failed on the remote side"
+    } else {
+        "was refused"
+    };
+    let (name, number) = (asked.name(), status.as_u16());
+    let mut error = ProviderError::new(kind, format!("{name} {how} with status {number}: {said}"));
     error.code = body.id.filter(|code| !code.is_empty());
     error.request_id = body
         .request_id
@@ -91,7 +96,7 @@ pub(super) fn from_answer(
     if status == StatusCode::TOO_MANY_REQUESTS {
         error.retry_after = retry_after(answer.headers(), now);
     }
-    error.help = help(kind, status, &said);
+    error.help = help(asked, kind, status, &said);
     error
 }
 
@@ -102,7 +107,11 @@ pub(super) fn from_transport(asked: Asked<'_>, error: &TransportError) -> Provid
         TransportError::Lost(_) if asked.reads() => ErrorKind::Transient,
         TransportError::Lost(_) => ErrorKind::OutcomeUnknown,
     };
-    ProviderError::new(kind, format!("{}: {error}", asked.name()))
+    let mut mapped = ProviderError::new(kind, format!("{}: {error}", asked.name()));
+    if kind == ErrorKind::Transient {
+        mapped.help = Some(UNREACHED.to_owned());
+    }
+    mapped
 }
 
 fn kind(asked: Asked<'_>, status: StatusCode, said: &str) -> ErrorKind {
@@ -150,23 +159,37 @@ const BUSY: [&str; 8] = [
     "still in use",
 ];
 
-fn help(kind: ErrorKind, status: StatusCode, said: &str) -> Option<String> {
-    match kind {
+fn help(asked: Asked<'_>, kind: ErrorKind, status: StatusCode, said: &str) -> Option<String> {
+    let text = match kind {
         ErrorKind::Denied if status == StatusCode::UNAUTHORIZED => {
-            Some("the DigitalOcean token is wrong, expired or revoked: make a new one".to_owned())
+            "the DigitalOcean token is wrong, expired or revoked: make a new one".to_owned()
         }
-        ErrorKind::Denied => Some(match scope(said) {
+        ErrorKind::Denied => match scope(said).map(str::to_owned).or_else(|| needed(asked)) {
             Some(scope) => format!("give the DigitalOcean token the scope `{scope}`"),
             None => "the DigitalOcean token lacks a scope that this call needs".to_owned(),
-        }),
-        ErrorKind::Exists => Some(
-            "something with this name exists already and is not in the state: choose another \
-             name, or remove it where nothing needs it"
-                .to_owned(),
-        ),
-        _ => None,
-    }
+        },
+        ErrorKind::Exists => "something with this name exists already and is not in the state: \
+                              choose another name, or remove it where nothing needs it"
+            .to_owned(),
+        ErrorKind::Invalid => "nothing was changed by it: change in the file what DigitalOcean \
+                               does not take, then run this again"
+            .to_owned(),
+        ErrorKind::Throttled => "one token has 250 requests a minute and 5,000 an hour: run this \
+                                 again later, or give what else uses the token one of its own"
+            .to_owned(),
+        ErrorKind::Transient => TROUBLE.to_owned(),
+        _ => return None,
+    };
+    Some(text)
 }
+
+/// The remote side, not what was asked of it, is the reason.
+const TROUBLE: &str = "nothing was changed by it; DigitalOcean has trouble (see \
+                       https://status.digitalocean.com): run this again later";
+
+/// Nobody was reached.
+const UNREACHED: &str = "nothing was changed by it; is there a network, a proxy or a firewall in \
+                         between? Then run this again";
 
 /// The scope a message names, such as `droplet:create`.
 fn scope(said: &str) -> Option<&str> {
@@ -207,7 +230,8 @@ mod tests {
         );
         assert_eq!(
             old.to_string(),
-            "POST /v2/droplets was refused: Name is invalid (unprocessable_entity, request r1)"
+            "POST /v2/droplets was refused with status 422: Name is invalid (unprocessable_entity, \
+             request r1)"
         );
         let new = refused(
             Method::GET,
@@ -217,7 +241,7 @@ mod tests {
         );
         assert_eq!(
             new.to_string(),
-            "GET /v2/x was refused: bad; no such page (request from-header)"
+            "GET /v2/x was refused with status 400: bad; no such page (request from-header)"
         );
         let none = refused(Method::GET, "/v2/x", 503, "<html>");
         assert!(none.message.contains("status 503"), "{none}");

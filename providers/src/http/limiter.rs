@@ -6,7 +6,7 @@ use kplan_model::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::Instant;
 
 /// How many requests may be made in any sixty seconds.
@@ -58,6 +58,16 @@ impl Window {
     }
 }
 
+/// The longest the remote side is believed when it says that nothing is left: its longest window,
+/// and a minute for clocks that differ.
+const LONGEST_CLOSED: Duration = Duration::from_mins(61);
+/// Who ends a run waits this long for what is in flight to be sent, and no longer.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A run ends: what still waited was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
 /// What the remote side has said.
 #[derive(Debug, Default)]
 struct Heard {
@@ -73,6 +83,7 @@ pub struct Limiter {
     requests: AsyncMutex<Window>,
     key_lists: AsyncMutex<Window>,
     heard: Mutex<Heard>,
+    stopped: watch::Sender<bool>,
 }
 
 impl Limiter {
@@ -83,6 +94,7 @@ impl Limiter {
             requests: Window::new(rate, scale),
             key_lists: Window::new(Rate::SSH_KEY_LISTS, scale),
             heard: Mutex::default(),
+            stopped: watch::Sender::new(false),
         }
     }
 
@@ -90,14 +102,44 @@ impl Limiter {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The run ends: what would wait longer than two seconds is not sent any more, nor is what
+    /// waits already. What can be sent soon still is, so that calls in flight can come to an end.
+    pub fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Whether the run ends.
+    pub fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
+    /// Sleeps, or gives up when the run ends and the sleep would outlast it.
+    pub async fn sleep(&self, wait: Duration) -> Result<(), Stopped> {
+        let until = Instant::now() + wait;
+        let mut stopped = self.stopped.subscribe();
+        let ends = async {
+            // The sender lives as long as `self`.
+            drop(stopped.wait_for(|stopped| *stopped).await);
+            if until.saturating_duration_since(Instant::now()) > GRACE {
+                return;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(until) => Ok(()),
+            () = ends => Err(Stopped),
+        }
+    }
+
     /// Waits for its turn; `notice` hears of a wait before it begins. Who queues up behind another
     /// waits in silence: that one has told.
-    pub async fn acquire(&self, path: &str, notice: impl Fn(Duration)) {
+    pub async fn acquire(&self, path: &str, notice: impl Fn(Duration)) -> Result<(), Stopped> {
         if is_key_list(path) {
             // Its own window first: waiting for it must not hold up anybody else.
             let mut window = self.key_lists.lock().await;
             let at = window.free_at();
-            pass(&mut window, || at, &notice).await;
+            self.pass(&mut window, || at, &notice).await?;
         }
         let mut window = self.requests.lock().await;
         let (free, last) = (window.free_at(), window.sent.back().copied());
@@ -111,18 +153,40 @@ impl Limiter {
                 .flatten()
                 .max()
         };
-        pass(&mut window, at, &notice).await;
+        self.pass(&mut window, at, &notice).await
+    }
+
+    /// Sleeps until a moment that may move while it sleeps, and takes the place.
+    async fn pass(
+        &self,
+        window: &mut Window,
+        at: impl Fn() -> Option<Instant>,
+        notice: &impl Fn(Duration),
+    ) -> Result<(), Stopped> {
+        // Ends: the moment moves only when the remote side refuses another request meanwhile, and
+        // those in flight are few.
+        while let Some(at) = at() {
+            let wait = at.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                break;
+            }
+            notice(wait);
+            self.sleep(wait).await?;
+        }
+        window.note(Instant::now());
+        Ok(())
     }
 
     /// Nobody sends for this long: the remote side refused a request.
     pub fn close(&self, wait: Duration) {
-        let until = Instant::now() + wait;
+        let until = Instant::now() + wait.min(LONGEST_CLOSED);
         let mut heard = self.heard();
         heard.closed_until = Some(heard.closed_until.map_or(until, |old| old.max(until)));
     }
 
     /// Reads the remote side's headers: with less than a tenth of the hour's requests left they
-    /// are spread over the time until the oldest one expires.
+    /// are spread over the time until the oldest one expires; with none left nobody sends until
+    /// then.
     pub fn heed(&self, headers: &HeaderMap, now: Timestamp) {
         let number = |name: &str| -> Option<i64> { headers.get(name)?.to_str().ok()?.parse().ok() };
         let (Some(limit), Some(remaining), Some(reset)) = (
@@ -132,9 +196,13 @@ impl Limiter {
         ) else {
             return;
         };
+        let left = Timestamp::from_seconds(reset).since(now).max(0);
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        if remaining <= 0 {
+            // The header has whole seconds.
+            self.close(left + Duration::from_secs(1));
+        }
         let slow = if remaining.saturating_mul(10) < limit {
-            let left = Timestamp::from_seconds(reset).since(now).max(0);
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
             let requests = u32::try_from(remaining.max(1)).unwrap_or(u32::MAX);
             (left / requests).min(Duration::from_mins(1))
         } else {
@@ -142,21 +210,6 @@ impl Limiter {
         };
         self.heard().slow = slow;
     }
-}
-
-/// Sleeps until a moment that may move while it sleeps, and takes the place.
-async fn pass(window: &mut Window, at: impl Fn() -> Option<Instant>, notice: &impl Fn(Duration)) {
-    // Ends: the moment moves only when the remote side refuses another request meanwhile, and
-    // those in flight are few.
-    while let Some(at) = at() {
-        let wait = at.saturating_duration_since(Instant::now());
-        if wait.is_zero() {
-            break;
-        }
-        notice(wait);
-        tokio::time::sleep(wait).await;
-    }
-    window.note(Instant::now());
 }
 
 fn is_key_list(path: &str) -> bool {
@@ -202,7 +255,7 @@ mod tests {
                 if n == 20 {
                     limiter.close(Duration::from_secs(45));
                 }
-                limiter.acquire("/v2/droplets", |_| ()).await;
+                limiter.acquire("/v2/droplets", |_| ()).await.unwrap();
                 Instant::now()
             });
         }
@@ -236,7 +289,8 @@ mod tests {
         let waits = Mutex::new(Vec::new());
         limiter
             .acquire("/v2/droplets", |wait| waits.lock().unwrap().push(wait))
-            .await;
+            .await
+            .unwrap();
         assert!(start.elapsed() >= Duration::from_secs(7));
         assert_eq!(*waits.lock().unwrap(), [Duration::from_secs(7)]);
     }
@@ -251,5 +305,97 @@ mod tests {
         limiter.heed(&headers, Timestamp::from_seconds(1000));
         let sent = sent_in(&limiter, 100, "/v2/droplets").await;
         assert!((10..=11).contains(&sent), "{sent}");
+    }
+
+    /// DigitalOcean's counting: 5,000 in any hour, told in the headers of each answer.
+    struct Hour {
+        begun: Instant,
+        sent: VecDeque<Instant>,
+        refused: u32,
+    }
+
+    impl Hour {
+        const LIMIT: usize = 5000;
+        const LENGTH: Duration = Duration::from_hours(1);
+
+        fn answer(&mut self) -> (HeaderMap, Timestamp) {
+            let now = Instant::now();
+            while self
+                .sent
+                .front()
+                .is_some_and(|first| *first + Self::LENGTH <= now)
+            {
+                self.sent.pop_front();
+            }
+            if self.sent.len() < Self::LIMIT {
+                self.sent.push_back(now);
+            } else {
+                self.refused += 1;
+            }
+            let seconds = |moment: Instant| moment.duration_since(self.begun).as_secs();
+            let reset = seconds(*self.sent.front().unwrap() + Self::LENGTH);
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("ratelimit-limit", 5000),
+                (
+                    "ratelimit-remaining",
+                    u64::try_from(Self::LIMIT - self.sent.len()).unwrap(),
+                ),
+                ("ratelimit-reset", reset),
+            ] {
+                headers.insert(name, value.to_string().parse().unwrap());
+            }
+            let now = now.duration_since(self.begun).as_millis();
+            (headers, Timestamp(i64::try_from(now).unwrap()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_hours_budget_is_kept_without_a_refusal() {
+        let limiter = std::sync::Arc::new(Limiter::new(Rate::DIGITALOCEAN, 1));
+        let begun = Instant::now();
+        let hour = std::sync::Arc::new(Mutex::new(Hour {
+            begun,
+            sent: VecDeque::new(),
+            refused: 0,
+        }));
+        // As many as the engine's default lets fly at once.
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (limiter, hour) = (limiter.clone(), hour.clone());
+            tasks.spawn(async move {
+                for _ in 0..600 {
+                    limiter.acquire("/v2/droplets", |_| ()).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(700)).await;
+                    let (headers, now) = hour.lock().unwrap().answer();
+                    limiter.heed(&headers, now);
+                }
+            });
+        }
+        tasks.join_all().await;
+        let seconds = begun.elapsed().as_secs();
+        let refused = hour.lock().unwrap().refused;
+        println!("6000 calls took {seconds} s, {refused} were refused");
+        assert_eq!(refused, 0);
+        // 5,000 in the first hour, the rest at what the minute allows; not much later.
+        assert!(seconds <= 3600 + 1000 * 60 / 240 + 60, "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_when_the_run_ends_is_not_sent() {
+        let limiter = std::sync::Arc::new(Limiter::new(Rate { per_minute: 1 }, 1));
+        limiter.acquire("/v2/droplets", |_| ()).await.unwrap();
+        let waiting = {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { limiter.acquire("/v2/droplets", |_| ()).await })
+        };
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let start = Instant::now();
+        limiter.stop();
+        assert_eq!(waiting.await.unwrap(), Err(Stopped));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        // What waits only a moment still goes.
+        tokio::time::sleep(Duration::from_secs(54)).await;
+        assert_eq!(limiter.acquire("/v2/droplets", |_| ()).await, Ok(()));
     }
 }

@@ -8,6 +8,7 @@ mod event;
 mod flight;
 mod limiter;
 mod page;
+mod scopes;
 mod statistics;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -31,6 +31,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const PAGE: u32 = 500;
 /// A list has at most this many pages.
 const MAX_PAGES: u32 = 1000;
+/// How long a whole answer may take; connecting and pauses in it have shorter bounds.
+const WHOLE_ANSWER: Duration = Duration::from_mins(2);
 /// How long a list answers everybody who asks for the same one.
 const LIST_AGE: Duration = Duration::from_secs(1);
 
@@ -396,9 +398,11 @@ impl Session {
         }
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(method, path, content_type, body.clone()).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) => error,
+            let answer = self.attempt(method, path, content_type, body.clone());
+            let error = match tokio::time::timeout(WHOLE_ANSWER, answer).await {
+                Ok(Ok(bytes)) => return Ok(bytes),
+                Ok(Err(error)) => error,
+                Err(_) => too_slow(method, path),
             };
             let again = matches!(error.kind, ErrorKind::Transient | ErrorKind::Throttled);
             if !again || attempt >= ATTEMPTS {
@@ -489,6 +493,17 @@ fn lost(method: &Method, path: &str, error: &dyn std::error::Error) -> ProviderE
             "the answer of {method} {} was cut off: {}",
             bare(path),
             chain(error)
+        ),
+    )
+}
+
+fn too_slow(method: &Method, path: &str) -> ProviderError {
+    let seconds = WHOLE_ANSWER.as_secs();
+    ProviderError::new(
+        ErrorKind::Transient,
+        format!(
+            "{method} {} was not answered within {seconds} s",
+            bare(path)
         ),
     )
 }

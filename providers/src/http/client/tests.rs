@@ -111,7 +111,10 @@ async fn the_token_is_sent_and_never_told() {
         Ok(failing(422))
     });
     let error = post(&script).await.unwrap_err();
-    assert_eq!(error.message, "POST /v2/things was refused: nope (token)");
+    assert_eq!(
+        error.message,
+        "POST /v2/things was refused with status 422: nope (token)"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,141 @@
+//! What a failed command prints, word for word: `tests/it/failures.txt`. `UPDATE_GOLDEN=1`
+//! rewrites it; read the difference before keeping it.
+
+use crate::support::{Folder, Run, SMALL, repository};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::process::Output;
+
+/// A folder whose cloud runs.
+fn folder() -> Folder {
+    let folder = Folder::with(SMALL);
+    folder.kplan(&["sandbox", "inspect", "--json"]).ok();
+    folder
+}
+
+fn faulty(rule: Value) -> Folder {
+    let folder = folder();
+    let rules = json!({ "rules": [rule] });
+    folder.cloud("POST", "/_sandbox/faults", Some(&rules));
+    folder
+}
+
+/// The cloud's address as the folder's own cloud, for a token of ours.
+fn with_token(folder: &Folder, url: &str, token: &str) -> Run {
+    let output = folder
+        .command(&["plan"])
+        .env("COLUMNS", "400")
+        .env("DIGITALOCEAN_API_URL", url)
+        .env("DIGITALOCEAN_TOKEN", token)
+        .output();
+    run(output.expect("kplan runs"))
+}
+
+fn run(output: Output) -> Run {
+    Run {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("UTF-8 output"),
+        err: String::from_utf8(output.stderr).expect("UTF-8 output"),
+    }
+}
+
+fn api_url(folder: &Folder) -> String {
+    let file = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
+    let text = std::fs::read_to_string(file).expect("the cloud's addresses");
+    let note: Value = serde_json::from_str(&text).expect("the cloud's addresses");
+    let url = note["endpoints"]["api_url"].as_str();
+    url.expect("an address").to_owned()
+}
+
+/// The problems with their remedies, without what differs from run to run: ids of requests,
+/// seconds and ports.
+fn problems(run: &Run) -> String {
+    let hex = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let digit = |c: char| c.is_ascii_digit();
+    let text = without(&run.err, "request ", hex, 36);
+    let text = without(&text, " times over ", digit, 1);
+    let from = text.find("cloud::").unwrap_or(0);
+    text[from..].trim().to_owned()
+}
+
+/// Every run of at least so many of those characters that follows `mark` makes way for `…`.
+fn without(text: &str, mark: &str, of: impl Fn(char) -> bool, least: usize) -> String {
+    let mut parts = text.split(mark);
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        clean.push_str(mark);
+        let rest = part.trim_start_matches(&of);
+        if part.len() - rest.len() < least {
+            clean.push_str(part);
+        } else {
+            clean.push('…');
+            clean.push_str(rest);
+        }
+    }
+    clean
+}
+
+#[test]
+fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
+    let mut page = String::new();
+    let mut add = |what: &str, run: &Run| {
+        assert_ne!(run.code, Some(0), "{what} was no failure:\n{}", run.out);
+        let code = run
+            .code
+            .map_or("a signal".to_owned(), |code| code.to_string());
+        writeln!(page, "== {what} (exit {code})\n\n{}\n", problems(run)).expect("text");
+    };
+    let apply = |folder: &Folder| {
+        let output = folder
+            .command(&["apply", "--sandbox", "--auto-approve"])
+            .env("COLUMNS", "400")
+            .output();
+        run(output.expect("kplan runs"))
+    };
+
+    let wrong = folder();
+    add(
+        "401: a wrong token",
+        &with_token(&wrong, &api_url(&wrong), "dop_v1_wrong"),
+    );
+    let body = json!({ "scopes": ["droplet:read"] });
+    let made = wrong.cloud("POST", "/_sandbox/tokens", Some(&body));
+    let token = made
+        .split("\"token\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    add(
+        "403: a scope is missing",
+        &with_token(&wrong, &api_url(&wrong), token.expect("a token")),
+    );
+    add(
+        "no connection",
+        &with_token(&wrong, "http://127.0.0.1:9", "dop_v1_any"),
+    );
+
+    let unknown = folder();
+    unknown.write(&SMALL.replace("s-2vcpu-4gb", "s-3vcpu-5gb"));
+    add("422: no such size", &apply(&unknown));
+
+    let status = |method: &str, path: &str, status: u16| {
+        faulty(json!({
+            "method": method, "path": path, "fault": { "kind": "status", "status": status },
+        }))
+    };
+    add(
+        "500 on every create of a droplet",
+        &apply(&status("POST", "/v2/droplets", 500)),
+    );
+    add("503 on every list", &apply(&status("GET", "/v2/*", 503)));
+
+    let path = repository().join("tests/it/failures.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &page).expect("write the page");
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == page,
+        "tests/it/failures.txt is out of date; UPDATE_GOLDEN=1 rewrites it. Now:\n{page}"
+    );
+}
