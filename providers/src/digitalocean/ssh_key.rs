@@ -50,7 +50,8 @@ static INFO: KindInfo = KindInfo {
     terraform: "digitalocean_ssh_key",
     doc: "A public key that new droplets accept.",
     fields: &FIELDS,
-    replace: ReplaceOrder::CreateFirst,
+    // One key exists once in an account, whatever it is called.
+    replace: ReplaceOrder::DeleteFirst,
     identity: &["public_key"],
     holds: None,
     // Answered at once; estimates.
