@@ -437,13 +437,29 @@ impl Dispatcher<'_> {
             return;
         }
         let (kind, address) = (self.step(at).address.kind(), self.step(at).address.clone());
-        for at in self.queue.take_kind(kind) {
-            let why = WhyNotStarted::Unreachable(address.clone());
-            if self.slots[at].started.is_none() {
-                self.slots[at].state = State::NotStarted(why);
-                self.skip_dependents(at);
-            } else if let State::Queued(call) = self.slots[at].state {
-                self.enqueue(at, call);
+        drop(self.queue.take_kind(kind));
+        for at in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            let (State::Queued(call) | State::Pausing(call)) = slot.state else {
+                continue;
+            };
+            if self.step(at).address.kind() != kind {
+                continue;
+            }
+            let passing = |error: &ProviderError| {
+                matches!(error.kind, ErrorKind::Transient | ErrorKind::OutcomeUnknown)
+            };
+            match slot.last_error.clone() {
+                None if slot.started.is_none() => {
+                    let why = WhyNotStarted::Unreachable(address.clone());
+                    self.slots[at].state = State::NotStarted(why);
+                    self.skip_dependents(at);
+                }
+                Some(error) if slot.started.is_some() && passing(&error) => {
+                    self.give_up(at, error);
+                }
+                _ if matches!(slot.state, State::Queued(_)) => self.enqueue(at, call),
+                _ => {}
             }
         }
     }
