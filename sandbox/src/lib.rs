@@ -17,6 +17,13 @@ pub mod spaces;
 pub mod store;
 pub mod world;
 
+#[cfg(test)]
+#[path = "../../tests/corpus/json.rs"]
+mod json;
+#[cfg(test)]
+#[path = "../../tests/corpus/mutate.rs"]
+mod mutate;
+
 pub use clock::Clock;
 pub use fault::{Fault, FaultRule};
 pub use http::{ApiService, ConnectionLost, RateLimits};

@@ -3,17 +3,13 @@
 
 use axum::body::Body;
 use http::Request;
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Client, cluster};
-use json::mutate_json;
-use mutate::{Random, corpus, mutate, rounds};
-
-#[path = "../../../../tests/corpus/json.rs"]
-mod json;
-#[path = "../../../../tests/corpus/mutate.rs"]
-mod mutate;
+use crate::json::mutate_json;
+use crate::mutate::{Random, corpus, mutate, rounds};
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
@@ -107,9 +103,13 @@ async fn send(
     }
     let answer = client.cluster.router().oneshot(request).await.unwrap();
     let status = answer.status().as_u16();
+    let said = answer.into_body().collect().await.unwrap().to_bytes();
+    let said = String::from_utf8_lossy(&said);
+    // The real server, too, has no other status for an applied object of the wrong types.
+    let of_wrong_types = said.contains("failed to create typed patch object");
     assert!(
-        status < 500 || status == 501,
-        "{what}: {method} {target} {media}: {status}: {}",
+        status < 500 || status == 501 || of_wrong_types,
+        "{what}: {method} {target} {media}: {said}: {}",
         String::from_utf8_lossy(&body[..body.len().min(600)])
     );
 }
@@ -153,7 +153,7 @@ async fn thousands_of_mutations_are_answered() {
         .filter_map(|(_, bytes)| serde_json::from_slice(bytes).ok())
         .collect();
     let mut fresh = client().await;
-    for number in 0..rounds(3_000) {
+    for number in 0..rounds(2_000) {
         if number % 500 == 0 {
             fresh = client().await;
         }

@@ -4,13 +4,9 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 
 use super::{bucket, put};
+use crate::mutate::{Random, corpus, mutate, rounds};
 use crate::spaces::testkit::authorization;
 use crate::spaces::{Peer, Spaces};
-
-#[path = "../../../../tests/corpus/mutate.rs"]
-mod mutate;
-
-use mutate::{Random, corpus, mutate, rounds};
 
 const HOST: &str = "127.0.0.1:9000";
 
