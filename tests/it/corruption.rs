@@ -30,7 +30,7 @@ fn restore(root: &Path, files: &Files) {
     }
 }
 
-/// Damages one file; those a state is read from three times out of four.
+/// Damages a file; those a state is read from three times out of four.
 fn damage(files: &Files, dice: &mut Dice) -> String {
     let read = ["snapshot", "snapshot.1", "journal", "journal.1", "mark"];
     let read_from = |path: &&PathBuf| read.iter().any(|name| path.ends_with(name));
@@ -44,7 +44,7 @@ fn damage(files: &Files, dice: &mut Dice) -> String {
     let at = dice.index(bytes.len().max(1));
     let what = match dice.below(6) {
         0 => {
-            std::fs::remove_file(path).expect("removed");
+            drop(std::fs::remove_file(path));
             return format!("{} removed", path.display());
         }
         1 => {
@@ -145,7 +145,9 @@ fn a_damaged_folder_is_repaired_or_refused_by_name() {
     let (mut well, mut refused) = (0, 0);
     for seed in 0..CASES {
         let mut dice = Dice::new(seed);
-        let what = format!("seed {seed}: {}", damage(&files, &mut dice));
+        let damages = 1 + dice.below(3);
+        let damages: Vec<String> = (0..damages).map(|_| damage(&files, &mut dice)).collect();
+        let what = format!("seed {seed}: {}", damages.join(", "));
         let plan = command(&folder, &["plan", "--sandbox", "--json"], &what);
         command(&folder, &["state", "verify", "--sandbox", "--json"], &what);
         let applied = ["apply", "--sandbox", "--auto-approve", "--json"];
@@ -162,5 +164,5 @@ fn a_damaged_folder_is_repaired_or_refused_by_name() {
     }
     folder.assert_no_changes();
     println!("{CASES} folders damaged: {well} repaired or whole, {refused} refused");
-    assert!(well > 5 && refused > 5);
+    assert!(well > 5 && refused > 3);
 }

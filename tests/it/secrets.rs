@@ -53,7 +53,7 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-pub(crate) fn contains(bytes: &[u8], secret: &str) -> bool {
+fn contains(bytes: &[u8], secret: &str) -> bool {
     bytes
         .windows(secret.len())
         .any(|window| window == secret.as_bytes())

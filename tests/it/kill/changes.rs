@@ -31,7 +31,7 @@ const fn forcing(name: &'static str, find: &'static str, put: &'static str) -> E
 }
 
 /// Whoever finds its text in a file can be made there.
-const EDITS: [Edit; 33] = [
+const EDITS: [Edit; 34] = [
     edit(
         "firewall rule",
         r#"["203.0.113.0/24"]"#,
@@ -49,8 +49,13 @@ const EDITS: [Edit; 33] = [
     ),
     edit(
         "ssh rule",
-        "[network]\n",
-        "[network]\nssh_allow = [\"198.51.100.7/32\"]\n",
+        "[network]\nvpc",
+        "[network]\nssh_allow = [\"198.51.100.7/32\"]\nvpc",
+    ),
+    edit(
+        "ssh rule",
+        "[network]\napi_allow",
+        "[network]\nssh_allow = [\"198.51.100.7/32\"]\napi_allow",
     ),
     edit(
         "grow",

@@ -3,7 +3,7 @@
 //! the folder. Strict: the account is the cluster's alone, so whatever is in it and not on record
 //! is an orphan, whether its kind has unique names or not.
 
-use crate::secrets::{contains, files, secrets_on_record};
+use crate::secrets::{files, secrets_on_record};
 use crate::support::{Folder, GITHUB_TOKEN};
 use kplan_model::{Snapshot, Status};
 use kplan_state::{Identity, LocalReader};
@@ -201,7 +201,8 @@ fn plain_text(folder: &Folder, cluster: &str, found: &mut Vec<Finding>) {
     files(folder.home(), &mut places);
     let secrets = secrets(folder, cluster);
     for (place, bytes) in &places {
-        for secret in secrets.iter().filter(|secret| contains(bytes, secret)) {
+        let text = String::from_utf8_lossy(bytes);
+        if let Some(secret) = secrets.iter().find(|secret| text.contains(*secret)) {
             found.push(Finding::Secret {
                 place: place.clone(),
                 length: secret.len(),
