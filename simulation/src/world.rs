@@ -172,10 +172,10 @@ impl World {
             Place::Disk(MemDisk::new(net.clone(), writes))
         };
         Ok(Self {
-            place,
             sandbox,
             nodes,
             net,
+            place,
             clock,
             artifacts,
             per_page,

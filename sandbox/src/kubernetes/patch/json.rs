@@ -180,9 +180,10 @@ mod tests {
 
     #[test]
     fn a_patch_can_make_a_document_neither_huge_nor_deep() {
-        let double = json!({"op": "copy", "from": "", "path": "/a"});
+        let double = |at| json!({"op": "copy", "from": "", "path": format!("/a{at}")});
+        let patch: Vec<Value> = (0..40).map(double).collect();
         let mut value = json!({"text": "x".repeat(1000)});
-        let refused = apply(&mut value, &vec![double; 40].into()).unwrap_err();
+        let refused = apply(&mut value, &patch.into()).unwrap_err();
         assert!(refused.contains("accumulated size"), "{refused}");
         assert!(value.to_string().len() < 2 * MAX_COPIED);
 
