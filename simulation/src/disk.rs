@@ -207,10 +207,9 @@ fn apply(names: &mut BTreeMap<PathBuf, u64>, op: NameOp) {
 /// and the end of that part may be zeros: the length reached the disk, the bytes did not.
 fn survived(file: &File, dice: &Rng) -> Vec<u8> {
     let Some(tail) = file.live.strip_prefix(file.durable.as_slice()) else {
-        // Written over: up to some byte it is the new one.
-        let new = usize::try_from(dice.below(file.live.len() as u64 + 1)).unwrap_or(0);
-        let old = file.durable.get(new..).unwrap_or_default();
-        return [&file.live[..new], old].concat();
+        // Written over, which is done only within one sector: a disk writes it whole or not.
+        let written = dice.below(2) == 0;
+        return if written { &file.live } else { &file.durable }.clone();
     };
     let kept = usize::try_from(dice.below(tail.len() as u64 + 1)).unwrap_or(0);
     let mut bytes = file.durable.clone();
