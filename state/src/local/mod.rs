@@ -55,7 +55,7 @@
 //! # Damage
 //!
 //! A bad frame with a good one behind it was acknowledged once: `state::damaged`, with the
-//! offset, and nothing is guessed ([`repair`] leaves it out when asked). Of a bad or missing last
+//! offset, and nothing is guessed ([`repair`](repair()) leaves it out when asked). Of a bad or missing last
 //! frame the journal alone cannot say whether it was acknowledged; the mark can: a state that ends
 //! before the mark is `state::damaged` too, for readers and writers. Only what the mark does not
 //! speak of is a torn write, left out with a notice. (A power loss may take the mark back, not the
