@@ -1,7 +1,7 @@
 //! A disk in memory that loses, at a crash, what a real one may lose: bytes that were not
 //! synchronised (some, all or none of them), and names whose folder was not.
 
-use crate::net::Net;
+use crate::fate::{Extent, Fate, Why};
 use kplan_sandbox::Rng;
 use kplan_state::{Append, Disk, Held, Holder, Overwrite};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,21 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// What befalls one changing operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DiskMishap {
-    /// There is no room, until the process is started again. Half of a write is there.
-    Full,
-    /// The operation is answered with an error, once, and it is not known what became of it.
-    Fails,
-    /// The process dies before it.
-    DieBefore,
-    /// The process dies in the middle of it.
-    DieHalfway,
-    /// The process dies directly after it.
-    DieAfter,
-}
 
 #[derive(Clone, Default)]
 struct File {
@@ -46,8 +31,6 @@ struct State {
     pending: Vec<NameOp>,
     files: BTreeMap<u64, File>,
     next: u64,
-    operations: u64,
-    mishaps: BTreeMap<u64, DiskMishap>,
     full: bool,
     locked: BTreeSet<PathBuf>,
 }
@@ -56,30 +39,23 @@ struct State {
 #[derive(Clone)]
 pub struct MemDisk {
     state: Arc<Mutex<State>>,
-    net: Net,
+    fate: Fate,
 }
 
-enum Go {
-    Do,
-    Half(io::Error),
-    Not(io::Error),
-    DoThen(io::Error),
-}
-
-fn gone() -> io::Error {
-    io::Error::other("the process is dead")
+fn error(why: Why) -> io::Error {
+    match why {
+        Why::Dead => io::Error::other("the process is dead"),
+        Why::Failed => io::Error::other("input/output error"),
+        Why::Full => io::ErrorKind::StorageFull.into(),
+    }
 }
 
 impl MemDisk {
-    /// An empty disk; the operations of these numbers go wrong.
-    pub fn new(net: Net, mishaps: BTreeMap<u64, DiskMishap>) -> Self {
-        let state = State {
-            mishaps,
-            ..State::default()
-        };
+    /// An empty disk.
+    pub fn new(fate: Fate) -> Self {
         Self {
-            state: Arc::new(Mutex::new(state)),
-            net,
+            state: Arc::default(),
+            fate,
         }
     }
 
@@ -111,16 +87,6 @@ impl MemDisk {
         self.state().full = false;
     }
 
-    /// Nothing goes wrong from here on.
-    pub fn heal(&self) {
-        self.state().mishaps.clear();
-    }
-
-    /// How many changing operations there were.
-    pub fn operations(&self) -> u64 {
-        self.state().operations
-    }
-
     /// Every file.
     pub fn contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
@@ -130,32 +96,14 @@ impl MemDisk {
             .collect()
     }
 
-    fn next(&self) -> Go {
-        if self.net.is_dead() {
-            return Go::Not(gone());
-        }
+    fn next(&self) -> (Extent, Option<Why>) {
+        let (extent, why) = self.fate.next();
         let mut state = self.state();
-        let number = state.operations;
-        state.operations += 1;
-        let mishap = state.mishaps.get(&number).copied();
-        state.full |= mishap == Some(DiskMishap::Full);
-        match mishap {
-            _ if state.full => Go::Half(io::ErrorKind::StorageFull.into()),
-            None | Some(DiskMishap::Full) => Go::Do,
-            Some(DiskMishap::Fails) => Go::DoThen(io::Error::other("input/output error")),
-            Some(DiskMishap::DieBefore) => {
-                self.net.die();
-                Go::Not(gone())
-            }
-            Some(DiskMishap::DieHalfway) => {
-                self.net.die();
-                Go::Half(gone())
-            }
-            Some(DiskMishap::DieAfter) => {
-                self.net.die();
-                Go::DoThen(gone())
-            }
+        state.full |= why == Some(Why::Full);
+        if state.full && why != Some(Why::Dead) {
+            return (Extent::Half, Some(Why::Full));
         }
+        (extent, why)
     }
 
     fn opened(&self, path: &Path) -> io::Result<MemAppend> {
@@ -167,32 +115,24 @@ impl MemDisk {
         })
     }
 
+    /// Does what cannot be done by halves.
     fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
-        match self.next() {
-            Go::Do => change(&mut self.state()),
-            Go::DoThen(error) => {
-                change(&mut self.state());
-                return Err(error);
-            }
-            Go::Half(error) | Go::Not(error) => return Err(error),
+        let (extent, why) = self.next();
+        if extent == Extent::All {
+            change(&mut self.state());
         }
-        Ok(())
+        why.map_or(Ok(()), |why| Err(error(why)))
     }
 
+    /// Writes these bytes, or half of them.
     fn put(&self, bytes: &[u8], put: impl FnOnce(&mut State, &[u8])) -> io::Result<()> {
-        match self.next() {
-            Go::Do => put(&mut self.state(), bytes),
-            Go::DoThen(error) => {
-                put(&mut self.state(), bytes);
-                return Err(error);
-            }
-            Go::Half(error) => {
-                put(&mut self.state(), &bytes[..bytes.len() / 2]);
-                return Err(error);
-            }
-            Go::Not(error) => return Err(error),
+        let (extent, why) = self.next();
+        match extent {
+            Extent::None => {}
+            Extent::Half => put(&mut self.state(), &bytes[..bytes.len() / 2]),
+            Extent::All => put(&mut self.state(), bytes),
         }
-        Ok(())
+        why.map_or(Ok(()), |why| Err(error(why)))
     }
 }
 
@@ -407,9 +347,10 @@ impl Append for MemAppend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Net;
 
     fn disk() -> MemDisk {
-        MemDisk::new(Net::new(BTreeMap::new()), BTreeMap::new())
+        MemDisk::new(Fate::new(Net::new(BTreeMap::new()), BTreeMap::new()))
     }
 
     #[test]

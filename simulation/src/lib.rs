@@ -6,6 +6,7 @@
 //! schedule, and a schedule the same run. `docs/internals/simulation.md` says how to use it.
 
 pub mod disk;
+pub mod fate;
 pub mod file;
 pub mod life;
 pub mod net;

@@ -81,46 +81,43 @@ pub struct Operator<'a> {
 impl Operator<'_> {
     /// Runs a command until its end or the process's.
     pub async fn live(&self, text: &str, command: Command) -> Ended {
-        let net = &self.world.net;
-        net.live_again();
-        self.world.place.reopen();
-        let ended = tokio::select! {
-            biased;
-            () = net.died() => Ended::Died,
-            ended = Box::pin(self.run(text, command)) => ended.unwrap_or_else(|ended| ended),
-        };
-        if net.is_dead() { Ended::Died } else { ended }
+        self.mortal(self.ended(text, command))
+            .await
+            .unwrap_or(Ended::Died)
     }
 
-    /// Two operators run the command at once, on one state.
+    /// Two operators run the command at once, on one state; when one process dies, both do.
     pub async fn live_beside(&self, other: &Self, text: &str, command: Command) -> [Ended; 2] {
-        let net = &self.world.net;
-        net.live_again();
-        self.world.place.reopen();
         let both = async {
-            let mine = async {
-                let ended = Box::pin(self.run(text, command)).await;
-                ended.unwrap_or_else(|ended| ended)
-            };
-            let theirs = async {
-                let ended = Box::pin(other.run(text, command)).await;
-                ended.unwrap_or_else(|ended| ended)
-            };
-            let (mine, theirs) = tokio::join!(mine, theirs);
+            let (mine, theirs) =
+                tokio::join!(self.ended(text, command), other.ended(text, command));
             [mine, theirs]
         };
-        let ended = tokio::select! {
-            biased;
-            () = net.died() => [Ended::Died, Ended::Died],
-            ended = Box::pin(both) => ended,
-        };
-        if net.is_dead() {
-            [Ended::Died, Ended::Died]
-        } else {
-            ended
-        }
+        self.mortal(both)
+            .await
+            .unwrap_or([Ended::Died, Ended::Died])
     }
 
+    /// A new process that does this, and `None` where it dies of it.
+    async fn mortal<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let net = &self.world.net;
+        net.live_again();
+        self.world.place.reopen();
+        let done = tokio::select! {
+            biased;
+            () = net.died() => return None,
+            done = Box::pin(work) => done,
+        };
+        // It may have died of its last write, without another call to wait for.
+        (!net.is_dead()).then_some(done)
+    }
+
+    async fn ended(&self, text: &str, command: Command) -> Ended {
+        let ended = Box::pin(self.run(text, command)).await;
+        ended.unwrap_or_else(|ended| ended)
+    }
+
+    /// The error is an end before anything was done.
     async fn run(&self, text: &str, command: Command) -> Result<Ended, Ended> {
         let spec = spec(text)?;
         let adapters = self.world.adapters(self.seed);

@@ -45,6 +45,7 @@ fn options() -> Result<Options, String> {
             "--count" => options.count = number()?,
             "--threads" => options.threads = number()?.max(1),
             "--seed" => options.seed = Some(number()?),
+            "--help" => return Err(USAGE.to_owned()),
             "--trace" => options.trace = true,
             "--keep-going" => options.keep_going = true,
             "--without" => {
@@ -100,8 +101,8 @@ fn tell(verdict: &Verdict) {
         println!("life {number}: {life:?}");
     }
     println!(
-        "{} calls, {} operations of the disk",
-        verdict.calls, verdict.disk
+        "{} calls, {} changes of the state",
+        verdict.calls, verdict.writes
     );
     for wrong in &verdict.wrong {
         println!("WRONG {wrong}");
@@ -117,7 +118,7 @@ struct Summary {
     refused: usize,
     locked: usize,
     calls: u64,
-    disk: u64,
+    writes: u64,
     failed: Vec<(u64, Vec<String>)>,
 }
 
@@ -135,7 +136,7 @@ impl Summary {
             }
         }
         self.calls += verdict.calls;
-        self.disk += verdict.disk;
+        self.writes += verdict.writes;
         if !verdict.wrong.is_empty() {
             self.failed.push((seed, verdict.wrong));
         }
@@ -175,7 +176,7 @@ fn campaign(options: &Options) -> ExitCode {
     });
     let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!(
-        "seeds {} to {}: {} schedules, {} lives, {} killed, {} incomplete, {} refused, {} locked out; {} calls, {} disk operations; {:.0} s",
+        "seeds {} to {}: {} schedules, {} lives, {} killed, {} incomplete, {} refused, {} locked out; {} calls, {} changes of the state; {:.0} s",
         options.from,
         end.saturating_sub(1),
         summary.schedules,
@@ -185,7 +186,7 @@ fn campaign(options: &Options) -> ExitCode {
         summary.refused,
         summary.locked,
         summary.calls,
-        summary.disk,
+        summary.writes,
         began.elapsed().as_secs_f64()
     );
     println!(

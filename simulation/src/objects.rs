@@ -1,8 +1,7 @@
 //! A store of objects in memory, as a bucket that several machines share: what is created is there
 //! for good, whoever dies; answers can be lost.
 
-use crate::disk::DiskMishap;
-use crate::net::Net;
+use crate::fate::{Extent, Fate, Why};
 use crate::world::SimClock;
 use kplan_engine::Clock as _;
 use kplan_model::{ErrorKind, Listed, Listing, ObjectStore, ProviderError, Put, Timestamp};
@@ -13,61 +12,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, (Vec<u8>, Timestamp)>,
-    operations: u64,
-    mishaps: BTreeMap<u64, DiskMishap>,
 }
 
 /// See the module. Clones share it.
 #[derive(Clone)]
 pub struct MemObjects {
     state: Arc<Mutex<State>>,
-    net: Net,
+    fate: Fate,
     clock: SimClock,
 }
 
-/// What becomes of one changing call.
-enum Go {
-    Do,
-    /// It is done, and its answer is this error.
-    DoThen(ProviderError),
-    Not(ProviderError),
-}
-
-fn lost() -> ProviderError {
-    ProviderError::new(ErrorKind::OutcomeUnknown, "the answer was lost")
-}
-
-/// Says nothing more: the process is dead.
-fn dead() -> ProviderError {
-    ProviderError::new(ErrorKind::Failed, "the process is dead")
+fn error(why: Why) -> ProviderError {
+    match why {
+        Why::Dead => ProviderError::new(ErrorKind::Failed, "the process is dead"),
+        Why::Failed => ProviderError::new(ErrorKind::OutcomeUnknown, "the answer was lost"),
+        // A bucket is never full; it may be busy.
+        Why::Full => ProviderError::new(ErrorKind::Throttled, "slow down"),
+    }
 }
 
 impl MemObjects {
-    /// An empty store; the changing calls of these numbers go wrong.
-    pub fn new(net: Net, clock: SimClock, mishaps: BTreeMap<u64, DiskMishap>) -> Self {
-        let state = State {
-            mishaps,
-            ..State::default()
-        };
+    /// An empty store.
+    pub fn new(fate: Fate, clock: SimClock) -> Self {
         Self {
-            state: Arc::new(Mutex::new(state)),
-            net,
+            state: Arc::default(),
+            fate,
             clock,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Nothing goes wrong from here on.
-    pub fn heal(&self) {
-        self.state().mishaps.clear();
-    }
-
-    /// How many changing calls there were.
-    pub fn operations(&self) -> u64 {
-        self.state().operations
     }
 
     /// Every object.
@@ -79,40 +54,22 @@ impl MemObjects {
             .collect()
     }
 
-    fn next(&self) -> Go {
-        if self.net.is_dead() {
-            return Go::Not(dead());
+    /// What the process may read: nothing once it is dead.
+    fn read(&self) -> Result<MutexGuard<'_, State>, ProviderError> {
+        if self.fate.is_dead() {
+            return Err(error(Why::Dead));
         }
-        let mut state = self.state();
-        let number = state.operations;
-        state.operations += 1;
-        match state.mishaps.get(&number) {
-            None => Go::Do,
-            // A bucket is never full; it may be busy.
-            Some(DiskMishap::Full) => {
-                Go::Not(ProviderError::new(ErrorKind::Throttled, "slow down"))
-            }
-            Some(DiskMishap::Fails) => Go::DoThen(lost()),
-            Some(DiskMishap::DieBefore) => {
-                self.net.die();
-                Go::Not(dead())
-            }
-            Some(DiskMishap::DieHalfway | DiskMishap::DieAfter) => {
-                self.net.die();
-                Go::DoThen(dead())
-            }
-        }
+        Ok(self.state())
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, ProviderError> {
-        match self.next() {
-            Go::Do => Ok(change(&mut self.state())),
-            Go::DoThen(error) => {
-                change(&mut self.state());
-                Err(error)
-            }
-            Go::Not(error) => Err(error),
-        }
+        let (extent, why) = self.fate.next();
+        // A request that arrived in part is none; one whose sender died was sent.
+        let done = match (extent, why) {
+            (Extent::All, _) | (Extent::Half, Some(Why::Dead)) => Ok(change(&mut self.state())),
+            (Extent::None | Extent::Half, why) => Err(error(why.unwrap_or(Why::Failed))),
+        };
+        why.map_or(done, |why| Err(error(why)))
     }
 }
 
@@ -133,18 +90,12 @@ impl ObjectStore for MemObjects {
     }
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ProviderError> {
-        if self.net.is_dead() {
-            return Err(dead());
-        }
-        let state = self.state();
+        let state = self.read()?;
         Ok(state.objects.get(key).map(|(bytes, _)| bytes.clone()))
     }
 
     fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, ProviderError> {
-        if self.net.is_dead() {
-            return Err(dead());
-        }
-        let state = self.state();
+        let state = self.read()?;
         let fits = |key: &String| {
             key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
         };

@@ -1,7 +1,7 @@
 //! What happens in one simulation, all of it drawn from a seed: the versions of the file, what
 //! goes wrong at which call and at which operation of the disk.
 
-use crate::disk::DiskMishap;
+use crate::fate::WriteMishap;
 use crate::file::File;
 use crate::life::Command;
 use crate::net::Mishap;
@@ -14,8 +14,8 @@ use std::fmt;
 pub enum Trouble {
     /// At the call of that number.
     Call(u64, Mishap),
-    /// At the changing operation of the disk of that number.
-    Disk(u64, DiskMishap),
+    /// At the changing operation of that number where the state is.
+    Write(u64, WriteMishap),
 }
 
 /// A schedule.
@@ -68,18 +68,18 @@ impl Schedule {
     pub fn calls(&self) -> BTreeMap<u64, Mishap> {
         let calls = self.troubles.iter().filter_map(|trouble| match trouble {
             Trouble::Call(at, mishap) => Some((*at, *mishap)),
-            Trouble::Disk(..) => None,
+            Trouble::Write(..) => None,
         });
         calls.collect()
     }
 
-    /// What goes wrong on the disk.
-    pub fn disk(&self) -> BTreeMap<u64, DiskMishap> {
-        let disk = self.troubles.iter().filter_map(|trouble| match trouble {
-            Trouble::Disk(at, mishap) => Some((*at, *mishap)),
+    /// What goes wrong where the state is.
+    pub fn writes(&self) -> BTreeMap<u64, WriteMishap> {
+        let writes = self.troubles.iter().filter_map(|trouble| match trouble {
+            Trouble::Write(at, mishap) => Some((*at, *mishap)),
             Trouble::Call(..) => None,
         });
-        disk.collect()
+        writes.collect()
     }
 }
 
@@ -124,13 +124,13 @@ fn number(dice: &Rng, from: u16, to: u16) -> u16 {
 fn trouble(dice: &Rng) -> Trouble {
     if dice.below(4) == 0 {
         let mishap = match dice.below(6) {
-            0 => DiskMishap::Full,
-            1 => DiskMishap::Fails,
-            2 => DiskMishap::DieBefore,
-            3 => DiskMishap::DieHalfway,
-            _ => DiskMishap::DieAfter,
+            0 => WriteMishap::Full,
+            1 => WriteMishap::Fails,
+            2 => WriteMishap::DieBefore,
+            3 => WriteMishap::DieHalfway,
+            _ => WriteMishap::DieAfter,
         };
-        return Trouble::Disk(when(dice, 400), mishap);
+        return Trouble::Write(when(dice, 400), mishap);
     }
     let mishap = match dice.below(22) {
         0 => Mishap::NoConnection,

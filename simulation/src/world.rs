@@ -1,6 +1,7 @@
 //! One cloud, one disk and one clock for all lives of a schedule, and the clients of one life.
 
-use crate::disk::{DiskMishap, MemDisk};
+use crate::disk::MemDisk;
+use crate::fate::{Fate, WriteMishap};
 use crate::net::{Mishap, Net, Remote};
 use crate::objects::MemObjects;
 use base64::Engine as _;
@@ -71,22 +72,6 @@ impl Place {
         }
     }
 
-    /// How many changing operations there were.
-    pub fn operations(&self) -> u64 {
-        match self {
-            Self::Disk(disk) => disk.operations(),
-            Self::Bucket(bucket) => bucket.operations(),
-        }
-    }
-
-    /// Nothing goes wrong from here on.
-    pub fn heal(&self) {
-        match self {
-            Self::Disk(disk) => disk.heal(),
-            Self::Bucket(bucket) => bucket.heal(),
-        }
-    }
-
     /// A new process.
     pub fn reopen(&self) {
         if let Self::Disk(disk) = self {
@@ -114,6 +99,8 @@ pub struct World {
     pub net: Net,
     /// Where the state is.
     pub place: Place,
+    /// What becomes of changes there.
+    pub fate: Fate,
     /// The time.
     pub clock: SimClock,
     /// The artifacts the cloud's mirror serves.
@@ -136,7 +123,7 @@ impl World {
         seed: u64,
         per_page: u32,
         mishaps: BTreeMap<u64, Mishap>,
-        (shared, writes): (bool, BTreeMap<u64, DiskMishap>),
+        (shared, writes): (bool, BTreeMap<u64, WriteMishap>),
     ) -> Result<Self, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let begin = jiff::Timestamp::from_millisecond(BEGIN.0).map_err(|error| text(&error))?;
@@ -166,16 +153,18 @@ impl World {
         let artifacts = Artifacts::served(listing.body(), &format!("http://{MIRROR}"))
             .map_err(|error| text(&error))?;
         let clock = SimClock(clock);
+        let fate = Fate::new(net.clone(), writes);
         let place = if shared {
-            Place::Bucket(MemObjects::new(net.clone(), clock.clone(), writes))
+            Place::Bucket(MemObjects::new(fate.clone(), clock.clone()))
         } else {
-            Place::Disk(MemDisk::new(net.clone(), writes))
+            Place::Disk(MemDisk::new(fate.clone()))
         };
         Ok(Self {
             sandbox,
             nodes,
             net,
             place,
+            fate,
             clock,
             artifacts,
             per_page,
