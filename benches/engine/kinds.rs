@@ -1,33 +1,11 @@
 //! Two kinds whose remote side answers at once: what is measured is kplan alone. The fields are
 //! those of a droplet in number and size.
 
-use kplan_model::codec::with_map;
 use kplan_model::{
-    Codec, Compare, CreateFailed, Field, FieldSet, Found, Kind, KindInfo, Known, Object,
-    ObjectCodec, Permit, ProviderError, Registry, RemoteId, ReplaceOrder, Resource, ShapeError,
-    Timestamp, Typical, Value, Wanted,
+    Compare, CreateFailed, Field, FieldSet, Found, Kind, KindInfo, Known, Object, Permit,
+    ProviderError, Registry, RemoteId, ReplaceOrder, Resource, Timestamp, Typical, Value, Wanted,
 };
 use std::collections::BTreeMap;
-
-/// Untyped arguments and attributes.
-#[derive(Clone, Debug)]
-pub(crate) struct Bag(Object);
-
-impl Codec for Bag {
-    fn encode(&self) -> Value {
-        Value::Map(self.0.clone())
-    }
-    fn decode(value: &Value) -> Result<Self, ShapeError> {
-        with_map(value, |map| Ok(Self(map.clone())))
-    }
-}
-
-impl ObjectCodec for Bag {
-    const NAMES: &'static [&'static str] = &[];
-    fn from_object(object: &Object) -> Result<Self, ShapeError> {
-        Ok(Self(object.clone()))
-    }
-}
 
 const FIELDS: &[Field] = &[
     Field::in_place("name", "The name."),
@@ -73,44 +51,44 @@ pub(crate) fn attrs(args: &Object) -> Object {
 }
 
 impl Resource for Machine {
-    type Args = Bag;
-    type Attrs = Bag;
+    type Args = Object;
+    type Attrs = Object;
     const INFO: &'static KindInfo = &MACHINE;
     const GONE_AT_ONCE: bool = true;
 
-    async fn read(&self, known: &Known) -> Result<Option<Bag>, ProviderError> {
-        Ok(Some(Bag(known.attrs.clone())))
+    async fn read(&self, known: &Known) -> Result<Option<Object>, ProviderError> {
+        Ok(Some(known.attrs.clone()))
     }
 
-    async fn read_all(&self, known: &[Known]) -> Result<BTreeMap<RemoteId, Bag>, ProviderError> {
-        let seen = |one: &Known| (one.id.clone(), Bag(one.attrs.clone()));
+    async fn read_all(&self, known: &[Known]) -> Result<BTreeMap<RemoteId, Object>, ProviderError> {
+        let seen = |one: &Known| (one.id.clone(), one.attrs.clone());
         Ok(known.iter().map(seen).collect())
     }
 
-    async fn find(&self, _: Wanted<'_, Bag>) -> Result<Vec<Found<Bag>>, ProviderError> {
+    async fn find(&self, _: Wanted<'_, Object>) -> Result<Vec<Found<Object>>, ProviderError> {
         Ok(Vec::new())
     }
 
     async fn create(
         &self,
-        wanted: Wanted<'_, Bag>,
+        wanted: Wanted<'_, Object>,
         _: &Permit,
-    ) -> Result<Found<Bag>, CreateFailed<Bag>> {
+    ) -> Result<Found<Object>, CreateFailed<Object>> {
         Ok(Found {
             id: RemoteId::new(format!("id-{}", wanted.address)),
             created_at: Some(Timestamp(0)),
-            attrs: Bag(attrs(&wanted.args.0)),
+            attrs: attrs(wanted.args),
         })
     }
 
     async fn update(
         &self,
         _: &Known,
-        args: &Bag,
+        args: &Object,
         _: &FieldSet,
         _: &Permit,
-    ) -> Result<Bag, ProviderError> {
-        Ok(Bag(attrs(&args.0)))
+    ) -> Result<Object, ProviderError> {
+        Ok(attrs(args))
     }
 
     async fn delete(&self, _: &Known, _: &Permit) -> Result<(), ProviderError> {

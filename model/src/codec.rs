@@ -250,6 +250,15 @@ impl<T: Codec> Codec for BTreeMap<String, T> {
     }
 }
 
+/// Any fields: for kinds that have no types of their own, as those of tests.
+impl ObjectCodec for Object {
+    const NAMES: &'static [&'static str] = &[];
+
+    fn from_object(object: &Object) -> Result<Self, ShapeError> {
+        Ok(object.clone())
+    }
+}
+
 /// A field that may be filled from another resource: `compose` stays typed while the engine sees
 /// a plain tree. Providers only ever receive `Known`.
 #[derive(Clone, Debug, PartialEq)]

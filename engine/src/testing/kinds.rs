@@ -2,33 +2,12 @@
 
 use super::cloud::Cloud;
 use crate::graph::Kinds;
-use kplan_model::codec::with_map;
 use kplan_model::{
-    Change, Codec, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, FoundOrNot,
-    Kind, KindInfo, Known, Object, ObjectCodec, Otherwise, Permit, ProviderError, Readiness,
-    Registry, RemoteId, ReplaceOrder, Resource, ShapeError, Typical, Value, Wanted,
+    Change, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, FoundOrNot, Kind,
+    KindInfo, Known, Object, Otherwise, Permit, ProviderError, Readiness, Registry, RemoteId,
+    ReplaceOrder, Resource, Typical, Value, Wanted,
 };
 use std::collections::BTreeMap;
-
-/// Untyped arguments and attributes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bag(Object);
-
-impl Codec for Bag {
-    fn encode(&self) -> Value {
-        Value::Map(self.0.clone())
-    }
-    fn decode(value: &Value) -> Result<Self, ShapeError> {
-        with_map(value, |map| Ok(Self(map.clone())))
-    }
-}
-
-impl ObjectCodec for Bag {
-    const NAMES: &'static [&'static str] = &[];
-    fn from_object(object: &Object) -> Result<Self, ShapeError> {
-        Ok(Self(object.clone()))
-    }
-}
 
 const NAME: Field = Field::in_place("name", "The name.");
 const NOTE: Field = Field::in_place("note", "A note; the remote side does not report it.");
@@ -212,87 +191,79 @@ static KINDS: [KindInfo; 8] = [
 struct Fake<const K: usize>(Cloud);
 
 impl<const K: usize> Resource for Fake<K> {
-    type Args = Bag;
-    type Attrs = Bag;
+    type Args = Object;
+    type Attrs = Object;
     const INFO: &'static KindInfo = &KINDS[K];
     /// Machines are many.
     const FINDS_ALL: bool = K == VM;
 
-    async fn read(&self, known: &Known) -> Result<Option<Bag>, ProviderError> {
+    async fn read(&self, known: &Known) -> Result<Option<Object>, ProviderError> {
         let seen = self.0.read(known).await?;
-        Ok(seen.map(|attrs| Bag(compared(known, attrs))))
+        Ok(seen.map(|attrs| compared(known, attrs)))
     }
 
-    async fn read_all(&self, known: &[Known]) -> Result<BTreeMap<RemoteId, Bag>, ProviderError> {
+    async fn read_all(&self, known: &[Known]) -> Result<BTreeMap<RemoteId, Object>, ProviderError> {
         let mut listed = self.0.list(&Self::INFO.kind, known).await?;
         let seen = known.iter().filter_map(|known| {
             let attrs = listed.remove(&known.id)?;
-            Some((known.id.clone(), Bag(compared(known, attrs))))
+            Some((known.id.clone(), compared(known, attrs)))
         });
         Ok(seen.collect())
     }
 
-    async fn find(&self, wanted: Wanted<'_, Bag>) -> Result<Vec<Found<Bag>>, ProviderError> {
-        let found = self.0.find(wanted.owner, wanted.address).await?;
-        Ok(found.into_iter().map(bagged).collect())
+    async fn find(&self, wanted: Wanted<'_, Object>) -> Result<Vec<Found<Object>>, ProviderError> {
+        self.0.find(wanted.owner, wanted.address).await
     }
 
-    async fn find_all(&self, wanted: &[Wanted<'_, Bag>]) -> Vec<FoundOrNot<Bag>> {
+    async fn find_all(&self, wanted: &[Wanted<'_, Object>]) -> Vec<FoundOrNot<Object>> {
         let all: Vec<_> = wanted.iter().map(|one| (one.owner, one.address)).collect();
-        let found = self.0.find_all(&Self::INFO.kind, &all).await;
-        let bags = |found: FoundOrNot<Object>| Ok(found?.into_iter().map(bagged).collect());
-        found.into_iter().map(bags).collect()
+        self.0.find_all(&Self::INFO.kind, &all).await
     }
 
     async fn create(
         &self,
-        wanted: Wanted<'_, Bag>,
+        wanted: Wanted<'_, Object>,
         _: &Permit,
-    ) -> Result<Found<Bag>, CreateFailed<Bag>> {
-        match self
-            .0
-            .create(wanted.owner, wanted.address, &wanted.args.0)
-            .await
-        {
-            Ok(found) => Ok(bagged(found)),
-            Err(failed) => Err(CreateFailed {
-                error: failed.error,
-                partial: failed.partial.map(bagged),
-            }),
-        }
+    ) -> Result<Found<Object>, CreateFailed<Object>> {
+        let Wanted {
+            owner,
+            address,
+            args,
+        } = wanted;
+        self.0.create(owner, address, args).await
     }
 
     async fn update(
         &self,
         known: &Known,
-        args: &Bag,
+        args: &Object,
         changed: &FieldSet,
         _: &Permit,
-    ) -> Result<Bag, ProviderError> {
-        self.0.update(known, &args.0, changed).await.map(Bag)
+    ) -> Result<Object, ProviderError> {
+        self.0.update(known, args, changed).await
     }
 
     async fn delete(&self, known: &Known, _: &Permit) -> Result<(), ProviderError> {
         self.0.delete(known).await
     }
 
-    fn interrupted(&self, mut attrs: Bag) -> Bag {
+    fn interrupted(&self, mut attrs: Object) -> Object {
         if Self::INFO.kind.as_str() == "agent" {
-            attrs.0.remove("before");
-            attrs.0.insert("away".to_owned(), Value::Bool(true));
+            attrs.remove("before");
+            attrs.insert("away".to_owned(), Value::Bool(true));
         }
         attrs
     }
 
-    fn is_interrupted(&self, attrs: &Bag) -> bool {
-        attrs.0.contains_key("away")
+    fn is_interrupted(&self, attrs: &Object) -> bool {
+        attrs.contains_key("away")
     }
 
-    fn readiness(&self, attrs: &Bag) -> Readiness {
-        if attrs.0.contains_key("away") {
+    fn readiness(&self, attrs: &Object) -> Readiness {
+        if attrs.contains_key("away") {
             return Readiness::Waiting("no new sign of life".to_owned());
         }
-        match attrs.0.get("status").and_then(Value::as_str) {
+        match attrs.get("status").and_then(Value::as_str) {
             Some("new") => Readiness::Waiting("status is \"new\"".to_owned()),
             Some("errored") => Readiness::Failed("status is \"errored\"".to_owned()),
             _ => Readiness::Ready,
@@ -314,14 +285,6 @@ fn compared(known: &Known, mut attrs: Object) -> Object {
         attrs.insert("before".to_owned(), before.cloned().unwrap_or(beat));
     }
     attrs
-}
-
-fn bagged(found: Found<Object>) -> Found<Bag> {
-    Found {
-        id: found.id,
-        created_at: found.created_at,
-        attrs: Bag(found.attrs),
-    }
 }
 
 /// A registry of all kinds over one cloud.
