@@ -19,6 +19,8 @@ pub mod resource;
 pub mod secret;
 pub mod snapshot;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod value;
 

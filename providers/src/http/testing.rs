@@ -6,10 +6,7 @@ use super::statistics::Statistics;
 use super::transport::{Transport, TransportError};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use kplan_model::{
-    Action, Address, Approval, Base, BoxFuture, Meta, Object, Origin, Owner, Permit, Plan,
-    PlanMode, Reason, Secret, Step, StepId, Timestamp,
-};
+use kplan_model::{BoxFuture, Owner, Permit, Secret, Timestamp};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -116,40 +113,7 @@ pub(crate) fn owner() -> Owner {
     }
 }
 
-/// The permit of a plan of one step.
+/// A permit, for whatever.
 pub(crate) fn permit() -> Permit {
-    let step = Step {
-        id: StepId(0),
-        address: "tag.x".parse::<Address>().unwrap(),
-        action: Action::Create,
-        before: None,
-        args: Some(Object::new()),
-        meta: Meta::default(),
-        depends_on: Vec::new(),
-        changes: Vec::new(),
-        reason: Reason::Declared,
-        requires: std::collections::BTreeSet::new(),
-        pair: None,
-        goes_with: None,
-        loses: None,
-        origin: Origin::Default,
-    };
-    let plan = Plan {
-        owner: owner(),
-        mode: PlanMode::Apply,
-        base: Base {
-            lineage: "x".to_owned(),
-            serial: 0,
-        },
-        steps: vec![step],
-        refreshed: Vec::new(),
-        vanished: Vec::new(),
-        drift: Vec::new(),
-        outputs: Object::new(),
-    };
-    let approval = Approval {
-        how: "test".to_owned(),
-        at: Timestamp(0),
-    };
-    plan.approve(approval).permit(StepId(0)).unwrap()
+    kplan_model::testing::permit(&"tag.x".parse().unwrap()).unwrap()
 }

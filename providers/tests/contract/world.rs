@@ -2,8 +2,7 @@
 
 use kplan_conformance::{Exceptions, required_document};
 use kplan_model::{
-    Action, Address, Approval, Base, Found, Known, Meta, Object, Origin, Owner, Permit, Plan,
-    PlanMode, Readiness, Reason, Secret, Step, StepId, Timestamp, Value, WantedObject,
+    Address, Found, Known, Object, Owner, Permit, Readiness, Secret, Timestamp, Value, WantedObject,
 };
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{
@@ -12,7 +11,6 @@ use kplan_providers::http::{
 use kplan_providers::registry;
 use kplan_providers::spaces::{Spaces, SpacesConfig};
 use kplan_sandbox::{Clock, Config, Fault, FaultRule, Sandbox};
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::BufReader;
 use std::sync::Arc;
@@ -241,43 +239,7 @@ pub(crate) fn attr(known: &Known, name: &str) -> String {
     }
 }
 
-/// The permit of a plan of one step.
+/// A permit for an address.
 pub(crate) fn permit(address: &Address) -> Permit {
-    let step = Step {
-        id: StepId(0),
-        address: address.clone(),
-        action: Action::Create,
-        before: None,
-        args: Some(Object::new()),
-        meta: Meta::default(),
-        depends_on: Vec::new(),
-        changes: Vec::new(),
-        reason: Reason::Declared,
-        requires: BTreeSet::new(),
-        pair: None,
-        goes_with: None,
-        loses: None,
-        origin: Origin::Default,
-    };
-    let plan = Plan {
-        owner: Owner {
-            cluster: "demo".to_owned(),
-            suffix: "3f9a1c2e".to_owned(),
-        },
-        mode: PlanMode::Apply,
-        base: Base {
-            lineage: "test".to_owned(),
-            serial: 0,
-        },
-        steps: vec![step],
-        refreshed: Vec::new(),
-        vanished: Vec::new(),
-        drift: Vec::new(),
-        outputs: Object::new(),
-    };
-    let approval = Approval {
-        how: "test".to_owned(),
-        at: Timestamp(0),
-    };
-    plan.approve(approval).permit(StepId(0)).unwrap()
+    kplan_model::testing::permit(address).unwrap()
 }

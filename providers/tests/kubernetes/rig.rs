@@ -1,9 +1,8 @@
 //! A sandbox of its own, on loopback, and the least of an engine: look, create, wait, read.
 
 use kplan_model::{
-    Action, Address, Approval, Base, FieldSet, Found, Known, Meta, Object, Origin, Owner, Permit,
-    Plan, PlanMode, Preview, ProviderError, Readiness, Reason, Registry, Secret, Step, StepId,
-    Timestamp, WantedObject,
+    Address, FieldSet, Found, Known, Object, Owner, Permit, Preview, ProviderError, Readiness,
+    Registry, Secret, WantedObject,
 };
 use kplan_providers::artifacts::{Fetcher, FetcherConfig, Mirror, VersionSet};
 use kplan_providers::digitalocean::DigitalOcean;
@@ -12,7 +11,6 @@ use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig,
 use kplan_providers::registry::{self, Clients};
 use kplan_providers::spaces::{Spaces, SpacesConfig};
 use kplan_sandbox::{Config, Endpoints, Running};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -35,44 +33,9 @@ pub(crate) struct Rig {
     _cache: TempDir,
 }
 
-/// A permit for one step.
+/// A permit for an address.
 pub(crate) fn permit(address: &Address) -> Permit {
-    let plan = Plan {
-        owner: Owner {
-            cluster: "demo".to_owned(),
-            suffix: "3f9a1c2e".to_owned(),
-        },
-        mode: PlanMode::Apply,
-        base: Base {
-            lineage: "l".to_owned(),
-            serial: 0,
-        },
-        steps: vec![Step {
-            id: StepId(0),
-            address: address.clone(),
-            action: Action::Create,
-            before: None,
-            args: None,
-            meta: Meta::default(),
-            depends_on: Vec::new(),
-            changes: Vec::new(),
-            reason: Reason::Declared,
-            requires: BTreeSet::new(),
-            pair: None,
-            goes_with: None,
-            loses: None,
-            origin: Origin::Default,
-        }],
-        refreshed: Vec::new(),
-        vanished: Vec::new(),
-        drift: Vec::new(),
-        outputs: Object::new(),
-    };
-    let approval = Approval {
-        how: "test".to_owned(),
-        at: Timestamp(0),
-    };
-    plan.approve(approval).permit(StepId(0)).unwrap()
+    kplan_model::testing::permit(address).unwrap()
 }
 
 /// DigitalOcean and Spaces of a sandbox.

@@ -1,15 +1,11 @@
 //! Two operators with one cloud and one bucket: folders of their own, the same embedded cloud, and
 //! a bucket in it where both keep their state.
 
-use super::Folder;
-use kplan_model::{
-    Action, Address, Approval, Base, Meta, Object, Origin, Owner, Permit, Plan, PlanMode, Reason,
-    Resource as _, Secret, Step, StepId, Timestamp, Wanted,
-};
+use super::{Folder, SMALL};
+use kplan_model::{Address, Owner, Resource as _, Secret, Wanted};
 use kplan_providers::http::{Reqwest, Statistics, system_clock};
 use kplan_providers::spaces::{Bucket, BucketArgs, Keys, Spaces, SpacesConfig};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -18,6 +14,11 @@ use std::sync::Arc;
 const NAME: &str = "acme-state";
 /// By how much the times of the lock are divided: a run that is gone keeps others waiting for 15 s.
 pub(crate) const LEASE_SCALE: &str = "20";
+
+/// The smallest file, with its state at that address.
+pub(crate) fn file_at(backend: &str) -> String {
+    format!("{SMALL}\n[state]\nbackend = \"{backend}\"\n")
+}
 
 /// A bucket, and the keys of it.
 pub(crate) struct Shared {
@@ -29,9 +30,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// A folder with this file (`{backend}` stands for the bucket's address), its cloud, and the
-    /// bucket in it.
-    pub(crate) fn with(text: &str, scale: f64) -> Self {
+    /// A folder whose file has its state in the bucket, its cloud, and the bucket in it.
+    pub(crate) fn with(scale: f64) -> Self {
         let first = Folder::with("").scaled(scale);
         first.kplan(&["sandbox", "inspect", "--json"]).ok();
         let note = first.path().join(".kplan/.sandbox/cloud/endpoint.json");
@@ -53,13 +53,13 @@ impl Shared {
             first,
         };
         shared.make_bucket();
-        shared.first.write(&shared.file(text));
+        shared.first.write(&shared.file());
         shared
     }
 
-    /// The file with the bucket's address in it.
-    pub(crate) fn file(&self, text: &str) -> String {
-        text.replace("{backend}", &self.backend())
+    /// The smallest file, with its state in the bucket.
+    pub(crate) fn file(&self) -> String {
+        file_at(&self.backend())
     }
 
     /// The bucket's address.
@@ -115,14 +115,19 @@ impl Shared {
             access_key: None,
             secret_key: None,
         };
-        let (owner, address): (Owner, Address) = (owner(), "bucket.state".parse().expect("one"));
+        let address: Address = "bucket.state".parse().expect("an address");
+        let owner = Owner {
+            cluster: "state".to_owned(),
+            suffix: "00000000".to_owned(),
+        };
+        let permit = kplan_model::testing::permit(&address).expect("a permit");
         let wanted = Wanted {
             owner: &owner,
             address: &address,
             args: &args,
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let made = runtime.block_on(Bucket(spaces).create(wanted, &permit()));
+        let made = runtime.block_on(Bucket(spaces).create(wanted, &permit));
         assert!(made.is_ok(), "the bucket was not made");
     }
 }
@@ -137,49 +142,4 @@ fn share_identity(from: &Path, to: &Path) {
     std::fs::write(&to, identity).expect("the identity");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&to, mode).expect("its mode");
-}
-
-fn owner() -> Owner {
-    Owner {
-        cluster: "state".to_owned(),
-        suffix: "00000000".to_owned(),
-    }
-}
-
-/// The permit of a plan of one step.
-fn permit() -> Permit {
-    let step = Step {
-        id: StepId(0),
-        address: "bucket.state".parse().expect("an address"),
-        action: Action::Create,
-        before: None,
-        args: Some(Object::new()),
-        meta: Meta::default(),
-        depends_on: Vec::new(),
-        changes: Vec::new(),
-        reason: Reason::Declared,
-        requires: BTreeSet::new(),
-        pair: None,
-        goes_with: None,
-        loses: None,
-        origin: Origin::Default,
-    };
-    let plan = Plan {
-        owner: owner(),
-        mode: PlanMode::Apply,
-        base: Base {
-            lineage: "x".to_owned(),
-            serial: 0,
-        },
-        steps: vec![step],
-        refreshed: Vec::new(),
-        vanished: Vec::new(),
-        drift: Vec::new(),
-        outputs: Object::new(),
-    };
-    let approved = plan.approve(Approval {
-        how: "test".to_owned(),
-        at: Timestamp(0),
-    });
-    approved.permit(StepId(0)).expect("a permit")
 }
