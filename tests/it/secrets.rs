@@ -3,20 +3,12 @@
 
 use crate::support::{Folder, GITHUB_TOKEN};
 use kplan_model::{Object, Value};
-use kplan_state::{Identity, LocalReader};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Every secret text in the state, opened with the identity that the run made.
 pub(crate) fn secrets_on_record(folder: &Folder, cluster: &str) -> BTreeSet<String> {
-    let identity = Identity::load(&folder.home().join(".config/kplan/identity"))
-        .expect("readable identity")
-        .expect("an identity was made");
-    let dir = folder.path().join(".kplan/.sandbox/state").join(cluster);
-    let loaded = LocalReader::open(&dir, cluster, Some(&identity))
-        .read()
-        .expect("readable state");
-    let snapshot = loaded.snapshot.expect("a state");
+    let snapshot = folder.snapshot(cluster);
     let mut secrets = BTreeSet::new();
     for record in snapshot.resources.values() {
         collect_object(&record.args, &mut secrets);

@@ -1,42 +1,28 @@
 //! The state in a bucket, over a real S3 protocol server: two operators, runners that disappear,
 //! holders that die or sleep, and moves there and back.
 
-use crate::support::bucket::Shared;
+use crate::support::bucket::{Shared, file_at};
 use crate::support::{Folder, Run};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const FILE: &str = r#"
-[cluster]
-name   = "demo"
-region = "fra1"
-
-[servers]
-size = "s-2vcpu-4gb"
-
-[state]
-backend = "{backend}"
-"#;
-
 const APPLY: &[&str] = &["apply", "--sandbox", "--auto-approve"];
+const DESTROY: &[&str] = &[
+    "destroy",
+    "--sandbox",
+    "--auto-approve",
+    "--confirm",
+    "demo",
+];
 const EMPTY: &[&str] = &["plan", "--sandbox", "--detailed-exitcode"];
 
 /// Time scales of the cloud: an apply is over at once, or takes long enough to be interrupted.
 const FAST: f64 = 2000.0;
 const SLOW: f64 = 10.0;
 
-fn run(mut command: Command) -> Run {
-    let output = command.output().expect("kplan runs");
-    Run {
-        code: output.status.code(),
-        out: String::from_utf8(output.stdout).expect("UTF-8 output"),
-        err: String::from_utf8(output.stderr).expect("UTF-8 output"),
-    }
-}
-
 impl Shared {
     fn kplan(&self, folder: &Folder, arguments: &[&str]) -> Run {
-        run(self.command(folder, arguments))
+        Run::of(self.command(folder, arguments))
     }
 
     fn start(&self, folder: &Folder, arguments: &[&str]) -> Child {
@@ -84,7 +70,7 @@ fn ended(child: Child) -> Run {
 
 #[test]
 fn a_second_operator_sees_the_firsts_cluster_and_a_runners_folder_is_of_no_account() {
-    let shared = Shared::with(FILE, FAST);
+    let shared = Shared::with(FAST);
     shared.kplan(&shared.first, APPLY).ok();
     assert!(
         !shared
@@ -125,20 +111,13 @@ fn a_second_operator_sees_the_firsts_cluster_and_a_runners_folder_is_of_no_accou
         )
         .ok();
     shared.kplan(&shared.first, EMPTY).ok();
-    let destroy = [
-        "destroy",
-        "--sandbox",
-        "--auto-approve",
-        "--confirm",
-        "demo",
-    ];
-    shared.kplan(&third, &destroy).ok();
+    shared.kplan(&third, DESTROY).ok();
     assert_eq!(shared.first.count("droplets"), 0);
 }
 
 #[test]
 fn of_two_applies_at_once_one_is_told_of_the_other() {
-    let shared = Shared::with(FILE, SLOW);
+    let shared = Shared::with(SLOW);
     let first = shared.start(&shared.first, APPLY);
     begun(&shared);
     let second = shared.other();
@@ -156,7 +135,7 @@ fn of_two_applies_at_once_one_is_told_of_the_other() {
 
 #[test]
 fn a_killed_holder_is_succeeded_once_its_lock_is_too_old() {
-    let shared = Shared::with(FILE, SLOW);
+    let shared = Shared::with(SLOW);
     let mut first = shared.start(&shared.first, APPLY);
     begun(&shared);
     first.kill().expect("killed");
@@ -170,7 +149,7 @@ fn a_killed_holder_is_succeeded_once_its_lock_is_too_old() {
 
 #[test]
 fn a_holder_that_slept_is_fenced_and_nothing_is_there_twice() {
-    let shared = Shared::with(FILE, SLOW);
+    let shared = Shared::with(SLOW);
     let first = shared.start(&shared.first, APPLY);
     begun(&shared);
     signal(&first, "-STOP");
@@ -185,7 +164,7 @@ fn a_holder_that_slept_is_fenced_and_nothing_is_there_twice() {
 
 #[test]
 fn an_interrupted_holder_releases_the_lock() {
-    let shared = Shared::with(FILE, SLOW);
+    let shared = Shared::with(SLOW);
     for name in ["-INT", "-TERM"] {
         let first = shared.start(&shared.first, APPLY);
         begun(&shared);
@@ -193,24 +172,17 @@ fn an_interrupted_holder_releases_the_lock() {
         assert!(matches!(ended(first).code, Some(0 | 130)), "{name}");
         // Nobody has to wait.
         shared.converged(&shared.first);
-        let destroy = [
-            "destroy",
-            "--sandbox",
-            "--auto-approve",
-            "--confirm",
-            "demo",
-        ];
-        shared.kplan(&shared.first, &destroy).ok();
+        shared.kplan(&shared.first, DESTROY).ok();
     }
 }
 
 #[test]
 fn a_state_moves_into_the_bucket_and_back() {
-    let shared = Shared::with(FILE, FAST);
-    let local = FILE.replace("{backend}", "local");
+    let shared = Shared::with(FAST);
+    let local = file_at("local");
     shared.first.write(&local);
     shared.first.apply();
-    shared.first.write(&shared.file(FILE));
+    shared.first.write(&shared.file());
     // The file says the bucket, and the state is still in the folder.
     let refused = shared
         .kplan(&shared.first, &["plan", "--sandbox"])
@@ -240,22 +212,22 @@ fn a_state_moves_into_the_bucket_and_back() {
 
 #[test]
 fn a_bucket_that_cannot_be_read_is_no_empty_state() {
-    let shared = Shared::with(FILE, FAST);
+    let shared = Shared::with(FAST);
     let bare = shared.first.kplan(&["plan", "--sandbox"]).expect_code(1);
     assert!(bare.err.contains("state::no_credentials"), "{}", bare.err);
     let mut denied = shared.command(&shared.first, &["plan", "--sandbox"]);
-    let denied = run({
+    let denied = Run::of({
         denied.env("SPACES_SECRET_ACCESS_KEY", "wrong");
         denied
     });
     assert!(denied.err.contains("state::denied"), "{}", denied.err);
-    let text = shared.file(FILE).replace("acme-state", "acme-nowhere");
+    let text = shared.file().replace("acme-state", "acme-nowhere");
     shared.first.write(&text);
     let missing = shared.kplan(&shared.first, APPLY).expect_code(1);
     assert!(missing.err.contains("state::no_bucket"), "{}", missing.err);
     shared
         .first
-        .write(&FILE.replace("{backend}", "s3://acme-state?endpoint=http://127.0.0.1:1"));
+        .write(&file_at("s3://acme-state?endpoint=http://127.0.0.1:1"));
     let silent = shared.kplan(&shared.first, APPLY).expect_code(1);
     assert!(silent.err.contains("state::unreachable"), "{}", silent.err);
     assert_eq!(shared.first.count("droplets"), 0);

@@ -6,7 +6,6 @@
 use crate::secrets::{files, secrets_on_record};
 use crate::support::{Folder, GITHUB_TOKEN};
 use kplan_model::{Snapshot, Status};
-use kplan_state::{Identity, LocalReader};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,21 +44,9 @@ const LISTED: [(&str, &str); 12] = [
     ("vpc", "vpcs"),
 ];
 
-/// The state, opened with the identity the runs made.
-pub(crate) fn snapshot(folder: &Folder, cluster: &str) -> Snapshot {
-    let identity = Identity::load(&folder.home().join(".config/kplan/identity"))
-        .expect("readable identity")
-        .expect("an identity was made");
-    let dir = folder.path().join(".kplan/.sandbox/state").join(cluster);
-    let loaded = LocalReader::open(&dir, cluster, Some(&identity))
-        .read()
-        .expect("readable state");
-    loaded.snapshot.expect("a state")
-}
-
 /// Everything that is wrong, in order.
 pub(crate) fn findings(folder: &Folder, cluster: &str) -> Vec<Finding> {
-    let snapshot = snapshot(folder, cluster);
+    let snapshot = folder.snapshot(cluster);
     let cloud = cloud(folder, &snapshot);
     let mut found = Vec::new();
     compare(&snapshot, &cloud, &mut found);

@@ -2,7 +2,7 @@
 //! long runs take, so that the moments of kills are spread over their whole length.
 
 use super::changes::{Change, replace, update};
-use super::oracle::{findings, snapshot};
+use super::oracle::findings;
 use super::tally::{Phase, Tally};
 use crate::support::{Dice, Folder};
 use kplan_state::{LocalReader, code};
@@ -249,7 +249,8 @@ impl Campaign {
         let wrong = findings(folder, cluster);
         self.tally.findings.extend(wrong.iter().cloned());
         assert!(wrong.is_empty(), "{wrong:#?}");
-        let gone = snapshot(folder, cluster)
+        let gone = folder
+            .snapshot(cluster)
             .resources
             .values()
             .all(|record| record.meta.keep);
@@ -304,16 +305,16 @@ fn cluster_name(folder: &Folder) -> String {
 
 /// What can be replaced by name. Not the servers of an etcd cluster: a member is not removed from
 /// the cluster before its droplet goes yet. And no node without its droplet, which does not look
-/// for a second bundle. Both never become ready again, killed or not. And no SSH key: the new one
-/// would be made first, and DigitalOcean has each key once.
+/// for a second bundle. Both never become ready again, killed or not.
 fn replaceable(folder: &Folder, example: &str, cluster: &str) -> Vec<String> {
     let etcd = example == "ha-etcd";
-    snapshot(folder, cluster)
+    folder
+        .snapshot(cluster)
         .resources
         .keys()
         .map(ToString::to_string)
         .filter(|at| !(etcd && at.contains(".servers[")))
-        .filter(|at| !at.starts_with("k3s_node.") && !at.starts_with("ssh_key."))
+        .filter(|at| !at.starts_with("k3s_node."))
         .collect()
 }
 

@@ -3,6 +3,8 @@
 
 pub(crate) mod bucket;
 
+use kplan_model::Snapshot;
+use kplan_state::{Identity, LocalReader};
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -24,6 +26,16 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Runs a command to its end.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let output = command.output().expect("kplan runs");
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("UTF-8 output"),
+            err: String::from_utf8(output.stderr).expect("UTF-8 output"),
+        }
+    }
+
     /// Fails the test unless the exit code is this one.
     #[track_caller]
     pub(crate) fn expect_code(self, code: i32) -> Self {
@@ -166,12 +178,7 @@ impl Folder {
 
     /// Runs `kplan` to its end.
     pub(crate) fn kplan(&self, arguments: &[&str]) -> Run {
-        let output = self.command(arguments).output().expect("kplan runs");
-        Run {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).expect("UTF-8 output"),
-            err: String::from_utf8(output.stderr).expect("UTF-8 output"),
-        }
+        Run::of(self.command(arguments))
     }
 
     /// `apply --sandbox --auto-approve`.
@@ -190,6 +197,19 @@ impl Folder {
     pub(crate) fn assert_no_changes(&self) {
         self.kplan(&["plan", "--sandbox", "--detailed-exitcode"])
             .ok();
+    }
+
+    /// The state, opened with the identity that the runs made.
+    #[track_caller]
+    pub(crate) fn snapshot(&self, cluster: &str) -> Snapshot {
+        let identity = Identity::load(&self.home().join(".config/kplan/identity"))
+            .expect("readable identity")
+            .expect("an identity was made");
+        let dir = self.path().join(".kplan/.sandbox/state").join(cluster);
+        let loaded = LocalReader::open(&dir, cluster, Some(&identity))
+            .read()
+            .expect("readable state");
+        loaded.snapshot.expect("a state")
     }
 
     /// What exists in the embedded cloud.
