@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::compare::{Likeness, compare};
-use kplan_model::{Change, Compare, KindInfo, Object, Value};
+use kplan_model::{Change, Compare, Field, FieldSet, KindInfo, Object, Value};
 
 /// A secret that the remote side reports: it may show it only once, when it makes it. Anything
 /// else that is not shown any more is gone.
@@ -51,6 +51,21 @@ pub(crate) fn merge_new(seen: &Object) -> Object {
     let set = seen.iter().filter(|(_, value)| !value.is_null());
     set.map(|(name, value)| (name.clone(), value.clone()))
         .collect()
+}
+
+/// The fields that can be changed in place and are seen to be other than what was asked for.
+pub(crate) fn unaligned(info: &KindInfo, asked: &Object, seen: &Object) -> FieldSet {
+    let differs = |field: &&Field| {
+        matches!(field.change, Change::InPlace { .. })
+            && match (set(asked, field.name), set(seen, field.name)) {
+                (Some(asked), Some(seen)) => {
+                    compare(field.compare, asked, seen) == Likeness::Different
+                }
+                _ => false,
+            }
+    };
+    let fields = info.fields.iter().filter(differs);
+    fields.map(|field| field.name.to_owned()).collect()
 }
 
 /// Whether [`merge`] would change the record in a way that means something.

@@ -194,6 +194,7 @@ fn faults(seed: u64, one_in: u64) -> impl FnMut(&Call) -> Option<Fault> {
         }
         let mutates = matches!(call.verb, Verb::Create | Verb::Update | Verb::Delete);
         match roll / one_in % 6 {
+            0 if call.verb == Verb::Create => Some(Fault::CutOff("name", string(""))),
             0 | 1 if mutates => Some(Fault::LoseAnswer),
             2 if call.verb == Verb::Create => Some(Fault::HalfMade),
             3 => Some(Fault::Throttle(3)),

@@ -35,6 +35,8 @@ impl Dispatcher<'_> {
                     Err(error) => self.on_error(at, error),
                 }
             }
+            Message::Inspected(at, result) => self.on_inspected(at, result),
+            Message::Aligned(at, result) => self.on_aligned(at, result),
             Message::Deleted(at, result) => {
                 self.release(at);
                 match result {
@@ -132,7 +134,7 @@ impl Dispatcher<'_> {
             Vec::new()
         };
         match adopt::judge(lost, found, &self.snapshot) {
-            Verdict::Ours(found) => self.on_created(at, Ok(found)),
+            Verdict::Ours(found) => self.adopt(at, found),
             Verdict::Nothing if !again && looked_twice => {
                 self.give_up(at, not_found_again(error, looks));
             }
@@ -191,6 +193,15 @@ impl Dispatcher<'_> {
                 partial: None,
             }) => return self.on_error(at, error),
         };
+        self.record_made(at, found);
+        match error {
+            Some(error) => self.failed(at, error),
+            None => self.judge_readiness(at),
+        }
+    }
+
+    /// Writes down that the step's create made this.
+    pub(super) fn record_made(&mut self, at: usize, found: Found<Object>) {
         let step = self.step(at);
         let record = Recorded {
             address: step.address.clone(),
@@ -208,10 +219,6 @@ impl Dispatcher<'_> {
             record: record.clone(),
         });
         self.slots[at].record = Some(record);
-        match error {
-            Some(error) => self.failed(at, error),
-            None => self.judge_readiness(at),
-        }
     }
 
     pub(super) fn on_updated(&mut self, at: usize, attrs: &Object) {
@@ -296,9 +303,13 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Ends a started step whose call is not repeated: nothing was done, or nobody knows.
+    /// Ends a started step whose call is not repeated: nothing was done, or nobody knows, or what
+    /// it made was adopted and is not all that was asked for.
     pub(super) fn give_up(&mut self, at: usize, error: ProviderError) {
-        if self.slots[at].tries.unknown {
+        if let Some(record) = self.slots[at].record.take() {
+            let error = self.slots[at].tries.told(error, Instant::now());
+            self.left(at, record, error.help("the next apply does what is left"));
+        } else if self.slots[at].tries.unknown {
             self.doubt(at, error);
         } else {
             self.failed(at, error);

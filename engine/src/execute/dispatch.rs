@@ -34,6 +34,10 @@ pub(super) enum Message {
     Created(usize, Result<Found<Object>, CreateFailed<Object>>),
     /// An update.
     Updated(usize, Result<Object, ProviderError>),
+    /// A read of what was adopted.
+    Inspected(usize, Result<Option<Object>, ProviderError>),
+    /// An update of what was adopted.
+    Aligned(usize, Result<Object, ProviderError>),
     /// A delete.
     Deleted(usize, Result<(), ProviderError>),
     /// A single read of a waiter.
@@ -91,6 +95,10 @@ pub(super) enum Call {
         /// How many looks came before, since the last create.
         earlier: u32,
     },
+    /// Read what was adopted.
+    Inspect,
+    /// Bring what was adopted in line with what was asked for.
+    Align,
 }
 
 /// A step at run time.
@@ -125,6 +133,7 @@ pub(super) struct Slot {
 /// What happens once the journal entries of this turn are durable.
 pub(super) enum After {
     Call(usize),
+    Align(usize),
     Wait(usize),
     Done(usize),
     Failed(usize, ProviderError),

@@ -6,6 +6,7 @@
 //! the call after its `Started`, the dependents after their parent's result.
 
 pub(crate) mod adopt;
+mod align;
 mod answers;
 mod cancel;
 mod discipline;

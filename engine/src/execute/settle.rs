@@ -27,6 +27,11 @@ impl Dispatcher<'_> {
             }
             After::NotStarted(at) => self.settle_not_started(at),
             After::Call(at) => self.change(at),
+            After::Align(at) if self.is_stopping() => {
+                self.release(at);
+                self.give_up(at, interrupted());
+            }
+            After::Align(at) => self.align(at),
             After::Wait(at) => self.wait(at),
             After::Done(at) => self.settle_done(at),
             After::Failed(at, error) => self.settle_failed(at, error),
@@ -45,6 +50,10 @@ impl Dispatcher<'_> {
             After::Call(at) => {
                 self.release(at);
                 self.slots[at].state = State::NotStarted(WhyNotStarted::JournalFailed);
+            }
+            After::Align(at) => {
+                self.release(at);
+                self.settle_doubt(at, unwritten());
             }
             After::Wait(at) | After::Done(at) => self.settle_doubt(at, unwritten()),
             After::Failed(at, error) | After::Doubt(at, error) | After::Unfinished(at, error) => {
@@ -119,6 +128,13 @@ impl Dispatcher<'_> {
         };
         let error =
             ProviderError::new(kind, format!("{why}: {done}")).help("the next apply waits for it");
+        self.left(at, record, error);
+    }
+
+    /// Ends a step that is not done, with the record of what exists, which is as it should be but
+    /// for what the error tells.
+    pub(super) fn left(&mut self, at: usize, record: Recorded, error: ProviderError) {
+        let step = self.step(at);
         self.log(JournalEvent::Failed {
             step: step.id,
             address: step.address.clone(),

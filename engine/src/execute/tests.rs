@@ -10,6 +10,7 @@ use crate::testing::{
 use kplan_model::{Address, Declaration, Declarations, ErrorKind, PlanMode, Status, Value};
 use std::time::Duration;
 
+mod aligning;
 mod looks;
 mod settling;
 mod trouble;

@@ -19,6 +19,8 @@ impl Dispatcher<'_> {
             Call::Look => self.look_before(at),
             Call::Relook { .. } => self.look(at),
             Call::Change => self.change(at),
+            Call::Inspect => self.inspect(at),
+            Call::Align => self.align(at),
         }
     }
 

@@ -41,7 +41,7 @@ pub struct Call {
 }
 
 /// How a call goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// It fails with this kind of error and has no effect.
     Refuse(ErrorKind),
@@ -49,6 +49,9 @@ pub enum Fault {
     Throttle(u32),
     /// It takes effect, and the answer is lost.
     LoseAnswer,
+    /// A create of several requests is cut off after the first: this field, where the object has
+    /// it, still has this value, and the answer is lost.
+    CutOff(&'static str, Value),
     /// A create makes the object and then fails.
     HalfMade,
     /// A create makes an object that never becomes ready but reports failure.
@@ -387,13 +390,21 @@ impl Cloud {
             thing.errored = true;
             attrs.insert("status".to_owned(), Value::str("new"));
         }
+        if let Some(Fault::CutOff(field, still)) = &fault
+            && let Some(thing) = inner.things.get_mut(&id)
+            && let Some(value) = thing.attrs.get_mut(*field)
+        {
+            value.clone_from(still);
+        }
         let found = Found {
             id,
             created_at: Some(created_at),
             attrs,
         };
         match fault {
-            Some(Fault::LoseAnswer) => Err(error(ErrorKind::OutcomeUnknown).into()),
+            Some(Fault::LoseAnswer | Fault::CutOff(..)) => {
+                Err(error(ErrorKind::OutcomeUnknown).into())
+            }
             Some(Fault::HalfMade) => Err(CreateFailed {
                 error: error(ErrorKind::Failed),
                 partial: Some(found),
