@@ -261,9 +261,13 @@ fn spaces_keys(cloud: &Cloud) -> Option<Keys> {
     })
 }
 
-/// The tables of all kinds, for commands that talk to nobody. The clients behind them are never
-/// called.
+/// The tables of all kinds, for commands that talk to nobody.
 pub fn kinds() -> BTreeMap<Kind, &'static KindInfo> {
+    registry_of_nowhere().kinds()
+}
+
+/// Every kind over clients of nothing, which are never called.
+pub fn registry_of_nowhere() -> Registry {
     let nowhere = Cloud {
         api_url: API_URL.to_owned(),
         token: Secret::sealed("none"),
@@ -278,9 +282,9 @@ pub fn kinds() -> BTreeMap<Kind, &'static KindInfo> {
         mirror: None,
     });
     let (Ok(fetcher), Ok(artifacts)) = (fetcher, Artifacts::embedded()) else {
-        return BTreeMap::new();
+        return Registry::default();
     };
     Adapters::new(&nowhere, artifacts, Arc::new(fetcher))
-        .map(|adapters| adapters.registry.kinds())
+        .map(|adapters| adapters.registry)
         .unwrap_or_default()
 }

@@ -36,6 +36,7 @@ static MACHINE: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: PARALLEL,
+    operations: &[],
 };
 
 struct Machine;

@@ -6,7 +6,7 @@ use kplan_model::{
     Address, Declaration, Declarations, Kind, Meta, Object, Observation, Origin, Owner, Recorded,
     Ref, RemoteId, Secret, Snapshot, Status, Timestamp, Value,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The time is always the same.
 pub(crate) struct Still;
@@ -95,6 +95,7 @@ pub(crate) fn applied(count: u32, shape: Shape) -> Snapshot {
             depends_on,
             status: Status::Ready,
             created_at: Timestamp(0),
+            operations: BTreeSet::new(),
             version: 1,
         };
         snapshot.resources.insert(record.address.clone(), record);

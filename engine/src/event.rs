@@ -1,6 +1,6 @@
 //! What a run tells a front end while it goes on: plain data, in the order things happened.
 
-use kplan_model::{Action, Address, Kind, PlanMode, ProviderError, RemoteId, StepId};
+use kplan_model::{Action, Address, Kind, Operated, PlanMode, ProviderError, RemoteId, StepId};
 use std::time::Duration;
 
 /// Which step of which resource an event is about.
@@ -14,6 +14,8 @@ pub struct StepRef {
     pub action: Action,
     /// Whether nothing is called and the resource is only waited for.
     pub only_waits: bool,
+    /// Which operation is done, where one is.
+    pub operation: Option<Operated>,
 }
 
 /// Something happened.

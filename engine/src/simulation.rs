@@ -192,7 +192,7 @@ fn faults(seed: u64, one_in: u64) -> impl FnMut(&Call) -> Option<Fault> {
         if !roll.is_multiple_of(one_in) {
             return None;
         }
-        let mutates = matches!(call.verb, Verb::Create | Verb::Update | Verb::Delete);
+        let mutates = !matches!(call.verb, Verb::Read | Verb::List | Verb::Find);
         match roll / one_in % 6 {
             0 if call.verb == Verb::Create => Some(Fault::CutOff("name", string(""))),
             0 | 1 if mutates => Some(Fault::LoseAnswer),

@@ -10,6 +10,7 @@ use crate::snapshot::{InDoubt, Recorded, Snapshot, Status};
 use crate::time::Timestamp;
 use crate::value::Object;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Names one run.
@@ -36,6 +37,21 @@ impl From<&ProviderError> for StoredError {
             request_id: error.request_id.clone(),
         }
     }
+}
+
+/// An operation on one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationEntry {
+    /// The step.
+    pub step: StepId,
+    /// The resource.
+    pub address: Address,
+    /// Its remote id.
+    pub id: RemoteId,
+    /// The operation, by its name in the kind's table.
+    pub operation: String,
+    /// Whether it is undone.
+    pub undone: bool,
 }
 
 /// What happened.
@@ -86,6 +102,10 @@ pub enum JournalEvent {
         /// The record, tainted until it is ready.
         record: Recorded,
     },
+    /// An operation, or the undoing of one, is about to begin. Durable before its first call.
+    OperationStarted(OperationEntry),
+    /// The operation is done, or undone.
+    OperationSucceeded(OperationEntry),
     /// The step is done.
     Succeeded {
         /// The step.
@@ -169,9 +189,12 @@ impl StepState {
     pub fn next(self, event: &JournalEvent) -> Result<Self, JournalError> {
         use StepState as S;
         let to = match (self, event) {
-            (S::Idle, JournalEvent::Started { .. }) => S::Started,
+            (S::Idle, JournalEvent::Started { .. } | JournalEvent::OperationStarted(_)) => {
+                S::Started
+            }
             (S::Started, JournalEvent::Created { .. }) => S::Created,
-            (S::Started | S::Created, JournalEvent::Succeeded { .. }) => S::Succeeded,
+            (S::Started, JournalEvent::OperationSucceeded(_))
+            | (S::Started | S::Created, JournalEvent::Succeeded { .. }) => S::Succeeded,
             (S::Started | S::Created, JournalEvent::Failed { .. }) => S::Failed,
             (S::Started | S::Created, JournalEvent::InDoubt { .. }) => S::InDoubt,
             (S::Started | S::Created | S::InDoubt, JournalEvent::Resolved { record, .. }) => {
@@ -201,6 +224,8 @@ impl JournalEvent {
             Self::Vanished { .. } => "Vanished",
             Self::Started { .. } => "Started",
             Self::Created { .. } => "Created",
+            Self::OperationStarted(_) => "OperationStarted",
+            Self::OperationSucceeded(_) => "OperationSucceeded",
             Self::Succeeded { .. } => "Succeeded",
             Self::Failed { .. } => "Failed",
             Self::InDoubt { .. } => "InDoubt",
@@ -333,6 +358,14 @@ impl Snapshot {
                     self.put(record.clone());
                 }
             }
+            JournalEvent::OperationStarted(begun) => self.operated(begun, |operations| {
+                operations.insert(begun.operation.clone());
+            }),
+            JournalEvent::OperationSucceeded(ended) => self.operated(ended, |operations| {
+                if ended.undone {
+                    operations.remove(&ended.operation);
+                }
+            }),
             // The doubt stays as `Started` wrote it.
             JournalEvent::InDoubt { .. } => {}
             JournalEvent::Outputs { outputs } => self.outputs.clone_from(outputs),
@@ -368,6 +401,16 @@ impl Snapshot {
             .is_some_and(|record| record.id == *id)
         {
             self.resources.remove(address);
+        }
+    }
+
+    /// Changes which operations were begun on the resource of that id, current or deposed.
+    fn operated(&mut self, on: &OperationEntry, change: impl FnOnce(&mut BTreeSet<String>)) {
+        let current = self.resources.get_mut(&on.address).into_iter();
+        let mut all = current.chain(self.deposed.iter_mut());
+        if let Some(record) = all.find(|it| it.address == on.address && it.id == on.id) {
+            change(&mut record.operations);
+            record.version += 1;
         }
     }
 
@@ -408,6 +451,7 @@ mod tests {
             depends_on: vec![],
             status,
             created_at: Timestamp(0),
+            operations: BTreeSet::new(),
             version: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! `Kind` and the `FIELDS` table: what a provider tells the engine about one kind of resource.
 //! Data, not code: one generic differ, the renderer, import and the reference docs all read it.
 
+use crate::operation::OperationInfo;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -248,6 +249,8 @@ pub struct KindInfo {
     pub typical: Typical,
     /// How many steps of this kind may run at once.
     pub max_parallel: usize,
+    /// What is done before one is destroyed, in this order.
+    pub operations: &'static [OperationInfo],
 }
 
 impl KindInfo {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod journal;
 pub mod kind;
 pub mod observation;
+pub mod operation;
 pub mod origin;
 pub mod owner;
 pub mod plan;
@@ -29,14 +30,15 @@ pub use codec::{Codec, Input, ObjectCodec, ShapeError};
 pub use declaration::{Declaration, Declarations, Group, Meta, RolloutOrder};
 pub use error::{ErrorKind, ProviderError, Tried};
 pub use journal::{
-    Journal, JournalEntry, JournalError, JournalEvent, RunId, Snapshots, StepState, StoreError,
-    StoredError,
+    Journal, JournalEntry, JournalError, JournalEvent, OperationEntry, RunId, Snapshots, StepState,
+    StoreError, StoredError,
 };
 pub use kind::{
     Change, Compare, Disruption, Down, Field, FieldSet, Kind, KindInfo, Otherwise, ReplaceOrder,
     Typical,
 };
 pub use observation::{Found, Known, Observation, Readiness, RemoteId};
+pub use operation::{Operated, Operation, OperationInfo};
 pub use origin::Origin;
 pub use owner::Owner;
 pub use plan::{

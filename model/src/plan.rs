@@ -2,8 +2,9 @@
 
 use crate::address::Address;
 use crate::declaration::Meta;
-use crate::kind::{Disruption, FieldSet};
+use crate::kind::{Disruption, FieldSet, KindInfo};
 use crate::observation::RemoteId;
+use crate::operation::Operated;
 use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::snapshot::Recorded;
@@ -40,6 +41,8 @@ pub enum Action {
     Forget,
     /// Writes new relations or guards into the state; the remote side is not touched.
     Record,
+    /// Does an operation of its kind, or undoes one.
+    Operate,
 }
 
 /// Why a step is in the plan. Terraform's `action_reason` where it has one.
@@ -73,6 +76,8 @@ pub enum Reason {
     CountIndex,
     /// `destroy`.
     DestroyRequested,
+    /// An earlier run prepared it for its destruction, and it stays.
+    Kept,
 }
 
 /// One field that changes.
@@ -120,6 +125,8 @@ pub struct Step {
     pub goes_with: Option<Address>,
     /// What is lost for ever, in words, such as `the data on it`.
     pub loses: Option<String>,
+    /// Which operation it does, where it does one.
+    pub operation: Option<Operated>,
     /// Where the file asks for it.
     pub origin: Origin,
 }
@@ -153,7 +160,22 @@ impl Step {
                 .changes
                 .iter()
                 .any(|change| change.disruption != Disruption::None),
-            Action::Forget | Action::Record => false,
+            Action::Forget | Action::Record | Action::Operate => false,
+        }
+    }
+
+    /// How many seconds it is expected to take, by its kind's table.
+    pub fn typical(&self, info: &KindInfo) -> u32 {
+        match self.action {
+            _ if self.goes_with.is_some() => 0,
+            Action::Create => info.typical.create,
+            // Readiness is most of what a create takes.
+            Action::Update if self.only_waits() => info.typical.create,
+            Action::Update => info.typical.update,
+            Action::Delete => info.typical.delete,
+            Action::Forget | Action::Record => 0,
+            // What it waits for is not up to it; pods are given 30 s to end.
+            Action::Operate => 30,
         }
     }
 

@@ -1,8 +1,9 @@
 //! `Registry`: the kinds an engine run can use.
 
 use crate::kind::{Kind, KindInfo};
+use crate::operation::Operation;
 use crate::resource::{Mutate, Observe, Resource};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One registered kind.
@@ -14,6 +15,8 @@ pub struct Entry {
     pub observe: Arc<dyn Observe>,
     /// Its changing half.
     pub mutate: Arc<dyn Mutate>,
+    /// How its operations and their undoing are done, by name.
+    pub operations: BTreeMap<&'static str, Arc<dyn Operation>>,
 }
 
 /// Every registered kind.
@@ -30,8 +33,32 @@ impl Registry {
             info: R::INFO,
             observe: Arc::clone(&resource) as Arc<dyn Observe>,
             mutate: resource,
+            operations: BTreeMap::new(),
         };
         self.entries.insert(R::INFO.kind.clone(), entry);
+    }
+
+    /// Registers how an operation of a kind is done. The kind has to be there already.
+    pub fn add_operation(&mut self, operation: impl Operation + 'static) {
+        if let Some(entry) = self.entries.get_mut(operation.kind()) {
+            entry
+                .operations
+                .insert(operation.name(), Arc::new(operation));
+        }
+    }
+
+    /// Operations that a table has and nobody knows how to do, and the other way round, by kind
+    /// and name. Every registry's test asks for it.
+    pub fn unmatched_operations(&self) -> Vec<(&Kind, &'static str)> {
+        let unmatched = self.entries.iter().flat_map(|(kind, entry)| {
+            let table = entry.info.operations.iter();
+            let listed: BTreeSet<&'static str> =
+                table.flat_map(|info| [info.name, info.undo]).collect();
+            let known: BTreeSet<&'static str> = entry.operations.keys().copied().collect();
+            let names: Vec<&'static str> = listed.symmetric_difference(&known).copied().collect();
+            names.into_iter().map(move |name| (kind, name))
+        });
+        unmatched.collect()
     }
 
     /// The kind of that name.

@@ -9,7 +9,7 @@ use crate::plan::{Action, StepId};
 use crate::time::Timestamp;
 use crate::value::{Object, Value, lookup};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a recorded resource is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Recorded {
     pub status: Status,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The operations that were begun on it and not undone, by name.
+    pub operations: BTreeSet<String>,
     /// Counts the writes of this record; a saved plan pins it.
     pub version: u64,
 }

@@ -25,6 +25,7 @@ pub fn permit(address: &Address) -> Option<Permit> {
         pair: None,
         goes_with: None,
         loses: None,
+        operation: None,
         origin: Origin::Default,
     };
     let plan = Plan {

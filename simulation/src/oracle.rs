@@ -88,6 +88,15 @@ pub fn disagreements(sandbox: &Sandbox, snapshot: &Snapshot) -> Vec<String> {
     }
     let left = snapshot.in_doubt.keys();
     wrong.extend(left.map(|address| format!("{address} is in doubt")));
+    for record in snapshot.resources.values() {
+        for operation in &record.operations {
+            let stays = format!(
+                "{} stays after a {operation} was begun on it",
+                record.address
+            );
+            wrong.push(stays);
+        }
+    }
     let deposed = snapshot.deposed.iter();
     wrong.extend(deposed.map(|old| format!("{} is deposed and still there", old.address)));
     wrong

@@ -268,9 +268,12 @@ fn failures(report: &Report, terminal: &mut Terminal) {
     problems.extend(report.journal.as_ref().map(unwritten));
     problem::print(terminal, &problems, false);
     for item in &report.unfinished {
+        let next = item.error.help.as_deref();
         terminal.note(&format!(
-            "{}: recorded, and not ready yet: {}; the next run waits for it",
-            item.address, item.error
+            "{}: recorded: {}; {}",
+            item.address,
+            item.error,
+            next.unwrap_or("the next apply waits for it")
         ));
     }
     for item in &report.not_started {

@@ -249,7 +249,6 @@ fn not_renamed(global: &Global, loaded: &Loaded, place: &StatePlace) -> Result<(
 
 /// Seconds of the longest chain of steps, by the kinds' typical durations.
 fn critical_path(planned: &Planned, kinds: &BTreeMap<Kind, &'static KindInfo>) -> f64 {
-    use kplan_model::Action;
     let mut ends: Vec<f64> = Vec::with_capacity(planned.plan.steps.len());
     for step in &planned.plan.steps {
         let begins = step
@@ -259,13 +258,7 @@ fn critical_path(planned: &Planned, kinds: &BTreeMap<Kind, &'static KindInfo>) -
             .fold(0.0_f64, |latest, end| latest.max(*end));
         let typical = kinds
             .get(step.address.kind())
-            .map_or(0, |info| match step.action {
-                _ if step.goes_with.is_some() => 0,
-                Action::Create => info.typical.create,
-                Action::Update => info.typical.update,
-                Action::Delete => info.typical.delete,
-                Action::Forget | Action::Record => 0,
-            });
+            .map_or(0, |info| step.typical(info));
         ends.push(begins + f64::from(typical));
     }
     ends.into_iter().fold(0.0, f64::max)

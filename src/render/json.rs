@@ -68,6 +68,7 @@ pub fn plan(
         "mode": plan.mode,
         "resource_changes": changes,
         "resource_drift": drift,
+        "operations": operations(plan),
         "changes": { "add": counts.add, "change": counts.change, "destroy": counts.destroy },
         "applyable": !plan.steps.is_empty(),
         "complete": complete,
@@ -77,11 +78,29 @@ pub fn plan(
 }
 
 fn is_listed(plan: &Plan, step: &Step) -> bool {
-    step.action != Action::Record
+    !matches!(step.action, Action::Record | Action::Operate)
         && step
             .pair
             .and_then(|pair| plan.step(pair))
             .is_none_or(|other| step.id < other.id)
+}
+
+/// What is done to resources besides changing them; Terraform has no name for it.
+fn operations(plan: &Plan) -> Vec<Json> {
+    let operated = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some((step, step.operation?)));
+    operated
+        .map(|(step, operated)| {
+            json!({
+                "address": step.address.to_string(),
+                "operation": operated.name(),
+                "does": operated.doc(),
+                "before": if operated.undone { Json::Null } else { json!("delete") },
+            })
+        })
+        .collect()
 }
 
 fn type_name(kind: &Kind, kinds: &BTreeMap<Kind, &'static KindInfo>) -> String {
@@ -110,7 +129,7 @@ fn resource_change(plan: &Plan, step: &Step, kinds: &BTreeMap<Kind, &'static Kin
         (Action::Update, None) => json!(["update"]),
         (Action::Delete, None) => json!(["delete"]),
         (Action::Forget, None) => json!(["forget"]),
-        (Action::Record, None) => json!(["no-op"]),
+        (Action::Record | Action::Operate, None) => json!(["no-op"]),
     };
     let old = delete.or(Some(step)).and_then(|step| step.before.as_ref());
     let new = create.or(Some(step)).and_then(|step| step.args.as_ref());
@@ -156,6 +175,7 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         | Reason::Unfinished
         | Reason::ParentDisrupted(_)
         | Reason::Vanished
+        | Reason::Kept
         | Reason::DestroyRequested => None,
     }
 }

@@ -31,7 +31,7 @@ pub fn counts(plan: &Plan) -> Counts {
             Action::Update if step.only_waits() => {}
             Action::Update => counts.change += 1,
             Action::Delete => counts.destroy += 1,
-            Action::Forget | Action::Record => {}
+            Action::Forget | Action::Record | Action::Operate => {}
         }
     }
     counts
@@ -79,8 +79,20 @@ pub fn text(plan: &Plan, kinds: &BTreeMap<Kind, &'static KindInfo>, color: bool)
     if guards > 0 {
         let _ = write!(out, "; {guards} guards change");
     }
+    match operations(plan) {
+        0 => {}
+        1 => out.push_str("; 1 operation"),
+        more => {
+            let _ = write!(out, "; {more} operations");
+        }
+    }
     out.push_str(".\n");
     out
+}
+
+fn operations(plan: &Plan) -> usize {
+    let operates = |step: &&Step| step.action == Action::Operate;
+    plan.steps.iter().filter(operates).count()
 }
 
 fn nothing(plan: &Plan) -> &'static str {
@@ -126,6 +138,7 @@ fn symbol(plan: &Plan, step: &Step) -> (&'static str, Paint) {
         Action::Delete => ("-", Paint::Red),
         Action::Forget => (".", Paint::Red),
         Action::Record => (" ", Paint::Dim),
+        Action::Operate => ("!", Paint::Cyan),
     }
 }
 
@@ -135,6 +148,7 @@ fn legend(out: &mut String, plan: &Plan, shown: &[&Step], color: bool) {
         ("+", "create"),
         ("~", "update in-place"),
         ("<=", "wait for"),
+        ("!", "prepare, or undo a preparation"),
         ("-", "destroy"),
         ("-/+", "destroy and then create replacement"),
         ("+/-", "create replacement and then destroy"),
@@ -169,12 +183,28 @@ fn sentence(plan: &Plan, step: &Step) -> String {
         (Action::Forget, None) => "will no longer be managed by kplan, but will not be destroyed",
         (Action::Record, None) if step.meta.protect => "will be protected from destruction",
         (Action::Record, None) => "will no longer be protected from destruction",
+        (Action::Operate, None) => return operation(step),
     };
     format!("{} {verb}", step.address)
 }
 
+fn operation(step: &Step) -> String {
+    let Some(operated) = step.operation else {
+        return step.address.to_string();
+    };
+    let (name, doc) = (operated.name(), operated.doc());
+    let before = if operated.undone {
+        ""
+    } else {
+        " before it is destroyed"
+    };
+    format!("{} {doc}{before} ({name})", step.address)
+}
+
 fn because(step: &Step) -> Option<String> {
     match &step.reason {
+        // The delete says why.
+        _ if step.operation.is_some_and(|operated| !operated.undone) => None,
         Reason::Declared
         | Reason::Changed
         | Reason::Tainted
@@ -193,6 +223,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::ParentDisrupted(parent) => Some(format!(
             "because {parent}, on which it runs, is interrupted; nothing after it begins before it works again"
         )),
+        Reason::Kept => {
+            Some("because an earlier run prepared it for its destruction, and it stays".to_owned())
+        }
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
@@ -225,7 +258,7 @@ fn entry(out: &mut String, plan: &Plan, step: &Step, info: Option<&KindInfo>, co
     if step.action == Action::Record {
         return;
     }
-    if step.only_waits() {
+    if step.only_waits() || step.action == Action::Operate {
         let sign = paint(color, ink, &format!("{sign:>3}"));
         let _ = writeln!(out, "{sign} {}", step.address);
         return;

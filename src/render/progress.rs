@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use kplan_engine::event::{Event, StepRef};
 use kplan_model::{Action, Address};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -88,11 +89,11 @@ fn is_bookkeeping(event: &Event) -> bool {
     )
 }
 
-fn doing(at: &StepRef) -> &'static str {
-    if at.only_waits {
-        "Waiting"
-    } else {
-        gerund(at.action)
+fn doing(at: &StepRef) -> Cow<'static, str> {
+    match at.action {
+        _ if at.only_waits => "Waiting".into(),
+        Action::Operate => operation(at).into(),
+        action => gerund(action).into(),
     }
 }
 
@@ -103,18 +104,29 @@ fn gerund(action: Action) -> &'static str {
         Action::Delete => "Destroying",
         Action::Forget => "Forgetting",
         Action::Record => "Recording",
+        Action::Operate => "Preparing",
     }
 }
 
-fn noun(at: &StepRef) -> &'static str {
-    match at.action {
+/// The operation's name as a headline.
+fn operation(at: &StepRef) -> String {
+    let name = at.operation.map_or("", |operated| operated.name());
+    let mut letters = name.chars();
+    let first = letters.next().into_iter();
+    first.flat_map(char::to_uppercase).chain(letters).collect()
+}
+
+fn noun(at: &StepRef) -> Cow<'static, str> {
+    let noun = match at.action {
         _ if at.only_waits => "Waiting",
         Action::Create => "Creation",
         Action::Update => "Modifications",
         Action::Delete => "Destruction",
         Action::Forget => "Forgetting",
         Action::Record => "Recording",
-    }
+        Action::Operate => return operation(at).into(),
+    };
+    noun.into()
 }
 
 fn clock(elapsed: Duration) -> String {
@@ -290,14 +302,19 @@ fn action_name(action: Action) -> &'static str {
         Action::Delete => "delete",
         Action::Forget => "forget",
         Action::Record => "noop",
+        Action::Operate => "operate",
     }
 }
 
 fn hook(at: &StepRef) -> Value {
-    json!({
+    let mut hook = json!({
         "resource": { "addr": at.address.to_string(), "resource_type": at.address.kind().as_str() },
         "action": step_action(at),
-    })
+    });
+    if let Some(operated) = at.operation {
+        hook["operation"] = json!(operated.name());
+    }
+    hook
 }
 
 fn level(event: &Event) -> &'static str {

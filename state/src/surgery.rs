@@ -149,6 +149,7 @@ mod tests {
             depends_on: depends_on.iter().map(|text| address(text)).collect(),
             status: Status::Ready,
             created_at: Timestamp(0),
+            operations: BTreeSet::new(),
             version: 1,
         }
     }

@@ -5,9 +5,9 @@ use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::{
-    Action, Address, ErrorKind, Group, JournalEntry, JournalEvent, Kind, Meta, Object, PlanMode,
-    Recorded, Ref, RemoteId, RolloutOrder, RunId, Secret, Snapshot, Status, StepId, StoredError,
-    Timestamp, Value,
+    Action, Address, ErrorKind, Group, JournalEntry, JournalEvent, Kind, Meta, Object,
+    OperationEntry, PlanMode, Recorded, Ref, RemoteId, RolloutOrder, RunId, Secret, Snapshot,
+    Status, StepId, StoredError, Timestamp, Value,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -40,6 +40,7 @@ pub(crate) fn record(name: &str, id: &str) -> Recorded {
         depends_on: vec![address("other")],
         status: Status::Ready,
         created_at: Timestamp(1_700_000_000_000),
+        operations: std::collections::BTreeSet::new(),
         version: 0,
     }
 }
@@ -193,9 +194,10 @@ fn any_record() -> impl Strategy<Value = Recorded> {
         prop::collection::vec(any_address(), 0..2),
         prop::sample::select(vec![Status::Ready, Status::Unfinished, Status::Tainted]),
         any::<i64>(),
+        prop::collection::btree_set(Just("drain".to_owned()), 0..2),
     )
         .prop_map(
-            |((address, id, args, attrs), meta, depends_on, status, at)| Recorded {
+            |((address, id, args, attrs), meta, depends_on, status, at, operations)| Recorded {
                 address,
                 id,
                 args,
@@ -204,6 +206,7 @@ fn any_record() -> impl Strategy<Value = Recorded> {
                 depends_on,
                 status,
                 created_at: Timestamp(at),
+                operations,
                 version: 3,
             },
         )
@@ -253,6 +256,24 @@ fn any_started() -> impl Strategy<Value = JournalEvent> {
         )
 }
 
+fn any_operation() -> impl Strategy<Value = JournalEvent> {
+    let entry = (any_step(), any_address(), any_id(), any::<bool>());
+    (entry, any::<bool>()).prop_map(|((step, address, id, undone), begins)| {
+        let entry = OperationEntry {
+            step,
+            address,
+            id,
+            operation: "drain".to_owned(),
+            undone,
+        };
+        if begins {
+            JournalEvent::OperationStarted(entry)
+        } else {
+            JournalEvent::OperationSucceeded(entry)
+        }
+    })
+}
+
 pub(crate) fn any_entry() -> impl Strategy<Value = JournalEntry> {
     let event = prop_oneof![
         Just(JournalEvent::RunStarted {
@@ -263,6 +284,7 @@ pub(crate) fn any_entry() -> impl Strategy<Value = JournalEntry> {
         any_record().prop_map(|record| JournalEvent::Refreshed { record }),
         any_address().prop_map(|address| JournalEvent::Vanished { address }),
         any_started(),
+        any_operation(),
         (any_step(), any_record())
             .prop_map(|(step, record)| JournalEvent::Created { step, record }),
         (any_step(), any_record()).prop_map(|(step, record)| JournalEvent::Succeeded {

@@ -21,6 +21,7 @@ mod json;
 mod kill;
 mod lifecycle;
 mod lock;
+mod operations;
 mod reference;
 mod secrets;
 mod shared;

@@ -52,6 +52,12 @@ fn the_reference_of_kinds_is_up_to_date() {
 }
 
 #[test]
+fn every_operation_of_a_table_can_be_done_and_undone() {
+    let registry = kplan::wire::registry_of_nowhere();
+    assert_eq!(registry.unmatched_operations(), []);
+}
+
+#[test]
 fn the_reference_of_errors_is_up_to_date() {
     let summaries = summaries();
     let mut page = format!("# Error codes\n\n{GENERATED}\n{ERRORS_INTRO}\n");
@@ -108,11 +114,12 @@ fn kind(page: &mut String, info: &KindInfo) {
             ),
         ),
         ("Steps at once", info.max_parallel.to_string()),
+        ("Before it is destroyed", operations(info)),
     ];
     line(page, &format!("\n## `{}`\n\n{}\n", info.kind, info.doc));
     page.push_str("| | |\n|---|---|\n");
-    for (name, value) in rows {
-        line(page, &format!("| {name} | {} |", cell(&value)));
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        line(page, &format!("| {name} | {} |", cell(value)));
     }
     page.push_str(
         "\n| Field | A change | Compared | Secret | What it is |\n|---|---|---|---|---|\n",
@@ -120,6 +127,14 @@ fn kind(page: &mut String, info: &KindInfo) {
     for field in info.fields {
         line(page, &row(field));
     }
+}
+
+fn operations(info: &KindInfo) -> String {
+    let all = info.operations.iter();
+    let all: Vec<String> = all
+        .map(|one| format!("`{}`: it {}; undone by `{}`", one.name, one.doc, one.undo))
+        .collect();
+    all.join("; ")
 }
 
 fn row(field: &Field) -> String {

@@ -40,6 +40,7 @@ fn record(declaration: &Declaration, attrs: Object) -> Recorded {
         depends_on: graph::depends_on(declaration),
         status: Status::Ready,
         created_at: Timestamp(0),
+        operations: BTreeSet::new(),
         version: 1,
     }
 }

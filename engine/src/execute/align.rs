@@ -7,7 +7,7 @@ use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::retry::{Next, Tries};
 use crate::attrs;
 use crate::observe::read_one;
-use kplan_model::{Action, ErrorKind, Found, Object, ProviderError};
+use kplan_model::{Action, ErrorKind, Found, Object, ProviderError, Recorded};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ impl Dispatcher<'_> {
 
     /// Reads what was adopted: a list may show less than there is.
     pub(super) fn inspect(&mut self, at: usize) {
-        let known = self.slots[at].record.as_ref().map(|record| record.known());
+        let known = self.slots[at].record.as_ref().map(Recorded::known);
         let (Ok(entry), Some(known)) = (self.entry(at), known) else {
             self.release(at);
             return self.judge_readiness(at);

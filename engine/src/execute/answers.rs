@@ -11,6 +11,7 @@ use kplan_model::{
     Action, CreateFailed, ErrorKind, Found, JournalEvent, Object, ProviderError, Readiness,
     Recorded, RemoteId, Status, StoredError,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,6 +38,7 @@ impl Dispatcher<'_> {
             }
             Message::Inspected(at, result) => self.on_inspected(at, result),
             Message::Aligned(at, result) => self.on_aligned(at, result),
+            Message::Operated(at, result) => self.on_operated(at, result),
             Message::Deleted(at, result) => {
                 self.release(at);
                 match result {
@@ -212,6 +214,7 @@ impl Dispatcher<'_> {
             depends_on: step.depends_on.clone(),
             status: Status::Tainted,
             created_at: found.created_at.unwrap_or_else(|| self.run.clock.now()),
+            operations: BTreeSet::new(),
             version: 0,
         };
         self.log(JournalEvent::Created {
@@ -306,7 +309,9 @@ impl Dispatcher<'_> {
     /// Ends a started step whose call is not repeated: nothing was done, or nobody knows, or what
     /// it made was adopted and is not all that was asked for.
     pub(super) fn give_up(&mut self, at: usize, error: ProviderError) {
-        if let Some(record) = self.slots[at].record.take() {
+        if self.step(at).action == Action::Operate {
+            self.leave_operation(at, error);
+        } else if let Some(record) = self.slots[at].record.take() {
             let error = self.slots[at].tries.told(error, Instant::now());
             self.left(at, record, error.help("the next apply does what is left"));
         } else if self.slots[at].tries.unknown {

@@ -14,8 +14,8 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kplan_model::{
     Address, ApprovedPlan, BoxFuture, CreateFailed, Found, FoundOrNot, Journal, JournalEntry,
-    JournalError, JournalEvent, Kind, Object, Plan, ProviderError, Reason, Recorded, RemoteId,
-    Snapshot, Step, Timestamp,
+    JournalError, JournalEvent, Kind, Object, Plan, ProviderError, Readiness, Reason, Recorded,
+    RemoteId, Snapshot, Step, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) enum Message {
     Inspected(usize, Result<Option<Object>, ProviderError>),
     /// An update of what was adopted.
     Aligned(usize, Result<Object, ProviderError>),
+    /// A turn of an operation.
+    Operated(usize, Result<Readiness, ProviderError>),
     /// A delete.
     Deleted(usize, Result<(), ProviderError>),
     /// A single read of a waiter.
@@ -123,6 +125,8 @@ pub(super) struct Slot {
     /// Whether `Started` is durable, and since when.
     pub(super) started: Option<Timestamp>,
     pub(super) began: Option<Instant>,
+    /// Since when its operation was not done after its first turn.
+    pub(super) since: Option<Instant>,
     pub(super) tries: Tries,
     pub(super) last_error: Option<ProviderError>,
     /// What will be on record once it is ready.
@@ -340,6 +344,7 @@ impl<'a> Dispatcher<'a> {
             address: step.address.clone(),
             action: step.action,
             only_waits: step.only_waits(),
+            operation: step.operation,
         }
     }
 
@@ -464,6 +469,7 @@ fn slots(plan: &Plan, remaining: &[u64]) -> Vec<Slot> {
             seen: Vec::new(),
             started: None,
             began: None,
+            since: None,
             tries: Tries::default(),
             last_error: None,
             record: None,

@@ -13,6 +13,7 @@ mod discipline;
 mod dispatch;
 mod hub;
 mod looks;
+mod operate;
 pub mod recover;
 mod report;
 mod resolve;

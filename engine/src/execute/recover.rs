@@ -25,7 +25,7 @@ use kplan_model::{
     JournalEvent, Kind, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded,
     Registry, RemoteId, Snapshot, Status, Timestamp, Wanted,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::sleep;
 
 /// How one step that was in doubt was taken.
@@ -332,7 +332,7 @@ impl Look<'_> {
             (Action::Create, Some(_)) => self.answered_create(doubt).await,
             (Action::Update | Action::Delete, _) => self.change(doubt).await,
             // These touch nothing but the state: as long as it stands there, nothing happened.
-            (Action::Forget | Action::Record, _) => {
+            (Action::Forget | Action::Record | Action::Operate, _) => {
                 let record = self.current(doubt).cloned();
                 Ok(finding(record, "nothing had happened"))
             }
@@ -416,6 +416,7 @@ impl Look<'_> {
             depends_on: doubt.depends_on.clone(),
             status: Status::Tainted,
             created_at: doubt.started_at,
+            operations: BTreeSet::new(),
             version: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! The order among steps that could run: longest remaining path first, then by address.
 
-use kplan_model::{Action, Kind, Plan, Registry, Step};
+use kplan_model::{Kind, Plan, Registry, Step};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -31,15 +31,7 @@ fn typical(step: &Step, registry: &Registry) -> u32 {
     let Some(info) = registry.info(step.address.kind()) else {
         return 0;
     };
-    match step.action {
-        _ if step.goes_with.is_some() => 0,
-        Action::Create => info.typical.create,
-        // Readiness is most of what a create takes.
-        Action::Update if step.only_waits() => info.typical.create,
-        Action::Update => info.typical.update,
-        Action::Delete => info.typical.delete,
-        Action::Forget | Action::Record => 0,
-    }
+    step.typical(info)
 }
 
 /// Steps that could run, by kind.

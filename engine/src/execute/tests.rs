@@ -12,6 +12,7 @@ use std::time::Duration;
 
 mod aligning;
 mod looks;
+mod operating;
 mod settling;
 mod trouble;
 mod unfinished;

@@ -118,6 +118,9 @@ impl Dispatcher<'_> {
 
     pub(super) fn log_started(&mut self, at: usize) {
         self.mark_interrupted(at);
+        if self.step(at).action == Action::Operate {
+            return self.log_operation(at);
+        }
         let step = self.step(at);
         let slot = &mut self.slots[at];
         slot.started = Some(self.run.clock.now());
@@ -231,6 +234,7 @@ impl Dispatcher<'_> {
         match step.action {
             Action::Create => self.create(at, entry, permit),
             Action::Update => self.update(at, entry, permit),
+            Action::Operate => self.operate(at, &entry, permit),
             Action::Delete | Action::Forget | Action::Record => self.delete(at, entry, permit),
         }
     }

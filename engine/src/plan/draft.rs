@@ -4,7 +4,7 @@ use super::make::Inputs;
 use super::relations::{Relations, changes, goes};
 use crate::diff::{Change, NodeDiff, stands_in_deposed};
 use crate::graph;
-use kplan_model::{Action, Address, FieldChange, Meta, Object, Origin, Reason, Recorded};
+use kplan_model::{Action, Address, FieldChange, Meta, Object, Operated, Origin, Reason, Recorded};
 use std::collections::BTreeSet;
 
 /// A step without a number. Requirements name drafts.
@@ -23,7 +23,31 @@ pub(super) struct Draft {
     pub(super) pair: Option<usize>,
     pub(super) goes_with: Option<Address>,
     pub(super) loses: Option<String>,
+    pub(super) operation: Option<Operated>,
     pub(super) origin: Origin,
+}
+
+impl Draft {
+    /// A step that does an operation on what is on record, or undoes one.
+    pub(super) fn operate(record: &Recorded, operated: Operated, reason: Reason) -> Self {
+        Self {
+            address: record.address.clone(),
+            action: Action::Operate,
+            before: Some(record.clone()),
+            args: None,
+            meta: record.meta.clone(),
+            depends_on: record.depends_on.clone(),
+            changes: Vec::new(),
+            reason,
+            requires: BTreeSet::new(),
+            required_by: Vec::new(),
+            pair: None,
+            goes_with: None,
+            loses: None,
+            operation: Some(operated),
+            origin: Origin::State,
+        }
+    }
 }
 
 /// The drafts and where to find each node's.
@@ -113,7 +137,7 @@ impl Drafts {
         }
     }
 
-    fn push(&mut self, draft: Draft) -> usize {
+    pub(super) fn push(&mut self, draft: Draft) -> usize {
         self.all.push(draft);
         self.all.len() - 1
     }
@@ -143,6 +167,7 @@ impl Drafts {
                 pair: None,
                 goes_with: self.container_of(inputs, record),
                 loses: None,
+                operation: None,
                 origin: Origin::State,
             };
             let at = self.push(step);
@@ -274,6 +299,7 @@ fn draft(inputs: &Inputs<'_, '_>, node: &NodeDiff<'_>, action: Action, reason: R
         loses: holds
             .filter(|_| action == Action::Delete)
             .map(str::to_owned),
+        operation: None,
         origin: declaration.map_or(Origin::State, |declaration| declaration.origin),
     }
 }

@@ -48,6 +48,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
         lint.halves(step);
         lint.waits(step);
         lint.settles(step);
+        lint.operations(step);
     }
     lint.one_at_a_time();
     if plan.mode == PlanMode::Apply {
@@ -64,6 +65,8 @@ struct Lint<'a> {
     make: BTreeMap<&'a Address, &'a Step>,
     /// The step that destroys the resource on record.
     unmake: BTreeMap<&'a Address, &'a Step>,
+    /// The step that destroys a resource, on record or deposed.
+    destroy: BTreeMap<(&'a Address, Option<&'a RemoteId>), &'a Step>,
     /// By remote id: what runs on it.
     running: BTreeMap<&'a str, Vec<&'a Address>>,
     findings: Vec<Finding>,
@@ -77,14 +80,19 @@ impl<'a> Lint<'a> {
             vanished: plan.vanished.iter().collect(),
             make: BTreeMap::new(),
             unmake: BTreeMap::new(),
+            destroy: BTreeMap::new(),
             running: running(snapshot, kinds),
             findings: Vec::new(),
         };
         for step in &plan.steps {
+            if step.action == Action::Delete {
+                lint.destroy.insert((&step.address, step.remote()), step);
+            }
             match step.action {
                 Action::Create | Action::Update | Action::Record => {
                     lint.make.insert(&step.address, step);
                 }
+                Action::Operate => {}
                 Action::Delete | Action::Forget => {
                     let current = snapshot.resources.get(&step.address);
                     if current.map(|record| &record.id) == step.remote() {
@@ -128,7 +136,7 @@ impl<'a> Lint<'a> {
         let (needs_before, needs_args) = match step.action {
             Action::Create => (step.pair.is_some(), true),
             Action::Update | Action::Record => (true, true),
-            Action::Delete | Action::Forget => (true, false),
+            Action::Delete | Action::Forget | Action::Operate => (true, false),
         };
         if needs_before && step.before.is_none() {
             self.report(
@@ -241,6 +249,26 @@ impl<'a> Lint<'a> {
                 );
                 self.report("lint::settle", step, message);
             }
+        }
+    }
+
+    /// An operation is one of the kind's table, and what it prepares follows it; an undone one is
+    /// of a resource that stays.
+    fn operations(&mut self, step: &Step) {
+        let Some(operated) = &step.operation else {
+            if step.action == Action::Operate {
+                self.report("lint::operation", step, "it names no operation");
+            }
+            return;
+        };
+        let delete = self.destroy.get(&(&step.address, step.remote()));
+        let sound = match delete {
+            Some(delete) => !operated.undone && delete.requires.contains(&step.id),
+            None => operated.undone,
+        };
+        if !sound || step.action != Action::Operate {
+            let message = "it prepares a delete that does not follow, or undoes what is to be done";
+            self.report("lint::operation", step, message);
         }
     }
 

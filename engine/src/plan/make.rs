@@ -5,7 +5,8 @@ use super::draft::Drafts;
 use super::relations::{Relations, goes};
 use super::report::PlanReport;
 use super::{
-    PlanOptions, deleting, groups, moved, needs, order, policy, quorum, remake, replace, select,
+    PlanOptions, deleting, groups, moved, needs, operations, order, policy, quorum, remake,
+    replace, select,
 };
 use crate::diff::Diff;
 use crate::error::Refusal;
@@ -50,6 +51,7 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
     deleting::require_softly(wishes, &mut drafts);
     needs::require_of_waits(inputs, &relations, &mut drafts);
     remake::require(&mut drafts);
+    operations::require(inputs, &selection.chosen, &mut drafts);
     policy::check(inputs, &relations, &drafts, &mut refused);
     quorum::check(&rollouts, &drafts, &mut refused);
     let together = quorum::together(&rollouts, &drafts);

@@ -10,6 +10,7 @@ mod lint;
 mod make;
 mod moved;
 mod needs;
+mod operations;
 mod order;
 mod policy;
 mod quorum;

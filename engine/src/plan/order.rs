@@ -52,6 +52,7 @@ pub(super) fn number(drafts: Drafts) -> Result<Vec<Step>, Box<Refusal>> {
             pair: draft.pair.map(|other| numbers[other]),
             goes_with: draft.goes_with,
             loses: draft.loses,
+            operation: draft.operation,
             origin: draft.origin,
         })
     });

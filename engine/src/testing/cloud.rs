@@ -27,6 +27,8 @@ pub enum Verb {
     Update,
     /// Destroys one.
     Delete,
+    /// Does an operation on one.
+    Operate,
 }
 
 /// One call that was made.
@@ -72,6 +74,8 @@ struct Thing {
     gone: Option<Instant>,
     /// When it was switched off last, and when it is back.
     off: Option<(Instant, Instant)>,
+    /// Since when it is drained, or when it will be.
+    drained: Option<Instant>,
     errored: bool,
 }
 
@@ -108,6 +112,9 @@ impl Clock for CloudClock {
         self.0.now()
     }
 }
+
+/// How long draining takes.
+const DRAINING: Duration = Duration::from_secs(12);
 
 /// The cloud's time begins here (2026-01-01T00:00:00Z).
 const EPOCH: i64 = 1_767_225_600;
@@ -447,6 +454,47 @@ impl Cloud {
         }
     }
 
+    /// Whether it is drained; `None` where there is no such thing.
+    pub(super) async fn is_drained(&self, known: &Known) -> Result<Option<bool>, ProviderError> {
+        let kind = known.address.kind();
+        refuse(self.call(Verb::Read, kind, Some(&known.address)).await)?;
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.sweep(now);
+        let thing = inner.things.get(&known.id);
+        Ok(thing.map(|thing| thing.drained.is_some_and(|drained| drained <= now)))
+    }
+
+    pub(super) async fn operate(&self, known: &Known, undone: bool) -> Result<(), ProviderError> {
+        let kind = known.address.kind();
+        let fault = self.call(Verb::Operate, kind, Some(&known.address)).await;
+        refuse(fault.clone())?;
+        let drained = Instant::now() + DRAINING;
+        let mut inner = self.lock();
+        let Some(thing) = inner.things.get_mut(&known.id) else {
+            return Err(error(ErrorKind::NotFound));
+        };
+        if undone {
+            thing.drained = None;
+        } else {
+            thing.drained.get_or_insert(drained);
+        }
+        match fault {
+            Some(Fault::LoseAnswer) => Err(error(ErrorKind::OutcomeUnknown)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is drained, or about to be.
+    pub fn drained(&self) -> Vec<Address> {
+        let inner = self.lock();
+        let drained = inner
+            .things
+            .values()
+            .filter(|thing| thing.drained.is_some());
+        drained.map(|thing| thing.address.clone()).collect()
+    }
+
     pub(super) async fn delete(&self, known: &Known) -> Result<(), ProviderError> {
         let kind = known.address.kind();
         let fault = self.call(Verb::Delete, kind, Some(&known.address)).await;
@@ -512,6 +560,7 @@ impl Inner {
             ready: now + self.boot.get(kind).copied().unwrap_or_default(),
             gone: None,
             off: None,
+            drained: None,
             errored: false,
         };
         let shown = thing.attributes(now);

@@ -78,6 +78,8 @@ impl MemoryJournal {
             | JournalEvent::Succeeded { step, .. }
             | JournalEvent::Failed { step, .. }
             | JournalEvent::InDoubt { step, .. } => Some(*step),
+            JournalEvent::OperationStarted(operation)
+            | JournalEvent::OperationSucceeded(operation) => Some(operation.step),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The kinds of the scripted cloud: one for each way a change can go.
 
 use super::cloud::Cloud;
+use super::drain::{DRAIN, Drain};
 use crate::graph::Kinds;
 use kplan_model::{
     Change, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, FoundOrNot, Kind,
@@ -34,11 +35,17 @@ const fn info(
             delete: 1,
         },
         max_parallel: 10,
+        operations: &[],
     }
 }
 
 const fn holding(lost: &'static str, mut info: KindInfo) -> KindInfo {
     info.holds = Some(lost);
+    info
+}
+
+const fn drained(mut info: KindInfo) -> KindInfo {
+    info.operations = &[DRAIN];
     info
 }
 
@@ -172,7 +179,7 @@ static KINDS: [KindInfo; 8] = [
         ReplaceOrder::CreateFirst,
         30,
     ),
-    info(
+    drained(info(
         "agent",
         &[
             NAME,
@@ -185,7 +192,7 @@ static KINDS: [KindInfo; 8] = [
         ],
         ReplaceOrder::DeleteFirst,
         20,
-    ),
+    )),
 ];
 
 struct Fake<const K: usize>(Cloud);
@@ -298,6 +305,10 @@ pub fn registry(cloud: &Cloud) -> Registry {
     registry.add(Fake::<5>(cloud.clone()));
     registry.add(Fake::<6>(cloud.clone()));
     registry.add(Fake::<7>(cloud.clone()));
+    for undone in [false, true] {
+        let cloud = cloud.clone();
+        registry.add_operation(Drain { cloud, undone });
+    }
     registry
 }
 

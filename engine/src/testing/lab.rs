@@ -187,6 +187,8 @@ impl Lab {
             .windows(2)
             .filter(|pair| pair[0].0 == pair[1].0)
             .map(|pair| format!("{} exists twice", pair[0].0));
-        orphans.chain(ghosts).chain(twice).collect()
+        let drained = self.cloud.drained().into_iter();
+        let idle = drained.map(|address| format!("{address} is drained and stays"));
+        orphans.chain(ghosts).chain(twice).chain(idle).collect()
     }
 }

@@ -3,6 +3,7 @@
 
 mod build;
 mod cloud;
+mod drain;
 mod journal;
 mod kinds;
 mod lab;

@@ -40,8 +40,12 @@ fn step_text(step: &Step) -> String {
         Action::Delete => "-",
         Action::Forget => ".",
         Action::Record => "=",
+        Action::Operate => "!",
     };
     let mut text = format!("{} {symbol} {}", step.id, step.address);
+    if let Some(operated) = step.operation {
+        let _ = write!(text, " {}", operated.name());
+    }
     let fields: Vec<&str> = step
         .changes
         .iter()

@@ -172,6 +172,7 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 /// The rules as sent; refused when there are none.

@@ -56,6 +56,7 @@ static INFO: KindInfo = KindInfo {
     },
     // A cluster takes one change at a time.
     max_parallel: 1,
+    operations: &[],
 };
 
 #[derive(Deserialize)]

@@ -73,6 +73,7 @@ static INFO: KindInfo = KindInfo {
     },
     // A cluster takes one change of its users at a time (Terraform holds a lock too).
     max_parallel: 1,
+    operations: &[],
 };
 
 #[derive(Deserialize)]

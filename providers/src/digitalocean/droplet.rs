@@ -209,6 +209,7 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 64,
+    operations: &[],
 };
 
 /// What the first boot runs: as given, or made for a node, with addresses signed here and now.

@@ -109,6 +109,7 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 /// One end of a rule.

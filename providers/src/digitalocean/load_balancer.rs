@@ -191,6 +191,7 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 fn rule_body(rule: &ForwardingRule) -> Value {

@@ -87,6 +87,7 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

@@ -70,6 +70,7 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

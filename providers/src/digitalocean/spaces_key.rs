@@ -74,6 +74,7 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 #[derive(Deserialize)]

@@ -61,6 +61,7 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

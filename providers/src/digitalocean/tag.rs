@@ -51,6 +51,7 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

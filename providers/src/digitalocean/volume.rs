@@ -113,6 +113,7 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

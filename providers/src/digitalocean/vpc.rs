@@ -80,6 +80,7 @@ static INFO: KindInfo = KindInfo {
     },
     // Two creates in one region race for becoming its default (Terraform holds a lock too).
     max_parallel: 1,
+    operations: &[],
 };
 
 #[derive(Debug, Deserialize)]

@@ -21,10 +21,12 @@ use kplan_model::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod drain;
 mod life;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use drain::{Drain, Uncordon};
 pub use life::NodeApi;
 
 /// How many reports are read at once.
@@ -244,6 +246,7 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 32,
+    operations: &[drain::DRAIN],
 };
 
 /// The kind.

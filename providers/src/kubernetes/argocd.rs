@@ -93,6 +93,7 @@ static INFO: KindInfo = KindInfo {
         delete: 30,
     },
     max_parallel: 1,
+    operations: &[],
 };
 
 /// The kind.

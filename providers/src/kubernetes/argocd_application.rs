@@ -69,6 +69,7 @@ static INFO: KindInfo = KindInfo {
         delete: 60,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 /// The kind.

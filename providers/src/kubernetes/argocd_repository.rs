@@ -75,6 +75,7 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 /// The kind.

@@ -79,6 +79,7 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 1,
+    operations: &[],
 };
 
 /// The kind.

@@ -67,6 +67,7 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 1,
+    operations: &[],
 };
 
 /// The kind.

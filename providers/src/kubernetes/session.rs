@@ -222,17 +222,30 @@ impl Session {
     /// the cluster does not have has no objects. Equal lists asked for at about the same time are
     /// read once.
     pub async fn list(&self, of: &Type, labels: &str) -> Result<Items, ProviderError> {
+        self.list_where(of, labels, "").await
+    }
+
+    /// Like [`Self::list`], of those whose fields have these values, too.
+    pub async fn list_where(
+        &self,
+        of: &Type,
+        labels: &str,
+        fields: &str,
+    ) -> Result<Items, ProviderError> {
         let resource = match self.resource(of).await {
             Ok(resource) => resource,
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(Items::default()),
             Err(error) => return Err(error),
         };
-        let path = format!(
+        let mut path = format!(
             "{}/{}?labelSelector={}&limit={PAGE}",
             of.root(),
             resource.plural,
             encode(labels)
         );
+        if !fields.is_empty() {
+            path = format!("{path}&fieldSelector={}", encode(fields));
+        }
         let slot = {
             let mut lists = self.0.lists.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(lists.entry(path.clone()).or_default())
@@ -358,6 +371,25 @@ impl Session {
         answer.map(drop).map_err(|error| explain(object, error))
     }
 
+    /// Asks for a pod to leave its node. `Busy` where a disruption budget does not allow it at the
+    /// moment; already gone is fine.
+    pub async fn evict(&self, _permit: &Permit, pod: &Object) -> Result<(), ProviderError> {
+        let path = format!("{}/eviction", self.path(pod).await?);
+        let eviction = serde_json::json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+        });
+        let body = Bytes::from(eviction.to_string());
+        let answer = self
+            .call(&Method::POST, &path, Some("application/json"), body)
+            .await;
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        match answer {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(explain(pod, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes an object and, in the background, what it owns; already gone is fine.
     pub async fn delete(&self, _permit: &Permit, object: &Object) -> Result<(), ProviderError> {
         let path = match self.path(object).await {
@@ -385,7 +417,7 @@ impl Session {
         (at.elapsed() < DOWN_FOR / self.0.scale).then(|| error.clone())
     }
 
-    /// One call. Everything sent here may be repeated: reads, applies and deletes.
+    /// One call. Everything sent here may be repeated: reads, applies, evictions and deletes.
     async fn call(
         &self,
         method: &Method,
@@ -547,6 +579,13 @@ fn refused(method: &Method, path: &str, status: StatusCode, body: &[u8]) -> Prov
         .filter(|cause| cause.reason == "FieldManagerConflict")
         .map(|cause| cause.message.as_str())
         .collect();
+    // Asked again at once, the budget is the same: it changes when pods are ready elsewhere.
+    let by_budget = |cause: &Cause| cause.reason == "DisruptionBudget";
+    let kind = if kind == ErrorKind::Throttled && details.causes.iter().any(by_budget) {
+        ErrorKind::Busy
+    } else {
+        kind
+    };
     // Asked again, another manager's field is still another manager's.
     let kind = if conflicts.is_empty() {
         kind

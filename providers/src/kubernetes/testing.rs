@@ -36,6 +36,7 @@ fn discovery(path: &str) -> Option<Value> {
         "/api/v1" => vec![
             one("configmaps", "ConfigMap", true),
             one("secrets", "Secret", true),
+            one("pods", "Pod", true),
             one("pods/log", "Pod", true),
             one("nodes", "Node", false),
             one("namespaces", "Namespace", false),

@@ -103,6 +103,7 @@ static INFO: KindInfo = KindInfo {
         delete: 15,
     },
     max_parallel: 1,
+    operations: &[],
 };
 
 /// The kind.

@@ -129,6 +129,7 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    operations: &[],
 };
 
 /// How many pages a list of buckets has at most: an account of Spaces has 100 buckets, one page.

@@ -22,8 +22,8 @@ use crate::wire::batch::BatchWire;
 use crate::wire::event::EntryWire;
 use crate::wire::snapshot::{Head, SnapshotWire};
 use kplan_model::{
-    Address, Journal, JournalEntry, JournalError, JournalEvent, Snapshot, Snapshots, StoreError,
-    Timestamp,
+    Address, Journal, JournalEntry, JournalError, JournalEvent, OperationEntry, Snapshot,
+    Snapshots, StoreError, Timestamp,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -471,6 +471,8 @@ fn touches(event: &JournalEvent) -> impl Iterator<Item = &Address> {
         }
         JournalEvent::Vanished { address }
         | JournalEvent::Started { address, .. }
+        | JournalEvent::OperationStarted(OperationEntry { address, .. })
+        | JournalEvent::OperationSucceeded(OperationEntry { address, .. })
         | JournalEvent::Succeeded { address, .. }
         | JournalEvent::Failed { address, .. }
         | JournalEvent::InDoubt { address, .. }

@@ -8,7 +8,9 @@ use super::record::{
 use super::snapshot::OUTPUTS;
 use super::value::{address_in, address_out, object_in, object_out};
 use crate::keyring::Keyring;
-use kplan_model::{JournalEntry, JournalEvent, RemoteId, RunId, StepId, StoreError, Timestamp};
+use kplan_model::{
+    JournalEntry, JournalEvent, OperationEntry, RemoteId, RunId, StepId, StoreError, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -48,6 +50,8 @@ enum EventWire {
         step: u32,
         record: RecordWire,
     },
+    OperationStarted(OperationWire),
+    OperationSucceeded(OperationWire),
     Succeeded {
         step: u32,
         address: String,
@@ -74,6 +78,45 @@ enum EventWire {
     RunEnded {
         complete: bool,
     },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperationWire {
+    step: u32,
+    address: String,
+    id: String,
+    operation: String,
+    undone: bool,
+}
+
+impl OperationWire {
+    fn out(entry: &OperationEntry) -> Result<Self, StoreError> {
+        let OperationEntry {
+            step,
+            address,
+            id,
+            operation,
+            undone,
+        } = entry;
+        Ok(Self {
+            step: step.0,
+            address: address_out(address)?,
+            id: id.as_str().to_owned(),
+            operation: operation.clone(),
+            undone: *undone,
+        })
+    }
+
+    fn read(self) -> Result<OperationEntry, Unreadable> {
+        Ok(OperationEntry {
+            step: StepId(self.step),
+            address: address_in(&self.address)?,
+            id: RemoteId(self.id),
+            operation: self.operation,
+            undone: self.undone,
+        })
+    }
 }
 
 impl EntryWire {
@@ -117,6 +160,12 @@ fn event_out(keys: Option<&Keyring>, event: &JournalEvent) -> Result<EventWire, 
             step: step.0,
             record: record_out(record)?,
         },
+        JournalEvent::OperationStarted(begun) => {
+            EventWire::OperationStarted(OperationWire::out(begun)?)
+        }
+        JournalEvent::OperationSucceeded(ended) => {
+            EventWire::OperationSucceeded(OperationWire::out(ended)?)
+        }
         JournalEvent::Succeeded {
             step,
             address,
@@ -209,6 +258,8 @@ fn event_in(keys: Option<&Keyring>, event: EventWire) -> Result<JournalEvent, Un
             step: StepId(step),
             record: record_in(record)?,
         },
+        EventWire::OperationStarted(begun) => JournalEvent::OperationStarted(begun.read()?),
+        EventWire::OperationSucceeded(ended) => JournalEvent::OperationSucceeded(ended.read()?),
         EventWire::Succeeded {
             step,
             address,

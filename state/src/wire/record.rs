@@ -9,6 +9,7 @@ use kplan_model::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeSet;
 
 /// A word of the format for every word of the domain.
 macro_rules! words {
@@ -51,7 +52,8 @@ words!(
         Update,
         Delete,
         Forget,
-        Record
+        Record,
+        Operate
     }
 );
 words!(
@@ -191,6 +193,9 @@ pub(crate) struct RecordWire {
     id: String,
     status: StatusWire,
     version: u64,
+    /// Not there in records of before there were operations, and where none was begun.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    operations: BTreeSet<String>,
     created_at: i64,
     args: Map<String, Json>,
     attrs: Map<String, Json>,
@@ -209,6 +214,7 @@ impl RecordWire {
             depends_on,
             status,
             created_at,
+            operations,
             version,
         } = record;
         let address = address_out(address)?;
@@ -216,6 +222,7 @@ impl RecordWire {
             id: id.as_str().to_owned(),
             status: (*status).into(),
             version: *version,
+            operations: operations.clone(),
             created_at: created_at.0,
             args: object_out(keys, &address, "args", args)?,
             attrs: object_out(keys, &address, "attrs", attrs)?,
@@ -235,6 +242,7 @@ impl RecordWire {
             depends_on: addresses_in(&self.depends_on)?,
             status: self.status.into(),
             created_at: Timestamp(self.created_at),
+            operations: self.operations,
             version: self.version,
         })
     }

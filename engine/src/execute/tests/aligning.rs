@@ -2,10 +2,11 @@
 //! within the same run.
 
 use super::{at, first, net, report, settled, vm};
+use crate::PlanOptions;
 use crate::testing::{
     Build as _, Call, Cloud, Dying, Fault, Lab, Life, Verb, declare, list, string,
 };
-use kplan_model::{Declarations, ErrorKind, Status};
+use kplan_model::{Declarations, ErrorKind, PlanMode, Status};
 
 fn tagged() -> Declarations {
     declare([net(), vm("vm.a").with("tags", list([string("x")]))])
@@ -53,16 +54,16 @@ async fn what_cannot_be_set_is_left_for_the_next_run_and_not_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn one_killed_between_adoption_and_update_is_brought_in_line_by_the_next() {
+    let mut deaths = 0;
     for appends in 1..12 {
         let mut lab = Lab::new(Cloud::new());
         lab.cloud.script(cut_off(0, Verb::Update, Fault::Hang));
-        lab.journal.reopen(Some(Dying::After(appends)));
-        match lab.apply(&tagged()).await {
-            Life::Died => {}
-            Life::Ended(outcome) => assert!(outcome.into_report().is_complete()),
-            other => panic!("{other:?}"),
-        }
-        lab.journal.reopen(None);
+        let options = PlanOptions::new(PlanMode::Apply);
+        let dying = Some(Dying::After(appends));
+        let life = lab.live(&tagged(), &options, dying).await;
+        deaths += usize::from(matches!(life, Life::Died));
+        assert!(matches!(life, Life::Died) || life.is_complete(), "{life:?}");
         settled(&mut lab, &tagged()).await;
     }
+    assert!(deaths > 3, "{deaths}");
 }

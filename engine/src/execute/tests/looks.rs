@@ -157,6 +157,7 @@ static NAMELESS: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    operations: &[],
 };
 
 fn in_region(region: &str) -> Object {

@@ -10,7 +10,7 @@
 use super::{K3sNode, NodeArgs, NodeAttrs};
 use crate::http::parse_timestamp;
 use crate::k3s::access::Access;
-use crate::kubernetes::object::Type;
+use crate::kubernetes::object::{Object, Type};
 use crate::kubernetes::session::Session;
 use crate::kubernetes::{Kubernetes, Role};
 use kplan_model::{ErrorKind, Input, ProviderError, RemoteId, Secret};
@@ -37,7 +37,7 @@ kplan_model::object! {
 }
 
 impl NodeApi {
-    fn access(&self) -> Result<Access, ProviderError> {
+    pub(super) fn access(&self) -> Result<Access, ProviderError> {
         let host = self.endpoint.known()?;
         // An IPv6 address stands in brackets in an address.
         let host = if host.contains(':') {
@@ -101,6 +101,24 @@ impl K3sNode {
             judge(attrs, lives);
         }
         Ok(())
+    }
+}
+
+/// One object of a cluster, and a session that may change it.
+pub(super) async fn session_of(
+    kubernetes: &Kubernetes,
+    access: &Access,
+    object: &Object,
+) -> Result<(Session, Option<Value>), ProviderError> {
+    let session = kubernetes.session(access, Role::Admin)?;
+    match session.get(object).await {
+        // The admins are bound when the cluster is made, which comes after its nodes.
+        Err(error) if error.kind == ErrorKind::Denied => {
+            let session = kubernetes.session(access, Role::Bootstrap)?;
+            let seen = session.get(object).await?;
+            Ok((session, seen))
+        }
+        other => Ok((session, other?)),
     }
 }
 

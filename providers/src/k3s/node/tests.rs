@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Mutex;
 
+mod drain;
 mod life;
 
 /// A bucket in memory; every write is a second later than the one before.

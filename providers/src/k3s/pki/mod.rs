@@ -164,6 +164,7 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 1,
+    operations: &[],
 };
 
 /// The kind.

@@ -1,0 +1,144 @@
+//! Operations: what is done before a delete, interrupted, and undone.
+
+use super::{at, first, net, report, settled, vm};
+use crate::PlanOptions;
+use crate::event::Event;
+use crate::testing::{
+    Build as _, Call, Cloud, Dying, Fault, Lab, Life, Verb, decl, declare, plan_text, reference,
+    string,
+};
+use kplan_model::{Action, Declarations, ErrorKind, PlanMode};
+use std::time::Duration;
+
+fn agent(name: &str, host: &str) -> kplan_model::Declaration {
+    decl(&format!("agent.{name}"))
+        .with("name", string(name))
+        .with("host", reference(host, "id"))
+}
+
+fn both() -> Declarations {
+    let agents = [agent("a", "vm.a"), agent("b", "vm.b")];
+    declare([net(), vm("vm.a"), vm("vm.b")].into_iter().chain(agents))
+}
+
+fn one() -> Declarations {
+    declare([net(), vm("vm.a"), agent("a", "vm.a")])
+}
+
+async fn lab_with_both() -> Lab {
+    let mut lab = Lab::new(Cloud::new());
+    let report = report(&mut lab, &both()).await;
+    assert!(report.is_complete(), "{report:?}");
+    lab
+}
+
+fn apply() -> PlanOptions {
+    PlanOptions::new(PlanMode::Apply)
+}
+
+fn operations(lab: &Lab) -> Vec<&str> {
+    let records = lab.state().resources.values();
+    let begun = records.flat_map(|record| &record.operations);
+    begun.map(String::as_str).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_is_drained_before_it_goes_and_the_plan_shows_it() {
+    let mut lab = lab_with_both().await;
+    let plan = lab.plan(&one(), &apply()).await.unwrap().plan;
+    assert_eq!(
+        plan_text(&plan),
+        "0 ! agent.b drain\n1 - agent.b after 0\n2 - vm.b after 1\n"
+    );
+    lab.cloud.forget_calls();
+    let report = report(&mut lab, &one()).await;
+    assert!(report.is_complete(), "{report:?}");
+    let changes = lab
+        .cloud
+        .calls()
+        .into_iter()
+        .filter(|call| matches!(call.verb, Verb::Operate | Verb::Delete));
+    let verbs: Vec<Verb> = changes.map(|call| call.verb).collect();
+    assert_eq!(verbs.first(), Some(&Verb::Operate), "{verbs:?}");
+    assert_eq!(verbs[verbs.len() - 2..], [Verb::Delete; 2], "{verbs:?}");
+    // It takes 12 s, looked at every 5 s.
+    assert!(report.wall_seconds < 18.0, "{}", report.wall_seconds);
+    let told = lab.events.iter().any(|event| {
+        matches!(event, Event::StepProgress { waiting_for, .. } if waiting_for == "there is work left")
+    });
+    assert!(told);
+    settled(&mut lab, &one()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drained_where_nobody_stays() {
+    let mut lab = lab_with_both().await;
+    lab.cloud.forget_calls();
+    assert!(report(&mut lab, &declare([net()])).await.is_complete());
+    assert_eq!(lab.cloud.count(Verb::Operate), 0);
+    settled(&mut lab, &declare([net()])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_killed_at_any_entry_is_drained_to_the_end_or_taken_back() {
+    let mut deaths = 0;
+    for appends in 1..12 {
+        for wanted in [one(), both()] {
+            let mut lab = lab_with_both().await;
+            let dying = Some(Dying::After(appends));
+            let life = lab.live(&one(), &apply(), dying).await;
+            deaths += usize::from(matches!(life, Life::Died));
+            assert!(matches!(life, Life::Died) || life.is_complete(), "{life:?}");
+            settled(&mut lab, &wanted).await;
+            assert_eq!(operations(&lab), Vec::<&str>::new());
+            assert_eq!(lab.cloud.drained(), Vec::new());
+        }
+    }
+    assert!(deaths > 6, "{deaths}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_interrupted_while_it_waits_is_no_doubt() {
+    let mut lab = lab_with_both().await;
+    let cancel = lab.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cancel.press();
+    });
+    let report = report(&mut lab, &one()).await;
+    assert_eq!(report.unfinished.len(), 1, "{report:?}");
+    assert_eq!(report.unfinished[0].action, Action::Operate);
+    assert!(report.in_doubt.is_empty() && report.failed.is_empty());
+    let help = report.unfinished[0].error.help.clone().unwrap_or_default();
+    assert!(help.contains("undoes it (fill)"), "{help}");
+    assert_eq!(operations(&lab), ["drain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_keeps_its_resource() {
+    let mut lab = lab_with_both().await;
+    let mut fails = first(
+        9,
+        Verb::Operate,
+        "agent.b",
+        Fault::Refuse(ErrorKind::Invalid),
+    );
+    lab.cloud.script(move |call: &Call| fails(call));
+    let report = report(&mut lab, &one()).await;
+    assert_eq!(report.failed.len(), 1, "{report:?}");
+    assert!(lab.state().resources.contains_key(&at("agent.b")));
+    assert_eq!(lab.cloud.count(Verb::Delete), 0);
+    settled(&mut lab, &both()).await;
+    assert_eq!(operations(&lab), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_ends_is_given_up() {
+    let mut lab = lab_with_both().await;
+    // Every turn is lost before it reaches the cloud, which says that there is work left.
+    lab.options.wait_limit = Duration::from_secs(8);
+    let report = report(&mut lab, &one()).await;
+    let error = report.failed[0].error.to_string();
+    assert!(error.contains("was not done after"), "{error}");
+    assert_eq!(lab.cloud.count(Verb::Delete), 0);
+}

@@ -1,0 +1,54 @@
+//! The scripted cloud's operation: agents are drained before they go, which takes a while, and
+//! filled again where they stay.
+
+use super::cloud::Cloud;
+use kplan_model::{
+    BoxFuture, Kind, Known, Operation, OperationInfo, Permit, ProviderError, Readiness,
+};
+
+static AGENT: Kind = Kind::new("agent");
+
+/// The table's entry.
+pub(super) const DRAIN: OperationInfo = OperationInfo {
+    name: "drain",
+    doc: "moves its work to others",
+    undo: "fill",
+    undo_doc: "takes work again",
+    needs_peer: true,
+};
+
+/// How one of the two is done.
+pub(super) struct Drain {
+    pub(super) cloud: Cloud,
+    pub(super) undone: bool,
+}
+
+impl Operation for Drain {
+    fn kind(&self) -> &'static Kind {
+        &AGENT
+    }
+
+    fn name(&self) -> &'static str {
+        if self.undone { DRAIN.undo } else { DRAIN.name }
+    }
+
+    fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {
+        Box::pin(async move {
+            let drained = self.cloud.is_drained(known).await?;
+            let done = drained.is_none_or(|drained| drained != self.undone);
+            Ok(if done {
+                Readiness::Ready
+            } else {
+                Readiness::Waiting("there is work left".to_owned())
+            })
+        })
+    }
+
+    fn run<'a>(
+        &'a self,
+        known: &'a Known,
+        _: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(self.cloud.operate(known, self.undone))
+    }
+}

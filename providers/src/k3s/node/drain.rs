@@ -1,0 +1,254 @@
+//! `drain` and `uncordon`: a node takes no new pods and gives up those it has before it goes, and
+//! takes pods again where it stays.
+//!
+//! As `kubectl drain --ignore-daemonsets --delete-emptydir-data` does (Kubernetes documentation,
+//! "Safely Drain a Node"): pods go through the eviction API, which keeps disruption budgets; those
+//! of a `DaemonSet`, static ones and those that ended stay; one that nothing would make again is
+//! never evicted. A node that somebody else had cordoned is not uncordoned.
+
+use super::NodeArgs;
+use super::life::session_of;
+use crate::kubernetes::Kubernetes;
+use crate::kubernetes::object::{Object, Type};
+use crate::kubernetes::session::Session;
+use futures_util::{StreamExt as _, stream};
+use kplan_model::{
+    BoxFuture, ErrorKind, Kind, Known, ObjectCodec as _, Operation, OperationInfo, Permit,
+    ProviderError, Readiness, Resource as _,
+};
+use serde_json::{Value, json};
+
+/// What undoes it.
+const UNCORDON: &str = "uncordon";
+
+/// The table's entry.
+pub(super) const DRAIN: OperationInfo = OperationInfo {
+    name: "drain",
+    doc: "takes no new pods, and its pods move to other nodes",
+    undo: UNCORDON,
+    undo_doc: "takes pods again",
+    needs_peer: true,
+};
+
+/// Says that kplan cordoned the node, and nobody before it.
+const CORDONED: &str = "kplan.io/cordoned";
+/// How many pods are evicted at once.
+const PARALLEL: usize = 8;
+/// How many pods a message names.
+const NAMED: usize = 5;
+
+/// `drain`.
+pub struct Drain(pub Kubernetes);
+
+/// `uncordon`.
+pub struct Uncordon(pub Kubernetes);
+
+/// A node of a living cluster.
+struct Node {
+    session: Session,
+    object: Object,
+    cordoned: bool,
+    /// Whether kplan cordoned it.
+    by_us: bool,
+}
+
+/// The cluster's node of that record; `None` where the cluster has no such node, or another of
+/// that name.
+async fn node(kubernetes: &Kubernetes, known: &Known) -> Result<Option<Node>, ProviderError> {
+    let args = NodeArgs::from_object(&known.args)?;
+    let Some(api) = &args.api else {
+        let message = "its record does not say how its cluster is reached";
+        return Err(ProviderError::new(ErrorKind::Invalid, message));
+    };
+    let object = Object {
+        of: Type::new("v1", "Node"),
+        namespace: None,
+        name: args.boot.node.clone(),
+    };
+    let (session, seen) = session_of(kubernetes, &api.access()?, &object).await?;
+    let own = format!("digitalocean://{}", args.droplet_id.known()?);
+    let Some(seen) = seen.filter(|seen| seen.pointer("/spec/providerID") == Some(&json!(own)))
+    else {
+        return Ok(None);
+    };
+    let annotation = seen
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get(CORDONED));
+    Ok(Some(Node {
+        session,
+        object,
+        cordoned: seen.pointer("/spec/unschedulable") == Some(&Value::Bool(true)),
+        by_us: annotation.is_some(),
+    }))
+}
+
+impl Node {
+    /// The pods that have to leave.
+    async fn pods(&self) -> Result<Vec<Value>, ProviderError> {
+        let here = format!("spec.nodeName={}", self.object.name);
+        let pods = self
+            .session
+            .list_where(&Type::new("v1", "Pod"), "", &here)
+            .await?;
+        Ok(pods.iter().filter(|pod| leaves(pod)).cloned().collect())
+    }
+
+    async fn cordon(&self, permit: &Permit, on: bool) -> Result<(), ProviderError> {
+        let mark = if on { json!("true") } else { Value::Null };
+        let patch = json!({
+            "metadata": {"annotations": {CORDONED: mark}}, "spec": {"unschedulable": on},
+        });
+        self.session.merge(permit, &self.object, &patch).await
+    }
+}
+
+/// Whether a drain has to wait for the pod to go.
+fn leaves(pod: &Value) -> bool {
+    let ended = matches!(
+        pod.pointer("/status/phase").and_then(Value::as_str),
+        Some("Succeeded" | "Failed")
+    );
+    let mirror = pod
+        .pointer("/metadata/annotations")
+        .is_some_and(|all| all.get("kubernetes.io/config.mirror").is_some());
+    !ended && !mirror && controller(pod) != Some("DaemonSet")
+}
+
+/// The kind of what would make the pod again.
+fn controller(pod: &Value) -> Option<&str> {
+    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
+    let mut managing = owners
+        .iter()
+        .filter(|owner| owner["controller"].as_bool() == Some(true));
+    managing.next()?["kind"].as_str()
+}
+
+/// Whether it is on its way out already.
+fn is_leaving(pod: &Value) -> bool {
+    pod.pointer("/metadata/deletionTimestamp").is_some()
+}
+
+fn named(pods: &[&Value]) -> String {
+    let name = |pod: &&Value| {
+        let pod = Object::of(pod).ok()?;
+        Some(format!("{}/{}", pod.namespace?, pod.name))
+    };
+    let mut names: Vec<String> = pods.iter().take(NAMED).filter_map(name).collect();
+    if pods.len() > NAMED {
+        names.push(format!("and {} more", pods.len() - NAMED));
+    }
+    names.join(", ")
+}
+
+async fn drained(kubernetes: &Kubernetes, known: &Known) -> Result<Readiness, ProviderError> {
+    let Some(node) = node(kubernetes, known).await? else {
+        return Ok(Readiness::Ready);
+    };
+    let pods = node.pods().await?;
+    let lost: Vec<&Value> = pods
+        .iter()
+        .filter(|pod| controller(pod).is_none() && !is_leaving(pod))
+        .collect();
+    if !lost.is_empty() {
+        return Ok(Readiness::Failed(format!(
+            "nothing would make these pods of {} again: {}; delete them or move them first",
+            node.object.name,
+            named(&lost)
+        )));
+    }
+    let left: Vec<&Value> = pods.iter().collect();
+    Ok(match (node.cordoned, left.len()) {
+        (true, 0) => Readiness::Ready,
+        (false, 0) => Readiness::Waiting("it still takes new pods".to_owned()),
+        (_, 1) => Readiness::Waiting(format!("1 pod is still there: {}", named(&left))),
+        (_, many) => Readiness::Waiting(format!("{many} pods are still there: {}", named(&left))),
+    })
+}
+
+async fn drain(
+    kubernetes: &Kubernetes,
+    known: &Known,
+    permit: &Permit,
+) -> Result<(), ProviderError> {
+    let Some(node) = node(kubernetes, known).await? else {
+        return Ok(());
+    };
+    if !node.cordoned {
+        node.cordon(permit, true).await?;
+    }
+    let pods = node.pods().await?;
+    let mut evictions: Vec<BoxFuture<'_, Result<(), ProviderError>>> = Vec::new();
+    for pod in &pods {
+        if controller(pod).is_some() && !is_leaving(pod) {
+            let (pod, session) = (Object::of(pod)?, &node.session);
+            evictions.push(Box::pin(async move { session.evict(permit, &pod).await }));
+        }
+    }
+    let mut results = stream::iter(evictions).buffer_unordered(PARALLEL);
+    let mut failed = None;
+    while let Some(result) = results.next().await {
+        match result {
+            // A disruption budget: the next turn asks again.
+            Err(error) if error.kind == ErrorKind::Busy => {}
+            Err(error) => failed = failed.or(Some(error)),
+            Ok(()) => {}
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+impl Operation for Drain {
+    fn kind(&self) -> &'static Kind {
+        &super::K3sNode::INFO.kind
+    }
+
+    fn name(&self) -> &'static str {
+        DRAIN.name
+    }
+
+    fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {
+        Box::pin(drained(&self.0, known))
+    }
+
+    fn run<'a>(
+        &'a self,
+        known: &'a Known,
+        permit: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(drain(&self.0, known, permit))
+    }
+}
+
+impl Operation for Uncordon {
+    fn kind(&self) -> &'static Kind {
+        &super::K3sNode::INFO.kind
+    }
+
+    fn name(&self) -> &'static str {
+        UNCORDON
+    }
+
+    fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {
+        Box::pin(async move {
+            let ours = node(&self.0, known).await?.is_some_and(|node| node.by_us);
+            Ok(if ours {
+                Readiness::Waiting("it takes no new pods".to_owned())
+            } else {
+                Readiness::Ready
+            })
+        })
+    }
+
+    fn run<'a>(
+        &'a self,
+        known: &'a Known,
+        permit: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            match node(&self.0, known).await? {
+                Some(node) if node.by_us => node.cordon(permit, false).await,
+                _ => Ok(()),
+            }
+        })
+    }
+}
