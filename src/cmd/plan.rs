@@ -9,6 +9,7 @@ use crate::interrupt::Interrupts;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
+use std::sync::Arc;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
@@ -47,7 +48,9 @@ fn unknown_owner(plan: &mut Plan, owner: &Owner) {
 fn forget(value: &mut Value, id: &str) {
     match value {
         Value::Str(text) if text.contains(id) => *value = Value::Unknown,
-        Value::List(items) => items.iter_mut().for_each(|item| forget(item, id)),
+        Value::List(items) => Arc::make_mut(items)
+            .iter_mut()
+            .for_each(|item| forget(item, id)),
         Value::Map(map) => map.values_mut().for_each(|item| forget(item, id)),
         _ => {}
     }

@@ -11,7 +11,9 @@ mod tests;
 
 pub use error::{CycleEdge, GraphError};
 
-use kplan_model::{Address, Declaration, Declarations, Kind, KindInfo, Origin, Snapshot, Value};
+use kplan_model::{
+    Address, Declaration, Declarations, Kind, KindInfo, Origin, Snapshot, Text, Value,
+};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -38,9 +40,9 @@ pub enum EdgeReason {
     /// A field refers to an attribute of it.
     Reference {
         /// The field.
-        field: String,
+        field: Text,
         /// The attribute.
-        attribute: String,
+        attribute: Text,
     },
     /// It lives inside it.
     Inside,
@@ -167,7 +169,7 @@ fn check_fields(declaration: &Declaration, kinds: &Kinds, errors: &mut Vec<Graph
         if info.field(name).is_none() {
             errors.push(GraphError::UnknownField {
                 address: declaration.address.clone(),
-                field: name.clone(),
+                field: name.to_string(),
                 origin: origin_of(declaration, name),
             });
         }
@@ -393,7 +395,7 @@ impl Graph {
                 address: address.cloned(),
                 field: field.to_owned(),
                 target: reference.address.clone(),
-                attribute: reference.attribute.clone(),
+                attribute: reference.attribute.to_string(),
                 known: info.fields.iter().map(|field| field.name).collect(),
                 origin,
             });

@@ -184,9 +184,9 @@ pub(crate) async fn firewall(world: &World) -> Case {
         ("droplet_ids", texts(&[droplet.id.as_str()])),
         (
             "inbound_rule",
-            Value::List(vec![tcp("22").encode(), tcp("8000-9000").encode()]),
+            Value::list([tcp("22").encode(), tcp("8000-9000").encode()]),
         ),
-        ("outbound_rule", Value::List(vec![tcp("53").encode()])),
+        ("outbound_rule", Value::list([tcp("53").encode()])),
     ];
     case
 }
@@ -309,7 +309,7 @@ pub(crate) async fn load_balancer(world: &World) -> Case {
         ("name", text("renamed")),
         (
             "forwarding_rule",
-            Value::List(vec![forward(6443).encode(), http.encode()]),
+            Value::list([forward(6443).encode(), http.encode()]),
         ),
         ("healthcheck", check(80).encode()),
         ("firewall", open.encode()),
@@ -559,7 +559,7 @@ fn bucket_case(key: &Known, first: &BucketArgs, second: &BucketArgs) -> Case {
         ("versioning", Value::Bool(false)),
         (
             "lifecycle_rule",
-            Value::List(vec![older.encode(), boot_rule(2).encode()]),
+            Value::list([older.encode(), boot_rule(2).encode()]),
         ),
         ("lifecycle_rule", Value::List(Vec::new())),
         ("force_destroy", Value::Bool(true)),

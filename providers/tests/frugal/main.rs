@@ -217,7 +217,7 @@ fn at(text: &str) -> Address {
 fn to(address: &str, attribute: &str) -> Input<String> {
     Input::Ref(Ref {
         address: at(address),
-        attribute: attribute.to_owned(),
+        attribute: attribute.into(),
     })
 }
 

@@ -269,7 +269,7 @@ fn started_in(keys: Option<&Keyring>, event: EventWire) -> Result<JournalEvent, 
         args: object_in(keys, &address, "args", args)?,
         meta: meta.read()?,
         depends_on: addresses_in(&depends_on)?,
-        id: id.map(RemoteId),
+        id: id.map(RemoteId::new),
         seen: ids_in(seen),
         address: address_in(&address)?,
     })

@@ -180,7 +180,7 @@ pub(crate) fn ids_out(ids: &[RemoteId]) -> Vec<String> {
 }
 
 pub(crate) fn ids_in(ids: Vec<String>) -> Vec<RemoteId> {
-    ids.into_iter().map(RemoteId).collect()
+    ids.into_iter().map(RemoteId::new).collect()
 }
 
 /// A resource on record.
@@ -228,7 +228,7 @@ impl RecordWire {
     pub(crate) fn read(self, keys: Option<&Keyring>) -> Result<Recorded, Unreadable> {
         Ok(Recorded {
             address: address_in(&self.address)?,
-            id: RemoteId(self.id),
+            id: RemoteId::new(self.id),
             args: object_in(keys, &self.address, "args", self.args)?,
             attrs: object_in(keys, &self.address, "attrs", self.attrs)?,
             meta: self.meta.read()?,
@@ -291,7 +291,7 @@ impl DoubtWire {
             args: object_in(keys, &self.address, "args", self.args)?,
             meta: self.meta.read()?,
             depends_on: addresses_in(&self.depends_on)?,
-            id: self.id.map(RemoteId),
+            id: self.id.map(RemoteId::new),
             seen: ids_in(self.seen),
         })
     }

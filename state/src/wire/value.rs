@@ -5,7 +5,7 @@
 use super::Unreadable;
 use crate::error::{code, error, error_help};
 use crate::keyring::Keyring;
-use kplan_model::{Address, Object, Ref, Secret, StoreError, Value};
+use kplan_model::{Address, Object, Ref, Secret, StoreError, Text, Value};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -97,7 +97,7 @@ impl Writer<'_> {
             let key = if key.starts_with('$') {
                 format!("${key}")
             } else {
-                key.clone()
+                key.to_string()
             };
             sorted.insert(key, json);
         }
@@ -118,7 +118,7 @@ impl Writer<'_> {
             Value::Null => Json::Null,
             Value::Bool(flag) => Json::Bool(*flag),
             Value::Int(number) => Json::from(*number),
-            Value::Str(text) => Json::String(text.clone()),
+            Value::Str(text) => Json::String(text.to_string()),
             Value::List(items) => items
                 .iter()
                 .enumerate()
@@ -186,7 +186,7 @@ impl Reader<'_> {
                     Some(own) if own.starts_with('$') => own,
                     Some(_) => return Err(self.unreadable(path, "has a key that is reserved")),
                 };
-                Ok((key.to_owned(), self.value(Path::Key(&path, key), json)?))
+                Ok((Text::from(key), self.value(Path::Key(&path, key), json)?))
             })
             .collect()
     }
@@ -200,7 +200,7 @@ impl Reader<'_> {
                     .as_i64()
                     .ok_or_else(|| self.unreadable(path, "is not a whole number in range"))?,
             ),
-            Json::String(text) => Value::Str(text),
+            Json::String(text) => Value::str(text),
             Json::Array(items) => Value::List(
                 items
                     .into_iter()
@@ -228,7 +228,7 @@ impl Reader<'_> {
                     return Err(self.unreadable(path, "is not a reference"));
                 };
                 let address = address_in(&format!("{kind}.{name}"))?;
-                Ok(Value::Ref(Ref::new(address, attribute)))
+                Ok(Value::reference(Ref::new(address, attribute)))
             }
             _ => Ok(Value::Map(self.map(path, map)?)),
         }
@@ -278,7 +278,7 @@ mod tests {
     fn deep(levels: usize) -> Object {
         let mut value = Value::Int(1);
         for _ in 0..levels {
-            value = Value::List(vec![value]);
+            value = Value::list([value]);
         }
         Object::from([("a".to_owned(), value)])
     }
