@@ -156,9 +156,11 @@ impl<K: Into<Text>, const N: usize> From<[(K, Value); N]> for Object {
 
 impl<K: Into<Text>> Extend<(K, Value)> for Object {
     fn extend<I: IntoIterator<Item = (K, Value)>>(&mut self, pairs: I) {
-        let own = std::mem::take(self).into_iter();
-        let more = pairs.into_iter().map(|(name, value)| (name.into(), value));
-        *self = own.chain(more).collect();
+        let mut more = pairs.into_iter().peekable();
+        if more.peek().is_some() {
+            let more = more.map(|(name, value)| (name.into(), value));
+            *self = std::mem::take(self).into_iter().chain(more).collect();
+        }
     }
 }
 
@@ -264,6 +266,8 @@ mod tests {
     fn a_copy_is_shared_until_one_changes() {
         let one = Object::from([("a", Value::Int(1))]);
         let mut other = one.clone();
+        assert!(one.is_shared_with(&other));
+        other.extend(Object::new());
         assert!(one.is_shared_with(&other));
         other.insert("a", Value::Int(2));
         assert!(!one.is_shared_with(&other));

@@ -6,11 +6,11 @@ use super::record::{
     ids_out,
 };
 use super::snapshot::OUTPUTS;
+use super::tree::Fields;
 use super::value::{address_in, address_out, object_in, object_out};
 use crate::keyring::Keyring;
 use kplan_model::{JournalEntry, JournalEvent, RemoteId, RunId, StepId, StoreError, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +38,7 @@ enum EventWire {
         step: u32,
         address: String,
         action: ActionWire,
-        args: Map<String, Json>,
+        args: Fields,
         meta: MetaWire,
         depends_on: Vec<String>,
         id: Option<String>,
@@ -69,7 +69,7 @@ enum EventWire {
         record: Option<RecordWire>,
     },
     Outputs {
-        outputs: Map<String, Json>,
+        outputs: Fields,
     },
     RunEnded {
         complete: bool,

@@ -1,14 +1,14 @@
 //! Records, guards, and the small words of the format.
 
 use super::Unreadable;
+use super::tree::Fields;
 use super::value::{address_in, address_out, object_in, object_out};
 use crate::keyring::Keyring;
 use kplan_model::{
     Action, Address, ErrorKind, Group, InDoubt, Meta, PlanMode, Recorded, RemoteId, RolloutOrder,
-    Status, StepId, StoreError, StoredError, Timestamp,
+    Status, StepId, StoreError, StoredError, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
 /// A word of the format for every word of the domain.
 macro_rules! words {
@@ -187,13 +187,13 @@ pub(crate) fn ids_in(ids: Vec<String>) -> Vec<RemoteId> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordWire {
-    address: String,
-    id: String,
+    address: Text,
+    id: Text,
     status: StatusWire,
     version: u64,
     created_at: i64,
-    args: Map<String, Json>,
-    attrs: Map<String, Json>,
+    args: Fields,
+    attrs: Fields,
     meta: MetaWire,
     depends_on: Vec<String>,
 }
@@ -213,7 +213,7 @@ impl RecordWire {
         } = record;
         let address = address_out(address)?;
         Ok(Self {
-            id: id.as_str().to_owned(),
+            id: id.0.clone(),
             status: (*status).into(),
             version: *version,
             created_at: created_at.0,
@@ -221,7 +221,7 @@ impl RecordWire {
             attrs: object_out(keys, &address, "attrs", attrs)?,
             meta: MetaWire::out(meta)?,
             depends_on: addresses_out(depends_on)?,
-            address,
+            address: address.into(),
         })
     }
 
@@ -248,7 +248,7 @@ pub(crate) struct DoubtWire {
     address: String,
     action: ActionWire,
     started_at: i64,
-    args: Map<String, Json>,
+    args: Fields,
     meta: MetaWire,
     depends_on: Vec<String>,
     id: Option<String>,
