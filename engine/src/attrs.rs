@@ -70,6 +70,9 @@ pub(crate) fn unaligned(info: &KindInfo, asked: &Object, seen: &Object) -> Field
 
 /// Whether [`merge`] would change the record in a way that means something.
 pub(crate) fn differ(info: &KindInfo, recorded: &Object, seen: &Object) -> bool {
+    if recorded.is_shared_with(seen) {
+        return false;
+    }
     let changed = |name: &str, value: &Value| {
         let how = info
             .field(name)

@@ -77,7 +77,7 @@ pub enum Observation {
     /// It is inside a container that is absent or goes: not read, goes with it.
     Gone,
     /// It could not be read. Never treated as absent.
-    Unreadable(ProviderError),
+    Unreadable(Box<ProviderError>),
     /// It was not read because refreshing was switched off.
     NotRead,
 }

@@ -24,10 +24,10 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     let declarations = session.declarations(&snapshot, policy)?;
     session.not_taken(&snapshot).await?;
     let options = session::options(&args.planning, args.destroy)?;
-    let mut planned = session.plan(&declarations, &snapshot, &options).await?;
+    let mut planned = session.plan(&declarations, snapshot, &options).await?;
     if !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
-        unknown_owner(&mut planned.plan, &snapshot.owner);
+        unknown_owner(&mut planned.plan, &planned.snapshot.owner);
     }
     let as_json = global.json || args.format == Format::Json;
     show(&session, &planned, &declarations, terminal, as_json).await;

@@ -141,8 +141,7 @@ fn nodes(
     for address in snapshot.resources.keys() {
         all.entry(address).or_default().1 = true;
     }
-    let mut inner = DiGraph::with_capacity(all.len(), all.len() * 2);
-    let mut index = BTreeMap::new();
+    let mut inner = DiGraph::with_capacity(all.len(), 0);
     for (address, (declared, recorded)) in all {
         if !kinds.contains_key(address.kind()) {
             errors.push(GraphError::UnknownKind {
@@ -150,13 +149,16 @@ fn nodes(
                 origin: declared.map_or(Origin::State, |at| declarations.resources[at].origin),
             });
         }
-        let at = inner.add_node(Node {
+        inner.add_node(Node {
             address: address.clone(),
             declared,
             recorded,
         });
-        index.insert(address.clone(), at);
     }
+    // Made as a whole: its nodes are full then.
+    let positions = inner.node_indices();
+    let index = positions.map(|at| (inner[at].address.clone(), at));
+    let index = index.collect();
     (inner, index)
 }
 

@@ -160,7 +160,7 @@ impl Account {
         let observing = observe::Options::new(self.clock.now());
         let planning = Planning {
             declarations,
-            snapshot,
+            snapshot: snapshot.clone(),
             registry: &self.registry,
             options: &PlanOptions::new(PlanMode::Apply),
             observing: &observing,
