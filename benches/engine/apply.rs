@@ -33,7 +33,7 @@ async fn apply(mut writer: LocalWriter, shape: Shape, parallelism: usize) {
     let options = PlanOptions::new(PlanMode::Apply);
     let planned = kplan_engine::plan(Planning {
         declarations: &declarations,
-        snapshot: writer.snapshot(),
+        snapshot: writer.snapshot().clone(),
         registry: &registry,
         options: &options,
         observing: &observing,

@@ -81,7 +81,7 @@ pub(crate) async fn from_disk(dir: &Path, identity: &Identity, declarations: &De
     let observing = observe::Options::new(Timestamp(0));
     let planned = kplan_engine::plan(Planning {
         declarations,
-        snapshot: &snapshot,
+        snapshot,
         registry: &registry,
         options: &options,
         observing: &observing,

@@ -41,11 +41,13 @@ fn arguments(number: u32, shape: Shape) -> Object {
         text("image", "ubuntu-24-04-x64"),
     ]);
     let tags = ["k8s", "k8s:worker", "pool"].map(Value::str);
-    args.insert("tags".to_owned(), Value::List(tags.to_vec()));
+    args.insert("tags".to_owned(), Value::list(tags));
     let password = Secret::new(format!("a secret of machine {number}"));
     args.insert("password".to_owned(), Value::Secret(password));
     let net = match shape {
-        Shape::Layers if number >= LAYER => Value::Ref(Ref::new(address(number - LAYER), "id")),
+        Shape::Layers if number >= LAYER => {
+            Value::reference(Ref::new(address(number - LAYER), "id"))
+        }
         Shape::Flat | Shape::Layers => Value::str("net-1"),
     };
     args.insert("net".to_owned(), net);

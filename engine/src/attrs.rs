@@ -70,14 +70,17 @@ pub(crate) fn unaligned(info: &KindInfo, asked: &Object, seen: &Object) -> Field
 
 /// Whether [`merge`] would change the record in a way that means something.
 pub(crate) fn differ(info: &KindInfo, recorded: &Object, seen: &Object) -> bool {
-    let changed = |name: &String, value: &Value| {
+    if recorded.is_shared_with(seen) {
+        return false;
+    }
+    let changed = |name: &str, value: &Value| {
         let how = info
             .field(name)
             .map_or(Compare::Exact, |field| field.compare);
         let before = recorded.get(name).unwrap_or(&Value::Null);
         compare(how, before, value) == Likeness::Different
     };
-    let lost = |name: &String, value: &Value| {
+    let lost = |name: &str, value: &Value| {
         !value.is_null() && seen.get(name).is_none_or(Value::is_null) && !is_shown_once(info, name)
     };
     seen.iter()

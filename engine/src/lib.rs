@@ -45,12 +45,12 @@ pub use plan::{Finding, NotDone, PlanOptions, PlanReport, WhyNot};
 use kplan_model::{Declarations, Plan, PlanMode, Registry, Snapshot};
 
 /// What a plan is made from.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Planning<'a> {
     /// What the file asks for.
     pub declarations: &'a Declarations,
-    /// What we believe exists.
-    pub snapshot: &'a Snapshot,
+    /// What we believe exists. Comes back in [`Planned::snapshot`]: there is no second copy of it.
+    pub snapshot: Snapshot,
     /// The kinds; only their reading halves and tables are used.
     pub registry: &'a Registry,
     /// What is wanted.
@@ -77,17 +77,18 @@ pub struct Planned {
 pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
     let Planning {
         declarations,
+        snapshot,
         registry,
         options,
-        ..
+        observing,
     } = planning;
     let observing = observe::Options {
         refresh: options.refresh,
-        ..planning.observing.clone()
+        ..observing.clone()
     };
     let observers = observe::observers(registry);
     let (snapshot, notes) =
-        execute::recover::preview(&observers, registry, planning.snapshot, &observing).await;
+        execute::recover::preview(&observers, registry, snapshot, &observing).await;
     let kinds = registry.kinds();
     // Destroying and refreshing look at what is on record, not at what the file asks for.
     let nothing = Declarations::default();

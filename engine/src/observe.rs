@@ -137,7 +137,8 @@ pub async fn observe(
             reads.push(Box::pin(read_kind(observer, records, ways, options)));
         }
         let results: Vec<_> = stream::iter(reads).buffer_unordered(64).collect().await;
-        seen.extend(results.into_iter().flatten());
+        // Made as a whole its nodes are full; one by one half of them would stay empty.
+        seen.append(&mut results.into_iter().flatten().collect());
     }
     seen
 }
@@ -215,7 +216,12 @@ async fn read_kind(
     let mut missing = Vec::new();
     for (record, known) in records.into_iter().zip(&known) {
         match listed.get(&known.id) {
-            Some(attrs) => seen.push((record.address.clone(), Observation::Present(attrs.clone()))),
+            Some(attrs) => {
+                // Mostly nothing changed: then nothing is held twice.
+                let same = *attrs == record.attrs;
+                let attrs = if same { &record.attrs } else { attrs };
+                seen.push((record.address.clone(), Observation::Present(attrs.clone())));
+            }
             None => missing.push((record, known)),
         }
     }
@@ -248,13 +254,13 @@ async fn confirm_recorded(
     let observation = match confirm(observer, known, young, options).await {
         Ok(Some(attrs)) => Observation::Present(attrs),
         Ok(None) => Observation::Absent,
-        Err(error) => Observation::Unreadable(error),
+        Err(error) => Observation::Unreadable(Box::new(error)),
     };
     (record.address.clone(), observation)
 }
 
 fn all_unreadable(records: &[&Recorded], error: &ProviderError) -> Vec<(Address, Observation)> {
-    let unreadable = || Observation::Unreadable(error.clone());
+    let unreadable = || Observation::Unreadable(Box::new(error.clone()));
     records
         .iter()
         .map(|record| (record.address.clone(), unreadable()))

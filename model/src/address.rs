@@ -2,6 +2,7 @@
 //! name and never something a person typed into a remote system.
 
 use crate::kind::Kind;
+use crate::text::Text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +13,13 @@ use std::str::FromStr;
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
     kind: Kind,
-    name: String,
+    name: Text,
     index: Option<u32>,
 }
 
 impl Address {
     /// `kind.name`.
-    pub fn new(kind: Kind, name: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, name: impl Into<Text>) -> Self {
         Self {
             kind,
             name: name.into(),
@@ -27,7 +28,7 @@ impl Address {
     }
 
     /// `kind.name[index]`.
-    pub fn indexed(kind: Kind, name: impl Into<String>, index: u32) -> Self {
+    pub fn indexed(kind: Kind, name: impl Into<Text>, index: u32) -> Self {
         Self {
             kind,
             name: name.into(),
@@ -109,8 +110,8 @@ impl FromStr for Address {
             return Err(fail());
         }
         Ok(Self {
-            kind: Kind::from(kind.to_owned()),
-            name: name.to_owned(),
+            kind: Kind::from(Text::from(kind)),
+            name: name.into(),
             index,
         })
     }

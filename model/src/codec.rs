@@ -1,8 +1,10 @@
 //! `Codec`: typed arguments and attributes to and from the plain tree. It stands in for serde here
 //! because serde would let a secret be written by any serializer.
 
+use crate::object::Object;
 use crate::secret::Secret;
-use crate::value::{Object, Ref, Value};
+use crate::text::literal;
+use crate::value::{Ref, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -83,14 +85,9 @@ macro_rules! object {
 
         impl $crate::codec::Codec for $name {
             fn encode(&self) -> $crate::value::Value {
-                let mut map = $crate::value::Object::new();
-                $(
-                    let value = $crate::codec::Codec::encode(&self.$field);
-                    if !value.is_null() {
-                        map.insert($crate::codec::plain_name(stringify!($field)).to_owned(), value);
-                    }
-                )*
-                $crate::value::Value::Map(map)
+                $crate::value::Value::Map($crate::codec::fields([$(
+                    ($crate::codec::plain_name(stringify!($field)), $crate::codec::Codec::encode(&self.$field))
+                ),*]))
             }
 
             fn decode(value: &$crate::value::Value) -> Result<Self, $crate::codec::ShapeError> {
@@ -104,7 +101,7 @@ macro_rules! object {
             const NAMES: &'static [&'static str] = &[$($crate::codec::plain_name(stringify!($field))),*];
 
             fn from_object(
-                object: &$crate::value::Object,
+                object: &$crate::object::Object,
             ) -> Result<Self, $crate::codec::ShapeError> {
                 Ok(Self {
                     $($field: $crate::codec::field(object, $crate::codec::plain_name(stringify!($field)))?),*
@@ -122,6 +119,12 @@ pub const fn plain_name(field: &'static str) -> &'static str {
     } else {
         field
     }
+}
+
+/// For [`object!`](crate::object): the fields that are set.
+pub fn fields<const N: usize>(fields: [(&'static str, Value); N]) -> Object {
+    let set = fields.into_iter().filter(|(_, value)| !value.is_null());
+    set.map(|(name, value)| (literal(name), value)).collect()
 }
 
 /// For [`object!`](crate::object): hands over the map inside `value`.
@@ -151,7 +154,7 @@ impl Codec for Value {
 
 impl Codec for String {
     fn encode(&self) -> Value {
-        Value::Str(self.clone())
+        Value::str(self)
     }
     fn decode(value: &Value) -> Result<Self, ShapeError> {
         value
@@ -243,10 +246,20 @@ impl<T: Codec> Codec for BTreeMap<String, T> {
         with_map(value, |map| {
             map.iter()
                 .map(|(name, value)| {
-                    Ok((name.clone(), T::decode(value).map_err(|e| e.under(name))?))
+                    let decoded = T::decode(value).map_err(|error| error.under(name))?;
+                    Ok((name.to_string(), decoded))
                 })
                 .collect()
         })
+    }
+}
+
+impl Codec for Object {
+    fn encode(&self) -> Value {
+        Value::Map(self.clone())
+    }
+    fn decode(value: &Value) -> Result<Self, ShapeError> {
+        with_map(value, |map| Ok(map.clone()))
     }
 }
 
@@ -291,13 +304,13 @@ impl<T: Codec> Codec for Input<T> {
     fn encode(&self) -> Value {
         match self {
             Self::Known(value) => value.encode(),
-            Self::Ref(reference) => Value::Ref(reference.clone()),
+            Self::Ref(reference) => Value::reference(reference.clone()),
             Self::Unknown => Value::Unknown,
         }
     }
     fn decode(value: &Value) -> Result<Self, ShapeError> {
         match value {
-            Value::Ref(reference) => Ok(Self::Ref(reference.clone())),
+            Value::Ref(reference) => Ok(Self::Ref(Ref::clone(reference))),
             Value::Unknown => Ok(Self::Unknown),
             other => T::decode(other).map(Self::Known),
         }
@@ -343,7 +356,7 @@ mod tests {
         let mut object = args().to_object();
         object.insert(
             "rules".to_owned(),
-            Value::List(vec![Value::Map(Object::from([(
+            Value::list([Value::Map(Object::from([(
                 "ports".to_owned(),
                 Value::Int(1),
             )]))]),

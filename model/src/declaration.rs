@@ -1,8 +1,8 @@
 //! `Declaration`: one resource the file asks for.
 
 use crate::address::Address;
+use crate::object::Object;
 use crate::origin::Origin;
-use crate::value::Object;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

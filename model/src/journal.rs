@@ -4,11 +4,11 @@
 use crate::address::Address;
 use crate::declaration::Meta;
 use crate::error::{ErrorKind, ProviderError};
+use crate::object::Object;
 use crate::observation::RemoteId;
 use crate::plan::{Action, PlanMode, StepId};
 use crate::snapshot::{InDoubt, Recorded, Snapshot, Status};
 use crate::time::Timestamp;
-use crate::value::Object;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -2,8 +2,8 @@
 //! Data, not code: one generic differ, the renderer, import and the reference docs all read it.
 
 use crate::operation::OperationInfo;
+use crate::text::{Text, literal};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -11,12 +11,12 @@ use std::fmt;
 /// what one is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Kind(Cow<'static, str>);
+pub struct Kind(Text);
 
 impl Kind {
     /// A kind known at compile time.
     pub const fn new(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
+        Self(literal(name))
     }
 
     /// The name.
@@ -25,9 +25,9 @@ impl Kind {
     }
 }
 
-impl From<String> for Kind {
-    fn from(name: String) -> Self {
-        Self(Cow::Owned(name))
+impl From<Text> for Kind {
+    fn from(name: Text) -> Self {
+        Self(name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The vocabulary every kplan crate shares: values, addresses, plans, journal entries, and the
-//! ports (traits) that providers and stores implement. It depends on serde alone and does no IO,
-//! reads no clock and makes no decision: what is here is what must cross a crate boundary, and
-//! nothing else.
+//! ports (traits) that providers and stores implement. It depends on serde and on a compact text
+//! alone and does no IO, reads no clock and makes no decision: what is here is what must cross a
+//! crate boundary, and nothing else.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod address;
@@ -10,6 +10,7 @@ pub mod declaration;
 pub mod error;
 pub mod journal;
 pub mod kind;
+pub mod object;
 pub mod observation;
 pub mod operation;
 pub mod origin;
@@ -22,6 +23,7 @@ pub mod snapshot;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod time;
 pub mod value;
 
@@ -37,6 +39,7 @@ pub use kind::{
     Change, Compare, Disruption, Down, Field, FieldSet, Kind, KindInfo, Otherwise, ReplaceOrder,
     Typical,
 };
+pub use object::Object;
 pub use observation::{Found, Known, Observation, Readiness, RemoteId};
 pub use operation::{Operated, Operation, OperationInfo};
 pub use origin::Origin;
@@ -52,5 +55,6 @@ pub use resource::{
 pub use secret::Secret;
 pub use snapshot::{InDoubt, Recorded, Snapshot, Status};
 pub use store::{Listed, Listing, ObjectStore, Put};
+pub use text::Text;
 pub use time::Timestamp;
-pub use value::{Object, Ref, Value};
+pub use value::{Ref, Value};

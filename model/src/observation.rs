@@ -2,8 +2,9 @@
 
 use crate::address::Address;
 use crate::error::ProviderError;
+use crate::object::Object;
+use crate::text::Text;
 use crate::time::Timestamp;
-use crate::value::Object;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -11,11 +12,11 @@ use std::fmt;
 /// (`<cluster uuid>/<user>`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RemoteId(pub String);
+pub struct RemoteId(pub Text);
 
 impl RemoteId {
     /// From text.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Text>) -> Self {
         Self(id.into())
     }
 
@@ -76,7 +77,7 @@ pub enum Observation {
     /// It is inside a container that is absent or goes: not read, goes with it.
     Gone,
     /// It could not be read. Never treated as absent.
-    Unreadable(ProviderError),
+    Unreadable(Box<ProviderError>),
     /// It was not read because refreshing was switched off.
     NotRead,
 }

@@ -3,13 +3,14 @@
 use crate::address::Address;
 use crate::declaration::Meta;
 use crate::kind::{Disruption, FieldSet, KindInfo};
+use crate::object::Object;
 use crate::observation::RemoteId;
 use crate::operation::Operated;
 use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::snapshot::Recorded;
 use crate::time::Timestamp;
-use crate::value::{Object, Value};
+use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;

@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 /// A secret text, or the ciphertext of one whose key is not at hand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Secret(Inner);
+pub struct Secret(Arc<Inner>);
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Inner {
-    Plain(Arc<str>),
-    Sealed(Arc<str>),
+    Plain(Box<str>),
+    Sealed(Box<str>),
 }
 
 impl Secret {
     /// A secret whose text is known.
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(Inner::Plain(text.into()))
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Inner::Plain(text.into())))
     }
 
     /// A secret read without the key: it can be carried and stored again, not compared or used.
-    pub fn sealed(token: impl Into<Arc<str>>) -> Self {
-        Self(Inner::Sealed(token.into()))
+    pub fn sealed(token: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Inner::Sealed(token.into())))
     }
 
     /// The text, where it is known. Every caller must be about to hand it to the system that
     /// needs it, or to encrypt it.
     pub fn expose(&self) -> Option<&str> {
-        match &self.0 {
+        match &*self.0 {
             Inner::Plain(text) => Some(text),
             Inner::Sealed(_) => None,
         }
@@ -36,7 +36,7 @@ impl Secret {
 
     /// The stored ciphertext of a secret whose key is not at hand.
     pub fn sealed_token(&self) -> Option<&str> {
-        match &self.0 {
+        match &*self.0 {
             Inner::Plain(_) => None,
             Inner::Sealed(token) => Some(token),
         }

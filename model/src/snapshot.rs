@@ -3,11 +3,12 @@
 
 use crate::address::Address;
 use crate::declaration::Meta;
+use crate::object::Object;
 use crate::observation::{Known, RemoteId};
 use crate::owner::Owner;
 use crate::plan::{Action, StepId};
 use crate::time::Timestamp;
-use crate::value::{Object, Value, lookup};
+use crate::value::{Value, lookup};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,11 +2,11 @@
 
 use crate::address::Address;
 use crate::declaration::Meta;
+use crate::object::Object;
 use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::plan::{Action, Approval, Base, Permit, Plan, PlanMode, Reason, Step, StepId};
 use crate::time::Timestamp;
-use crate::value::Object;
 use std::collections::BTreeSet;
 
 /// The permit of an approved plan whose only step creates what is at `address`; never `None`.

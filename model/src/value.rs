@@ -1,12 +1,11 @@
 //! `Value`: the plain tree in which the engine sees what is asked for and what exists.
 
 use crate::address::Address;
+use crate::object::Object;
 use crate::secret::Secret;
-use std::collections::BTreeMap;
+use crate::text::Text;
 use std::fmt;
-
-/// Named values, ordered by name.
-pub type Object = BTreeMap<String, Value>;
+use std::sync::Arc;
 
 /// A reference to an attribute of another resource, filled in when that resource is there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,12 +13,12 @@ pub struct Ref {
     /// The resource.
     pub address: Address,
     /// `id` for the remote id, else a dotted path into its attributes (then its arguments).
-    pub attribute: String,
+    pub attribute: Text,
 }
 
 impl Ref {
     /// A reference to `address.attribute`.
-    pub fn new(address: Address, attribute: impl Into<String>) -> Self {
+    pub fn new(address: Address, attribute: impl Into<Text>) -> Self {
         Self {
             address,
             attribute: attribute.into(),
@@ -44,23 +43,33 @@ pub enum Value {
     /// A whole number.
     Int(i64),
     /// Text.
-    Str(String),
+    Str(Text),
     /// A list.
-    List(Vec<Value>),
+    List(Arc<[Value]>),
     /// Named values.
     Map(Object),
     /// A secret text.
     Secret(Secret),
     /// An attribute of another resource that is not known yet.
-    Ref(Ref),
+    Ref(Box<Ref>),
     /// Known after apply.
     Unknown,
 }
 
 impl Value {
     /// Text.
-    pub fn str(text: impl Into<String>) -> Self {
+    pub fn str(text: impl Into<Text>) -> Self {
         Self::Str(text.into())
+    }
+
+    /// A list.
+    pub fn list(items: impl Into<Arc<[Value]>>) -> Self {
+        Self::List(items.into())
+    }
+
+    /// A reference.
+    pub fn reference(reference: Ref) -> Self {
+        Self::Ref(Box::new(reference))
     }
 
     /// The text, if this is text.
@@ -160,7 +169,7 @@ mod tests {
             "a".to_owned(),
             Value::Map(Object::from([(
                 "b".to_owned(),
-                Value::List(vec![Value::Int(7)]),
+                Value::list([Value::Int(7)]),
             )])),
         )]);
         assert_eq!(lookup(&object, "a.b.0"), Some(&Value::Int(7)));
@@ -172,11 +181,11 @@ mod tests {
     fn fill_keeps_what_is_not_known() {
         let here = Ref::new(Address::new(Kind::new("vpc"), "main"), "id");
         let there = Ref::new(Address::new(Kind::new("vpc"), "other"), "id");
-        let value = Value::List(vec![Value::Ref(here.clone()), Value::Ref(there.clone())]);
+        let value = Value::list([here.clone(), there.clone()].map(Value::reference));
         let filled = value.fill(&|r| (*r == here).then(|| Value::str("x")));
         assert_eq!(
             filled,
-            Value::List(vec![Value::str("x"), Value::Ref(there)])
+            Value::list([Value::str("x"), Value::reference(there)])
         );
         assert!(!filled.is_known());
     }

@@ -319,7 +319,7 @@ impl Operator<'_> {
         observing.seed = self.seed;
         let planned = kplan_engine::plan(Planning {
             declarations,
-            snapshot,
+            snapshot: snapshot.clone(),
             registry: &adapters.registry,
             options: &options,
             observing: &observing,

@@ -74,7 +74,7 @@ async fn prepare<'a>(
     let snapshot = execution.recovered(terminal).await?;
     let declarations = session.declarations(&snapshot, SourcePolicy::All)?;
     session.not_taken(&snapshot).await?;
-    let planned = session.plan(&declarations, &snapshot, &options).await?;
+    let planned = session.plan(&declarations, snapshot, &options).await?;
     show(session, &planned, &declarations, terminal, global.json).await;
     let partial = planned.report.is_partial();
     if partial && !changes(&planned.plan) {

@@ -68,7 +68,7 @@ async fn prepare<'a>(
     options.delete_kept = args.delete_backups;
     // Destroying looks at the record. The file only says how what is on record is reached.
     let declarations = session.references(&snapshot);
-    let planned = session.plan(&declarations, &snapshot, &options).await?;
+    let planned = session.plan(&declarations, snapshot, &options).await?;
     show(session, &planned, &declarations, terminal, global.json).await;
     if planned.report.is_partial() {
         let problem = Problem::error(

@@ -11,7 +11,7 @@ use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{ExecuteOptions, Outcome, Report, Run};
 use kplan_model::{
-    Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId,
+    Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId, Text,
 };
 use kplan_state::{Writer, code};
 use std::collections::BTreeSet;
@@ -359,7 +359,7 @@ fn outputs(snapshot: &Snapshot, terminal: &mut Terminal) {
         return;
     }
     terminal.line("\nOutputs:\n");
-    let width = snapshot.outputs.keys().map(String::len).max().unwrap_or(0);
+    let width = snapshot.outputs.keys().map(Text::len).max().unwrap_or(0);
     for (name, item) in &snapshot.outputs {
         terminal.line(&format!("{name:width$} = {}", value::show(item, 0)));
     }

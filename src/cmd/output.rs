@@ -5,7 +5,7 @@ use crate::cmd::state::view;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::render::{Terminal, json, value};
-use kplan_model::Value;
+use kplan_model::{Text, Value};
 use serde_json::{Map, json};
 
 /// Runs it. A secret is printed only when it is asked for alone and `--raw`.
@@ -15,12 +15,12 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
         if global.json {
             let all: Map<String, serde_json::Value> = outputs
                 .iter()
-                .map(|(name, item)| (name.clone(), document(item)))
+                .map(|(name, item)| (name.to_string(), document(item)))
                 .collect();
             let document = json!({ "format_version": "1.0", "outputs": all });
             terminal.line(&document.to_string());
         } else {
-            let width = outputs.keys().map(String::len).max().unwrap_or(0);
+            let width = outputs.keys().map(Text::len).max().unwrap_or(0);
             for (name, item) in &outputs {
                 terminal.line(&format!("{name:width$} = {}", value::show(item, 0)));
             }
@@ -44,8 +44,8 @@ pub fn run(global: &Global, args: &OutputArgs, terminal: &mut Terminal) -> Comma
     Ok(Exit::Ok)
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Failure {
-    let known: Vec<&str> = known.map(String::as_str).collect();
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a Text>) -> Failure {
+    let known: Vec<&str> = known.map(Text::as_str).collect();
     Problem::error("output::unknown", format!("there is no output `{name}`"))
         .help(format!("there are: {}", known.join(", ")))
         .into()
@@ -57,7 +57,7 @@ fn document(item: &Value) -> serde_json::Value {
 
 fn raw(name: &str, item: &Value) -> Result<String, Failure> {
     match item {
-        Value::Str(text) => Ok(text.clone()),
+        Value::Str(text) => Ok(text.to_string()),
         Value::Int(number) => Ok(number.to_string()),
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Secret(secret) => secret.expose().map(str::to_owned).ok_or_else(|| {

@@ -9,6 +9,7 @@ use crate::interrupt::Interrupts;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
+use std::sync::Arc;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
@@ -23,10 +24,10 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     let declarations = session.declarations(&snapshot, policy)?;
     session.not_taken(&snapshot).await?;
     let options = session::options(&args.planning, args.destroy)?;
-    let mut planned = session.plan(&declarations, &snapshot, &options).await?;
+    let mut planned = session.plan(&declarations, snapshot, &options).await?;
     if !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
-        unknown_owner(&mut planned.plan, &snapshot.owner);
+        unknown_owner(&mut planned.plan, &planned.snapshot.owner);
     }
     let as_json = global.json || args.format == Format::Json;
     show(&session, &planned, &declarations, terminal, as_json).await;
@@ -38,7 +39,11 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
 fn unknown_owner(plan: &mut Plan, owner: &Owner) {
     let id = owner.id();
     for step in &mut plan.steps {
-        for value in step.args.iter_mut().flat_map(|args| args.values_mut()) {
+        for value in step
+            .args
+            .iter_mut()
+            .flat_map(kplan_model::Object::values_mut)
+        {
             forget(value, &id);
         }
     }
@@ -47,7 +52,9 @@ fn unknown_owner(plan: &mut Plan, owner: &Owner) {
 fn forget(value: &mut Value, id: &str) {
     match value {
         Value::Str(text) if text.contains(id) => *value = Value::Unknown,
-        Value::List(items) => items.iter_mut().for_each(|item| forget(item, id)),
+        Value::List(items) => Arc::make_mut(items)
+            .iter_mut()
+            .for_each(|item| forget(item, id)),
         Value::Map(map) => map.values_mut().for_each(|item| forget(item, id)),
         _ => {}
     }

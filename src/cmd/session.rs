@@ -142,7 +142,7 @@ impl Session {
     pub async fn plan(
         &self,
         declarations: &Declarations,
-        snapshot: &Snapshot,
+        snapshot: Snapshot,
         options: &PlanOptions,
     ) -> Result<Planned, Failure> {
         let mut observing = kplan_engine::observe::Options::new(SystemClock.now());

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::load;
 use crate::render::{Terminal, json, value};
 use crate::wire::StatePlace;
-use kplan_model::{Address, AddressError, Recorded, Snapshot, Status};
+use kplan_model::{Address, AddressError, Object, Recorded, Snapshot, Status, Text};
 use kplan_state::{HistoryEntry, Reader};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -237,10 +237,13 @@ pub fn block(record: &Recorded) -> String {
         Status::Tainted => " (tainted)",
     };
     let _ = writeln!(out, "# {}:{status}", record.address);
-    let mut values = record.args.clone();
-    values.extend(record.attrs.clone());
-    values.retain(|_, value| !value.is_null());
-    let width = values.keys().map(String::len).max().unwrap_or(0).max(2);
+    let mut all = record.args.clone();
+    all.extend(record.attrs.clone());
+    let values: Object = all
+        .into_iter()
+        .filter(|(_, item)| !item.is_null())
+        .collect();
+    let width = values.keys().map(Text::len).max().unwrap_or(0).max(2);
     let id = value::quote(record.id.as_str());
     let _ = writeln!(out, "    {:width$} = {id}", "id");
     for (name, item) in &values {

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(arg(&all, "droplet.servers[0]", ADMIN), None);
         assert_eq!(
             arg(&all, "droplet.servers[0]", PACKAGES),
-            Some(Value::List(vec![Value::str("postgresql-client")]))
+            Some(Value::list([Value::str("postgresql-client")]))
         );
         assert_eq!(arg(&all, "k3s_node.workers[0]", ADMIN), None);
         assert_eq!(arg(&all, "droplet.workers[0]", PACKAGES), None);

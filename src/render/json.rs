@@ -184,7 +184,7 @@ fn values(object: &Object) -> Json {
     Json::Object(
         object
             .iter()
-            .map(|(name, value)| (name.clone(), plain(value)))
+            .map(|(name, value)| (name.to_string(), plain(value)))
             .collect(),
     )
 }
@@ -215,7 +215,7 @@ fn marks(object: &Object, test: fn(&Value) -> bool) -> Json {
     let mut map = Map::new();
     for (name, value) in object {
         if let Some(mark) = mark(value, test) {
-            map.insert(name.clone(), mark);
+            map.insert(name.to_string(), mark);
         }
     }
     Json::Object(map)

@@ -4,7 +4,7 @@ use crate::render::value::{is_nothing, printable, show};
 use crate::render::{Paint, fold, paint};
 use kplan_model::{
     Action, Disruption, Drift, Field, FieldChange, Kind, KindInfo, Object, Plan, PlanMode, Reason,
-    Step, Value,
+    Step, Text, Value,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -399,7 +399,7 @@ fn masked(info: Option<&KindInfo>, name: &str, value: &Value, indent: usize) -> 
 }
 
 /// What is worth showing of something new: everything that is set.
-fn visible(args: Option<&Object>) -> Vec<(&String, &Value)> {
+fn visible(args: Option<&Object>) -> Vec<(&Text, &Value)> {
     args.into_iter()
         .flatten()
         .filter(|(_, value)| !is_nothing(value))

@@ -1,7 +1,7 @@
 //! Values as people read them.
 
 use crate::render::fold;
-use kplan_model::{Object, Value};
+use kplan_model::{Object, Text, Value};
 use std::fmt::Write as _;
 
 /// What a value looks like in a plan: `"text"`, `3`, `(known after apply)`, `(sensitive value)`.
@@ -97,7 +97,7 @@ fn object(map: &Object, indent: usize) -> String {
     if map.is_empty() {
         return "{}".to_owned();
     }
-    let set: Vec<(&String, &Value)> = map.iter().filter(|(_, value)| !is_nothing(value)).collect();
+    let set: Vec<(&Text, &Value)> = map.iter().filter(|(_, value)| !is_nothing(value)).collect();
     let width = set.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let pad = " ".repeat(indent + 4);
     let lines: Vec<String> = set
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn short_lists_stay_on_one_line() {
-        let value = Value::List(vec![Value::Int(1), Value::str("a")]);
+        let value = Value::list([Value::Int(1), Value::str("a")]);
         assert_eq!(show(&value, 0), "[1, \"a\"]");
     }
 }

@@ -59,7 +59,7 @@ pub fn export_record(record: &Recorded, keyring: Option<&Keyring>) -> Json {
 fn object(object: &Object, keyring: Option<&Keyring>) -> Json {
     let map: Map<String, Json> = object
         .iter()
-        .map(|(key, item)| (key.clone(), export_value(item, keyring)))
+        .map(|(key, item)| (key.to_string(), export_value(item, keyring)))
         .collect();
     Json::Object(map)
 }
@@ -70,7 +70,7 @@ pub fn export_value(value: &Value, keyring: Option<&Keyring>) -> Json {
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),
         Value::Int(number) => Json::from(*number),
-        Value::Str(text) => Json::String(text.clone()),
+        Value::Str(text) => Json::String(text.to_string()),
         Value::List(items) => items
             .iter()
             .map(|item| export_value(item, keyring))

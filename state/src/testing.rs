@@ -31,7 +31,7 @@ pub(crate) fn record(name: &str, id: &str) -> Recorded {
             ("name".to_owned(), Value::str(name)),
             ("key".to_owned(), secret(name)),
         ]),
-        attrs: Object::from([("ports".to_owned(), Value::List(vec![Value::Int(80)]))]),
+        attrs: Object::from([("ports".to_owned(), Value::list([Value::Int(80)]))]),
         meta: Meta {
             protect: true,
             after: vec![address("other")],
@@ -142,21 +142,23 @@ fn any_value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Int),
-        ".{0,6}".prop_map(Value::Str),
+        ".{0,6}".prop_map(Value::str),
         ".{0,4}".prop_map(|text| secret(&text)),
-        (any_address(), "[a-z.]{1,5}").prop_map(|(to, at)| Value::Ref(Ref::new(to, at))),
+        (any_address(), "[a-z.]{1,5}").prop_map(|(to, at)| Value::reference(Ref::new(to, at))),
         Just(Value::Unknown),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
-            prop::collection::btree_map(any_key(), inner, 0..3).prop_map(Value::Map),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::list),
+            prop::collection::btree_map(any_key(), inner, 0..3)
+                .prop_map(|map| Value::Map(map.into_iter().collect())),
         ]
     })
 }
 
 pub(crate) fn any_object() -> impl Strategy<Value = Object> {
     prop::collection::btree_map(any_key(), any_value(), 0..4)
+        .prop_map(|map| map.into_iter().collect())
 }
 
 fn any_meta() -> impl Strategy<Value = Meta> {

@@ -36,7 +36,7 @@ fn collect(value: &Value, into: &mut BTreeSet<String>) {
             into.extend(private.filter(|line| line.len() >= 40).map(str::to_owned));
         }
         Value::List(items) => {
-            for item in items {
+            for item in items.iter() {
                 collect(item, into);
             }
         }

@@ -5,7 +5,7 @@ use super::workspace::{members, none, rust_files, text};
 
 /// Crate, what it may use, what its tests may use besides.
 const ALLOWED: &[(&str, &[&str], &[&str])] = &[
-    ("kplan-model", &["serde"], &["proptest"]),
+    ("kplan-model", &["serde", "smol_str"], &["proptest"]),
     (
         "kplan-schema",
         &[

@@ -4,7 +4,7 @@
 mod cidr;
 mod quantity;
 
-use kplan_model::{Compare, Object, Value};
+use kplan_model::{Compare, Object, Text, Value};
 
 /// The outcome of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn canonical(how: Compare, value: &Value) -> Value {
                 items.sort();
                 items.dedup();
             }
-            Value::List(items)
+            Value::list(items)
         }
         Value::Map(map) => Value::Map(
             map.iter()
@@ -57,23 +57,23 @@ pub fn canonical(how: Compare, value: &Value) -> Value {
         ),
         Value::Str(text) => Value::Str(canonical_text(how, text)),
         Value::Int(number) if how == Compare::Quantity => {
-            Value::Str(canonical_text(how, &number.to_string()))
+            Value::Str(canonical_text(how, &number.to_string().into()))
         }
         Value::Secret(secret) => match secret.expose() {
-            Some(text) => Value::Str(text.to_owned()),
+            Some(text) => Value::str(text),
             None => value.clone(),
         },
         other => other.clone(),
     }
 }
 
-fn canonical_text(how: Compare, text: &str) -> String {
+fn canonical_text(how: Compare, text: &Text) -> Text {
     match how {
-        Compare::Exact | Compare::Set => text.to_owned(),
-        Compare::CaseFold => text.to_lowercase(),
-        Compare::Cidr => cidr::canonical(text).unwrap_or_else(|| text.to_owned()),
+        Compare::Exact | Compare::Set => text.clone(),
+        Compare::CaseFold => text.to_lowercase().into(),
+        Compare::Cidr => cidr::canonical(text).map_or_else(|| text.clone(), Text::from),
         Compare::Quantity => {
-            quantity::nanos(text).map_or_else(|| text.to_owned(), |nanos| format!("{nanos}n"))
+            quantity::nanos(text).map_or_else(|| text.clone(), |nanos| format!("{nanos}n").into())
         }
     }
 }
@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn sets_reach_into_lists_of_maps() {
         let rule = |ports: &str, from: &[&str]| map(&[("p", Value::str(ports)), ("s", list(from))]);
-        let left = Value::List(vec![rule("1", &["a", "b"]), rule("2", &[])]);
-        let right = Value::List(vec![rule("2", &[]), rule("1", &["b", "a"])]);
+        let left = Value::list([rule("1", &["a", "b"]), rule("2", &[])]);
+        let right = Value::list([rule("2", &[]), rule("1", &["b", "a"])]);
         assert_eq!(compare(Compare::Set, &left, &right), Likeness::Same);
     }
 

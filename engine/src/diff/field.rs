@@ -75,7 +75,7 @@ fn growth(before: &Value, after: &Value) -> Option<Ordering> {
 
 fn text_of(value: &Value) -> Option<String> {
     match value {
-        Value::Str(text) => Some(text.clone()),
+        Value::Str(text) => Some(text.to_string()),
         Value::Int(number) => Some(number.to_string()),
         _ => None,
     }

@@ -30,8 +30,8 @@ use kplan_model::{
     Address, Declaration, Declarations, Disruption, Drift, FieldChange, KindInfo, Object, PlanMode,
     ProviderError, Reason, Recorded, Snapshot,
 };
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 
 /// What a diff is made from.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +96,7 @@ pub enum Change {
     /// It could not be read, so nothing is decided.
     Blocked {
         /// Why it could not be read.
-        error: ProviderError,
+        error: Box<ProviderError>,
     },
     /// `destroy` leaves it, as it is marked.
     Kept,
@@ -132,6 +132,26 @@ impl Change {
     }
 }
 
+/// A record: as it is, or brought up to date with what was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Current<'a> {
+    /// What was seen is what is on record.
+    Unchanged(&'a Recorded),
+    /// With what was seen.
+    Refreshed(Box<Recorded>),
+}
+
+impl Deref for Current<'_> {
+    type Target = Recorded;
+
+    fn deref(&self) -> &Recorded {
+        match self {
+            Self::Unchanged(record) => record,
+            Self::Refreshed(record) => record,
+        }
+    }
+}
+
 /// One resource, compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeDiff<'a> {
@@ -140,7 +160,7 @@ pub struct NodeDiff<'a> {
     /// What would have to happen.
     pub change: Change,
     /// The record, brought up to date with what was seen; `None` where nothing exists.
-    pub record: Option<Cow<'a, Recorded>>,
+    pub record: Option<Current<'a>>,
     /// For a resource that changes: its arguments with every reference filled whose value is
     /// known now; the others stay references.
     pub args: Object,

@@ -2,7 +2,7 @@
 
 use super::field::{Verdict, judge};
 use super::refresh::{Seen, drift, look};
-use super::{Change, Diff, Inputs, NodeDiff, stands_in_deposed};
+use super::{Change, Current, Diff, Inputs, NodeDiff, stands_in_deposed};
 use crate::attrs;
 use crate::compare::{Likeness, compare};
 use crate::error::Refusal;
@@ -25,8 +25,10 @@ enum Filled {
 /// The differ at work.
 pub(super) struct Work<'a> {
     inputs: Inputs<'a>,
-    /// By position in the graph; nodes not visited yet are `None`.
-    nodes: Vec<Option<NodeDiff<'a>>>,
+    /// Those visited so far, in that order.
+    nodes: Vec<NodeDiff<'a>>,
+    /// By position in the graph: the place in `nodes`, where it was visited.
+    places: Vec<Option<usize>>,
     /// Kind and name of everything declared, to tell a smaller count from a block that is gone.
     names: BTreeSet<(&'a Kind, &'a str)>,
     out: Diff<'a>,
@@ -43,12 +45,11 @@ struct Fields {
 
 impl<'a> Work<'a> {
     pub(super) fn new(inputs: Inputs<'a>) -> Self {
-        let mut nodes = Vec::new();
-        nodes.resize_with(inputs.graph.len(), || None);
         let declared = inputs.declarations.resources.iter();
         Self {
             inputs,
-            nodes,
+            nodes: Vec::with_capacity(inputs.graph.len()),
+            places: vec![None; inputs.graph.len()],
             names: declared
                 .map(|d| (d.address.kind(), d.address.name()))
                 .collect(),
@@ -57,7 +58,8 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn finish(mut self) -> Diff<'a> {
-        self.out.nodes = self.nodes.into_iter().flatten().collect();
+        self.nodes.sort_unstable_by(|a, b| a.address.cmp(b.address));
+        self.out.nodes = self.nodes;
         self.out.refreshed.sort_by(|a, b| a.address.cmp(&b.address));
         self.out.vanished.sort();
         self.out.drift.sort_by(|a, b| a.address.cmp(&b.address));
@@ -82,7 +84,8 @@ impl<'a> Work<'a> {
             .map(|at| &self.inputs.declarations.resources[at]);
         let record = self.inputs.snapshot.resources.get(address);
         let (change, record, args) = self.decide(info, address, declaration, record);
-        self.nodes[position] = Some(NodeDiff {
+        self.places[position] = Some(self.nodes.len());
+        self.nodes.push(NodeDiff {
             address,
             change,
             record,
@@ -97,20 +100,20 @@ impl<'a> Work<'a> {
         address: &'a Address,
         declaration: Option<&'a Declaration>,
         record: Option<&'a Recorded>,
-    ) -> (Change, Option<Cow<'a, Recorded>>, Object) {
+    ) -> (Change, Option<Current<'a>>, Object) {
         let Some(record) = record else {
             return self.make(declaration, Reason::Declared);
         };
         let current = match look(&self.inputs, info, record) {
             Seen::There(current) => current,
             Seen::Unreadable(error) if self.goes_unread(&error) => {
-                self.out.not_read.push((address.clone(), error));
-                Cow::Borrowed(record)
+                self.out.not_read.push((address.clone(), *error));
+                Current::Unchanged(record)
             }
             Seen::Unreadable(error) => {
                 return (
                     Change::Blocked { error },
-                    Some(Cow::Borrowed(record)),
+                    Some(Current::Unchanged(record)),
                     Object::new(),
                 );
             }
@@ -124,12 +127,12 @@ impl<'a> Work<'a> {
                 return self.make(declaration, reason);
             }
         };
-        if let Cow::Owned(current) = &current {
+        if let Current::Refreshed(current) = &current {
             let declared = declaration.map(|declaration| &declaration.args);
             self.out
                 .drift
                 .extend(drift(info, record, &current.attrs, declared));
-            self.out.refreshed.push(current.clone());
+            self.out.refreshed.push(Recorded::clone(current));
         }
         let (change, args) = match (self.inputs.mode, declaration) {
             (PlanMode::RefreshOnly, _) => (Change::None, Object::new()),
@@ -161,7 +164,7 @@ impl<'a> Work<'a> {
         &self,
         declaration: Option<&'a Declaration>,
         reason: Reason,
-    ) -> (Change, Option<Cow<'a, Recorded>>, Object) {
+    ) -> (Change, Option<Current<'a>>, Object) {
         match (self.inputs.mode, declaration) {
             (PlanMode::Apply, Some(declaration)) => (
                 Change::Create { reason },
@@ -420,7 +423,7 @@ impl<'a> Work<'a> {
 
     fn diff_of(&self, address: &Address) -> Option<&NodeDiff<'a>> {
         let position = self.inputs.graph.position(address)?;
-        self.nodes.get(position)?.as_ref()
+        self.nodes.get((*self.places.get(position)?)?)
     }
 
     /// What a reference gives at plan time. A secret is never final: the plan keeps the

@@ -1,42 +1,43 @@
 //! What was seen against what is on record: refreshed records, vanished ones, drift.
 
-use super::Inputs;
+use super::{Current, Inputs};
 use crate::attrs;
 use crate::compare::{Likeness, compare};
 use kplan_model::{
     Change as FieldKind, Drift, KindInfo, Object, Observation, ProviderError, Recorded, Value,
 };
-use std::borrow::Cow;
 
 /// What is left of a record after looking.
 pub(super) enum Seen<'a> {
     /// It is there; the record with what was seen.
-    There(Cow<'a, Recorded>),
+    There(Current<'a>),
     /// It is gone.
     Gone,
     /// It went with its container.
     GoneWithContainer,
     /// It could not be read.
-    Unreadable(ProviderError),
+    Unreadable(Box<ProviderError>),
 }
 
 pub(super) fn look<'a>(inputs: &Inputs<'a>, info: &KindInfo, record: &'a Recorded) -> Seen<'a> {
     match inputs.observations.get(&record.address) {
         Some(Observation::Present(attrs)) if attrs::differ(info, &record.attrs, attrs) => {
-            Seen::There(Cow::Owned(Recorded {
+            Seen::There(Current::Refreshed(Box::new(Recorded {
                 attrs: attrs::merge(info, &record.attrs, attrs),
                 ..record.clone()
-            }))
+            })))
         }
-        Some(Observation::Present(_) | Observation::NotRead) => Seen::There(Cow::Borrowed(record)),
+        Some(Observation::Present(_) | Observation::NotRead) => {
+            Seen::There(Current::Unchanged(record))
+        }
         Some(Observation::Absent) => Seen::Gone,
         Some(Observation::Gone) => Seen::GoneWithContainer,
         Some(Observation::Unreadable(error)) => Seen::Unreadable(error.clone()),
         // Nobody looked: that says nothing about the resource, least of all that it is gone.
-        None => Seen::Unreadable(ProviderError::new(
+        None => Seen::Unreadable(Box::new(ProviderError::new(
             kplan_model::ErrorKind::Bug,
             "it was not read",
-        )),
+        ))),
     }
 }
 

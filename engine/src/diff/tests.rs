@@ -277,8 +277,8 @@ fn what_is_gone_is_made_again_and_what_cannot_be_read_is_left_alone() {
         assert!(diff.drift[0].vanished);
     });
     let error = kplan_model::ProviderError::new(kplan_model::ErrorKind::Denied, "no");
-    let unreadable =
-        Case::new([], [record(&vm(), Object::new())]).seen("vm.a", Observation::Unreadable(error));
+    let unreadable = Case::new([], [record(&vm(), Object::new())])
+        .seen("vm.a", Observation::Unreadable(Box::new(error)));
     assert_eq!(unreadable.words(), ["vm.a blocked"]);
     // Not looked at at all is no proof of absence either.
     let mut unseen = Case::new([vm()], [record(&vm(), Object::new())]);
@@ -318,7 +318,7 @@ fn a_destroy_takes_what_cannot_be_read_but_not_where_reading_is_denied() {
         (ErrorKind::Failed, "vm.a delete DestroyRequested", 1),
         (ErrorKind::Denied, "vm.a blocked", 0),
     ] {
-        let error = Observation::Unreadable(ProviderError::new(kind, "no"));
+        let error = Observation::Unreadable(Box::new(ProviderError::new(kind, "no")));
         let mut case = Case::new([], [record(&vm(), Object::new())]).seen("vm.a", error);
         case.mode = PlanMode::Destroy;
         assert_eq!(case.words(), [expected]);

@@ -133,16 +133,16 @@ pub async fn recover(
 pub(crate) async fn preview(
     observers: &Observers,
     registry: &Registry,
-    snapshot: &Snapshot,
+    mut snapshot: Snapshot,
     observing: &observe::Options,
 ) -> (Snapshot, Vec<Note>) {
-    let mut after = snapshot.clone();
+    let serial = snapshot.serial;
     let kept = Discipline::default();
-    let findings = look_at_all(observers, registry, snapshot, observing, kept).await;
+    let findings = look_at_all(observers, registry, &snapshot, observing, kept).await;
     let mut notes = Vec::new();
     for (doubt, finding) in findings {
         let outcome = finding.map(|finding| {
-            after.apply(&JournalEntry {
+            snapshot.apply(&JournalEntry {
                 run: kplan_model::RunId("preview".to_owned()),
                 at: observing.now,
                 event: JournalEvent::Resolved {
@@ -159,8 +159,8 @@ pub(crate) async fn preview(
         });
     }
     // A plan pins the state as it is stored, not as it was looked at.
-    after.serial = snapshot.serial;
-    (after, notes)
+    snapshot.serial = serial;
+    (snapshot, notes)
 }
 
 /// What a list showed.

@@ -24,7 +24,7 @@ pub(super) fn outputs(outputs: &Object, snapshot: &Snapshot) -> (Object, Vec<Str
         if value.is_known() {
             filled.insert(name.clone(), value);
         } else {
-            missing.push(name.clone());
+            missing.push(name.to_string());
         }
     }
     (filled, missing)
@@ -41,7 +41,7 @@ fn live(reference: &Ref, snapshot: &Snapshot) -> Option<Value> {
 
 fn first_ref(value: &Value) -> Option<Ref> {
     match value {
-        Value::Ref(reference) => Some(reference.clone()),
+        Value::Ref(reference) => Some(Ref::clone(reference)),
         Value::List(items) => items.iter().find_map(first_ref),
         Value::Map(map) => map.values().find_map(first_ref),
         _ => None,

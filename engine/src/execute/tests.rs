@@ -530,7 +530,7 @@ async fn runs_can_move_between_threads() {
     let recovered = is_send(crate::recover(run, snapshot, &mut lab.journal, tell)).await;
     let planned = is_send(crate::plan(crate::Planning {
         declarations: &declarations,
-        snapshot: &recovered.snapshot,
+        snapshot: recovered.snapshot,
         registry: &lab.registry,
         options: &options,
         observing: &observing,

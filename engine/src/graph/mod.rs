@@ -11,7 +11,9 @@ mod tests;
 
 pub use error::{CycleEdge, GraphError};
 
-use kplan_model::{Address, Declaration, Declarations, Kind, KindInfo, Origin, Snapshot, Value};
+use kplan_model::{
+    Address, Declaration, Declarations, Kind, KindInfo, Origin, Snapshot, Text, Value,
+};
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -38,9 +40,9 @@ pub enum EdgeReason {
     /// A field refers to an attribute of it.
     Reference {
         /// The field.
-        field: String,
+        field: Text,
         /// The attribute.
-        attribute: String,
+        attribute: Text,
     },
     /// It lives inside it.
     Inside,
@@ -139,8 +141,7 @@ fn nodes(
     for address in snapshot.resources.keys() {
         all.entry(address).or_default().1 = true;
     }
-    let mut inner = DiGraph::with_capacity(all.len(), all.len() * 2);
-    let mut index = BTreeMap::new();
+    let mut inner = DiGraph::with_capacity(all.len(), 0);
     for (address, (declared, recorded)) in all {
         if !kinds.contains_key(address.kind()) {
             errors.push(GraphError::UnknownKind {
@@ -148,13 +149,16 @@ fn nodes(
                 origin: declared.map_or(Origin::State, |at| declarations.resources[at].origin),
             });
         }
-        let at = inner.add_node(Node {
+        inner.add_node(Node {
             address: address.clone(),
             declared,
             recorded,
         });
-        index.insert(address.clone(), at);
     }
+    // Made as a whole: its nodes are full then.
+    let positions = inner.node_indices();
+    let index = positions.map(|at| (inner[at].address.clone(), at));
+    let index = index.collect();
     (inner, index)
 }
 
@@ -167,7 +171,7 @@ fn check_fields(declaration: &Declaration, kinds: &Kinds, errors: &mut Vec<Graph
         if info.field(name).is_none() {
             errors.push(GraphError::UnknownField {
                 address: declaration.address.clone(),
-                field: name.clone(),
+                field: name.to_string(),
                 origin: origin_of(declaration, name),
             });
         }
@@ -393,7 +397,7 @@ impl Graph {
                 address: address.cloned(),
                 field: field.to_owned(),
                 target: reference.address.clone(),
-                attribute: reference.attribute.clone(),
+                attribute: reference.attribute.to_string(),
                 known: info.fields.iter().map(|field| field.name).collect(),
                 origin,
             });

@@ -7,7 +7,7 @@ use super::relations::{Relations, changes, goes};
 use super::report::{NotDone, WhyNot};
 use crate::diff::{Change, NodeDiff};
 use crate::error::Refusal;
-use kplan_model::{Address, Origin, Recorded, Status};
+use kplan_model::{Address, Origin, ProviderError, Recorded, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcome.
@@ -66,7 +66,7 @@ fn block(inputs: &Inputs<'_, '_>, relations: &Relations, selection: &mut Selecti
             queue.push((at, at));
             selection.not_done.push(NotDone {
                 address: node.address.clone(),
-                why: WhyNot::Unreadable(error.clone()),
+                why: WhyNot::Unreadable(ProviderError::clone(error)),
             });
         }
     }

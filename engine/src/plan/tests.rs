@@ -132,7 +132,7 @@ async fn deletes_come_after_survivors_let_go_and_in_reverse() {
     let lb = |members: Vec<Value>| {
         decl("lb.api")
             .with("name", string("api"))
-            .with("members", Value::List(members))
+            .with("members", Value::list(members))
     };
     let both = || vec![reference("vm.a[0]", "id"), reference("vm.a[1]", "id")];
     let mut lab = lab([net(), vm("vm.a[0]"), vm("vm.a[1]"), lb(both())]).await;

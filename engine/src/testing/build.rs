@@ -25,7 +25,7 @@ pub fn declare(resources: impl IntoIterator<Item = Declaration>) -> Declarations
 
 /// A reference: `net.main` and `id`.
 pub fn reference(target: &str, attribute: &str) -> Value {
-    Value::Ref(Ref::new(address(target), attribute))
+    Value::reference(Ref::new(address(target), attribute))
 }
 
 /// Text.

@@ -399,7 +399,7 @@ impl Cloud {
         }
         if let Some(Fault::CutOff(field, still)) = &fault
             && let Some(thing) = inner.things.get_mut(&id)
-            && let Some(value) = thing.attrs.get_mut(*field)
+            && let Some(value) = thing.attrs.get_mut(field)
         {
             value.clone_from(still);
         }
@@ -540,13 +540,13 @@ impl Inner {
         for unreported in ["note", "boot", "admin"] {
             attrs.remove(unreported);
         }
-        attrs.insert("urn".to_owned(), Value::Str(format!("urn:{id}")));
+        attrs.insert("urn".to_owned(), Value::str(format!("urn:{id}")));
         match kind.as_str() {
             "vm" | "lb" => {
-                attrs.insert("ip".to_owned(), Value::Str(format!("10.0.0.{number}")));
+                attrs.insert("ip".to_owned(), Value::str(format!("10.0.0.{number}")));
             }
             "box" | "cell" => {
-                attrs.insert("endpoint".to_owned(), Value::Str(id.as_str().to_owned()));
+                attrs.insert("endpoint".to_owned(), Value::str(id.as_str()));
             }
             _ => {}
         }

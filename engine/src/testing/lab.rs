@@ -77,7 +77,7 @@ impl Lab {
         let observing = observe::Options::new(self.cloud.now());
         plan(Planning {
             declarations,
-            snapshot: self.state(),
+            snapshot: self.state().clone(),
             registry: &self.registry,
             options,
             observing: &observing,
@@ -136,7 +136,7 @@ impl Lab {
         let observing = observe::Options::new(clock.now());
         let planned = plan(Planning {
             declarations,
-            snapshot: &recovered.snapshot,
+            snapshot: recovered.snapshot,
             registry: &self.registry,
             options,
             observing: &observing,

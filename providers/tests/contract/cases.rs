@@ -184,9 +184,9 @@ pub(crate) async fn firewall(world: &World) -> Case {
         ("droplet_ids", texts(&[droplet.id.as_str()])),
         (
             "inbound_rule",
-            Value::List(vec![tcp("22").encode(), tcp("8000-9000").encode()]),
+            Value::list([tcp("22").encode(), tcp("8000-9000").encode()]),
         ),
-        ("outbound_rule", Value::List(vec![tcp("53").encode()])),
+        ("outbound_rule", Value::list([tcp("53").encode()])),
     ];
     case
 }
@@ -309,7 +309,7 @@ pub(crate) async fn load_balancer(world: &World) -> Case {
         ("name", text("renamed")),
         (
             "forwarding_rule",
-            Value::List(vec![forward(6443).encode(), http.encode()]),
+            Value::list([forward(6443).encode(), http.encode()]),
         ),
         ("healthcheck", check(80).encode()),
         ("firewall", open.encode()),
@@ -411,7 +411,7 @@ pub(crate) async fn database(world: &World) -> Case {
     };
     let rules = vec![DatabaseRule::tag("app".to_owned()).encode(), rule.encode()];
     case.changes = vec![
-        ("rules", Value::List(rules)),
+        ("rules", Value::List(rules.into())),
         ("tags", texts(&["app"])),
         ("size", text("db-s-2vcpu-4gb")),
         ("node_count", Value::Int(2)),
@@ -491,7 +491,10 @@ pub(crate) async fn spaces_key(world: &World) -> Case {
     let (first, second) = (args("first").to_object(), args("second").to_object());
     let mut case = case("spaces_key", "/v2/spaces/keys", first, second);
     let grants = vec![grant("two", "read").encode(), grant("one", "read").encode()];
-    case.changes = vec![("name", text("renamed")), ("grant", Value::List(grants))];
+    case.changes = vec![
+        ("name", text("renamed")),
+        ("grant", Value::List(grants.into())),
+    ];
     case
 }
 
@@ -559,9 +562,9 @@ fn bucket_case(key: &Known, first: &BucketArgs, second: &BucketArgs) -> Case {
         ("versioning", Value::Bool(false)),
         (
             "lifecycle_rule",
-            Value::List(vec![older.encode(), boot_rule(2).encode()]),
+            Value::list([older.encode(), boot_rule(2).encode()]),
         ),
-        ("lifecycle_rule", Value::List(Vec::new())),
+        ("lifecycle_rule", Value::List([].into())),
         ("force_destroy", Value::Bool(true)),
         ("secret_key", key.attrs["secret_key"].clone()),
         ("access_key", key.attrs["access_key"].clone()),

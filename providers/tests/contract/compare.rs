@@ -35,7 +35,7 @@ pub(crate) fn equal(compare: Compare, a: &Value, b: &Value) -> bool {
 
 fn fold(compare: Compare) -> impl Fn(&Value) -> Value {
     move |value| match (compare, value) {
-        (Compare::CaseFold, Value::Str(text)) => Value::Str(text.to_lowercase()),
+        (Compare::CaseFold, Value::Str(text)) => Value::Str(text.to_lowercase().into()),
         (_, value) => value.clone(),
     }
 }

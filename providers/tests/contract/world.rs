@@ -234,7 +234,7 @@ pub(crate) fn known(address: &Address, args: Object, found: Found<Object>) -> Kn
 /// The reference's value, as the engine would fill it in.
 pub(crate) fn attr(known: &Known, name: &str) -> String {
     match known.attrs.get(name) {
-        Some(Value::Str(text)) => text.clone(),
+        Some(Value::Str(text)) => text.to_string(),
         other => panic!("{}.{name} is {other:?}", known.address),
     }
 }

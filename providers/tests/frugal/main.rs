@@ -160,7 +160,7 @@ impl Account {
         let observing = observe::Options::new(self.clock.now());
         let planning = Planning {
             declarations,
-            snapshot,
+            snapshot: snapshot.clone(),
             registry: &self.registry,
             options: &PlanOptions::new(PlanMode::Apply),
             observing: &observing,
@@ -217,7 +217,7 @@ fn at(text: &str) -> Address {
 fn to(address: &str, attribute: &str) -> Input<String> {
     Input::Ref(Ref {
         address: at(address),
-        attribute: attribute.to_owned(),
+        attribute: attribute.into(),
     })
 }
 

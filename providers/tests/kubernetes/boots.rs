@@ -587,7 +587,7 @@ async fn upstreams_own_manifests_become_ready_and_are_pruned() {
         let blank = Known {
             attrs: {
                 let mut attrs = known.attrs.clone();
-                attrs.insert("inventory".to_owned(), Value::List(Vec::new()));
+                attrs.insert("inventory".to_owned(), Value::list([]));
                 attrs
             },
             ..known.clone()

@@ -33,7 +33,7 @@ pub(crate) fn rotate(
     let fail = |cause: io::Error| io_error("write", &path, &cause);
     disk.write(&new, &bytes).map_err(fail)?;
     let old = read(disk, &path)?.unwrap_or_default();
-    if !matches!(parse_snapshot(&path, &old), Ok(SnapshotFile::Good(_))) {
+    if !matches!(parse_snapshot(&path, &old[..]), Ok(SnapshotFile::Good(_))) {
         // Damaged since it was read: it must not become the predecessor.
         return renew(disk, layout, wire);
     }

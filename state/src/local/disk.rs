@@ -5,7 +5,7 @@ use super::lock::{Holder, Lock};
 use crate::identity::private_dir;
 use kplan_model::StoreError;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ pub trait Disk: Send + Sync {
     }
     /// All bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// A file to be read piece by piece. What gets its name afterwards does not show.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(io::Cursor::new(self.read(path)?)))
+    }
     /// The names in a folder, sorted; none when there is no folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Makes a folder and those above it.
@@ -65,10 +69,10 @@ pub trait Append: Send {
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
 
-/// All bytes of a file, or `None` when there is none.
-pub(crate) fn read_if_there(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match disk.read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+/// What reading a file gave, or `None` when there is none.
+pub(crate) fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(cause),
     }
@@ -80,6 +84,10 @@ pub(crate) struct StdDisk;
 impl Disk for StdDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

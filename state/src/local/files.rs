@@ -1,15 +1,16 @@
 //! The files of a state, and reading and writing them as wire types: the snapshot (one line that
 //! frames it, then JSON) and the journal (frames of JSON; the first says whose it is).
 
-use super::disk::{Disk, read_if_there};
+use super::disk::{Disk, if_there};
 use super::frame::{FRAME_HEAD, Tail, frame, scan};
 use crate::error::{code, damaged, error, error_help, io_error};
 use crate::wire::FORMAT;
 use crate::wire::batch::BatchWire;
-use crate::wire::framed::{framed, unframed};
+use crate::wire::framed::{framed, read_framed};
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::StoreError;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Where the files of one state lie.
@@ -71,7 +72,12 @@ pub(crate) fn put(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), Stor
 }
 
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    read_if_there(disk, path).map_err(|cause| io_error("read", path, &cause))
+    if_there(disk.read(path)).map_err(|cause| io_error("read", path, &cause))
+}
+
+/// A file to be read piece by piece: as it is now, whatever gets its name afterwards.
+pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn Read>>, StoreError> {
+    if_there(disk.open(path)).map_err(|cause| io_error("read", path, &cause))
 }
 
 /// What the first line of a snapshot file calls it.
@@ -98,21 +104,23 @@ pub(crate) enum SnapshotFile {
 
 /// Reads a snapshot file. Damage is a value, for there may be a predecessor to go back to; a
 /// newer format is an error, for going back would lose what the newer kplan did.
-pub(crate) fn parse_snapshot(path: &Path, bytes: &[u8]) -> Result<SnapshotFile, StoreError> {
-    let body = match unframed(SNAPSHOT, bytes) {
-        Ok((FORMAT, body)) => body,
-        Ok((format, _)) if format > FORMAT => return Err(newer(path, format)),
-        Ok((format, _)) => {
-            return Ok(SnapshotFile::Damaged(format!(
-                "there never was a format {format}"
-            )));
+pub(crate) fn parse_snapshot(path: &Path, from: impl Read) -> Result<SnapshotFile, StoreError> {
+    let parsed = read_framed(SNAPSHOT, from, |format, body| {
+        (format == FORMAT).then(|| serde_json::from_reader::<_, SnapshotWire>(body))
+    });
+    let read_error = |cause| io_error("read", path, &cause);
+    Ok(match parsed.map_err(read_error)? {
+        Ok((_, Some(Ok(wire)))) if wire.format == FORMAT => SnapshotFile::Good(Box::new(wire)),
+        Ok((_, Some(Ok(_)))) => {
+            SnapshotFile::Damaged("its body has another format than its first line".into())
         }
-        Err(what) => return Ok(SnapshotFile::Damaged(what)),
-    };
-    Ok(match serde_json::from_slice::<SnapshotWire>(body) {
-        Ok(wire) if wire.format == FORMAT => SnapshotFile::Good(Box::new(wire)),
-        Ok(_) => SnapshotFile::Damaged("its body has another format than its first line".into()),
-        Err(cause) => SnapshotFile::Damaged(format!("its body cannot be read: {cause}")),
+        Ok((_, Some(Err(cause)))) if cause.is_io() => return Err(read_error(cause.into())),
+        Ok((_, Some(Err(cause)))) => {
+            SnapshotFile::Damaged(format!("its body cannot be read: {cause}"))
+        }
+        Ok((format, None)) if format > FORMAT => return Err(newer(path, format)),
+        Ok((format, None)) => SnapshotFile::Damaged(format!("there never was a format {format}")),
+        Err(what) => SnapshotFile::Damaged(what),
     })
 }
 
@@ -258,13 +266,13 @@ mod tests {
         let bytes = snapshot_bytes(&wire).unwrap();
         let path = Path::new("snapshot");
         assert!(matches!(
-            parse_snapshot(path, &bytes),
+            parse_snapshot(path, &bytes[..]),
             Ok(SnapshotFile::Good(_))
         ));
         for index in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[index] ^= 1;
-            let read = parse_snapshot(path, &changed);
+            let read = parse_snapshot(path, &changed[..]);
             assert!(matches!(read, Ok(SnapshotFile::Damaged(_))), "byte {index}");
             let cut = parse_snapshot(path, &bytes[..index]);
             assert!(matches!(cut, Ok(SnapshotFile::Damaged(_))), "cut {index}");
@@ -276,7 +284,9 @@ mod tests {
         let mut wire = testing::small_snapshot();
         wire.format = FORMAT + 1;
         let bytes = snapshot_bytes(&wire).unwrap();
-        let refused = parse_snapshot(Path::new("snapshot"), &bytes).err().unwrap();
+        let refused = parse_snapshot(Path::new("snapshot"), &bytes[..])
+            .err()
+            .unwrap();
         assert_eq!(refused.code, code::NEWER_FORMAT);
     }
 

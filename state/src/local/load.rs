@@ -2,7 +2,7 @@
 //! writers alike; takes no lock and writes nothing.
 
 use super::disk::Disk;
-use super::files::{JournalFile, Layout, SnapshotFile, parse_journal, parse_snapshot, read};
+use super::files::{JournalFile, Layout, SnapshotFile, open, parse_journal, parse_snapshot, read};
 use super::frame::Tail;
 use super::mark::{self, Mark};
 use crate::error::{code, damaged, error_help};
@@ -74,8 +74,8 @@ impl Loading<'_> {
     /// without reading everything; damage is not its business. Says whether anything is there.
     pub(crate) fn peek(&self) -> Result<bool, StoreError> {
         let path = self.layout.snapshot();
-        if let Some(bytes) = read(self.disk, &path)? {
-            if let SnapshotFile::Good(wire) = parse_snapshot(&path, &bytes)? {
+        if let Some(file) = open(self.disk, &path)? {
+            if let SnapshotFile::Good(wire) = parse_snapshot(&path, file)? {
                 let head = wire.head();
                 self.refuse_other_cluster(&head)?;
                 head.unwrap_key(self.identity)?;
@@ -92,13 +92,13 @@ impl Loading<'_> {
         // it. It replaces the snapshot before the journal, so a reader that is overtaken sees a
         // gap (and looks again), never a state that did not exist.
         let mark = mark::load(self.disk, layout)?;
-        let snapshot = read(self.disk, &layout.snapshot())?;
+        let snapshot = open(self.disk, &layout.snapshot())?;
         let journal = read(self.disk, &layout.journal())?;
         let journal = journal
             .map(|bytes| parse_journal(&layout.journal(), &bytes, self.skip_damage))
             .transpose()?;
         let broken = match snapshot {
-            Some(bytes) => match parse_snapshot(&layout.snapshot(), &bytes)? {
+            Some(file) => match parse_snapshot(&layout.snapshot(), file)? {
                 SnapshotFile::Good(wire) => {
                     return self.held_against(&mark, self.by_snapshot(*wire, journal)?);
                 }
@@ -166,11 +166,11 @@ impl Loading<'_> {
         if there(layout.old_journal())? || there(layout.history())? || there(layout.store())? {
             return Ok(false);
         }
-        let Some(bytes) = read(self.disk, &layout.old_snapshot())? else {
+        let Some(file) = open(self.disk, &layout.old_snapshot())? else {
             return Ok(true);
         };
         Ok(matches!(
-            parse_snapshot(&layout.old_snapshot(), &bytes)?,
+            parse_snapshot(&layout.old_snapshot(), file)?,
             SnapshotFile::Good(wire) if wire.batch == 0
         ))
     }
@@ -253,10 +253,10 @@ impl Loading<'_> {
                 format!("{broken}; its predecessor {} {also}", path.display()),
             )
         };
-        let Some(bytes) = read(self.disk, &path)? else {
+        let Some(file) = open(self.disk, &path)? else {
             return Ok(Found::Gap(refuse("is missing")));
         };
-        let wire = match parse_snapshot(&path, &bytes)? {
+        let wire = match parse_snapshot(&path, file)? {
             SnapshotFile::Good(wire) => *wire,
             SnapshotFile::Damaged(also) => {
                 return Ok(Found::Gap(refuse(&format!("is damaged too: {also}"))));

@@ -6,13 +6,13 @@ use super::record::{
     ids_out,
 };
 use super::snapshot::OUTPUTS;
+use super::tree::Fields;
 use super::value::{address_in, address_out, object_in, object_out};
 use crate::keyring::Keyring;
 use kplan_model::{
     JournalEntry, JournalEvent, OperationEntry, RemoteId, RunId, StepId, StoreError, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ enum EventWire {
         step: u32,
         address: String,
         action: ActionWire,
-        args: Map<String, Json>,
+        args: Fields,
         meta: MetaWire,
         depends_on: Vec<String>,
         id: Option<String>,
@@ -73,7 +73,7 @@ enum EventWire {
         record: Option<RecordWire>,
     },
     Outputs {
-        outputs: Map<String, Json>,
+        outputs: Fields,
     },
     RunEnded {
         complete: bool,
@@ -112,7 +112,7 @@ impl OperationWire {
         Ok(OperationEntry {
             step: StepId(self.step),
             address: address_in(&self.address)?,
-            id: RemoteId(self.id),
+            id: RemoteId(self.id.into()),
             operation: self.operation,
             undone: self.undone,
         })
@@ -320,7 +320,7 @@ fn started_in(keys: Option<&Keyring>, event: EventWire) -> Result<JournalEvent, 
         args: object_in(keys, &address, "args", args)?,
         meta: meta.read()?,
         depends_on: addresses_in(&depends_on)?,
-        id: id.map(RemoteId),
+        id: id.map(RemoteId::new),
         seen: ids_in(seen),
         address: address_in(&address)?,
     })

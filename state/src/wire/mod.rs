@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod framed;
 pub(crate) mod record;
 pub(crate) mod snapshot;
+pub(crate) mod tree;
 pub(crate) mod value;
 
 /// The format this kplan writes, and the newest it reads.

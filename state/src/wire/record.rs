@@ -1,14 +1,14 @@
 //! Records, guards, and the small words of the format.
 
 use super::Unreadable;
+use super::tree::Fields;
 use super::value::{address_in, address_out, object_in, object_out};
 use crate::keyring::Keyring;
 use kplan_model::{
     Action, Address, ErrorKind, Group, InDoubt, Meta, PlanMode, Recorded, RemoteId, RolloutOrder,
-    Status, StepId, StoreError, StoredError, Timestamp,
+    Status, StepId, StoreError, StoredError, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
 
 /// A word of the format for every word of the domain.
@@ -182,23 +182,23 @@ pub(crate) fn ids_out(ids: &[RemoteId]) -> Vec<String> {
 }
 
 pub(crate) fn ids_in(ids: Vec<String>) -> Vec<RemoteId> {
-    ids.into_iter().map(RemoteId).collect()
+    ids.into_iter().map(RemoteId::new).collect()
 }
 
 /// A resource on record.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordWire {
-    address: String,
-    id: String,
+    address: Text,
+    id: Text,
     status: StatusWire,
     version: u64,
     /// Not there in records of before there were operations, and where none was begun.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     operations: BTreeSet<String>,
     created_at: i64,
-    args: Map<String, Json>,
-    attrs: Map<String, Json>,
+    args: Fields,
+    attrs: Fields,
     meta: MetaWire,
     depends_on: Vec<String>,
 }
@@ -219,7 +219,7 @@ impl RecordWire {
         } = record;
         let address = address_out(address)?;
         Ok(Self {
-            id: id.as_str().to_owned(),
+            id: id.0.clone(),
             status: (*status).into(),
             version: *version,
             operations: operations.clone(),
@@ -228,14 +228,14 @@ impl RecordWire {
             attrs: object_out(keys, &address, "attrs", attrs)?,
             meta: MetaWire::out(meta)?,
             depends_on: addresses_out(depends_on)?,
-            address,
+            address: address.into(),
         })
     }
 
     pub(crate) fn read(self, keys: Option<&Keyring>) -> Result<Recorded, Unreadable> {
         Ok(Recorded {
             address: address_in(&self.address)?,
-            id: RemoteId(self.id),
+            id: RemoteId::new(self.id),
             args: object_in(keys, &self.address, "args", self.args)?,
             attrs: object_in(keys, &self.address, "attrs", self.attrs)?,
             meta: self.meta.read()?,
@@ -256,7 +256,7 @@ pub(crate) struct DoubtWire {
     address: String,
     action: ActionWire,
     started_at: i64,
-    args: Map<String, Json>,
+    args: Fields,
     meta: MetaWire,
     depends_on: Vec<String>,
     id: Option<String>,
@@ -299,7 +299,7 @@ impl DoubtWire {
             args: object_in(keys, &self.address, "args", self.args)?,
             meta: self.meta.read()?,
             depends_on: addresses_in(&self.depends_on)?,
-            id: self.id.map(RemoteId),
+            id: self.id.map(RemoteId::new),
             seen: ids_in(self.seen),
         })
     }

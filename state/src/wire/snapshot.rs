@@ -1,13 +1,13 @@
 //! The whole state.
 
 use super::record::{DoubtWire, RecordWire};
+use super::tree::Fields;
 use super::value::{object_in, object_out};
 use super::{FORMAT, Unreadable};
 use crate::identity::Identity;
 use crate::keyring::{Keyring, WrappedKey};
-use kplan_model::{Owner, Snapshot, StoreError};
+use kplan_model::{Address, Owner, Snapshot, StoreError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
 /// The place of the outputs, which belong to no resource. It is no address: it has no dot.
@@ -48,7 +48,7 @@ pub(crate) struct SnapshotWire {
     resources: Vec<RecordWire>,
     deposed: Vec<RecordWire>,
     in_doubt: Vec<DoubtWire>,
-    outputs: Map<String, Json>,
+    outputs: Fields,
 }
 
 impl SnapshotWire {
@@ -95,20 +95,16 @@ impl SnapshotWire {
     }
 
     pub(crate) fn read(self, keys: Option<&Keyring>) -> Result<Snapshot, Unreadable> {
-        let mut resources = BTreeMap::new();
-        for wire in self.resources {
+        let records = self.resources.into_iter().map(|wire| {
             let record = wire.read(keys)?;
-            if let Some(twice) = resources.insert(record.address.clone(), record) {
-                return Err(Unreadable(format!("{} is there twice", twice.address)));
-            }
-        }
-        let mut in_doubt = BTreeMap::new();
-        for wire in self.in_doubt {
+            Ok((record.address.clone(), record))
+        });
+        let resources = unique(records, "is there")?;
+        let doubts = self.in_doubt.into_iter().map(|wire| {
             let doubt = wire.read(keys)?;
-            if let Some(twice) = in_doubt.insert(doubt.address.clone(), doubt) {
-                return Err(Unreadable(format!("{} is in doubt twice", twice.address)));
-            }
-        }
+            Ok((doubt.address.clone(), doubt))
+        });
+        let in_doubt = unique(doubts, "is in doubt")?;
         let deposed = self.deposed.into_iter().map(|wire| wire.read(keys));
         Ok(Snapshot {
             lineage: self.lineage,
@@ -123,4 +119,21 @@ impl SnapshotWire {
             outputs: object_in(keys, OUTPUTS, OUTPUTS, self.outputs)?,
         })
     }
+}
+
+/// Everything by address, each of which may be there once. Made as a whole, the map takes half of
+/// what it would if it grew: a node of one that grows in order stays half empty.
+fn unique<T>(
+    each: impl ExactSizeIterator<Item = Result<(Address, T), Unreadable>>,
+    what: &str,
+) -> Result<BTreeMap<Address, T>, Unreadable> {
+    let mut all = Vec::with_capacity(each.len());
+    for one in each {
+        all.push(one?);
+    }
+    all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    if let Some(twice) = all.windows(2).find(|two| two[0].0 == two[1].0) {
+        return Err(Unreadable(format!("{} {what} twice", twice[0].0)));
+    }
+    Ok(all.into_iter().collect())
 }

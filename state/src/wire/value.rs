@@ -1,13 +1,13 @@
-//! Values as JSON. What JSON has no word for is an object with one key that begins with `$`:
+//! Values as they are stored, in JSON. What JSON has no word for is an object with one key that begins with `$`:
 //! `{"$secret": "kp1:…"}`, `{"$ref": "vpc.main.id"}`, `{"$unknown": true}`; a key of the user's
 //! that begins with `$` gets a second one.
 
 use super::Unreadable;
+use super::tree::Fields;
 use crate::error::{code, error, error_help};
 use crate::keyring::Keyring;
-use kplan_model::{Address, Object, Ref, Secret, StoreError, Value};
-use serde_json::{Map, Value as Json};
-use std::collections::BTreeMap;
+use kplan_model::text::literal;
+use kplan_model::{Address, Object, Ref, Secret, StoreError, Text, Value};
 use std::fmt;
 
 /// How deep a stored value may nest. The JSON reader stops at 128 levels; what is written must be
@@ -51,8 +51,10 @@ pub(crate) fn object_out(
     address: &str,
     root: &'static str,
     object: &Object,
-) -> Result<Map<String, Json>, StoreError> {
-    Writer { keys, address }.map(Path::Root(root), object)
+) -> Result<Fields, StoreError> {
+    Writer { keys, address }
+        .map(Path::Root(root), object)
+        .map(Fields)
 }
 
 /// The inverse of [`object_out`]. Without keys, secrets stay sealed.
@@ -60,9 +62,9 @@ pub(crate) fn object_in(
     keys: Option<&Keyring>,
     address: &str,
     root: &'static str,
-    map: Map<String, Json>,
+    fields: Fields,
 ) -> Result<Object, Unreadable> {
-    Reader { keys, address }.map(Path::Root(root), map)
+    Reader { keys, address }.map(Path::Root(root), &fields.0)
 }
 
 /// The stored form of an address; refused where it would be read back as another one.
@@ -89,22 +91,25 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn map(&self, path: Path<'_>, object: &Object) -> Result<Map<String, Json>, StoreError> {
-        // Sorted by the stored key, whatever map type the JSON library was built with.
-        let mut sorted = BTreeMap::new();
-        for (key, value) in object {
-            let json = self.value(Path::Key(&path, key), value)?;
-            let key = if key.starts_with('$') {
-                format!("${key}")
-            } else {
-                key.clone()
-            };
-            sorted.insert(key, json);
+    fn map(&self, path: Path<'_>, object: &Object) -> Result<Object, StoreError> {
+        if is_same_in_both(object, path.depth()) {
+            return Ok(object.clone());
         }
-        Ok(sorted.into_iter().collect())
+        object
+            .iter()
+            .map(|(key, value)| {
+                let stored = self.value(Path::Key(&path, key), value)?;
+                let key = if key.starts_with('$') {
+                    format!("${key}").into()
+                } else {
+                    key.clone()
+                };
+                Ok((key, stored))
+            })
+            .collect()
     }
 
-    fn value(&self, path: Path<'_>, value: &Value) -> Result<Json, StoreError> {
+    fn value(&self, path: Path<'_>, value: &Value) -> Result<Value, StoreError> {
         if path.depth() > MAX_DEPTH {
             return Err(error(
                 code::UNSTORABLE,
@@ -115,26 +120,26 @@ impl Writer<'_> {
             ));
         }
         Ok(match value {
-            Value::Null => Json::Null,
-            Value::Bool(flag) => Json::Bool(*flag),
-            Value::Int(number) => Json::from(*number),
-            Value::Str(text) => Json::String(text.clone()),
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| self.value(Path::Index(&path, index), item))
-                .collect::<Result<_, _>>()?,
-            Value::Map(map) => Json::Object(self.map(path, map)?),
-            Value::Secret(secret) => tagged("$secret", Json::String(self.secret(path, secret)?)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Str(_) => value.clone(),
+            Value::List(items) => {
+                let items = items.iter().enumerate();
+                Value::List(
+                    items
+                        .map(|(index, item)| self.value(Path::Index(&path, index), item))
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            Value::Map(map) => Value::Map(self.map(path, map)?),
+            Value::Secret(secret) => tagged("$secret", Value::str(self.secret(path, secret)?)),
             Value::Ref(reference) => {
                 let text = format!(
                     "{}.{}",
                     address_out(&reference.address)?,
                     reference.attribute
                 );
-                tagged("$ref", Json::String(text))
+                tagged("$ref", Value::str(text))
             }
-            Value::Unknown => tagged("$unknown", Json::Bool(true)),
+            Value::Unknown => tagged("$unknown", Value::Bool(true)),
         })
     }
 
@@ -168,8 +173,25 @@ impl Writer<'_> {
     }
 }
 
-fn tagged(tag: &str, json: Json) -> Json {
-    Json::Object(Map::from_iter([(tag.to_owned(), json)]))
+fn tagged(tag: &'static str, value: Value) -> Value {
+    Value::Map(Object::from([(literal(tag), value)]))
+}
+
+/// Whether an object at this depth has the same form stored and not: nothing in it is tagged,
+/// escaped, too deep, or no value that JSON has.
+fn is_same_in_both(object: &Object, depth: usize) -> bool {
+    let mut pairs = object.iter();
+    pairs.all(|(key, value)| !key.starts_with('$') && is_plain(value, depth + 1))
+}
+
+fn is_plain(value: &Value, depth: usize) -> bool {
+    depth <= MAX_DEPTH
+        && match value {
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Str(_) => true,
+            Value::List(items) => items.iter().all(|item| is_plain(item, depth + 1)),
+            Value::Map(map) => is_same_in_both(map, depth),
+            Value::Secret(_) | Value::Ref(_) | Value::Unknown => false,
+        }
 }
 
 struct Reader<'a> {
@@ -178,49 +200,48 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn map(&self, path: Path<'_>, map: Map<String, Json>) -> Result<Object, Unreadable> {
-        map.into_iter()
-            .map(|(stored, json)| {
+    fn map(&self, path: Path<'_>, map: &Object) -> Result<Object, Unreadable> {
+        if is_same_in_both(map, path.depth()) {
+            return Ok(map.clone());
+        }
+        map.iter()
+            .map(|(stored, value)| {
                 let key = match stored.strip_prefix('$') {
-                    None => stored.as_str(),
-                    Some(own) if own.starts_with('$') => own,
+                    None => stored.clone(),
+                    Some(own) if own.starts_with('$') => Text::from(own),
                     Some(_) => return Err(self.unreadable(path, "has a key that is reserved")),
                 };
-                Ok((key.to_owned(), self.value(Path::Key(&path, key), json)?))
+                let value = self.value(Path::Key(&path, &key), value)?;
+                Ok((key, value))
             })
             .collect()
     }
 
-    fn value(&self, path: Path<'_>, json: Json) -> Result<Value, Unreadable> {
-        Ok(match json {
-            Json::Null => Value::Null,
-            Json::Bool(flag) => Value::Bool(flag),
-            Json::Number(number) => Value::Int(
-                number
-                    .as_i64()
-                    .ok_or_else(|| self.unreadable(path, "is not a whole number in range"))?,
-            ),
-            Json::String(text) => Value::Str(text),
-            Json::Array(items) => Value::List(
-                items
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, item)| self.value(Path::Index(&path, index), item))
-                    .collect::<Result<_, _>>()?,
-            ),
-            Json::Object(map) => self.object(path, map)?,
+    fn value(&self, path: Path<'_>, stored: &Value) -> Result<Value, Unreadable> {
+        Ok(match stored {
+            Value::List(items) => {
+                let items = items.iter().enumerate();
+                Value::List(
+                    items
+                        .map(|(index, item)| self.value(Path::Index(&path, index), item))
+                        .collect::<Result<_, _>>()?,
+                )
+            }
+            Value::Map(map) => self.object(path, map)?,
+            Value::Unknown => return Err(self.unreadable(path, "is not a whole number in range")),
+            other => other.clone(),
         })
     }
 
-    fn object(&self, path: Path<'_>, map: Map<String, Json>) -> Result<Value, Unreadable> {
+    fn object(&self, path: Path<'_>, map: &Object) -> Result<Value, Unreadable> {
         let mut entries = map.iter();
-        let (Some((tag, json)), None) = (entries.next(), entries.next()) else {
+        let (Some((tag, value)), None) = (entries.next(), entries.next()) else {
             return Ok(Value::Map(self.map(path, map)?));
         };
-        match (tag.as_str(), json) {
-            ("$secret", Json::String(token)) => self.secret(path, token).map(Value::Secret),
-            ("$unknown", Json::Bool(true)) => Ok(Value::Unknown),
-            ("$ref", Json::String(text)) => {
+        match (tag.as_str(), value) {
+            ("$secret", Value::Str(token)) => self.secret(path, token).map(Value::Secret),
+            ("$unknown", Value::Bool(true)) => Ok(Value::Unknown),
+            ("$ref", Value::Str(text)) => {
                 let mut parts = text.splitn(3, '.');
                 let (Some(kind), Some(name), Some(attribute)) =
                     (parts.next(), parts.next(), parts.next())
@@ -228,7 +249,7 @@ impl Reader<'_> {
                     return Err(self.unreadable(path, "is not a reference"));
                 };
                 let address = address_in(&format!("{kind}.{name}"))?;
-                Ok(Value::Ref(Ref::new(address, attribute)))
+                Ok(Value::reference(Ref::new(address, attribute)))
             }
             _ => Ok(Value::Map(self.map(path, map)?)),
         }
@@ -278,7 +299,7 @@ mod tests {
     fn deep(levels: usize) -> Object {
         let mut value = Value::Int(1);
         for _ in 0..levels {
-            value = Value::List(vec![value]);
+            value = Value::list([value]);
         }
         Object::from([("a".to_owned(), value)])
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 fn edit_snapshot(place: &Place, edit: impl FnOnce(&mut crate::wire::snapshot::SnapshotWire)) {
     let bytes = place.bytes("snapshot");
-    let Ok(SnapshotFile::Good(mut wire)) = parse_snapshot(&place.file("snapshot"), &bytes) else {
+    let Ok(SnapshotFile::Good(mut wire)) = parse_snapshot(&place.file("snapshot"), &bytes[..])
+    else {
         panic!("not good");
     };
     edit(&mut wire);
