@@ -3,6 +3,7 @@
 
 use crate::life::CLUSTER;
 use kplan_sandbox::Rng;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const SIZES: [&str; 4] = ["s-1vcpu-2gb", "s-2vcpu-2gb", "s-2vcpu-4gb", "s-4vcpu-8gb"];
@@ -65,6 +66,27 @@ pub struct File {
     gitops: Option<&'static str>,
     backup: Option<u64>,
     csi: bool,
+    largest: Largest,
+}
+
+/// By name, the largest that stood in this version or an earlier one. Disks never shrink, and what
+/// a later version leaves out may still be there when a name is used again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Largest {
+    pools: BTreeMap<&'static str, usize>,
+    droplets: BTreeMap<&'static str, usize>,
+    volumes: BTreeMap<&'static str, u64>,
+}
+
+/// At least as large as the largest of that name before.
+fn keep_size<T: Copy + Ord>(
+    largest: &mut BTreeMap<&'static str, T>,
+    name: &'static str,
+    size: &mut T,
+) {
+    let most = largest.entry(name).or_insert(*size);
+    *most = (*most).max(*size);
+    *size = *most;
 }
 
 /// One of them, by the dice.
@@ -115,10 +137,12 @@ impl File {
             gitops: lucky(dice, 4).then_some("main"),
             backup: lucky(dice, 4).then_some(7),
             csi: !lucky(dice, 3),
+            largest: Largest::default(),
         };
         for _ in 0..dice.below(6) {
             file.grow(dice);
         }
+        file.keep_sizes();
         file
     }
 
@@ -129,7 +153,20 @@ impl File {
         for _ in 0..=dice.below(3) {
             file.edit(dice);
         }
+        file.keep_sizes();
         file
+    }
+
+    fn keep_sizes(&mut self) {
+        for pool in &mut self.pools {
+            keep_size(&mut self.largest.pools, pool.name, &mut pool.size);
+        }
+        for droplet in &mut self.droplets {
+            keep_size(&mut self.largest.droplets, droplet.name, &mut droplet.size);
+        }
+        for volume in &mut self.volumes {
+            keep_size(&mut self.largest.volumes, volume.name, &mut volume.size);
+        }
     }
 
     fn grow(&mut self, dice: &Rng) {

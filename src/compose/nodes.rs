@@ -88,7 +88,8 @@ pub fn group(pool: Pool<'_>) -> Group {
     match pool {
         Pool::Servers(_) => Group {
             name: "servers".to_owned(),
-            min_ready: if count > 1 { count / 2 + 1 } else { 0 },
+            // A majority where there is one to lose; of two servers on a database one is enough.
+            min_ready: if count > 1 { count.div_ceil(2) } else { 0 },
             max_parallel: 1,
             order: RolloutOrder::Address,
         },

@@ -13,8 +13,13 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
     (
         "kplan-providers",
         &["kplan-model"],
-        // The engine, for what a whole run costs.
-        &["kplan-conformance", "kplan-engine", "kplan-sandbox"],
+        // The engine, for what a whole run costs; the model again, for its permit for tests.
+        &[
+            "kplan-conformance",
+            "kplan-engine",
+            "kplan-model",
+            "kplan-sandbox",
+        ],
     ),
     // Not a library of the product: it drives all of them, to find what breaks.
     (
@@ -45,7 +50,7 @@ const EDGES: &[(&str, &[&str], &[&str])] = &[
             "kplan-schema",
             "kplan-state",
         ],
-        &["kplan-conformance"],
+        &["kplan-conformance", "kplan-model"],
     ),
 ];
 

@@ -56,16 +56,16 @@ async fn changes_every_field(world: &World, case: &Case, mut made: Known) -> Kno
     for (field, value) in &case.changes {
         let mut args = made.args.clone();
         if value.is_null() {
-            args.remove(*field);
+            args.remove(field);
         } else {
-            args.insert((*field).to_owned(), value.clone());
+            args.insert((field).to_owned(), value.clone());
         }
         let changed: FieldSet = [*field].into_iter().collect();
         let permit = permit(&case.address);
         let attrs = patiently(|| mutate.update(&made, &args, &changed, &permit)).await;
         let attrs = attrs.unwrap_or_else(|error| panic!("{field}: {error}"));
         let compare = info.field(field).unwrap().compare;
-        if let (Some(asked), Some(seen)) = (args.get(*field), attrs.get(*field)) {
+        if let (Some(asked), Some(seen)) = (args.get(field), attrs.get(field)) {
             assert!(
                 equal(compare, asked, seen),
                 "{field}: asked {asked:?}, got {seen:?}"

@@ -232,7 +232,7 @@ impl Rig {
     pub(crate) async fn update(&self, known: &Known, args: Object) -> Known {
         let changed: FieldSet = args
             .iter()
-            .filter(|(name, value)| known.args.get(*name) != Some(value))
+            .filter(|(name, value)| known.args.get(name) != Some(value))
             .map(|(name, _)| name.clone())
             .collect();
         let entry = self.entry(&known.address);

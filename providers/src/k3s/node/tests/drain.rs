@@ -63,12 +63,12 @@ impl Cluster {
                 assert!(asked.path.contains(&here), "{}", asked.path);
                 Some((200, json!({"items": self.pods, "metadata": {}})))
             }
-            ("POST", path) => self.evict(path),
+            ("POST", path) => Some(self.evict(path)),
             (method, path) => panic!("nobody expected {method} {path}"),
         }
     }
 
-    fn evict(&mut self, path: &str) -> Answer {
+    fn evict(&mut self, path: &str) -> (u16, Json) {
         let name = path
             .trim_start_matches("/api/v1/namespaces/apps/pods/")
             .trim_end_matches("/eviction");
@@ -79,10 +79,10 @@ impl Cluster {
                 "message": "Cannot evict pod as it would violate the pod's disruption budget.",
                 "details": {"causes": [cause]},
             });
-            return Some((429, body));
+            return (429, body);
         }
         self.pods.retain(|pod| pod["metadata"]["name"] != name);
-        Some((201, json!({"kind": "Status", "status": "Success"})))
+        (201, json!({"kind": "Status", "status": "Success"}))
     }
 }
 
