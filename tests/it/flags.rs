@@ -78,6 +78,22 @@ fn a_replacement_can_be_asked_for() {
 }
 
 #[test]
+fn a_node_is_not_replaced_without_its_droplet() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let node = &["plan", "--sandbox", "--replace", "k3s_node.servers[0]"];
+    let refused = folder.kplan(node);
+    for said in [
+        "plan::too_late",
+        "it cannot be replaced without droplet.servers[0]",
+        "--replace droplet.servers[0]",
+    ] {
+        assert!(refused.err.contains(said), "{said}:\n{}", refused.err);
+    }
+    refused.expect_code(6);
+}
+
+#[test]
 fn refresh_only_writes_what_was_seen_and_changes_nothing() {
     let folder = Folder::with(SMALL);
     folder.apply();

@@ -34,6 +34,9 @@ const PARALLEL_READS: usize = 8;
 /// Minutes after which a droplet that reported nothing is suspicious. It boots in about one;
 /// packages of the distribution may take some more.
 const SILENT: i64 = 5;
+/// How long before its end an address is not relied on any more by what is planned now: asking for
+/// consent and whatever comes before the bundle take minutes.
+const NEARLY: i64 = 5 * 60_000;
 /// How much of a failed node's log an error shows.
 const LOG_LINES: usize = 20;
 
@@ -304,7 +307,13 @@ impl K3sNode {
     }
 
     fn is_over(&self, args: &NodeArgs) -> Result<bool, ProviderError> {
-        Ok(Self::expires(args)?.is_some_and(|end| (self.now)() >= end))
+        self.is_over_in(0, args)
+    }
+
+    /// Whether the addresses will have stopped working so many milliseconds from now.
+    fn is_over_in(&self, millis: i64, args: &NodeArgs) -> Result<bool, ProviderError> {
+        let then = Timestamp((self.now)().0.saturating_add(millis));
+        Ok(Self::expires(args)?.is_some_and(|end| then >= end))
     }
 
     /// The attributes of a node by its last report, for which one list of its bucket is enough.
@@ -390,8 +399,11 @@ impl K3sNode {
 }
 
 const EXPIRED: &str = "the addresses in its user_data were valid for an hour, and it did not fetch \
-                       its bundle in that time, so it never will; its droplet has to be replaced: \
-                       apply with --replace and the droplet's address";
+                       its bundle in that time, so it never will; the next apply replaces its \
+                       droplet";
+const OVER: &str = "the addresses in its user_data, by which it fetches what makes it a node, are \
+                    valid for an hour, which is over or nearly so";
+const BOOTED: &str = "K3s runs on it, and a droplet looks for what makes it a node only until then";
 
 fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
     Ok(NodeAttrs {
@@ -515,6 +527,15 @@ impl Resource for K3sNode {
         // The report stays: a droplet whose K3s runs never makes another. It holds no secret and
         // the bucket's lifecycle removes it after a day.
         self.storage.remove(&place, &name, permit).await
+    }
+
+    fn too_late(&self, args: &NodeArgs, attrs: Option<&NodeAttrs>) -> Option<String> {
+        if attrs.is_some_and(|attrs| attrs.phase == Phase::Started.as_str()) {
+            return Some(BOOTED.to_owned());
+        }
+        // A droplet that is not known yet is made with this one.
+        let over = self.is_over_in(NEARLY, args).unwrap_or(false);
+        over.then(|| OVER.to_owned())
     }
 
     fn interrupted(&self, attrs: NodeAttrs) -> NodeAttrs {
