@@ -14,9 +14,9 @@ use crate::kubernetes::Kubernetes;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::{
-    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known,
-    ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Secret,
-    Timestamp, Typical, Wanted,
+    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input, Kind,
+    KindInfo, Known, ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder,
+    Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -357,6 +357,30 @@ impl K3sNode {
         Ok(attrs)
     }
 
+    /// The bundle of a node, by a list of its bucket that holds it if there is one.
+    async fn find_in(
+        &self,
+        place: &Place,
+        listed: &[Listed],
+        args: &NodeArgs,
+    ) -> FoundOrNot<NodeAttrs> {
+        let key = args.boot.bundle_key()?;
+        let Some(bundle) = listed.iter().find(|one| one.key == key) else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.storage.get(place, &key, bundle::MAX_BUNDLE).await?;
+        let droplet = bytes.as_deref().and_then(bundle::droplet_of);
+        // Names are used again: any other is an earlier droplet's of that name, whatever the time.
+        if droplet.as_ref() != Some(args.droplet_id.known()?) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Found {
+            id: id(args)?,
+            created_at: bundle.modified,
+            attrs: self.look(args, place, listed).await?,
+        }])
+    }
+
     async fn look_all(
         &self,
         known: &[Known],
@@ -435,6 +459,7 @@ impl Resource for K3sNode {
 
     const INFO: &'static KindInfo = &INFO;
     const GONE_AT_ONCE: bool = true;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<NodeAttrs>, ProviderError> {
         let mut found = self.look_all(std::slice::from_ref(known)).await?;
@@ -453,19 +478,33 @@ impl Resource for K3sNode {
         wanted: Wanted<'_, NodeArgs>,
     ) -> Result<Vec<Found<NodeAttrs>>, ProviderError> {
         let (args, place) = (wanted.args, wanted.args.boot.place()?);
-        let key = args.boot.bundle_key()?;
-        let listed = self.storage.list(&place, &key).await?;
-        // A bundle from before the droplet was an earlier droplet's of that name.
-        let created = Self::droplet_created(args)?;
-        let ours = |one: &&Listed| one.key == key && (created.is_none() || one.modified >= created);
-        let Some(bundle) = listed.iter().find(ours) else {
-            return Ok(Vec::new());
-        };
-        Ok(vec![Found {
-            id: id(args)?,
-            created_at: bundle.modified,
-            attrs: self.look(args, &place, &listed).await?,
-        }])
+        let listed = self.storage.list(&place, &args.boot.bundle_key()?).await?;
+        self.find_in(&place, &listed, args).await
+    }
+
+    /// By one list for each boot bucket, of which a cluster has one.
+    async fn find_all(&self, wanted: &[Wanted<'_, NodeArgs>]) -> Vec<FoundOrNot<NodeAttrs>> {
+        let mut lists: BTreeMap<Place, Result<Vec<Listed>, ProviderError>> = BTreeMap::new();
+        let mut found = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            let place = match one.args.boot.place() {
+                Ok(place) => place,
+                Err(error) => {
+                    found.push(Err(error));
+                    continue;
+                }
+            };
+            if !lists.contains_key(&place) {
+                let listed = self.storage.list(&place, boot::PREFIX).await;
+                lists.insert(place.clone(), listed);
+            }
+            found.push(match lists.get(&place) {
+                Some(Ok(listed)) => self.find_in(&place, listed, one.args).await,
+                Some(Err(error)) => Err(error.clone()),
+                None => Ok(Vec::new()),
+            });
+        }
+        found
     }
 
     async fn create(

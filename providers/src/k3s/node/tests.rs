@@ -598,6 +598,50 @@ async fn a_droplet_looks_for_its_bundle_until_k3s_runs() {
     assert_eq!(Resource::too_late(&kind, &args, None), None);
 }
 
+#[tokio::test]
+async fn a_bundle_of_an_earlier_droplet_is_never_taken_for_this_ones() {
+    let (bucket, earlier) = (Arc::new(Bucket::default()), server("sqlite"));
+    let kind = kind(&bucket, 1);
+    create(&kind, &earlier).await.unwrap();
+    let owner = kplan_model::Owner {
+        cluster: "demo".to_owned(),
+        suffix: "3f9a1c2e".to_owned(),
+    };
+    let address = address();
+    // Its name is the same, and it was made in the very second in which the bundle was written.
+    let written = bucket.objects.lock().unwrap().values().next().unwrap().1;
+    let args = NodeArgs {
+        droplet_id: "4712".to_owned().into(),
+        droplet_created_at: Some("2026-08-01T10:00:01Z".to_owned().into()),
+        ..server("sqlite")
+    };
+    assert_eq!(K3sNode::droplet_created(&args).unwrap(), Some(written));
+    let wanted = |args| Wanted {
+        owner: &owner,
+        address: &address,
+        args,
+    };
+    let found = Resource::find(&kind, wanted(&args)).await.unwrap();
+    assert_eq!(found, []);
+    let both = [wanted(&args), wanted(&earlier)];
+    bucket.calls.lock().unwrap().clear();
+    let found = Resource::find_all(&kind, &both).await;
+    let ids: Vec<Vec<RemoteId>> = found
+        .into_iter()
+        .map(|found| found.unwrap().into_iter().map(|found| found.id).collect())
+        .collect();
+    assert_eq!(ids, [vec![], vec![id(&earlier).unwrap()]]);
+    let calls = bucket.calls.lock().unwrap().clone();
+    let lists = calls.iter().filter(|call| call.starts_with("list")).count();
+    assert_eq!(lists, 1, "{calls:?}");
+    bucket.write(
+        &args.boot.bundle_key().unwrap(),
+        Bytes::from_static(b"no bundle"),
+    );
+    let found = Resource::find(&kind, wanted(&args)).await.unwrap();
+    assert_eq!(found, []);
+}
+
 #[test]
 fn every_argument_has_a_field_and_no_secret_is_shown() {
     for name in NodeArgs::NAMES.iter().chain(NodeAttrs::NAMES) {
