@@ -4,8 +4,8 @@ use crate::cases::{a_droplet, a_key, bucket_args, load_balancer};
 use crate::world::{World, attr, permit};
 use futures_util::future::join_all;
 use kplan_model::codec::ObjectCodec;
-use kplan_model::{ErrorKind, FieldSet, Permit, Value};
-use kplan_providers::digitalocean::TagArgs;
+use kplan_model::{Address, ErrorKind, FieldSet, Input, Known, Permit, Value};
+use kplan_providers::digitalocean::{ReservedIpArgs, TagArgs};
 use kplan_providers::spaces::{Keys, Objects};
 use std::time::Duration;
 
@@ -43,6 +43,48 @@ async fn two_hundred_looks_share_a_few_lists() {
     assert!(looks.iter().all(|look| look.as_ref().unwrap().is_empty()));
     let calls = world.statistics.api_calls() - before;
     assert!(calls <= 2, "{calls} calls for 200 equal looks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_address_is_being_assigned_a_look_for_one_has_no_answer() {
+    let world = World::new();
+    let droplet = a_droplet(&world, "one").await;
+    let other = a_droplet(&world, "two").await;
+    let args = |droplet: &Known| {
+        let args = ReservedIpArgs {
+            region: "fra1".to_owned(),
+            droplet_id: Some(Input::Known(droplet.id.as_str().to_owned())),
+        };
+        args.to_object()
+    };
+    let address: Address = "reserved_ip.api".parse().unwrap();
+    let (ours, others) = (args(&droplet), args(&other));
+    let entry = world.entry(&address);
+    world.lose_answer("/v2/reserved_ips");
+    let permit = permit(&address);
+    let lost = entry.mutate.create(world.wanted(&address, &ours), &permit);
+    assert_eq!(
+        lost.await.unwrap_err().error.kind,
+        ErrorKind::OutcomeUnknown
+    );
+    let mut unclear = 0;
+    let found = loop {
+        match entry.observe.find(world.wanted(&address, &ours)).await {
+            Ok(found) => break found,
+            Err(error) => assert_eq!(error.kind, ErrorKind::Busy, "{error}"),
+        }
+        // Whoever looks for another droplet's address cannot know either.
+        let other = entry.observe.find(world.wanted(&address, &others)).await;
+        assert_eq!(other.unwrap_err().kind, ErrorKind::Busy);
+        unclear += 1;
+        assert!(unclear < 1000);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(unclear > 0, "the assignment took no time");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let other = entry.observe.find(world.wanted(&address, &others)).await;
+    assert_eq!(other.unwrap(), []);
+    world.judge();
 }
 
 /// A new bucket, and the permit to change it.
