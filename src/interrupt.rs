@@ -32,22 +32,36 @@ impl Interrupts {
         &self,
         what: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        self.until("interrupted before anything was changed", what)
+            .await
+    }
+
+    /// [`Self::unless`] in a command that changed something before.
+    pub async fn unless_again<T>(
+        &self,
+        what: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let said = "interrupted while the next plan was made; all that was done is recorded";
+        self.until(said, what).await
+    }
+
+    async fn until<T>(
+        &self,
+        said: &str,
+        what: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            () = self.cancel.pressed() => Err(interrupted()),
+            () = self.cancel.pressed() => Err(interrupted(said)),
             result = what => result,
         }
     }
 }
 
-fn interrupted() -> Failure {
+fn interrupted(said: &str) -> Failure {
     Failure::with(
         Exit::Interrupted,
-        Problem::error(
-            "cli::interrupted",
-            "interrupted before anything was changed",
-        )
-        .help("run it again when it suits you"),
+        Problem::error("cli::interrupted", said).help("run it again when it suits you"),
     )
 }
 

@@ -39,7 +39,9 @@ impl Given {
     pub(crate) fn plan(&self) -> Plan {
         let graph = graph::build(&self.declarations, &self.snapshot, &self.kinds).expect("a graph");
         let nothing = BTreeSet::new();
+        let late = kplan_engine::late::Late::default();
         let diff = diff::compute(&diff::Inputs {
+            late: &late,
             declarations: &self.declarations,
             snapshot: &self.snapshot,
             graph: &graph,

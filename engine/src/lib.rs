@@ -25,6 +25,7 @@ pub mod error;
 pub mod event;
 pub mod execute;
 pub mod graph;
+pub mod late;
 pub mod observe;
 pub mod plan;
 #[cfg(test)]
@@ -99,11 +100,14 @@ pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
     let graph = graph::build(asked, &snapshot, &kinds).map_err(EngineError::Graph)?;
     let ways = observe::ways(declarations, &snapshot, &kinds);
     let observations = observe::observe(&snapshot, &ways, &observers, &observing).await;
+    let wanted = (asked, &options.replace);
+    let late = late::late(wanted, &snapshot, &observations, &observers, &kinds);
     let diff = diff::compute(&diff::Inputs {
         declarations: asked,
         snapshot: &snapshot,
         graph: &graph,
         observations: &observations,
+        late: &late,
         kinds: &kinds,
         mode: options.mode,
         replace: &options.replace,

@@ -67,6 +67,8 @@ pub enum Reason {
     Requested,
     /// Its container is replaced or gone.
     ContainerReplaced(Address),
+    /// It would not take what is to be made inside it any more, for this reason.
+    TooLate(Address, String),
     /// It was on record and is gone from the remote side.
     Vanished,
     /// The old half of a replacement that was interrupted after its new half was made.

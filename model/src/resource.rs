@@ -161,6 +161,15 @@ pub trait Resource: Send + Sync + 'static {
         Readiness::Ready
     }
 
+    /// Why the container that it stands in, or would stand in, does not take one any more; `None`
+    /// where it does, or where nobody can tell. Asked when it is planned to make one (again)
+    /// while its container stays: that is made anew then, too. `args` are filled as far as the
+    /// record goes; `attrs` is what was seen of the one that is there.
+    fn too_late(&self, args: &Self::Args, attrs: Option<&Self::Attrs>) -> Option<String> {
+        let _ = (args, attrs);
+        None
+    }
+
     /// What is known of it once what it runs on ([`crate::kind::Field::runs_on`]) is being
     /// interrupted: attributes of which [`Resource::readiness`] says that it waits until reading
     /// saw it working *after* that. A sign of life that may be older must not count.
@@ -218,6 +227,12 @@ pub trait Observe: Send + Sync {
     ) -> BoxFuture<'a, Vec<FoundOrNot<Object>>>;
     /// See [`Resource::readiness`].
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError>;
+    /// See [`Resource::too_late`].
+    fn too_late(
+        &self,
+        args: &Object,
+        attrs: Option<&Object>,
+    ) -> Result<Option<String>, ProviderError>;
     /// See [`Resource::interrupted`].
     fn interrupted(&self, attrs: &Object) -> Result<Object, ProviderError>;
     /// See [`Resource::is_interrupted`].
@@ -357,6 +372,16 @@ impl<R: Resource> Observe for R {
 
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError> {
         Ok(Resource::readiness(self, &R::Attrs::from_object(attrs)?))
+    }
+
+    fn too_late(
+        &self,
+        args: &Object,
+        attrs: Option<&Object>,
+    ) -> Result<Option<String>, ProviderError> {
+        let args = R::Args::from_object(args)?;
+        let attrs = attrs.map(R::Attrs::from_object).transpose()?;
+        Ok(Resource::too_late(self, &args, attrs.as_ref()))
     }
 
     fn interrupted(&self, attrs: &Object) -> Result<Object, ProviderError> {

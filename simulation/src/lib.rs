@@ -8,6 +8,8 @@
 pub mod disk;
 pub mod fate;
 pub mod file;
+#[cfg(test)]
+mod late;
 pub mod life;
 pub mod net;
 pub mod objects;

@@ -1,15 +1,17 @@
 //! `kplan apply`: makes the cloud as the file says.
 
 use crate::cli::{ApplyArgs, Global};
-use crate::cmd::execution::{Execution, consent};
+use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::{changes, show};
 use crate::cmd::session::{self, Session};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::load::SourcePolicy;
+use crate::load::{self, Secrets, SourcePolicy};
 use crate::render::Terminal;
+use kplan_engine::PlanOptions;
 use kplan_model::{Plan, PlanMode};
+use std::collections::BTreeSet;
 
 const QUESTION: &str = "Do you want to perform these actions?
   kplan will perform the actions described above.
@@ -31,75 +33,186 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
     }
     let interrupts = Interrupts::listen();
     let session = interrupts.unless(Session::open(global, terminal)).await?;
-    let wanted = (global, &interrupts);
-    let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
-    let Some(ready) = Box::pin(ready).await? else {
+    let apply = Apply {
+        session: &session,
+        interrupts: &interrupts,
+        global,
+        args,
+        options: session::options(&args.planning, false)?,
+    };
+    let Some((mut execution, first)) = Box::pin(interrupts.unless(apply.begin(terminal))).await?
+    else {
         terminal.line("Apply cancelled.");
         return Ok(Exit::Error);
     };
-    let how = if args.run.auto_approve {
-        "--auto-approve"
-    } else {
-        "prompt"
-    };
-    let exit = ready.execution.run(ready.plan, how, terminal).await?;
-    if ready.partial && exit == Exit::Ok {
-        // What was read is done. It may have been what kept the rest from being read: a server
-        // that was off, say.
-        let problem = unread("that part was left out; the rest is done and recorded");
-        return Err(Failure::with(Exit::Partial, problem));
+    let end = Box::pin(apply.rounds(&mut execution, first, terminal)).await;
+    if let (Ok(Exit::Ok), PlanMode::Apply, false, Some(recorded)) =
+        (&end, apply.options.mode, global.json, execution.recorded())
+    {
+        outputs(recorded, terminal);
     }
-    Ok(exit)
+    execution.close(terminal);
+    end
+}
+
+/// What one apply is about.
+struct Apply<'a> {
+    session: &'a Session,
+    interrupts: &'a Interrupts,
+    global: &'a Global,
+    args: &'a ApplyArgs,
+    options: PlanOptions,
 }
 
 /// A plan somebody agreed to.
-struct Ready<'a> {
-    execution: Execution<'a>,
+struct Ready {
     plan: Plan,
-    /// Whether something could not be read.
-    partial: bool,
+    /// How many resources it leaves out because something could not be read.
+    unread: usize,
+    /// The secrets the file names: asked for once.
+    secrets: Secrets,
 }
 
-/// Everything before the first change: the lock, recovery, the plan, consent. Nothing where that
-/// was not given.
-async fn prepare<'a>(
-    session: &'a Session,
-    (global, interrupts): (&'a Global, &'a Interrupts),
-    args: &'a ApplyArgs,
-    terminal: &mut Terminal,
-) -> Result<Option<Ready<'a>>, Failure> {
-    let options = session::options(&args.planning, false)?;
-    let wanted = (global, interrupts);
-    let mut execution = Execution::open(session, wanted, &args.run, "apply", terminal).await?;
-    let snapshot = execution.recovered(terminal).await?;
-    let declarations = session.declarations(&snapshot, SourcePolicy::All)?;
-    session.not_taken(&snapshot).await?;
-    let planned = session.plan(&declarations, snapshot, &options).await?;
-    show(session, &planned, &declarations, terminal, global.json).await;
-    let partial = planned.report.is_partial();
-    if partial && !changes(&planned.plan) {
-        return Err(unread("nothing was changed").into());
+impl<'a> Apply<'a> {
+    /// Everything before the first change: the lock, recovery, the plan, consent. Nothing where
+    /// that was not given.
+    async fn begin(
+        &self,
+        terminal: &mut Terminal,
+    ) -> Result<Option<(Execution<'a>, Ready)>, Failure> {
+        let wanted = (self.global, self.interrupts);
+        let run = &self.args.run;
+        let mut execution = Execution::open(self.session, wanted, run, "apply", terminal).await?;
+        let snapshot = execution.recovered(terminal).await?;
+        let secrets = load::secrets(&self.session.loaded, SourcePolicy::All)?;
+        let declarations = self.session.declared(&snapshot, secrets.clone());
+        self.session.not_taken(&snapshot).await?;
+        let options = &self.options;
+        let planned = self.session.plan(&declarations, snapshot, options).await?;
+        show(
+            self.session,
+            &planned,
+            &declarations,
+            terminal,
+            self.global.json,
+        )
+        .await;
+        let unread = planned.report.unread();
+        if unread > 0 && !changes(&planned.plan) {
+            return Err(partial("nothing was changed").into());
+        }
+        if !self.agreed(&planned.plan, terminal).await? {
+            return Ok(None);
+        }
+        let plan = planned.plan;
+        let ready = Ready {
+            plan,
+            unread,
+            secrets,
+        };
+        Ok(Some((execution, ready)))
     }
-    let plan = planned.plan;
-    let question = match (changes(&plan), plan.mode) {
-        (true, PlanMode::RefreshOnly) => Some(REFRESH_QUESTION),
-        (true, _) => Some(QUESTION),
-        (false, _) => None,
+
+    /// Runs the plan. What could not be read may have become readable by that (it stood on a
+    /// server that was off, say), so it is looked at once more, and what is to be done there is
+    /// planned and agreed to like everything else. Ends, because each round leaves out less than
+    /// the one before.
+    async fn rounds(
+        &self,
+        execution: &mut Execution<'a>,
+        mut ready: Ready,
+        terminal: &mut Terminal,
+    ) -> CommandResult {
+        let how = if self.args.run.auto_approve {
+            "--auto-approve"
+        } else {
+            "prompt"
+        };
+        let mut options = self.options.clone();
+        let mut exit = execution.run(ready.plan.clone(), how, terminal).await?;
+        while exit == Exit::Ok && ready.unread > 0 {
+            // Whatever was replaced as asked for is not replaced again.
+            let done: BTreeSet<_> = ready.plan.steps.iter().map(|step| &step.address).collect();
+            options.replace.retain(|address| !done.contains(address));
+            let next = self.again(execution, &ready, &options, terminal);
+            let next = self.interrupts.unless_again(next).await;
+            ready = next.map_err(after_a_round)?;
+            let run = execution.run(ready.plan.clone(), how, terminal).await;
+            exit = match run.map_err(after_a_round)? {
+                Exit::Error => Exit::Partial,
+                other => other,
+            };
+        }
+        Ok(exit)
+    }
+
+    /// The next plan, after a round that left something out.
+    async fn again(
+        &self,
+        execution: &Execution<'a>,
+        before: &Ready,
+        options: &PlanOptions,
+        terminal: &mut Terminal,
+    ) -> Result<Ready, Failure> {
+        let left = || partial("that part was left out; the rest is done and recorded");
+        let Some(snapshot) = execution.recorded() else {
+            return Err(left().into());
+        };
+        if !self.global.json {
+            terminal.line("\nWhat could not be read before is looked at again.\n");
+        }
+        let secrets = before.secrets.clone();
+        let declarations = self.session.declared(snapshot, secrets.clone());
+        let planned = self.session.plan(&declarations, snapshot.clone(), options).await?;
+        let unread = planned.report.unread();
+        if unread >= before.unread {
+            return Err(left().into());
+        }
+        show(
+            self.session,
+            &planned,
+            &declarations,
+            terminal,
+            self.global.json,
+        )
+        .await;
+        if unread > 0 && !changes(&planned.plan) {
+            return Err(left().into());
+        }
+        if !self.agreed(&planned.plan, terminal).await? {
+            let said = "the plan of what could not be read before was not agreed to; what was \
+                        agreed to is done and recorded";
+            let problem = Problem::error("cli::no_consent", said);
+            return Err(problem.help("run apply again for the rest").into());
+        }
+        Ok(Ready {
+            plan: planned.plan,
+            unread,
+            secrets,
+        })
+    }
+
+    /// Whether the plan may be executed: somebody said so, or it changes nothing.
+    async fn agreed(&self, plan: &Plan, terminal: &mut Terminal) -> Result<bool, Failure> {
+        let question = match (changes(plan), plan.mode) {
+            (true, PlanMode::RefreshOnly) => REFRESH_QUESTION,
+            (true, _) => QUESTION,
+            (false, _) => return Ok(true),
+        };
+        Ok(self.args.run.auto_approve || consent(terminal, question, "yes").await?)
+    }
+}
+
+/// An error after something was done: no exit code may say that nothing was.
+fn after_a_round(failure: Failure) -> Failure {
+    let exit = match failure.exit {
+        Exit::Locked | Exit::Interrupted => failure.exit,
+        _ => Exit::Partial,
     };
-    if let Some(question) = question
-        && !args.run.auto_approve
-        && !consent(terminal, question, "yes").await?
-    {
-        return Ok(None);
-    }
-    Ok(Some(Ready {
-        execution,
-        plan,
-        partial,
-    }))
+    Failure { exit, ..failure }
 }
 
-fn unread(what_came_of_it: &str) -> Problem {
+fn partial(what_came_of_it: &str) -> Problem {
     let message = format!(
         "something could not be read, so the plan is not the whole truth; {what_came_of_it}"
     );

@@ -23,7 +23,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     }
     let wanted = (global, &interrupts);
     let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
-    let Some((execution, planned)) = Box::pin(ready).await? else {
+    let Some((mut execution, planned)) = Box::pin(ready).await? else {
         terminal.line("Destroy cancelled.");
         return Ok(Exit::Error);
     };
@@ -43,6 +43,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         .map(|item| item.address.to_string())
         .collect();
     let exit = execution.run(planned.plan, how, terminal).await?;
+    execution.close(terminal);
     if !global.json && exit == Exit::Ok && !kept.is_empty() {
         terminal.line(&format!(
             "Kept: {} (the backups, and the Spaces key they are read with, which opens every bucket \

@@ -25,6 +25,8 @@ pub struct Execution<'a> {
     command: &'static str,
     interrupts: &'a Interrupts,
     writer: Option<Writer>,
+    /// Whether a run said that the journal could not be written.
+    unwritten: bool,
 }
 
 impl<'a> Execution<'a> {
@@ -44,6 +46,7 @@ impl<'a> Execution<'a> {
             command,
             interrupts,
             writer: None,
+            unwritten: false,
         };
         if session.place.exists()? {
             execution.writer = Some(execution.lock(None, terminal).await?);
@@ -104,8 +107,9 @@ impl<'a> Execution<'a> {
         Err(Failure::all(Exit::Error, problems))
     }
 
-    /// Runs the plan, which somebody agreed to.
-    pub async fn run(mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {
+    /// Runs the plan, which somebody agreed to. The lock stays until [`Self::close`], so another
+    /// plan may follow.
+    pub async fn run(&mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => {
@@ -140,16 +144,30 @@ impl<'a> Execution<'a> {
         let mut show = |event| progress.show(terminal, &event);
         let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
         drop(progress);
+        self.unwritten |= outcome.report().journal.is_some();
+        self.writer = Some(writer);
+        let told = Told { mode, waits };
+        Ok(finish(&outcome, &told, self.global.json, terminal))
+    }
+
+    /// The state as it is recorded now; nothing where there is none yet.
+    pub fn recorded(&self) -> Option<&Snapshot> {
+        self.writer.as_ref().map(Writer::snapshot)
+    }
+
+    /// Ends the work on the state: it gets its entry in the history, and the lock is free.
+    pub fn close(self, terminal: &mut Terminal) {
+        let Some(writer) = self.writer else {
+            return;
+        };
         match writer.close(self.command, SystemClock.now()) {
             Ok(said) => notices(terminal, &said),
             // That the journal could not be written is said once, with its cause.
-            Err(_) if outcome.report().journal.is_some() && !self.global.json => {}
+            Err(_) if self.unwritten && !self.global.json => {}
             Err(error) => {
                 problem::print(terminal, &Failure::from(error).problems, self.global.json);
             }
         }
-        let told = Told { mode, waits };
-        Ok(finish(&outcome, &told, self.global.json, terminal))
     }
 }
 
@@ -234,9 +252,6 @@ fn finish(outcome: &Outcome, told: &Told, json: bool, terminal: &mut Terminal) -
     }
     failures(report, terminal);
     summary(report, told, exit, terminal);
-    if told.mode == PlanMode::Apply && exit == Exit::Ok {
-        outputs(&report.snapshot, terminal);
-    }
     exit
 }
 
@@ -354,7 +369,8 @@ fn chain(path: &[Address]) -> String {
     format!(": {}", steps.join(" → "))
 }
 
-fn outputs(snapshot: &Snapshot, terminal: &mut Terminal) {
+/// The results of what was applied.
+pub fn outputs(snapshot: &Snapshot, terminal: &mut Terminal) {
     if snapshot.outputs.is_empty() {
         return;
     }

@@ -65,24 +65,22 @@ impl Session {
         snapshot: &Snapshot,
         policy: SourcePolicy,
     ) -> Result<Declarations, Failure> {
-        let inputs = Inputs {
-            owner: snapshot.owner.clone(),
-            members: compose::Members::of(snapshot),
-            artifacts: self.adapters.artifacts.clone(),
-            secrets: load::secrets(&self.loaded, policy)?,
-            token: self.cloud.token.clone(),
-        };
-        Ok(compose::compose(&self.loaded.spec, &inputs))
+        Ok(self.declared(snapshot, load::secrets(&self.loaded, policy)?))
     }
 
     /// What the file asks for without its secrets: enough to know what refers to what, for a
     /// destroy, which needs no secret of the file.
     pub fn references(&self, snapshot: &Snapshot) -> Declarations {
+        self.declared(snapshot, load::Secrets::new())
+    }
+
+    /// What the file asks for, with secrets that were resolved before.
+    pub fn declared(&self, snapshot: &Snapshot, secrets: load::Secrets) -> Declarations {
         let inputs = Inputs {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
-            secrets: load::Secrets::new(),
+            secrets,
             token: self.cloud.token.clone(),
         };
         compose::compose(&self.loaded.spec, &inputs)

@@ -163,7 +163,7 @@ fn resource_change(plan: &Plan, step: &Step, kinds: &BTreeMap<Kind, &'static Kin
 
 fn action_reason(step: &Step) -> Option<&'static str> {
     match &step.reason {
-        Reason::CannotUpdate(_) | Reason::ContainerReplaced(_) => {
+        Reason::CannotUpdate(_) | Reason::ContainerReplaced(_) | Reason::TooLate(..) => {
             Some("replace_because_cannot_update")
         }
         Reason::Tainted | Reason::Deposed => Some("replace_because_tainted"),

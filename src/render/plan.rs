@@ -217,6 +217,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::ContainerReplaced(container) => Some(format!(
             "because {container}, which it lives in, is replaced"
         )),
+        Reason::TooLate(content, why) => Some(format!(
+            "because it would not take {content} any more: {why}"
+        )),
         Reason::Unfinished => {
             Some("because it was not ready when an earlier run was cut off".to_owned())
         }

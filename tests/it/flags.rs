@@ -1,7 +1,7 @@
 //! The flags of `plan` and `apply`: what each covers, and what it leaves alone.
 
 use crate::support::{Folder, Run};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 const SMALL: &str = r#"
@@ -78,6 +78,22 @@ fn a_replacement_can_be_asked_for() {
 }
 
 #[test]
+fn a_node_is_not_replaced_without_its_droplet() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let node = &["plan", "--sandbox", "--replace", "k3s_node.servers[0]"];
+    let refused = folder.kplan(node);
+    for said in [
+        "plan::too_late",
+        "it cannot be replaced without droplet.servers[0]",
+        "--replace droplet.servers[0]",
+    ] {
+        assert!(refused.err.contains(said), "{said}:\n{}", refused.err);
+    }
+    refused.expect_code(6);
+}
+
+#[test]
 fn refresh_only_writes_what_was_seen_and_changes_nothing() {
     let folder = Folder::with(SMALL);
     folder.apply();
@@ -136,14 +152,115 @@ fn a_droplet_that_somebody_switched_off_is_drift_and_comes_back() {
         "{}",
         plan.out
     );
-    // Nothing in the cluster can be read while its only server is off: that much is said, and
-    // what can be done is done.
+    // Nothing in the cluster can be read while its only server is off: a plan says so, and an
+    // apply does the rest when the server is back.
     assert!(plan.out.contains("are left out"), "{}", plan.out);
     plan.expect_code(1);
-    let first = folder.kplan(&["apply", "--sandbox", "--auto-approve"]);
-    assert!(first.err.contains("plan::partial"), "{}", first.err);
-    first.expect_code(3);
+    let apply = folder.apply();
+    assert!(
+        apply.out.contains("is looked at again"),
+        "stdout:\n{}",
+        apply.out
+    );
+    folder.assert_no_changes();
+}
+
+/// A cluster whose pieces in Kubernetes are to change while its only server is off.
+fn switched_off_with_an_edit(edit: &str) -> Folder {
+    let folder = Folder::with(&format!("{SMALL}\n{GITOPS}"));
     folder.apply();
+    drop(switched_off(&folder));
+    folder.write(&format!("{SMALL}\n{edit}"));
+    folder
+}
+
+const GITOPS: &str = r#"
+[gitops]
+repo = "https://github.com/acme/infra.git"
+path = "clusters/demo"
+credentials = { token = { env = "GITHUB_TOKEN" } }
+"#;
+
+#[test]
+fn what_stands_on_a_server_that_was_off_is_changed_by_the_same_apply() {
+    let folder = switched_off_with_an_edit(&GITOPS.replace("clusters/demo", "clusters/other"));
+    // Asked for by name, and done once: a tag before the server is back, the application after.
+    let apply = folder
+        .kplan(&[
+            "apply",
+            "--sandbox",
+            "--auto-approve",
+            "--replace",
+            "tag.server",
+        ])
+        .ok();
+    let replaced = apply.out.matches("tag.server: Destroying...").count();
+    assert_eq!(replaced, 1, "stdout:\n{}", apply.out);
+    assert!(
+        apply.out.contains("clusters/demo\" -> \"clusters/other"),
+        "stdout:\n{}",
+        apply.out
+    );
+    let outputs = apply.out.matches("Outputs:").count();
+    assert_eq!(outputs, 1, "stdout:\n{}", apply.out);
+    folder.assert_no_changes();
+    let history = folder.kplan(&["state", "history", "--sandbox"]).ok().out;
+    assert_eq!(history.matches("apply").count(), 2, "{history}");
+}
+
+#[test]
+fn a_second_plan_of_one_apply_is_agreed_to_like_the_first() {
+    let folder = switched_off_with_an_edit(&GITOPS.replace("clusters/demo", "clusters/other"));
+    let answers = |text: &str| {
+        let mut child = folder
+            .command(&["apply", "--sandbox"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kplan starts");
+        let mut input = child.stdin.take().expect("its input");
+        input.write_all(text.as_bytes()).expect("answers");
+        drop(input);
+        Run::ended(child.wait_with_output().expect("it ends"))
+    };
+    let refused = answers("yes\nno\n");
+    let asked = refused.out.matches("Enter a value:").count();
+    assert_eq!(asked, 2, "stdout:\n{}", refused.out);
+    assert!(
+        refused.err.contains("was not agreed to"),
+        "stderr:\n{}",
+        refused.err
+    );
+    refused.expect_code(3);
+    answers("yes\n").ok();
+    folder.assert_no_changes();
+}
+
+#[test]
+fn what_still_cannot_be_read_is_left_out_after_a_second_look() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    folder.write(&SMALL.replace(
+        "[servers]",
+        "[network]\nssh_allow = [\"192.0.2.0/24\"]\n[servers]",
+    ));
+    let unread = serde_json::json!({ "rules": [{
+        "method": "GET", "path": "/v2/volumes*", "fault": { "kind": "status", "status": 503 },
+    }] });
+    folder.cloud("POST", "/_sandbox/faults", Some(&unread));
+    let apply = folder.kplan(&["apply", "--sandbox", "--auto-approve"]);
+    assert!(apply.out.contains("1 changed"), "{}", apply.out);
+    assert_eq!(
+        apply.out.matches("Apply complete!").count(),
+        1,
+        "{}",
+        apply.out
+    );
+    assert!(apply.err.contains("plan::partial"), "{}", apply.err);
+    apply.expect_code(3);
+    let none = serde_json::json!({ "rules": [] });
+    folder.cloud("POST", "/_sandbox/faults", Some(&none));
     folder.assert_no_changes();
 }
 

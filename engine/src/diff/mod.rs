@@ -25,6 +25,7 @@ mod tests;
 
 use crate::error::Refusal;
 use crate::graph::{Graph, Kinds};
+use crate::late::Late;
 use crate::observe::Observations;
 use kplan_model::{
     Address, Declaration, Declarations, Disruption, Drift, FieldChange, KindInfo, Object, PlanMode,
@@ -44,6 +45,8 @@ pub struct Inputs<'a> {
     pub graph: &'a Graph,
     /// What was seen.
     pub observations: &'a Observations,
+    /// Which containers would not take what is to be made inside them.
+    pub late: &'a Late,
     /// The tables.
     pub kinds: &'a Kinds,
     /// What the plan is for.

@@ -208,6 +208,9 @@ impl<'a> Work<'a> {
             .cloned()
             .collect();
         let replacement = self.replacement(declaration, current, &forcing);
+        if replacement == Some(Reason::Requested) {
+            self.out.refused.extend(self.alone(declaration));
+        }
         // What is made anew for another reason may have any value; a change of a field that must
         // not change is no such reason, and does not slip through with one that forces it.
         if matches!(replacement, None | Some(Reason::CannotUpdate(_))) {
@@ -265,8 +268,39 @@ impl<'a> Work<'a> {
         if let Some(container) = self.leaves(&declaration.meta, current) {
             return Some(Reason::ContainerReplaced(container));
         }
-        let names = || forcing.iter().map(|change| change.field.clone()).collect();
-        (!forcing.is_empty()).then(|| Reason::CannotUpdate(names()))
+        if !forcing.is_empty() {
+            let names = forcing.iter().map(|change| change.field.clone());
+            return Some(Reason::CannotUpdate(names.collect()));
+        }
+        let late = self.inputs.late.containers.get(&declaration.address);
+        late.map(|(content, why)| Reason::TooLate(content.clone(), why.clone()))
+    }
+
+    /// Refuses what is to be replaced as requested while its container stays, where that would
+    /// not take it again.
+    fn alone(&self, declaration: &Declaration) -> Option<Refusal> {
+        let address = &declaration.address;
+        let why = self.inputs.late.alone.get(address)?;
+        let container = declaration.meta.inside.as_ref()?;
+        if self.is_renewed(container) {
+            return None;
+        }
+        Some(Refusal {
+            code: "plan::too_late",
+            address: address.clone(),
+            field: None,
+            origin: declaration.origin,
+            message: format!("it cannot be replaced without {container}: {why}"),
+            help: format!("replace {container}, and it goes along: --replace {container}"),
+        })
+    }
+
+    /// Whether the container is made anew.
+    fn is_renewed(&self, container: &Address) -> bool {
+        matches!(
+            self.diff_of(container).map(|node| &node.change),
+            Some(Change::Replace { .. } | Change::Create { .. })
+        )
     }
 
     /// The container because of which the resource cannot stay: one that is replaced, or one
@@ -282,11 +316,7 @@ impl<'a> Work<'a> {
         if stands_in_deposed(self.inputs.snapshot, current) {
             return Some(inside.clone());
         }
-        let renewed = matches!(
-            self.diff_of(inside).map(|node| &node.change),
-            Some(Change::Replace { .. } | Change::Create { .. })
-        );
-        renewed.then(|| inside.clone())
+        self.is_renewed(inside).then(|| inside.clone())
     }
 
     fn fields(

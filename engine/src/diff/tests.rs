@@ -87,6 +87,7 @@ impl Case {
             snapshot: &self.snapshot,
             graph: &graph,
             observations: &self.observations,
+            late: &crate::late::Late::default(),
             kinds: &kinds,
             mode: self.mode,
             replace: &self.replace,

@@ -434,16 +434,19 @@ impl Look<'_> {
     async fn settle(
         &self,
         mut record: Recorded,
-    ) -> Result<(Option<Recorded>, &'static str), ProviderError> {
+    ) -> Result<(Option<Recorded>, String), ProviderError> {
         let known = record.known();
         let Some(attrs) = self.read(&known, record.created_at).await? else {
-            return Ok((None, "it is gone again"));
+            return Ok((None, "it is gone again".to_owned()));
         };
         record.attrs = attrs::merge(self.info, &record.attrs, &attrs);
         let (status, words) = match self.observer.readiness(&record.attrs)? {
-            Readiness::Ready => (Status::Ready, "it is ready"),
-            Readiness::Waiting(_) => (Status::Unfinished, "it is not ready yet"),
-            Readiness::Failed(_) => (Status::Tainted, "it failed and is to be replaced"),
+            Readiness::Ready => (Status::Ready, "it is ready".to_owned()),
+            Readiness::Waiting(_) => (Status::Unfinished, "it is not ready yet".to_owned()),
+            Readiness::Failed(why) => {
+                let words = format!("it failed and is to be replaced: {why}");
+                (Status::Tainted, words)
+            }
         };
         record.status = status;
         Ok((Some(record), words))

@@ -83,8 +83,13 @@ pub struct PlanReport {
 impl PlanReport {
     /// Whether something could not be read: the plan is not the whole truth.
     pub fn is_partial(&self) -> bool {
-        self.not_done
-            .iter()
-            .any(|item| matches!(item.why, WhyNot::Unreadable(_) | WhyNot::WaitsFor(_)))
+        self.unread() > 0
+    }
+
+    /// How many resources were left out because they, or what they wait for, could not be read.
+    pub fn unread(&self) -> usize {
+        let unread = |why: &WhyNot| matches!(why, WhyNot::Unreadable(_) | WhyNot::WaitsFor(_));
+        let left_out = self.not_done.iter();
+        left_out.filter(|item| unread(&item.why)).count()
     }
 }

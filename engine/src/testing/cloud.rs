@@ -261,6 +261,15 @@ impl Cloud {
             .retain(|_, thing| thing.address != *address);
     }
 
+    /// An object reports failure from now on.
+    pub fn spoil(&self, address: &Address) {
+        let mut inner = self.lock();
+        let things = inner.things.values_mut();
+        for thing in things.filter(|thing| thing.address == *address) {
+            thing.errored = true;
+        }
+    }
+
     /// Something outside changes an attribute.
     pub fn meddle(&self, address: &Address, field: &str, value: Value) {
         for thing in self

@@ -187,6 +187,7 @@ static KINDS: [KindInfo; 8] = [
             URN,
             Field::replace("host", "The machine it runs on.").runs_on(),
             Field::ignored("join", "Another it joined."),
+            Field::ignored("late", "Why its machine does not take it a second time."),
             Field::computed("before", "The sign of life that does not count."),
             Field::computed("away", "What it waits for."),
         ],
@@ -252,6 +253,11 @@ impl<const K: usize> Resource for Fake<K> {
 
     async fn delete(&self, known: &Known, _: &Permit) -> Result<(), ProviderError> {
         self.0.delete(known).await
+    }
+
+    fn too_late(&self, args: &Object, _: Option<&Object>) -> Option<String> {
+        let late = args.get("late").and_then(Value::as_str);
+        late.map(str::to_owned)
     }
 
     fn interrupted(&self, mut attrs: Object) -> Object {

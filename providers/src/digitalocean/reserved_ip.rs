@@ -3,13 +3,14 @@
 //! DigitalOcean gives it neither a name nor a tag nor a creation time, so a create whose answer
 //! was lost can only be looked for by region and droplet: those that lead to the droplet asked for
 //! (a few seconds after they were made), or, where none is asked for, those of the region that lead
-//! nowhere.
+//! nowhere. One that is on its way says nothing of where it goes: as long as there is such a one,
+//! a look has no answer.
 
 use super::DigitalOcean;
 use super::remote::{Remote, Slug, number, path_of, text};
 use kplan_model::{
-    CreateFailed, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit, ProviderError,
-    Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
+    ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -90,6 +91,24 @@ impl ReservedIpRemote {
     fn droplet(&self) -> Option<String> {
         Some(self.droplet.as_ref()?.id?.to_string())
     }
+
+    /// Whether an assignment is going on that nothing shows the droplet of.
+    fn is_on_its_way(&self) -> bool {
+        self.droplet.is_none() && self.locked == Some(true)
+    }
+
+    /// Why it cannot be said now whether an address leads to a droplet.
+    fn unclear(&self) -> ProviderError {
+        ProviderError::new(
+            ErrorKind::Busy,
+            format!(
+                "the reserved address {} is being assigned, and DigitalOcean does not show to \
+                 which droplet before that is done",
+                self.ip
+            ),
+        )
+        .help("it takes seconds, seldom minutes: run it again then")
+    }
 }
 
 impl Remote for ReservedIpRemote {
@@ -138,11 +157,16 @@ impl Resource for ReservedIp {
     ) -> Result<Vec<Found<ReservedIpAttrs>>, ProviderError> {
         let droplet = text(wanted.args.droplet_id.as_ref())?;
         let region = &wanted.args.region;
-        self.0
-            .search(&ReservedIpRemote::list(), |ip: &ReservedIpRemote| {
-                Slug::text(ip.region.as_ref()) == *region && ip.droplet() == droplet
-            })
-            .await
+        let all: Vec<ReservedIpRemote> = self.0.http.list(&ReservedIpRemote::list()).await?;
+        let mut here = all
+            .iter()
+            .filter(|ip| Slug::text(ip.region.as_ref()) == *region);
+        let leads = |ip: &&ReservedIpRemote| ip.droplet() == droplet;
+        let found: Vec<_> = here.clone().filter(leads).map(Remote::found).collect();
+        match here.find(|ip| ip.is_on_its_way()) {
+            Some(ip) if droplet.is_some() && found.is_empty() => Err(ip.unclear()),
+            _ => Ok(found),
+        }
     }
 
     async fn create(

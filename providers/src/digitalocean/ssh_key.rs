@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use kplan_model::{
-    CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
-    ProviderError, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input, Kind, KindInfo, Known,
+    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use md5::{Digest, Md5};
 use serde::Deserialize;
@@ -91,6 +91,19 @@ pub(super) fn fingerprint(key: &str) -> Option<String> {
     Some(pairs.join(":"))
 }
 
+fn wanted_fingerprint(wanted: Wanted<'_, SshKeyArgs>) -> Result<String, ProviderError> {
+    fingerprint(wanted.args.public_key.known()?).ok_or_else(|| {
+        ProviderError::new(
+            ErrorKind::Invalid,
+            format!(
+                "the public key of {} is not in OpenSSH's form",
+                wanted.address
+            ),
+        )
+        .help("it looks like `ssh-ed25519 AAAA… comment`")
+    })
+}
+
 impl SshKeyRemote {
     /// The key in the spelling asked for, where only the comment differs.
     fn seen(&self, asked: Option<String>) -> SshKeyAttrs {
@@ -122,6 +135,7 @@ impl Resource for SshKey {
     type Args = SshKeyArgs;
     type Attrs = SshKeyAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<SshKeyAttrs>, ProviderError> {
         self.0.read::<SshKeyRemote>(known).await
@@ -140,20 +154,27 @@ impl Resource for SshKey {
         &self,
         wanted: Wanted<'_, SshKeyArgs>,
     ) -> Result<Vec<Found<SshKeyAttrs>>, ProviderError> {
-        let key = wanted.args.public_key.known()?;
-        let print = fingerprint(key).ok_or_else(|| {
-            ProviderError::new(
-                ErrorKind::Invalid,
-                format!(
-                    "the public key of {} is not in OpenSSH's form",
-                    wanted.address
-                ),
-            )
-            .help("it looks like `ssh-ed25519 AAAA… comment`")
-        })?;
-        let path = path_of::<SshKeyRemote>(&print);
+        let path = path_of::<SshKeyRemote>(&wanted_fingerprint(wanted)?);
         let found: Option<SshKeyRemote> = self.0.one(&path, SshKeyRemote::ONE).await?;
         Ok(found.iter().map(Remote::found).collect())
+    }
+
+    /// One by its fingerprint; many by the list of all.
+    async fn find_all(&self, wanted: &[Wanted<'_, SshKeyArgs>]) -> Vec<FoundOrNot<SshKeyAttrs>> {
+        if let [one] = wanted {
+            return vec![self.find(*one).await];
+        }
+        let prints: Vec<_> = wanted.iter().map(|one| wanted_fingerprint(*one)).collect();
+        let asked: Vec<String> = prints.iter().flatten().cloned().collect();
+        let key = |key: &SshKeyRemote| fingerprint(&key.public_key);
+        let list = SshKeyRemote::list();
+        let mut found = self.0.search_all(&list, &asked, key).await.into_iter();
+        // One answer for each whose key can be read, in order.
+        let answer = |print: Result<String, ProviderError>| {
+            print?;
+            found.next().unwrap_or_else(|| Ok(Vec::new()))
+        };
+        prints.into_iter().map(answer).collect()
     }
 
     async fn create(

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kplan_model::{ErrorKind, ProviderError};
 use std::collections::BTreeMap;
+use std::io::Read as _;
 
 /// A bundle larger than this is refused by the node.
 pub const MAX_BUNDLE: usize = 1 << 20;
@@ -93,4 +94,19 @@ pub fn pack(header: &Header, files: &Files, key: &str) -> Result<Vec<u8>, Provid
         ));
     }
     Ok(bundle)
+}
+
+/// The droplet that a bundle is for, by its header; `None` for what is no bundle.
+pub fn droplet_of(bundle: &[u8]) -> Option<String> {
+    /// The header [`pack`] writes has about 120 bytes.
+    const LONGEST: u64 = 4096;
+    let end = bundle.iter().position(|byte| *byte == b'\n')?;
+    let mut archive = tar::Archive::new(bundle.get(end + 1..)?);
+    let first = archive.entries().ok()?.next()?.ok()?;
+    let mut header = String::new();
+    first.take(LONGEST).read_to_string(&mut header).ok()?;
+    let id = header
+        .lines()
+        .find_map(|line| line.strip_prefix("droplet_id="))?;
+    Some(id.to_owned())
 }

@@ -14,9 +14,9 @@ use crate::kubernetes::Kubernetes;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::{
-    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known,
-    ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Secret,
-    Timestamp, Typical, Wanted,
+    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input, Kind,
+    KindInfo, Known, ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder,
+    Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +34,9 @@ const PARALLEL_READS: usize = 8;
 /// Minutes after which a droplet that reported nothing is suspicious. It boots in about one;
 /// packages of the distribution may take some more.
 const SILENT: i64 = 5;
+/// How long before its end an address is not relied on any more by what is planned now: asking for
+/// consent and whatever comes before the bundle take minutes.
+const NEARLY: i64 = 5 * 60_000;
 /// How much of a failed node's log an error shows.
 const LOG_LINES: usize = 20;
 
@@ -304,7 +307,13 @@ impl K3sNode {
     }
 
     fn is_over(&self, args: &NodeArgs) -> Result<bool, ProviderError> {
-        Ok(Self::expires(args)?.is_some_and(|end| (self.now)() >= end))
+        self.is_over_in(0, args)
+    }
+
+    /// Whether the addresses will have stopped working so many milliseconds from now.
+    fn is_over_in(&self, millis: i64, args: &NodeArgs) -> Result<bool, ProviderError> {
+        let then = Timestamp((self.now)().0.saturating_add(millis));
+        Ok(Self::expires(args)?.is_some_and(|end| then >= end))
     }
 
     /// The attributes of a node by its last report, for which one list of its bucket is enough.
@@ -346,6 +355,30 @@ impl K3sNode {
             attrs.message = self.silence(args)?;
         }
         Ok(attrs)
+    }
+
+    /// The bundle of a node, by a list of its bucket that holds it if there is one.
+    async fn find_in(
+        &self,
+        place: &Place,
+        listed: &[Listed],
+        args: &NodeArgs,
+    ) -> FoundOrNot<NodeAttrs> {
+        let key = args.boot.bundle_key()?;
+        let Some(bundle) = listed.iter().find(|one| one.key == key) else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.storage.get(place, &key, bundle::MAX_BUNDLE).await?;
+        let droplet = bytes.as_deref().and_then(bundle::droplet_of);
+        // Names are used again: any other is an earlier droplet's of that name, whatever the time.
+        if droplet.as_ref() != Some(args.droplet_id.known()?) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Found {
+            id: id(args)?,
+            created_at: bundle.modified,
+            attrs: self.look(args, place, listed).await?,
+        }])
     }
 
     async fn look_all(
@@ -390,8 +423,11 @@ impl K3sNode {
 }
 
 const EXPIRED: &str = "the addresses in its user_data were valid for an hour, and it did not fetch \
-                       its bundle in that time, so it never will; its droplet has to be replaced: \
-                       apply with --replace and the droplet's address";
+                       its bundle in that time, so it never will; the next apply replaces its \
+                       droplet";
+const OVER: &str = "the addresses in its user_data, by which it fetches what makes it a node, are \
+                    valid for an hour, which is over or nearly so";
+const BOOTED: &str = "K3s runs on it, and a droplet looks for what makes it a node only until then";
 
 fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
     Ok(NodeAttrs {
@@ -423,6 +459,7 @@ impl Resource for K3sNode {
 
     const INFO: &'static KindInfo = &INFO;
     const GONE_AT_ONCE: bool = true;
+    const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<NodeAttrs>, ProviderError> {
         let mut found = self.look_all(std::slice::from_ref(known)).await?;
@@ -441,19 +478,33 @@ impl Resource for K3sNode {
         wanted: Wanted<'_, NodeArgs>,
     ) -> Result<Vec<Found<NodeAttrs>>, ProviderError> {
         let (args, place) = (wanted.args, wanted.args.boot.place()?);
-        let key = args.boot.bundle_key()?;
-        let listed = self.storage.list(&place, &key).await?;
-        // A bundle from before the droplet was an earlier droplet's of that name.
-        let created = Self::droplet_created(args)?;
-        let ours = |one: &&Listed| one.key == key && (created.is_none() || one.modified >= created);
-        let Some(bundle) = listed.iter().find(ours) else {
-            return Ok(Vec::new());
-        };
-        Ok(vec![Found {
-            id: id(args)?,
-            created_at: bundle.modified,
-            attrs: self.look(args, &place, &listed).await?,
-        }])
+        let listed = self.storage.list(&place, &args.boot.bundle_key()?).await?;
+        self.find_in(&place, &listed, args).await
+    }
+
+    /// By one list for each boot bucket, of which a cluster has one.
+    async fn find_all(&self, wanted: &[Wanted<'_, NodeArgs>]) -> Vec<FoundOrNot<NodeAttrs>> {
+        let mut lists: BTreeMap<Place, Result<Vec<Listed>, ProviderError>> = BTreeMap::new();
+        let mut found = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            let place = match one.args.boot.place() {
+                Ok(place) => place,
+                Err(error) => {
+                    found.push(Err(error));
+                    continue;
+                }
+            };
+            if !lists.contains_key(&place) {
+                let listed = self.storage.list(&place, boot::PREFIX).await;
+                lists.insert(place.clone(), listed);
+            }
+            found.push(match lists.get(&place) {
+                Some(Ok(listed)) => self.find_in(&place, listed, one.args).await,
+                Some(Err(error)) => Err(error.clone()),
+                None => Ok(Vec::new()),
+            });
+        }
+        found
     }
 
     async fn create(
@@ -515,6 +566,15 @@ impl Resource for K3sNode {
         // The report stays: a droplet whose K3s runs never makes another. It holds no secret and
         // the bucket's lifecycle removes it after a day.
         self.storage.remove(&place, &name, permit).await
+    }
+
+    fn too_late(&self, args: &NodeArgs, attrs: Option<&NodeAttrs>) -> Option<String> {
+        if attrs.is_some_and(|attrs| attrs.phase == Phase::Started.as_str()) {
+            return Some(BOOTED.to_owned());
+        }
+        // A droplet that is not known yet is made with this one.
+        let over = self.is_over_in(NEARLY, args).unwrap_or(false);
+        over.then(|| OVER.to_owned())
     }
 
     fn interrupted(&self, attrs: NodeAttrs) -> NodeAttrs {

@@ -116,11 +116,12 @@ async fn is_found_after_a_lost_answer(world: &World, case: &Case) {
         "{}",
         failed.error
     );
-    let mut found = observe.find(wanted()).await.unwrap();
+    let look = || patiently(|| observe.find(wanted()));
+    let mut found = look().await.unwrap();
     if found.is_empty() {
         // The engine looks twice, ten seconds apart: some things get their marks later.
         tokio::time::sleep(Duration::from_secs(10)).await;
-        found = observe.find(wanted()).await.unwrap();
+        found = look().await.unwrap();
     }
     found.retain(|found| seen.iter().all(|seen| seen.id != found.id));
     let [found] = <[_; 1]>::try_from(found).unwrap_or_else(|found| panic!("found {found:?}"));

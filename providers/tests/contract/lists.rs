@@ -1,11 +1,11 @@
 //! Lists of more than one page, looks that share a list, and objects of a bucket.
 
-use crate::cases::{a_droplet, a_key, bucket_args, load_balancer};
+use crate::cases::{a_droplet, a_key, bucket_args, load_balancer, ssh_key};
 use crate::world::{World, attr, permit};
 use futures_util::future::join_all;
 use kplan_model::codec::ObjectCodec;
-use kplan_model::{ErrorKind, FieldSet, Permit, Value};
-use kplan_providers::digitalocean::TagArgs;
+use kplan_model::{Address, ErrorKind, FieldSet, Input, Known, Object, Permit, Value};
+use kplan_providers::digitalocean::{ReservedIpArgs, TagArgs};
 use kplan_providers::spaces::{Keys, Objects};
 use std::time::Duration;
 
@@ -43,6 +43,84 @@ async fn two_hundred_looks_share_a_few_lists() {
     assert!(looks.iter().all(|look| look.as_ref().unwrap().is_empty()));
     let calls = world.statistics.api_calls() - before;
     assert!(calls <= 2, "{calls} calls for 200 equal looks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_looks_for_ssh_keys_share_one_list() {
+    let world = World::new();
+    let case = ssh_key(&world).await;
+    let known = world.make("ssh_key.first", case.args.clone()).await;
+    let (mut recommented, mut other) = (case.args.clone(), case.args.clone());
+    let key = |args: &Object| match args.get("public_key") {
+        Some(Value::Str(key)) => key.clone(),
+        other => panic!("{other:?}"),
+    };
+    let spelled = key(&case.args).replace("me@here", "you@there");
+    recommented.insert("public_key".to_owned(), Value::str(spelled));
+    let another = key(&case.args).replace("hYWFh", "iYmJi");
+    other.insert("public_key".to_owned(), Value::str(another));
+    let mut unreadable = case.args.clone();
+    unreadable.insert("public_key".to_owned(), Value::str("ssh-ed25519 %"));
+    let wanted: Vec<_> = [&recommented, &unreadable, &other, &case.args]
+        .map(|args| world.wanted(&known.address, args))
+        .into();
+    let observe = &world.entry(&known.address).observe;
+    assert!(observe.finds_all());
+    let before = world.statistics.api_calls();
+    let found = observe.find_all(&wanted).await;
+    assert_eq!(world.statistics.api_calls() - before, 1);
+    let ids: Vec<Result<Vec<&str>, ErrorKind>> = found
+        .iter()
+        .map(|found| match found {
+            Ok(found) => Ok(found.iter().map(|one| one.id.as_str()).collect()),
+            Err(error) => Err(error.kind),
+        })
+        .collect();
+    let ours = || Ok(vec![known.id.as_str()]);
+    assert_eq!(ids, [ours(), Err(ErrorKind::Invalid), Ok(vec![]), ours()]);
+    world.judge();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_address_is_being_assigned_a_look_for_one_has_no_answer() {
+    let world = World::new();
+    let droplet = a_droplet(&world, "one").await;
+    let other = a_droplet(&world, "two").await;
+    let args = |droplet: &Known| {
+        let args = ReservedIpArgs {
+            region: "fra1".to_owned(),
+            droplet_id: Some(Input::Known(droplet.id.as_str().to_owned())),
+        };
+        args.to_object()
+    };
+    let address: Address = "reserved_ip.api".parse().unwrap();
+    let (ours, others) = (args(&droplet), args(&other));
+    let entry = world.entry(&address);
+    world.lose_answer("/v2/reserved_ips");
+    let permit = permit(&address);
+    let lost = entry.mutate.create(world.wanted(&address, &ours), &permit);
+    assert_eq!(
+        lost.await.unwrap_err().error.kind,
+        ErrorKind::OutcomeUnknown
+    );
+    let mut unclear = 0;
+    let found = loop {
+        match entry.observe.find(world.wanted(&address, &ours)).await {
+            Ok(found) => break found,
+            Err(error) => assert_eq!(error.kind, ErrorKind::Busy, "{error}"),
+        }
+        // Whoever looks for another droplet's address cannot know either.
+        let other = entry.observe.find(world.wanted(&address, &others)).await;
+        assert_eq!(other.unwrap_err().kind, ErrorKind::Busy);
+        unclear += 1;
+        assert!(unclear < 1000);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(unclear > 0, "the assignment took no time");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let other = entry.observe.find(world.wanted(&address, &others)).await;
+    assert_eq!(other.unwrap(), []);
+    world.judge();
 }
 
 /// A new bucket, and the permit to change it.

@@ -168,15 +168,7 @@ impl Campaign {
             .truncate(victim.arguments.len() - arguments.len());
         let all: Vec<&str> = victim.arguments.iter().map(String::as_str).collect();
         self.tally.convergences += 1;
-        let code = match let_through(folder, &all) {
-            // What stood on the machine that the kill left switched off could not be read, so it
-            // was left out of the plan, as that says; the machine is up now.
-            Some(3) if said(folder).contains("plan::partial") => {
-                self.tally.partial += 1;
-                let_through(folder, &all)
-            }
-            code => code,
-        };
+        let code = let_through(folder, &all);
         let said = said(folder);
         assert_eq!(
             code,
@@ -198,9 +190,7 @@ impl Campaign {
         while begun.elapsed() < after {
             if let Some(status) = child.try_wait().expect("wait") {
                 let said = said(victim.folder);
-                let partial = status.code() == Some(3) && said.contains("plan::partial");
-                self.tally.partial += u64::from(partial);
-                assert!(partial || status.code() == Some(0), "{arguments:?}: {said}");
+                assert_eq!(status.code(), Some(0), "{arguments:?}: {said}");
                 if first {
                     self.lengths.insert(key, begun.elapsed());
                 }
@@ -304,8 +294,8 @@ fn cluster_name(folder: &Folder) -> String {
 }
 
 /// What can be replaced by name. Not the servers of an etcd cluster: a member is not removed from
-/// the cluster before its droplet goes yet. And no node without its droplet, which does not look
-/// for a second bundle. Both never become ready again, killed or not.
+/// the cluster before its droplet goes yet: it never becomes ready again, killed or not. And no node
+/// without its droplet, which does not look for a second bundle: that is refused.
 fn replaceable(folder: &Folder, example: &str, cluster: &str) -> Vec<String> {
     let etcd = example == "ha-etcd";
     folder

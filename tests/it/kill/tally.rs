@@ -39,8 +39,6 @@ pub(crate) struct Tally {
     pub(crate) in_doubt: u64,
     pub(crate) torn: u64,
     pub(crate) clouds: u64,
-    /// Runs let through that could not read all at first, and got through when run again.
-    pub(crate) partial: u64,
     pub(crate) series: u64,
     /// Times that everything was compared, and of them those where the run before it got through
     /// without a question and the plan was empty.
@@ -61,7 +59,6 @@ impl Tally {
             in_doubt: 0,
             torn: 0,
             clouds: 0,
-            partial: 0,
             series: 0,
             convergences: 0,
             converged: 0,
@@ -138,11 +135,9 @@ impl fmt::Display for Tally {
         )?;
         write!(
             f,
-            "converged {} of {} times, where {} applies left out what stands on a machine that the \
-             kill had left switched off and had to be run again; {} series failed",
+            "converged {} of {} times; {} series failed",
             self.converged,
             self.convergences,
-            self.partial,
             self.failures.len()
         )
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// The secret a test's `GITHUB_TOKEN` holds.
@@ -28,7 +28,11 @@ pub(crate) struct Run {
 impl Run {
     /// Runs a command to its end.
     pub(crate) fn of(mut command: Command) -> Self {
-        let output = command.output().expect("kplan runs");
+        Self::ended(command.output().expect("kplan runs"))
+    }
+
+    /// What a command said that ended.
+    pub(crate) fn ended(output: Output) -> Self {
         Self {
             code: output.status.code(),
             out: String::from_utf8(output.stdout).expect("UTF-8 output"),

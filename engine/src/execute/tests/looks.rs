@@ -1,6 +1,6 @@
 //! Looks before creates that are shared, and lost creates that could take each other's fruit.
 
-use super::{at, declare, report, settled};
+use super::{at, declare, net, report, settled};
 use crate::execute::adopt::{Lost, Verdict, are_rivals, judge};
 use crate::testing::{Build as _, Cloud, Fault, Lab, Verb, decl, string};
 use kplan_model::{
@@ -8,6 +8,7 @@ use kplan_model::{
     Timestamp, Typical, Value,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// So many that answer for themselves alone.
 pub(super) fn herd(count: usize) -> kplan_model::Declarations {
@@ -230,4 +231,33 @@ fn rivals_agree_on_what_makes_one_thing() {
         ..NAMELESS.clone()
     };
     assert!(!are_rivals(&own, &here, &here));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_has_no_answer_yet_is_made_again_until_it_has() {
+    let mut lab = Lab::new(Cloud::new());
+    let began = Instant::now();
+    let mut lost = false;
+    lab.cloud.script(move |call| {
+        if call.address != Some(at("lb.a")) {
+            return None;
+        }
+        match call.verb {
+            Verb::Create if !lost => {
+                lost = true;
+                Some(Fault::LoseAnswer)
+            }
+            // Longer than two looks are apart.
+            Verb::Find if lost && began.elapsed() < Duration::from_secs(90) => {
+                Some(Fault::Refuse(ErrorKind::Busy))
+            }
+            _ => None,
+        }
+    });
+    let declarations = declare([net(), decl("lb.a").with("name", string("a"))]);
+    let report = report(&mut lab, &declarations).await;
+    assert!(report.is_complete(), "{report:?}");
+    assert!(began.elapsed() > Duration::from_secs(90));
+    assert_eq!(lab.disagreements(), Vec::<String>::new());
+    settled(&mut lab, &declarations).await;
 }

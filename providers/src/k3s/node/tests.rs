@@ -527,13 +527,19 @@ async fn after_an_hour_only_a_new_droplet_helps() {
         panic!("{attrs:?}")
     };
     // The remedy is part of what is said: replacing the node alone does not help.
-    assert!(
-        text.contains("--replace and the droplet's address"),
-        "{text}"
-    );
+    let remedy = "the next apply replaces its droplet";
+    assert!(text.contains(remedy), "{text}");
     let error = create(&late, &args).await.unwrap_err().error;
     assert_eq!(error.kind, ErrorKind::Failed);
-    assert!(error.message.contains("--replace"), "{error}");
+    assert!(error.message.contains(remedy), "{error}");
+    // What was made and what is missing need another droplet, and so for the last minutes.
+    for (minutes, over) in [(0, false), (54, false), (55, true), (61, true)] {
+        let kind = kind(&bucket, minutes);
+        for attrs in [None, Some(&found.attrs)] {
+            let why = Resource::too_late(&kind, &args, attrs);
+            assert_eq!(why.is_some(), over, "{minutes}: {why:?}");
+        }
+    }
     bucket.report(&args, "installing", "it fetched the bundle in time");
     let attrs = Resource::read(&late, &known(&args, &found.attrs))
         .await
@@ -572,6 +578,68 @@ async fn a_lost_create_is_found_and_a_delete_takes_the_bundle() {
     // The report stays, for a droplet that runs K3s makes no other.
     let left = bucket.names();
     assert_eq!(left, [boot::report_key(&args.boot.bundle_key().unwrap())]);
+}
+
+#[tokio::test]
+async fn a_droplet_looks_for_its_bundle_until_k3s_runs() {
+    let (bucket, args) = (Arc::new(Bucket::default()), server("sqlite"));
+    let kind = kind(&bucket, 1);
+    let mut attrs = create(&kind, &args).await.unwrap().attrs;
+    for (phase, late) in [("none", false), ("failed", false), ("started", true)] {
+        phase.clone_into(&mut attrs.phase);
+        let why = Resource::too_late(&kind, &args, Some(&attrs));
+        assert_eq!(why.is_some(), late, "{phase}: {why:?}");
+    }
+    // A droplet that is not there yet takes what is made with it.
+    let args = NodeArgs {
+        droplet_created_at: None,
+        ..args
+    };
+    assert_eq!(Resource::too_late(&kind, &args, None), None);
+}
+
+#[tokio::test]
+async fn a_bundle_of_an_earlier_droplet_is_never_taken_for_this_ones() {
+    let (bucket, earlier) = (Arc::new(Bucket::default()), server("sqlite"));
+    let kind = kind(&bucket, 1);
+    create(&kind, &earlier).await.unwrap();
+    let owner = kplan_model::Owner {
+        cluster: "demo".to_owned(),
+        suffix: "3f9a1c2e".to_owned(),
+    };
+    let address = address();
+    // Its name is the same, and it was made in the very second in which the bundle was written.
+    let written = bucket.objects.lock().unwrap().values().next().unwrap().1;
+    let args = NodeArgs {
+        droplet_id: "4712".to_owned().into(),
+        droplet_created_at: Some("2026-08-01T10:00:01Z".to_owned().into()),
+        ..server("sqlite")
+    };
+    assert_eq!(K3sNode::droplet_created(&args).unwrap(), Some(written));
+    let wanted = |args| Wanted {
+        owner: &owner,
+        address: &address,
+        args,
+    };
+    let found = Resource::find(&kind, wanted(&args)).await.unwrap();
+    assert_eq!(found, []);
+    let both = [wanted(&args), wanted(&earlier)];
+    bucket.calls.lock().unwrap().clear();
+    let found = Resource::find_all(&kind, &both).await;
+    let ids: Vec<Vec<RemoteId>> = found
+        .into_iter()
+        .map(|found| found.unwrap().into_iter().map(|found| found.id).collect())
+        .collect();
+    assert_eq!(ids, [vec![], vec![id(&earlier).unwrap()]]);
+    let calls = bucket.calls.lock().unwrap().clone();
+    let lists = calls.iter().filter(|call| call.starts_with("list")).count();
+    assert_eq!(lists, 1, "{calls:?}");
+    bucket.write(
+        &args.boot.bundle_key().unwrap(),
+        Bytes::from_static(b"no bundle"),
+    );
+    let found = Resource::find(&kind, wanted(&args)).await.unwrap();
+    assert_eq!(found, []);
 }
 
 #[test]

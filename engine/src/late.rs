@@ -1,0 +1,103 @@
+//! Late: which containers would not take what is to be made inside them any more. A machine that
+//! takes one thing at its first start, say, has to be made anew with it.
+
+use crate::attrs;
+use crate::graph::Kinds;
+use crate::observe::{Observations, Observers};
+use kplan_model::{
+    Address, Declaration, Declarations, Object, Observation, Observe, Readiness, Recorded, Ref,
+    Snapshot, Status,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is too late, with the reason, in the provider's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// Containers that have to be made anew, each with the first of what is missing or broken
+    /// inside, which it would not take.
+    pub containers: BTreeMap<Address, (Address, String)>,
+    /// Whole resources that are to be replaced as requested, and would not be taken again.
+    pub alone: BTreeMap<Address, String>,
+}
+
+/// Asks the kinds, of what is to be made inside containers that are on record. Reads nothing; a
+/// kind that cannot tell says nothing, and the create finds out.
+pub fn late(
+    (declarations, replace): (&Declarations, &BTreeSet<Address>),
+    snapshot: &Snapshot,
+    observations: &Observations,
+    observers: &Observers,
+    kinds: &Kinds,
+) -> Late {
+    let mut late = Late::default();
+    for declaration in &declarations.resources {
+        let address = &declaration.address;
+        let Some(observer) = observers.get(address.kind()) else {
+            continue;
+        };
+        let Some(container) = declaration.meta.inside.as_ref().filter(|container| {
+            snapshot.resources.contains_key(container) && stands(observations.get(container))
+        }) else {
+            continue;
+        };
+        let record = snapshot.resources.get(address);
+        let seen = observations.get(address);
+        if matches!(seen, Some(Observation::Unreadable(_)))
+            || record.is_some_and(|record| record.meta.inside.as_ref() != Some(container))
+        {
+            continue;
+        }
+        let there = record.filter(|_| stands(seen));
+        let attrs = there.map(|record| match (seen, kinds.get(address.kind())) {
+            (Some(Observation::Present(seen)), Some(info)) => {
+                attrs::merge(info, &record.attrs, seen)
+            }
+            _ => record.attrs.clone(),
+        });
+        let broken = there
+            .zip(attrs.as_ref())
+            .is_none_or(|(record, attrs)| is_broken(observer.as_ref(), record, attrs));
+        if !broken && !replace.contains(address) {
+            continue;
+        }
+        let args = filled(declaration, snapshot);
+        let Ok(Some(why)) = observer.too_late(&args, attrs.as_ref()) else {
+            continue;
+        };
+        if broken {
+            let first = || (address.clone(), why);
+            late.containers
+                .entry(container.clone())
+                .or_insert_with(first);
+        } else {
+            late.alone.insert(address.clone(), why);
+        }
+    }
+    late
+}
+
+/// Whether it was seen, or nobody looked.
+fn stands(seen: Option<&Observation>) -> bool {
+    matches!(seen, Some(Observation::Present(_) | Observation::NotRead))
+}
+
+/// Whether it is to be made again, or will be after it was waited for in vain.
+fn is_broken(observer: &dyn Observe, record: &Recorded, attrs: &Object) -> bool {
+    match record.status {
+        Status::Ready => false,
+        Status::Tainted => true,
+        Status::Unfinished => matches!(observer.readiness(attrs), Ok(Readiness::Failed(_))),
+    }
+}
+
+/// The arguments, with every reference filled that the record can fill.
+fn filled(declaration: &Declaration, snapshot: &Snapshot) -> Object {
+    let fill = |reference: &Ref| {
+        let record = snapshot.resources.get(&reference.address)?;
+        record.attribute(&reference.attribute)
+    };
+    let filled = declaration.args.iter();
+    filled
+        .map(|(name, value)| (name.clone(), value.fill(&fill)))
+        .collect()
+}
