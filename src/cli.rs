@@ -111,6 +111,10 @@ pub struct PlanningArgs {
     /// Allow apply to destroy this resource and what is lost with it (repeatable)
     #[arg(long, value_name = "ADDRESS")]
     pub allow_destroy: Vec<String>,
+    /// Leave this operation out, such as `drain` of nodes that cannot be reached any more
+    /// (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub skip_operation: Vec<String>,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,

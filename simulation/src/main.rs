@@ -202,7 +202,7 @@ fn campaign(options: &Options) -> ExitCode {
     match summary.failed.first() {
         None => ExitCode::SUCCESS,
         Some((seed, _)) => {
-            println!("replay: cargo run --release -p kplan-simulation -- --seed {seed}");
+            println!("replay: cargo run --profile campaign -p kplan-simulation -- --seed {seed}");
             ExitCode::FAILURE
         }
     }

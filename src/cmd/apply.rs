@@ -163,7 +163,10 @@ impl<'a> Apply<'a> {
         }
         let secrets = before.secrets.clone();
         let declarations = self.session.declared(snapshot, secrets.clone());
-        let planned = self.session.plan(&declarations, snapshot.clone(), options).await?;
+        let planned = self
+            .session
+            .plan(&declarations, snapshot.clone(), options)
+            .await?;
         let unread = planned.report.unread();
         if unread >= before.unread {
             return Err(left().into());

@@ -286,7 +286,31 @@ pub fn options(args: &PlanningArgs, destroy: bool) -> Result<PlanOptions, Failur
     options.targets = addresses("--target", &args.target)?;
     options.replace = addresses("--replace", &args.replace)?;
     options.allow_destroy = addresses("--allow-destroy", &args.allow_destroy)?;
+    options.skip_operations = operations(&args.skip_operation)?;
     Ok(options)
+}
+
+/// The operations to leave out; an unknown one is most likely mistyped.
+fn operations(names: &[String]) -> Result<BTreeSet<String>, Failure> {
+    if names.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let kinds = crate::wire::kinds();
+    let tables = kinds.values().flat_map(|info| info.operations);
+    let known: BTreeSet<&str> = tables.flat_map(|info| [info.name, info.undo]).collect();
+    let strangers = names.iter().filter(|name| !known.contains(name.as_str()));
+    let problems: Vec<Problem> = strangers
+        .map(|name| {
+            let all: Vec<&str> = known.iter().copied().collect();
+            let message = format!("--skip-operation: there is no operation {name}");
+            Problem::error("cli::operation", message).help(format!("there are {}", all.join(", ")))
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(names.iter().cloned().collect())
+    } else {
+        Err(Failure::all(Exit::Error, problems))
+    }
 }
 
 fn addresses(flag: &str, texts: &[String]) -> Result<BTreeSet<Address>, Failure> {

@@ -12,6 +12,16 @@ fn a_node_is_drained_before_its_droplet_goes() {
     let folder = Folder::with(&workers(2));
     folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
     folder.write(&workers(1));
+    let skipped = ["plan", "--sandbox", "--skip-operation", "drain"];
+    let skipped = folder.kplan(&skipped).ok();
+    assert!(skipped.out.ends_with("2 to destroy.\n"), "{}", skipped.out);
+    let mistyped = ["plan", "--sandbox", "--skip-operation", "train"];
+    let mistyped = folder.kplan(&mistyped).expect_code(1);
+    assert!(
+        mistyped.err.contains("there are drain, uncordon"),
+        "{}",
+        mistyped.err
+    );
     let plan = folder
         .kplan(&["plan", "--sandbox", "--format", "json"])
         .ok();

@@ -142,11 +142,17 @@ impl Dispatcher<'_> {
     fn what_stays(&self, at: usize) -> String {
         match self.step(at).operation {
             Some(operated) if !operated.undone => format!(
-                "the next apply goes on with it, or undoes it ({}) where the file keeps {}",
+                "the next apply goes on with it, or undoes it ({}) where the file keeps {}; \
+                 --skip-operation {} leaves it out",
                 operated.info.undo,
-                self.step(at).address
+                self.step(at).address,
+                operated.name()
             ),
-            _ => "the next apply goes on with it".to_owned(),
+            Some(operated) => format!(
+                "the next apply goes on with it; --skip-operation {} leaves it out",
+                operated.name()
+            ),
+            None => "the next apply goes on with it".to_owned(),
         }
     }
 }

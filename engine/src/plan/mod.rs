@@ -41,6 +41,8 @@ pub struct PlanOptions {
     pub replace: BTreeSet<Address>,
     /// These may be destroyed although something is lost with them (`--allow-destroy`).
     pub allow_destroy: BTreeSet<Address>,
+    /// Operations that are left out, done or undone (`--skip-operation`).
+    pub skip_operations: BTreeSet<String>,
     /// Whether `destroy` takes what is marked `keep`, too (`--delete-backups`).
     pub delete_kept: bool,
     /// Whether to read the remote side first (`--refresh=false` does not).
@@ -55,6 +57,7 @@ impl PlanOptions {
             targets: BTreeSet::new(),
             replace: BTreeSet::new(),
             allow_destroy: BTreeSet::new(),
+            skip_operations: BTreeSet::new(),
             delete_kept: false,
             refresh: true,
         }

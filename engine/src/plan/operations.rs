@@ -27,7 +27,8 @@ fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts)
         };
         let kind = record.address.kind();
         for info in table(inputs, kind) {
-            if info.needs_peer && !staying.contains(kind) {
+            let skipped = inputs.options.skip_operations.contains(info.name);
+            if skipped || (info.needs_peer && !staying.contains(kind)) {
                 continue;
             }
             let first = outermost(inputs, drafts, delete);
@@ -103,7 +104,8 @@ fn undo(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
             continue;
         }
         for info in table(inputs, node.address.kind()) {
-            if !record.operations.contains(info.name) {
+            let skipped = inputs.options.skip_operations.contains(info.undo);
+            if skipped || !record.operations.contains(info.name) {
                 continue;
             }
             let undone = Operated {

@@ -71,6 +71,18 @@ async fn one_is_drained_before_it_goes_and_the_plan_shows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_left_out_is_not_done() {
+    let mut lab = lab_with_both().await;
+    let options = PlanOptions {
+        skip_operations: ["drain".to_owned()].into(),
+        ..apply()
+    };
+    assert!(lab.live(&one(), &options, None).await.is_complete());
+    assert_eq!(lab.cloud.count(Verb::Operate), 0);
+    settled(&mut lab, &one()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_drained_where_nobody_stays() {
     let mut lab = lab_with_both().await;
     lab.cloud.forget_calls();
