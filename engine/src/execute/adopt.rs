@@ -3,8 +3,8 @@
 use crate::attrs;
 use crate::compare::{Likeness, compare};
 use kplan_model::{
-    Change, Compare, ErrorKind, Found, Kind, KindInfo, Object, ProviderError, RemoteId, Snapshot,
-    Timestamp,
+    Address, Change, Compare, ErrorKind, Found, Kind, KindInfo, Object, ProviderError, Recorded,
+    RemoteId, Snapshot, Timestamp,
 };
 
 /// Clocks differ: what was created up to this long before the create started may be its fruit.
@@ -38,10 +38,15 @@ pub(crate) enum Verdict {
 
 /// Whether the state knows a resource of this kind with this id.
 pub(crate) fn is_known(snapshot: &Snapshot, kind: &Kind, id: &RemoteId) -> bool {
-    let current = snapshot.resources.values();
-    current
-        .chain(&snapshot.deposed)
-        .any(|record| record.address.kind() == kind && record.id == *id)
+    let is_it = |record: &Recorded| record.address.kind() == kind && record.id == *id;
+    // Addresses stand by kind: the other kinds are not walked through for each thing found.
+    let first = Address::new(kind.clone(), "");
+    let mut of_kind = snapshot.resources.range(first..);
+    of_kind
+        .by_ref()
+        .take_while(|(address, _)| address.kind() == kind)
+        .any(|(_, record)| is_it(record))
+        || snapshot.deposed.iter().any(is_it)
 }
 
 /// Judges what was found. Ids seen before the create and ids the state knows are not ours.

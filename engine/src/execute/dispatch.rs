@@ -13,9 +13,9 @@ use crate::event::{Event, StepRef};
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use kplan_model::{
-    Address, ApprovedPlan, BoxFuture, CreateFailed, Found, FoundOrNot, Journal, JournalEntry,
-    JournalError, JournalEvent, Kind, Object, Plan, ProviderError, Readiness, Reason, Recorded,
-    RemoteId, Snapshot, Step, Timestamp,
+    Action, Address, ApprovedPlan, BoxFuture, CreateFailed, Found, FoundOrNot, Journal,
+    JournalEntry, JournalError, JournalEvent, Kind, Object, Plan, ProviderError, Readiness, Reason,
+    Recorded, RemoteId, Snapshot, Step, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -156,6 +156,8 @@ pub(super) struct Dispatcher<'a> {
     pub(super) slots: Vec<Slot>,
     /// By the resource that is interrupted: the steps that wait until it is back.
     settling: BTreeMap<&'a Address, Vec<usize>>,
+    /// By kind: the steps that create, in order.
+    pub(super) creates: BTreeMap<&'a Kind, Vec<usize>>,
     pub(super) queue: Queue,
     pub(super) hub: Hub,
     pub(super) flights: FuturesUnordered<BoxFuture<'static, Message>>,
@@ -192,6 +194,7 @@ impl<'a> Dispatcher<'a> {
             events,
             slots: slots(plan, &remaining_paths(plan, run.registry)),
             settling: settling(plan),
+            creates: creates(plan),
             queue: Queue::default(),
             hub: Hub::default(),
             flights: FuturesUnordered::new(),
@@ -440,6 +443,16 @@ impl<'a> Dispatcher<'a> {
         }
         Ok(())
     }
+}
+
+fn creates(plan: &Plan) -> BTreeMap<&Kind, Vec<usize>> {
+    let mut creates: BTreeMap<&Kind, Vec<usize>> = BTreeMap::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        if step.action == Action::Create {
+            creates.entry(step.address.kind()).or_default().push(at);
+        }
+    }
+    creates
 }
 
 fn settling(plan: &Plan) -> BTreeMap<&Address, Vec<usize>> {

@@ -3,7 +3,7 @@
 use super::adopt;
 use super::dispatch::{Call, Dispatcher, State};
 use super::settle::interrupted;
-use kplan_model::{Action, ErrorKind, KindInfo, ProviderError, RemoteId};
+use kplan_model::{ErrorKind, KindInfo, ProviderError, RemoteId};
 
 /// The rivals of one lost create.
 #[derive(Debug, Default)]
@@ -21,11 +21,8 @@ impl Dispatcher<'_> {
     pub(super) fn rivals(&self, at: usize, info: &KindInfo) -> Rivals {
         let mut rivals = Rivals::default();
         let args = &self.slots[at].args;
-        for (other, step) in self.plan.steps.iter().enumerate() {
-            let of_kind = step.action == Action::Create && *step.address.kind() == info.kind;
-            if other == at || !of_kind {
-                continue;
-            }
+        let of_kind = self.creates.get(&info.kind).into_iter().flatten();
+        for other in of_kind.copied().filter(|other| *other != at) {
             let slot = &self.slots[other];
             rivals
                 .taken
