@@ -54,6 +54,7 @@ fn problems(run: &Run) -> String {
     let digit = |c: char| c.is_ascii_digit();
     let text = without(&run.err, "request ", hex, 36);
     let text = without(&text, " times over ", digit, 1);
+    let text = without(&text, "/v2/firewalls/", hex, 36);
     let from = text.find("cloud::").unwrap_or(0);
     text[from..].trim().to_owned()
 }
@@ -75,6 +76,38 @@ fn without(text: &str, mark: &str, of: impl Fn(char) -> bool, least: usize) -> S
     clean
 }
 
+fn apply(folder: &Folder) -> Run {
+    let mut command = folder.command(&["apply", "--sandbox", "--auto-approve"]);
+    command.env("COLUMNS", "400");
+    Run::of(command)
+}
+
+/// Connections that break off before an answer is there.
+fn lost(add: &mut impl FnMut(&str, &Run)) {
+    let rule = |method: &str, path: &str, how: &str| {
+        let fault = json!({ "kind": how });
+        json!({ "method": method, "path": path, "fault": fault })
+    };
+    add(
+        "every answer to a list is lost",
+        &apply(&faulty(rule("GET", "/v2/*", "lost_response"))),
+    );
+    add(
+        "the connection breaks off at every create of a droplet",
+        &apply(&faulty(rule("POST", "/v2/droplets", "reset"))),
+    );
+    let edited = folder();
+    edited.apply();
+    let ssh = "[network]\nssh_allow = [\"192.0.2.0/24\"]";
+    edited.write(&format!("{SMALL}\n{ssh}\n"));
+    let rules = json!({ "rules": [rule("PUT", "/v2/firewalls/*", "lost_response")] });
+    edited.cloud("POST", "/_sandbox/faults", Some(&rules));
+    add(
+        "every answer to a change of the firewall is lost",
+        &apply(&edited),
+    );
+}
+
 #[test]
 fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
     let mut page = String::new();
@@ -84,13 +117,6 @@ fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
             .code
             .map_or("a signal".to_owned(), |code| code.to_string());
         writeln!(page, "== {what} (exit {code})\n\n{}\n", problems(run)).expect("text");
-    };
-    let apply = |folder: &Folder| {
-        let output = folder
-            .command(&["apply", "--sandbox", "--auto-approve"])
-            .env("COLUMNS", "400")
-            .output();
-        run(output.expect("kplan runs"))
     };
 
     let wrong = folder();
@@ -127,6 +153,8 @@ fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
         &apply(&status("POST", "/v2/droplets", 500)),
     );
     add("503 on every list", &apply(&status("GET", "/v2/*", 503)));
+
+    lost(&mut add);
 
     let path = repository().join("tests/it/failures.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

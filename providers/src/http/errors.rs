@@ -178,6 +178,15 @@ fn help(asked: Asked<'_>, kind: ErrorKind, status: StatusCode, said: &str) -> Op
                                  again later, or give what else uses the token one of its own"
             .to_owned(),
         ErrorKind::Transient => TROUBLE.to_owned(),
+        ErrorKind::Busy => "something is still going on there, or still uses it: run this again \
+                            when that is over"
+            .to_owned(),
+        ErrorKind::NotFound if asked.reads() => "is that DigitalOcean's API? \
+                                                 DIGITALOCEAN_API_URL says where it is"
+            .to_owned(),
+        ErrorKind::NotFound => "what it is about was removed meanwhile: run this again, and the \
+                                plan shows what is missing"
+            .to_owned(),
         _ => return None,
     };
     Some(text)
@@ -274,6 +283,43 @@ mod tests {
             let error = refused(method, path, status, &body);
             assert_eq!(error.kind, kind, "{call}: {status} {text}");
         }
+    }
+
+    /// Those that are waited for too long, or happen too seldom, for `tests/it/failures.txt`.
+    #[test]
+    fn what_is_gone_or_in_use_is_told_with_a_remedy() {
+        let told = |method: Method, path: &str, status: u16, text: &str| {
+            let body = format!(r#"{{"id":"x","message":"{text}","request_id":"r1"}}"#);
+            let error = refused(method, path, status, &body);
+            format!("{error}; {}", error.help.as_deref().unwrap_or_default())
+        };
+        assert_eq!(
+            told(
+                Method::DELETE,
+                "/v2/vpcs/1",
+                409,
+                "Can not delete VPC with members"
+            ),
+            "DELETE /v2/vpcs/1 was refused with status 409: Can not delete VPC with members (x, \
+             request r1); something is still going on there, or still uses it: run this again when \
+             that is over"
+        );
+        assert_eq!(
+            told(
+                Method::POST,
+                "/v2/volumes",
+                409,
+                "a volume of that name already exists"
+            ),
+            "POST /v2/volumes was refused with status 409: a volume of that name already exists (x, \
+             request r1); something with this name exists already and is not in the state: choose \
+             another name, or remove it where nothing needs it"
+        );
+        assert_eq!(
+            told(Method::PUT, "/v2/firewalls/1", 404, "not there"),
+            "PUT /v2/firewalls/1 was refused with status 404: not there (x, request r1); what it is \
+             about was removed meanwhile: run this again, and the plan shows what is missing"
+        );
     }
 
     #[test]
