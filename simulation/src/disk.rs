@@ -347,6 +347,7 @@ impl Append for MemAppend {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::WriteMishap;
     use crate::net::Net;
 
     fn disk() -> MemDisk {
@@ -371,6 +372,47 @@ mod tests {
             lengths.insert(found.len());
         }
         assert_eq!(lengths, BTreeSet::from([7, 8, 9, 10]));
+    }
+
+    /// What a failing writer left in the journal, whole and not synchronised, is read by the next
+    /// one, which builds on it; a power loss must not take it away again.
+    #[test]
+    fn what_a_writer_goes_on_from_survives() {
+        use kplan_model::{Journal as _, JournalEntry, JournalEvent, Object, RunId, Timestamp};
+        use kplan_state::{Identity, LocalReader, LocalWriter, WriteOptions};
+        let identity = Identity::generate();
+        let (dir, options) = (Path::new("/p/.kplan/demo"), WriteOptions::new("test"));
+        for failing in 0..60 {
+            for seed in 0..4 {
+                let mishaps = BTreeMap::from([(failing, WriteMishap::Fails)]);
+                let disk = MemDisk::new(Fate::new(Net::new(BTreeMap::new()), mishaps));
+                let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+                let open =
+                    || LocalWriter::open_on(Arc::clone(&shared), dir, "demo", &identity, &options);
+                if let Ok(mut writer) = open() {
+                    let entry = JournalEntry {
+                        run: RunId("r".to_owned()),
+                        at: Timestamp(1),
+                        event: JournalEvent::Outputs {
+                            outputs: Object::new(),
+                        },
+                    };
+                    while writer.append(std::slice::from_ref(&entry)).is_ok()
+                        && disk.fate.operations() <= failing
+                    {}
+                }
+                if let Ok(writer) = open() {
+                    let believed = writer.snapshot().serial;
+                    drop(writer);
+                    disk.crash(&Rng::seeded(seed));
+                    let reader = LocalReader::on(Arc::clone(&shared), dir, "demo", Some(&identity));
+                    let found = reader.read();
+                    let found = found.unwrap_or_else(|error| panic!("{failing} {seed}: {error}"));
+                    let serial = found.snapshot.map(|state| state.serial);
+                    assert_eq!(serial, Some(believed), "{failing} {seed}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | Died | Left behind | The next one finds |
 //! |---|---|---|
 //! | while appending | part of a frame at the end of `journal` | the state before that batch, which was never acknowledged; a notice; a writer copies the file to `damaged/` and cuts it |
-//! | between `write` and `fdatasync` | a whole frame, or none | the state with or without that batch; neither was promised |
+//! | between `write` and `fdatasync` | a whole frame, or none | the state with or without that batch; neither was promised. The next writer synchronises what it found before it goes on from it |
 //! | between journal and mark | a mark that is behind | the state; the mark is brought up to date |
 //! | in the middle of writing the mark | half a mark | the state; a notice; the mark is made anew |
 //! | between journal and store | a store that is behind | the state; the store is brought up to date |

@@ -67,17 +67,27 @@ pub(crate) fn resume(
     layout: &Layout,
     state: &mut State,
 ) -> Result<NewJournal, StoreError> {
+    // What was read may be what a killed or failing writer left without synchronising it, names
+    // included, and this run builds on it.
+    disk.sync_dir(&layout.0)
+        .map_err(|cause| io_error("synchronise", &layout.0, &cause))?;
     let path = layout.journal();
     let open = || {
         disk.open_append(&path)
             .map_err(|cause| io_error("open", &path, &cause))
     };
     match state.journal {
-        JournalEnd::Whole => Ok(NewJournal {
-            file: open()?,
-            length: state.journal_length as u64,
-            uncertain: None,
-        }),
+        JournalEnd::Whole => {
+            let mut file = open()?;
+            // The mark will say that its end was acknowledged.
+            file.sync()
+                .map_err(|cause| io_error("synchronise", &path, &cause))?;
+            Ok(NewJournal {
+                file,
+                length: state.journal_length as u64,
+                uncertain: None,
+            })
+        }
         JournalEnd::Torn { keep } => {
             let copy = aside::copy(disk, layout, &path, "journal")?;
             let mut file = open()?;
