@@ -18,7 +18,7 @@ mod user_data;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
@@ -73,6 +73,16 @@ pub struct DropletFacts {
 #[derive(Clone)]
 pub struct Nodes {
     inner: Arc<Inner>,
+}
+
+/// Nodes, as long as somebody else holds them.
+pub(crate) struct Held(Weak<Inner>);
+
+impl Held {
+    pub(crate) fn nodes(&self) -> Option<Nodes> {
+        let inner = self.0.upgrade()?;
+        Some(Nodes { inner })
+    }
 }
 
 struct Inner {
@@ -208,6 +218,11 @@ impl Nodes {
         Ok(Nodes {
             inner: Arc::new(inner),
         })
+    }
+
+    /// For the account, which the nodes hold: each would keep the other for ever.
+    pub(crate) fn held(&self) -> Held {
+        Held(Arc::downgrade(&self.inner))
     }
 
     /// Tells a log of every request that API servers answer from now on; only the first one counts.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::control::Control;
 use super::{Sandbox, SandboxError, listen};
 pub(super) use crate::boot::Nodes;
-use crate::boot::{DropletFacts, Network, Phase};
+use crate::boot::{DropletFacts, Held, Network, Phase};
 use crate::digitalocean::droplets::Droplet;
 use crate::mirror::Mirror;
 use crate::proxy::Proxy;
@@ -25,12 +25,15 @@ const NODE_COLLECTIONS: [&str; 2] = ["boot/droplet", "boot/disk"];
 const CHUNK: usize = 16 * 1024;
 
 /// Tells the nodes what becomes of droplets.
-struct Boots(Nodes);
+struct Boots(Held);
 
 impl Hooks for Boots {
     fn active(&self, droplet: &Droplet) -> Result<(), StoreError> {
+        let Some(nodes) = self.0.nodes() else {
+            return Ok(());
+        };
         let size = catalogue::size_of(&droplet.size);
-        self.0.droplet_active(DropletFacts {
+        nodes.droplet_active(DropletFacts {
             id: droplet.id,
             name: droplet.name.clone(),
             user_data: droplet.user_data.clone(),
@@ -47,16 +50,20 @@ impl Hooks for Boots {
     }
 
     fn stopped(&self, id: u64) -> Result<(), StoreError> {
-        self.0.droplet_stopped(id)
+        self.0
+            .nodes()
+            .map_or(Ok(()), |nodes| nodes.droplet_stopped(id))
     }
 
     fn gone(&self, id: u64) -> Result<(), StoreError> {
-        self.0.droplet_gone(id)
+        self.0
+            .nodes()
+            .map_or(Ok(()), |nodes| nodes.droplet_gone(id))
     }
 }
 
 impl Sandbox {
-    /// Boots droplets from now on, those that already run first. Nodes reach the object store and
+    /// Boots droplets as long as what is returned is held, those that already run first. Nodes reach the object store and
     /// the mirror under these authorities (`host:port`), whether something listens there or not.
     /// Needs a tokio runtime, and [`Sandbox::run`] for droplets that become active while nobody
     /// asks. To be called once.
@@ -86,7 +93,7 @@ impl Sandbox {
                 }
             }
         }
-        self.cloud.set_hooks(Arc::new(Boots(nodes.clone())))?;
+        self.cloud.set_hooks(Arc::new(Boots(nodes.held())))?;
         Ok(nodes)
     }
 }
