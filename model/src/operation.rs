@@ -16,10 +16,14 @@ use crate::resource::BoxFuture;
 pub struct OperationInfo {
     /// Its name, a verb: `drain`.
     pub name: &'static str,
+    /// What it is while it goes on, a headline: `Draining`.
+    pub doing: &'static str,
     /// What it does, in words that follow the resource's address: `moves its pods to other nodes`.
     pub doc: &'static str,
     /// The operation that undoes it, where the resource stays after all: `uncordon`.
     pub undo: &'static str,
+    /// What that is while it goes on: `Uncordoning`.
+    pub undoing: &'static str,
     /// What that does.
     pub undo_doc: &'static str,
     /// Whether it moves something to others of the kind: where none stays, it is left out.
@@ -42,6 +46,15 @@ impl Operated {
             self.info.undo
         } else {
             self.info.name
+        }
+    }
+
+    /// What it is while it goes on.
+    pub fn doing(&self) -> &'static str {
+        if self.undone {
+            self.info.undoing
+        } else {
+            self.info.doing
         }
     }
 

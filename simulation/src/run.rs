@@ -195,7 +195,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// How many schedules every test run lives through.
-    const SEEDS: u64 = 40;
+    const SEEDS: u64 = 100;
 
     #[test]
     fn schedules_of_many_seeds_end_well() {

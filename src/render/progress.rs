@@ -92,7 +92,10 @@ fn is_bookkeeping(event: &Event) -> bool {
 fn doing(at: &StepRef) -> Cow<'static, str> {
     match at.action {
         _ if at.only_waits => "Waiting".into(),
-        Action::Operate => operation(at).into(),
+        Action::Operate => at
+            .operation
+            .map_or("Preparing", |operated| operated.doing())
+            .into(),
         action => gerund(action).into(),
     }
 }

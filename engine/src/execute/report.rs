@@ -34,6 +34,8 @@ pub struct Failure {
 pub enum WhyNotStarted {
     /// A step it depends on failed; that one's resource.
     DependencyFailed(Address),
+    /// An operation before it did not succeed; on which resource, and its name.
+    OperationFailed(Address, &'static str),
     /// Nobody answered for another of its kind; that one.
     Unreachable(Address),
     /// The run was interrupted.
@@ -46,6 +48,9 @@ impl fmt::Display for WhyNotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DependencyFailed(address) => write!(f, "{address} did not succeed"),
+            Self::OperationFailed(address, name) => {
+                write!(f, "the {name} of {address} did not succeed")
+            }
             Self::Unreachable(address) => {
                 write!(
                     f,

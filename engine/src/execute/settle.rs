@@ -449,7 +449,9 @@ impl Dispatcher<'_> {
     /// Whoever cannot be reached for one resource of a kind after all that was tried cannot be
     /// reached for the others: they are not tried one after another for hours.
     fn stop_unreachable(&mut self, at: usize, error: &ProviderError) {
-        if error.kind != ErrorKind::Transient || self.is_stopping() {
+        let operates = |at: usize| self.step(at).action == Action::Operate;
+        // Operations may ask somebody else than creates and reads do.
+        if error.kind != ErrorKind::Transient || self.is_stopping() || operates(at) {
             return;
         }
         let (kind, address) = (self.step(at).address.kind(), self.step(at).address.clone());
@@ -459,7 +461,7 @@ impl Dispatcher<'_> {
             let (State::Queued(call) | State::Pausing(call)) = slot.state else {
                 continue;
             };
-            if self.step(at).address.kind() != kind {
+            if self.step(at).address.kind() != kind || self.step(at).action == Action::Operate {
                 continue;
             }
             let passing = |error: &ProviderError| {
@@ -512,10 +514,14 @@ impl Dispatcher<'_> {
     /// Everything behind a step that did not succeed.
     fn skip_dependents(&mut self, at: usize) {
         let address = self.step(at).address.clone();
+        let operation = self.step(at).operation.map(|operated| operated.name());
         let mut queue = std::mem::take(&mut self.slots[at].dependents);
         while let Some(next) = queue.pop() {
             if matches!(self.slots[next].state, State::Waiting) {
-                let why = WhyNotStarted::DependencyFailed(address.clone());
+                let why = match operation {
+                    Some(name) => WhyNotStarted::OperationFailed(address.clone(), name),
+                    None => WhyNotStarted::DependencyFailed(address.clone()),
+                };
                 self.slots[next].state = State::NotStarted(why);
                 queue.append(&mut self.slots[next].dependents);
             }

@@ -29,7 +29,10 @@ impl Dispatcher<'_> {
         self.slots[at].began = Some(Instant::now());
         let started = Event::StepStarted {
             at: self.step_ref(at),
-            id: step.remote().cloned(),
+            id: step
+                .remote()
+                .filter(|_| step.action != Action::Create)
+                .cloned(),
         };
         self.emit(started);
         if let Err(error) = self.prepare(at) {

@@ -4,9 +4,11 @@
 use super::draft::{Draft, Drafts};
 use super::make::Inputs;
 use super::relations::goes;
-use crate::diff::{Change, NodeDiff};
-use kplan_model::{Action, Kind, Operated, OperationInfo, PlanMode, Reason, Recorded, Status};
-use std::collections::BTreeSet;
+use crate::diff::{Change, NodeDiff, stands_in_deposed};
+use kplan_model::{
+    Action, Address, Kind, Operated, OperationInfo, PlanMode, Reason, Recorded, Status,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adds the operations to the finished requirements: each waits for all that the delete waits for,
 /// so that members of a group are drained in their turns, too. What goes with its container is
@@ -20,7 +22,7 @@ pub(super) fn require(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Dra
 }
 
 fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts) {
-    let staying = staying(inputs, chosen);
+    let peers = Peers::of(inputs, chosen, drafts);
     for delete in 0..drafts.all.len() {
         let Some(record) = operable(&drafts.all[delete]).cloned() else {
             continue;
@@ -28,7 +30,7 @@ fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts)
         let kind = record.address.kind();
         for info in table(inputs, kind) {
             let skipped = inputs.options.skip_operations.contains(info.name);
-            if skipped || (info.needs_peer && !staying.contains(kind)) {
+            if skipped || (info.needs_peer && !peers.has_other(&record.address)) {
                 continue;
             }
             let first = outermost(inputs, drafts, delete);
@@ -45,14 +47,18 @@ fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts)
             }
             drafts.require(first, operate);
             drafts.require(delete, operate);
+            if info.needs_peer {
+                peers.come_first(kind, operate, drafts);
+            }
         }
     }
 }
 
-/// The record of what a draft destroys, where operations make sense: it works.
+/// The record of what a draft destroys, where operations make sense: it worked at some time, or may
+/// have.
 fn operable(draft: &Draft) -> Option<&Recorded> {
     let record = draft.before.as_ref()?;
-    let destroys = draft.action == Action::Delete && record.status == Status::Ready;
+    let destroys = draft.action == Action::Delete && record.status != Status::Tainted;
     destroys.then_some(record)
 }
 
@@ -65,14 +71,17 @@ fn outermost(inputs: &Inputs<'_, '_>, drafts: &Drafts, delete: usize) -> usize {
         let Some(container) = &drafts.all[at].goes_with else {
             break;
         };
+        let record = drafts.all[at].before.as_ref();
+        let in_old_half = record.is_some_and(|it| stands_in_deposed(inputs.snapshot, it));
         let living = inputs.graph.position(container);
-        let deposed = drafts.deposed.iter().copied();
-        let outer = living.and_then(|at| drafts.unmake[at]);
-        let outer = outer.or_else(|| {
-            deposed
-                .clone()
-                .find(|at| drafts.all[*at].address == *container)
-        });
+        let living = living.and_then(|at| drafts.unmake[at]);
+        let mut deposed = drafts.deposed.iter().copied();
+        let deposed = deposed.find(|at| drafts.all[*at].address == *container);
+        let outer = if in_old_half {
+            deposed.or(living)
+        } else {
+            living.or(deposed)
+        };
         match outer {
             Some(outer) => at = outer,
             None => break,
@@ -81,14 +90,51 @@ fn outermost(inputs: &Inputs<'_, '_>, drafts: &Drafts, delete: usize) -> usize {
     at
 }
 
-/// Kinds of which a resource stays or is made.
-fn staying<'a>(inputs: &'a Inputs<'_, '_>, chosen: &[bool]) -> BTreeSet<&'a Kind> {
-    let nodes = inputs.diff.nodes.iter().zip(chosen);
-    let stays = nodes.filter(|(node, chosen)| match &node.change {
-        Change::Replace { .. } | Change::Create { .. } => true,
-        _ => node.record.is_some() && !(**chosen && goes(node)),
-    });
-    stays.map(|(node, _)| node.address.kind()).collect()
+/// Others of a kind, to which an operation may move something.
+struct Peers<'a> {
+    /// By kind: what stays or is made, itself replaced or not.
+    there: BTreeMap<&'a Kind, BTreeSet<&'a Address>>,
+    /// By kind: the steps that make one or wait until it works.
+    coming: BTreeMap<&'a Kind, Vec<usize>>,
+}
+
+impl<'a> Peers<'a> {
+    fn of(inputs: &Inputs<'a, '_>, chosen: &[bool], drafts: &Drafts) -> Self {
+        let mut peers = Self {
+            there: BTreeMap::new(),
+            coming: BTreeMap::new(),
+        };
+        for (at, node) in inputs.diff.nodes.iter().enumerate() {
+            let kind = node.address.kind();
+            let there = match &node.change {
+                Change::Create { .. } => chosen[at],
+                Change::Replace { .. } => true,
+                _ => node.record.is_some() && !(chosen[at] && goes(node)),
+            };
+            if there {
+                peers.there.entry(kind).or_default().insert(node.address);
+            }
+            let comes = matches!(node.change, Change::Create { .. } | Change::Await { .. });
+            if let Some(make) = drafts.make[at].filter(|_| comes) {
+                peers.coming.entry(kind).or_default().push(make);
+            }
+        }
+        peers
+    }
+
+    /// Whether there is one besides this.
+    fn has_other(&self, address: &Address) -> bool {
+        let there = self.there.get(address.kind());
+        there.is_some_and(|there| there.iter().any(|other| *other != address))
+    }
+
+    /// The operation waits for those that are only now made, unless they wait for it.
+    fn come_first(&self, kind: &Kind, operate: usize, drafts: &mut Drafts) {
+        let after = drafts.dependents_of(operate);
+        for make in self.coming.get(kind).into_iter().flatten() {
+            drafts.require_softly(operate, *make, &after);
+        }
+    }
 }
 
 /// What was begun on a resource that stays is undone: its delete was given up, or its file says

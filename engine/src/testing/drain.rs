@@ -11,8 +11,10 @@ static AGENT: Kind = Kind::new("agent");
 /// The table's entry.
 pub(super) const DRAIN: OperationInfo = OperationInfo {
     name: "drain",
+    doing: "Draining",
     doc: "moves its work to others",
     undo: "fill",
+    undoing: "Filling",
     undo_doc: "takes work again",
     needs_peer: true,
 };

@@ -539,6 +539,7 @@ impl Resource for K3sNode {
         };
         let key = args.bundle_key.known().map_err(ProviderError::from)?;
         let bytes = bundle::pack(&header, &config::files(args, &digest)?, exposed(key)?)?;
+        life::forget_predecessor(&self.kubernetes, args, permit).await?;
         let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
         self.storage
             .put(&place, &name, Bytes::from(bytes), permit)

@@ -33,6 +33,8 @@ const PAGE: u32 = 500;
 const MAX_PAGES: u32 = 1000;
 /// How long a whole answer may take; connecting and pauses in it have shorter bounds.
 const WHOLE_ANSWER: Duration = Duration::from_mins(2);
+/// How long one short look may take: a connection across a continent, and an answer.
+const SHORT: Duration = Duration::from_secs(3);
 /// How long a list answers everybody who asks for the same one.
 const LIST_AGE: Duration = Duration::from_secs(1);
 
@@ -141,6 +143,16 @@ impl Session {
     /// Reads a path as JSON.
     pub async fn json(&self, path: &str) -> Result<Value, ProviderError> {
         let bytes = self.call(&Method::GET, path, None, Bytes::new()).await?;
+        parse(path, &bytes)
+    }
+
+    /// Reads a path as JSON, trying once and not for long.
+    pub async fn json_once(&self, path: &str) -> Result<Value, ProviderError> {
+        let answer = self.attempt(&Method::GET, path, None, Bytes::new());
+        let bytes = match tokio::time::timeout(SHORT / self.0.scale, answer).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(too_slow(&Method::GET, path)),
+        };
         parse(path, &bytes)
     }
 
@@ -385,8 +397,17 @@ impl Session {
             .await;
         self.0.changes.fetch_add(1, Ordering::SeqCst);
         match answer {
-            Err(error) if error.kind != ErrorKind::NotFound => Err(explain(pod, error)),
-            _ => Ok(()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            // Answered so every time: two budgets select the pod, for example.
+            Err(error)
+                if error.kind == ErrorKind::Transient
+                    && error.code.as_deref() != Some(UNREACHABLE) =>
+            {
+                let kind = ErrorKind::Failed;
+                Err(explain(pod, ProviderError { kind, ..error }))
+            }
+            Err(error) => Err(explain(pod, error)),
+            Ok(_) => Ok(()),
         }
     }
 

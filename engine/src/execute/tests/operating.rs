@@ -7,7 +7,7 @@ use crate::testing::{
     Build as _, Call, Cloud, Dying, Fault, Lab, Life, Verb, decl, declare, plan_text, reference,
     string,
 };
-use kplan_model::{Action, Declarations, ErrorKind, PlanMode};
+use kplan_model::{Action, Declarations, ErrorKind, PlanMode, Status};
 use std::time::Duration;
 
 fn agent(name: &str, host: &str) -> kplan_model::Declaration {
@@ -92,6 +92,55 @@ async fn nothing_is_drained_where_nobody_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_only_one_is_not_drained_for_its_own_successor() {
+    let mut lab = Lab::new(Cloud::new());
+    assert!(report(&mut lab, &one()).await.is_complete());
+    let replace = PlanOptions {
+        replace: [at("agent.a")].into(),
+        ..apply()
+    };
+    let plan = lab.plan(&one(), &replace).await.unwrap().plan;
+    assert!(!plan_text(&plan).contains("drain"), "{}", plan_text(&plan));
+    // With another one beside it, it is.
+    let mut lab = lab_with_both().await;
+    assert!(lab.live(&both(), &replace, None).await.is_complete());
+    assert!(lab.cloud.count(Verb::Operate) > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_the_work_over_is_made_first() {
+    let lab = lab_with_both().await;
+    let agents = [agent("c", "vm.a"), agent("d", "vm.b")];
+    let renamed = declare([net(), vm("vm.a"), vm("vm.b")].into_iter().chain(agents));
+    let options = PlanOptions {
+        allow_destroy: [at("agent.a"), at("agent.b")].into(),
+        ..apply()
+    };
+    let plan = lab.plan(&renamed, &options).await.unwrap().plan;
+    let text = plan_text(&plan);
+    let place = |words: &str| {
+        text.find(words)
+            .unwrap_or_else(|| panic!("{words}: {text}"))
+    };
+    assert!(place("+ agent.d") < place("! agent.a drain"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_known_to_work_at_the_moment_is_drained_too() {
+    let mut lab = lab_with_both().await;
+    if let Some(record) = lab.journal.durable.resources.get_mut(&at("agent.b")) {
+        record.status = Status::Unfinished;
+    }
+    let plan = lab.plan(&one(), &apply()).await.unwrap().plan;
+    assert!(plan_text(&plan).contains("! agent.b drain"));
+    if let Some(record) = lab.journal.durable.resources.get_mut(&at("agent.b")) {
+        record.status = Status::Tainted;
+    }
+    let plan = lab.plan(&one(), &apply()).await.unwrap().plan;
+    assert!(!plan_text(&plan).contains("drain"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_killed_at_any_entry_is_drained_to_the_end_or_taken_back() {
     let mut deaths = 0;
     for appends in 1..12 {
@@ -147,7 +196,7 @@ async fn one_that_fails_keeps_its_resource() {
 #[tokio::test(start_paused = true)]
 async fn one_that_never_ends_is_given_up() {
     let mut lab = lab_with_both().await;
-    // Every turn is lost before it reaches the cloud, which says that there is work left.
+    // It takes 12 s.
     lab.options.wait_limit = Duration::from_secs(8);
     let report = report(&mut lab, &one()).await;
     let error = report.failed[0].error.to_string();

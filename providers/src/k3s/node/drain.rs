@@ -7,7 +7,7 @@
 //! never evicted. A node that somebody else had cordoned is not uncordoned.
 
 use super::NodeArgs;
-use super::life::session_of;
+use super::life::{is_ready, session_of};
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::object::{Object, Type};
 use crate::kubernetes::session::Session;
@@ -24,8 +24,10 @@ const UNCORDON: &str = "uncordon";
 /// The table's entry.
 pub(super) const DRAIN: OperationInfo = OperationInfo {
     name: "drain",
+    doing: "Draining",
     doc: "takes no new pods, and its pods move to other nodes",
     undo: UNCORDON,
+    undoing: "Uncordoning",
     undo_doc: "takes pods again",
     needs_peer: true,
 };
@@ -47,6 +49,7 @@ pub struct Uncordon(pub Kubernetes);
 struct Node {
     session: Session,
     object: Object,
+    ready: bool,
     cordoned: bool,
     /// Whether kplan cordoned it.
     by_us: bool,
@@ -77,13 +80,14 @@ async fn node(kubernetes: &Kubernetes, known: &Known) -> Result<Option<Node>, Pr
     Ok(Some(Node {
         session,
         object,
+        ready: is_ready(&seen),
         cordoned: seen.pointer("/spec/unschedulable") == Some(&Value::Bool(true)),
         by_us: annotation.is_some(),
     }))
 }
 
 impl Node {
-    /// The pods that have to leave.
+    /// The pods to evict.
     async fn pods(&self) -> Result<Vec<Value>, ProviderError> {
         let here = format!("spec.nodeName={}", self.object.name);
         let pods = self
@@ -123,6 +127,17 @@ fn controller(pod: &Value) -> Option<&str> {
     managing.next()?["kind"].as_str()
 }
 
+/// Whether it may be put on a cordoned node again.
+fn comes_back(pod: &Value) -> bool {
+    let tolerations = pod.pointer("/spec/tolerations").and_then(Value::as_array);
+    tolerations.into_iter().flatten().any(|toleration| {
+        let key = toleration["key"].as_str().unwrap_or_default();
+        let effect = toleration["effect"].as_str().unwrap_or_default();
+        matches!(key, "" | "node.kubernetes.io/unschedulable")
+            && matches!(effect, "" | "NoSchedule")
+    })
+}
+
 /// Whether it is on its way out already.
 fn is_leaving(pod: &Value) -> bool {
     pod.pointer("/metadata/deletionTimestamp").is_some()
@@ -145,6 +160,9 @@ async fn drained(kubernetes: &Kubernetes, known: &Known) -> Result<Readiness, Pr
         return Ok(Readiness::Ready);
     };
     let pods = node.pods().await?;
+    // Without a kubelet nobody ends a pod that is to leave; and what takes no notice of a cordon
+    // may come back at once.
+    let stuck = |pod: &&Value| !node.ready && is_leaving(pod);
     let lost: Vec<&Value> = pods
         .iter()
         .filter(|pod| controller(pod).is_none() && !is_leaving(pod))
@@ -156,7 +174,10 @@ async fn drained(kubernetes: &Kubernetes, known: &Known) -> Result<Readiness, Pr
             named(&lost)
         )));
     }
-    let left: Vec<&Value> = pods.iter().collect();
+    let left: Vec<&Value> = pods
+        .iter()
+        .filter(|pod| !stuck(pod) && (!node.cordoned || !comes_back(pod)))
+        .collect();
     Ok(match (node.cordoned, left.len()) {
         (true, 0) => Readiness::Ready,
         (false, 0) => Readiness::Waiting("it still takes new pods".to_owned()),

@@ -13,7 +13,7 @@ use crate::k3s::access::Access;
 use crate::kubernetes::object::{Object, Type};
 use crate::kubernetes::session::Session;
 use crate::kubernetes::{Kubernetes, Role};
-use kplan_model::{ErrorKind, Input, ProviderError, RemoteId, Secret};
+use kplan_model::{ErrorKind, Input, Permit, ProviderError, RemoteId, Secret};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -122,6 +122,38 @@ pub(super) async fn session_of(
     }
 }
 
+/// Deletes what the cluster still has under the node's name from an earlier droplet: its successor
+/// would take over that one's identity, and its cordon. Asked once and shortly, because a cluster
+/// that is only now made does not answer; one that does not answer cannot be asked.
+pub(super) async fn forget_predecessor(
+    kubernetes: &Kubernetes,
+    args: &NodeArgs,
+    permit: &Permit,
+) -> Result<(), ProviderError> {
+    let Some(api) = &args.api else {
+        return Ok(());
+    };
+    let node = Object {
+        of: Type::new("v1", "Node"),
+        namespace: None,
+        name: args.boot.node.clone(),
+    };
+    let access = api.access()?;
+    let own = format!("digitalocean://{}", args.droplet_id.known()?);
+    for role in [Role::Admin, Role::Bootstrap] {
+        let session = kubernetes.session(&access, role)?;
+        let path = format!("/api/v1/nodes/{}", node.name);
+        match session.json_once(&path).await {
+            Ok(seen) if text(&seen, "/spec/providerID") != own => {
+                return session.delete(permit, &node).await;
+            }
+            Err(error) if error.kind == ErrorKind::Denied => {}
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
 /// Everything a cluster knows of its nodes; or why it does not answer at the moment, which is to
 /// be expected while one of its servers is off.
 async fn ask(
@@ -181,7 +213,7 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-fn is_ready(node: &Value) -> bool {
+pub(super) fn is_ready(node: &Value) -> bool {
     let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
         condition["type"].as_str() == Some("Ready") && condition["status"].as_str() == Some("True")

@@ -41,6 +41,12 @@ impl Cluster {
         }
     }
 
+    fn ready(&mut self, ready: bool) {
+        let status = if ready { "True" } else { "Unknown" };
+        let conditions = json!([{"type": "Ready", "status": status}]);
+        self.node.as_mut().unwrap()["status"] = json!({"conditions": conditions});
+    }
+
     fn answer(&mut self, asked: &Asked) -> Answer {
         let path = asked.path.split('?').next().unwrap_or("");
         match (asked.method.as_str(), path) {
@@ -57,6 +63,10 @@ impl Cluster {
                     _ => json!({}),
                 };
                 Some((200, node.clone()))
+            }
+            ("DELETE", "/api/v1/nodes/demo-server-0") => {
+                self.node = None;
+                Some((200, json!({"kind": "Status", "status": "Success"})))
             }
             ("GET", "/api/v1/pods") => {
                 let here = format!("fieldSelector=spec.nodeName%3D{NAME}");
@@ -168,6 +178,53 @@ async fn a_budget_is_kept_until_it_allows_it() {
     scene.cluster.lock().unwrap().kept.clear();
     scene.run(&scene.drain).await;
     assert_eq!(scene.done(&scene.drain).await, Readiness::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_node_is_not_waited_for() {
+    let mut leaving = pod("web-1", Some("ReplicaSet"));
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-08-01T12:00:00Z");
+    let mut cluster = Cluster::with(vec![leaving]);
+    cluster.ready(true);
+    let scene = scene(cluster);
+    scene.run(&scene.drain).await;
+    waits(&scene.done(&scene.drain).await, "1 pod is still there");
+    scene.cluster.lock().unwrap().ready(false);
+    assert_eq!(scene.done(&scene.drain).await, Readiness::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cordon_does_not_keep_away_leaves_once() {
+    let mut pod = pod("web-1", Some("ReplicaSet"));
+    pod["spec"] = json!({"tolerations": [{"operator": "Exists"}]});
+    let scene = scene(Cluster::with(vec![pod.clone()]));
+    waits(&scene.done(&scene.drain).await, "1 pod is still there");
+    scene.run(&scene.drain).await;
+    let mut cluster = scene.cluster.lock().unwrap();
+    assert!(cluster.pods.is_empty());
+    // Its controller puts it back.
+    cluster.pods.push(pod);
+    drop(cluster);
+    assert_eq!(scene.done(&scene.drain).await, Readiness::Ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_node_of_the_name_is_forgotten_before_the_bundle_is_there() {
+    for (provider, left) in [("digitalocean://1", false), ("digitalocean://4711", true)] {
+        let mut cluster = Cluster::with(Vec::new());
+        cluster.node.as_mut().unwrap()["spec"]["providerID"] = json!(provider);
+        let scene = scene(cluster);
+        let permit = kplan_model::testing::permit(&scene.record.address).unwrap();
+        let args = server("etcd");
+        crate::k3s::node::life::forget_predecessor(&scene.drain.0, &args, &permit)
+            .await
+            .unwrap();
+        assert_eq!(
+            scene.cluster.lock().unwrap().node.is_some(),
+            left,
+            "{provider}"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
