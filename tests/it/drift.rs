@@ -27,11 +27,9 @@ fn a_key_that_was_deleted_is_made_again_and_what_it_opened_is_read_with_the_new_
         .and_then(|key| key["access_key"].as_str())
         .expect("the operator's key");
     folder.cloud("DELETE", &format!("/v2/spaces/keys/{key}"), None);
-    // The buckets cannot be read with a key that is gone; the key is made, and that is said.
-    folder
-        .kplan(&["apply", "--sandbox", "--auto-approve"])
-        .expect_code(3);
-    folder.apply();
+    // The buckets cannot be read with a key that is gone; the key is made, and then they can.
+    let run = folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    assert!(run.out.contains("bucket.boot are left out"), "{}", run.out);
     folder.assert_no_changes();
     folder.destroy("quickstart").ok();
     folder.assert_cloud_empty();
@@ -62,11 +60,8 @@ fn a_load_balancer_whose_tag_was_cleared_gets_it_back() {
         "{}",
         plan.out
     );
-    folder
-        .kplan(&["apply", "--sandbox", "--auto-approve"])
-        .expect_code(3);
-    assert_eq!(get(&folder, &path)["load_balancer"]["tag"], "ha-server");
     folder.apply();
+    assert_eq!(get(&folder, &path)["load_balancer"]["tag"], "ha-server");
     folder.assert_no_changes();
 }
 

@@ -463,15 +463,22 @@ impl Cloud {
         }
     }
 
-    /// Whether it is drained; `None` where there is no such thing.
-    pub(super) async fn is_drained(&self, known: &Known) -> Result<Option<bool>, ProviderError> {
+    /// Whether it is drained, or not at all; `None` where there is no such thing.
+    pub(super) async fn is_operated(
+        &self,
+        known: &Known,
+        undone: bool,
+    ) -> Result<Option<bool>, ProviderError> {
         let kind = known.address.kind();
         refuse(self.call(Verb::Read, kind, Some(&known.address)).await)?;
         let now = Instant::now();
         let mut inner = self.lock();
         inner.sweep(now);
         let thing = inner.things.get(&known.id);
-        Ok(thing.map(|thing| thing.drained.is_some_and(|drained| drained <= now)))
+        Ok(thing.map(|thing| match thing.drained {
+            Some(drained) => !undone && drained <= now,
+            None => undone,
+        }))
     }
 
     pub(super) async fn operate(&self, known: &Known, undone: bool) -> Result<(), ProviderError> {

@@ -36,8 +36,8 @@ impl Operation for Drain {
 
     fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {
         Box::pin(async move {
-            let drained = self.cloud.is_drained(known).await?;
-            let done = drained.is_none_or(|drained| drained != self.undone);
+            let done = self.cloud.is_operated(known, self.undone).await?;
+            let done = done.unwrap_or(true);
             Ok(if done {
                 Readiness::Ready
             } else {

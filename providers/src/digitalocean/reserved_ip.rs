@@ -111,6 +111,9 @@ impl ReservedIpRemote {
     }
 }
 
+/// The droplet of an address that leads to none, although one was asked for.
+const NOWHERE: &str = "";
+
 impl Remote for ReservedIpRemote {
     type Attrs = ReservedIpAttrs;
     const PATH: &'static str = "/v2/reserved_ips";
@@ -122,10 +125,15 @@ impl Remote for ReservedIpRemote {
         self.ip.clone()
     }
 
-    fn attrs(&self, _known: Option<&Known>) -> ReservedIpAttrs {
+    fn attrs(&self, known: Option<&Known>) -> ReservedIpAttrs {
+        let asked = known.is_some_and(
+            |known| matches!(known.args.get("droplet_id"), Some(value) if !value.is_null()),
+        );
+        // An address that was to lead somewhere and does not is not one that nobody asks about.
+        let nowhere = (asked && self.locked == Some(false)).then(|| NOWHERE.to_owned());
         ReservedIpAttrs {
             region: Slug::text(self.region.as_ref()),
-            droplet_id: self.droplet(),
+            droplet_id: self.droplet().or(nowhere),
             ip_address: self.ip.clone(),
             urn: format!("do:floatingip:{}", self.ip),
             locked: self.locked,
@@ -214,6 +222,9 @@ impl Resource for ReservedIp {
     fn readiness(&self, attrs: &ReservedIpAttrs) -> Readiness {
         if attrs.locked == Some(true) {
             Readiness::Waiting("it is being assigned".into())
+        } else if attrs.droplet_id.as_deref() == Some(NOWHERE) {
+            let why = "its assignment failed: it leads to no droplet";
+            Readiness::Failed(why.to_owned())
         } else {
             Readiness::Ready
         }

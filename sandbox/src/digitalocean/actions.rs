@@ -127,6 +127,7 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
         droplets::release(world, droplet, action.id);
     }
     let done = match &action.target {
+        Target::ReservedIp(ip, _) if action.fails => reserved_ips::release(world, *ip),
         _ if action.fails => false,
         Target::Droplet(id) => match &action.effect {
             // A snapshot is of the moment its action began; clients find it by that.

@@ -261,6 +261,14 @@ pub(crate) fn action(world: &mut World, request: &Request) -> Reply {
     Ok(answer)
 }
 
+/// The end of an action that came to nothing: the address is where it was.
+pub(crate) fn release(world: &mut World, ip: Ipv4Addr) -> bool {
+    if let Some(row) = world.reserved_ips.get_mut(&ip.to_string()) {
+        row.busy = false;
+    }
+    false
+}
+
 /// The end of an action; false when the address or the droplet is gone.
 pub(crate) fn apply(world: &mut World, ip: Ipv4Addr, effect: &Effect) -> bool {
     let target = match effect {

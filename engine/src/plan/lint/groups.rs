@@ -172,7 +172,7 @@ fn is_interrupting(step: &Step) -> bool {
             .changes
             .iter()
             .any(|change| change.disruption != Disruption::None),
-        Action::Operate => step.operation.is_some_and(|operated| !operated.undone),
-        Action::Forget | Action::Record => false,
+        // What is drained still votes, and its delete waits its turn.
+        Action::Forget | Action::Record | Action::Operate => false,
     }
 }

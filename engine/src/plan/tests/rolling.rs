@@ -127,7 +127,7 @@ async fn the_linter_wants_the_old_half_to_wait() {
     let mut hasty = planned.plan.clone();
     let database = step(&hasty, Action::Update, "box.db");
     for step in &mut hasty.steps {
-        if step.action == Action::Delete {
+        if matches!(step.action, Action::Delete | Action::Operate) {
             step.requires.remove(&database);
         }
     }
