@@ -200,11 +200,9 @@ async fn what_a_cordon_does_not_keep_away_leaves_once() {
     let scene = scene(Cluster::with(vec![pod.clone()]));
     waits(&scene.done(&scene.drain).await, "1 pod is still there");
     scene.run(&scene.drain).await;
-    let mut cluster = scene.cluster.lock().unwrap();
-    assert!(cluster.pods.is_empty());
+    assert!(scene.cluster.lock().unwrap().pods.is_empty());
     // Its controller puts it back.
-    cluster.pods.push(pod);
-    drop(cluster);
+    scene.cluster.lock().unwrap().pods.push(pod);
     assert_eq!(scene.done(&scene.drain).await, Readiness::Ready);
 }
 
