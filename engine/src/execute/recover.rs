@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::observe::{self, Observers, YOUNG_MILLIS, confirm, retry};
 use futures_util::stream::{self, StreamExt as _};
 use kplan_model::{
-    Action, Address, BoxFuture, ErrorKind, InDoubt, Journal, JournalEntry, JournalError,
+    Action, Address, BoxFuture, ErrorKind, Found, InDoubt, Journal, JournalEntry, JournalError,
     JournalEvent, Kind, KindInfo, Known, Object, Observe, ProviderError, Readiness, Recorded,
     Registry, RemoteId, Snapshot, Status, Timestamp, Wanted,
 };
@@ -162,6 +162,10 @@ pub(crate) async fn preview(
     snapshot.serial = serial;
     (snapshot, notes)
 }
+
+/// How often something that has no answer yet is looked at, 10 s apart: what is on its way arrives
+/// within seconds, and nobody waits longer than two minutes for what does not.
+const BUSY_LOOKS: u32 = 12;
 
 /// What a list showed.
 type Listed = BTreeMap<RemoteId, Object>;
@@ -375,15 +379,7 @@ impl Look<'_> {
             if look > 0 {
                 sleep(observe::SECOND_LOOK.mul_f64(self.observing.pace)).await;
             }
-            let find = || {
-                let wanted = Wanted {
-                    owner: &self.snapshot.owner,
-                    address: &doubt.address,
-                    args: &doubt.args,
-                };
-                self.observer.find(wanted)
-            };
-            let found = retry(self.observing, 1, find).await?;
+            let found = self.look_for(doubt).await?;
             match adopt::judge(lost, found, self.snapshot) {
                 Verdict::Nothing => {}
                 Verdict::Unclear(error) => return Err(error),
@@ -400,6 +396,28 @@ impl Look<'_> {
             }
         }
         Ok(self.nothing_came_of_it(doubt))
+    }
+
+    /// What the doubt's create may have made. What has no answer yet is looked at again.
+    async fn look_for(&self, doubt: &InDoubt) -> Result<Vec<Found<Object>>, ProviderError> {
+        let find = || {
+            let wanted = Wanted {
+                owner: &self.snapshot.owner,
+                address: &doubt.address,
+                args: &doubt.args,
+            };
+            self.observer.find(wanted)
+        };
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            match retry(self.observing, 1, find).await {
+                Err(error) if error.kind == ErrorKind::Busy && looks < BUSY_LOOKS => {
+                    sleep(observe::SECOND_LOOK.mul_f64(self.observing.pace)).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// The record that the doubt's create would leave, but for what only the answer tells.
