@@ -147,6 +147,44 @@ impl Operator<'_> {
                 "the state changed after the plan".to_owned(),
             ));
         }
+        let ended = self
+            .rounds(&adapters, &spec, planned, &mut writer, command)
+            .await;
+        match writer.close("simulation", self.world.clock.now()) {
+            Ok(_) => ended,
+            Err(error) => Ok(Ended::Incomplete(error.to_string())),
+        }
+    }
+
+    /// Runs the plan, and as long as each leaves out less than the one before, another of what
+    /// could not be read: as the command line does.
+    async fn rounds(
+        &self,
+        adapters: &Adapters,
+        spec: &Spec,
+        mut planned: Planned,
+        writer: &mut Writer,
+        command: Command,
+    ) -> Result<Ended, Ended> {
+        loop {
+            let unread = planned.report.unread();
+            let ended = self.executed(adapters, planned, writer).await;
+            if ended != Ended::Complete || unread == 0 {
+                return Ok(ended);
+            }
+            let snapshot = writer.snapshot().clone();
+            let declarations = self.declarations(spec, &snapshot);
+            planned = self
+                .plan(adapters, &declarations, &snapshot, command)
+                .await?;
+            if planned.report.unread() >= unread {
+                let left = format!("{} could not be read", planned.report.unread());
+                return Ok(Ended::Incomplete(left));
+            }
+        }
+    }
+
+    async fn executed(&self, adapters: &Adapters, planned: Planned, writer: &mut Writer) -> Ended {
         let approved = planned.plan.approve(Approval {
             how: "simulation".to_owned(),
             at: self.world.clock.now(),
@@ -161,14 +199,10 @@ impl Operator<'_> {
         };
         let before = writer.snapshot().clone();
         let mut silent = |_| ();
-        let outcome = kplan_engine::apply(run, &approved, before, &mut writer, &mut silent).await;
-        let closed = writer.close("simulation", self.world.clock.now());
+        let outcome = kplan_engine::apply(run, &approved, before, writer, &mut silent).await;
         let report = outcome.report();
-        if let Err(error) = closed {
-            return Ok(Ended::Incomplete(error.to_string()));
-        }
         if report.is_complete() {
-            return Ok(Ended::Complete);
+            return Ended::Complete;
         }
         let failures = report.failed.iter().chain(&report.in_doubt);
         let told: Vec<String> = failures
@@ -181,7 +215,7 @@ impl Operator<'_> {
             )
             .chain(report.journal.iter().map(ToString::to_string))
             .collect();
-        Ok(Ended::Incomplete(told.join("; ")))
+        Ended::Incomplete(told.join("; "))
     }
 
     fn options(&self) -> ExecuteOptions {
