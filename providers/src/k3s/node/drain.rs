@@ -7,7 +7,7 @@
 //! never evicted. A node that somebody else had cordoned is not uncordoned.
 
 use super::NodeArgs;
-use super::life::{is_ready, session_of};
+use super::life::{is_ready, node_object, permitted, provider_id};
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::object::{Object, Type};
 use crate::kubernetes::session::Session;
@@ -63,13 +63,11 @@ async fn node(kubernetes: &Kubernetes, known: &Known) -> Result<Option<Node>, Pr
         let message = "its record does not say how its cluster is reached";
         return Err(ProviderError::new(ErrorKind::Invalid, message));
     };
-    let object = Object {
-        of: Type::new("v1", "Node"),
-        namespace: None,
-        name: args.boot.node.clone(),
-    };
-    let (session, seen) = session_of(kubernetes, &api.access()?, &object).await?;
-    let own = format!("digitalocean://{}", args.droplet_id.known()?);
+    let object = node_object(&args);
+    let of = &object;
+    let look = |session: Session| async move { session.get(of).await };
+    let (session, seen) = permitted(kubernetes, &api.access()?, look).await?;
+    let own = provider_id(args.droplet_id.known()?);
     let Some(seen) = seen.filter(|seen| seen.pointer("/spec/providerID") == Some(&json!(own)))
     else {
         return Ok(None);

@@ -104,21 +104,38 @@ impl K3sNode {
     }
 }
 
-/// One object of a cluster, and a session that may change it.
-pub(super) async fn session_of(
+/// The cluster's object of a node.
+pub(super) fn node_object(args: &NodeArgs) -> Object {
+    Object {
+        of: Type::new("v1", "Node"),
+        namespace: None,
+        name: args.boot.node.clone(),
+    }
+}
+
+/// What the cloud controller names a droplet's node by.
+pub(super) fn provider_id(droplet: &str) -> String {
+    format!("digitalocean://{droplet}")
+}
+
+/// Asks the cluster as somebody who may, and gives that session besides: the admins are bound when
+/// the cluster is made, which comes after its nodes.
+pub(super) async fn permitted<T, F>(
     kubernetes: &Kubernetes,
     access: &Access,
-    object: &Object,
-) -> Result<(Session, Option<Value>), ProviderError> {
+    ask: impl Fn(Session) -> F,
+) -> Result<(Session, T), ProviderError>
+where
+    F: Future<Output = Result<T, ProviderError>>,
+{
     let session = kubernetes.session(access, Role::Admin)?;
-    match session.get(object).await {
-        // The admins are bound when the cluster is made, which comes after its nodes.
+    match ask(session.clone()).await {
         Err(error) if error.kind == ErrorKind::Denied => {
             let session = kubernetes.session(access, Role::Bootstrap)?;
-            let seen = session.get(object).await?;
-            Ok((session, seen))
+            let answer = ask(session.clone()).await?;
+            Ok((session, answer))
         }
-        other => Ok((session, other?)),
+        answer => Ok((session, answer?)),
     }
 }
 
@@ -133,25 +150,17 @@ pub(super) async fn forget_predecessor(
     let Some(api) = &args.api else {
         return Ok(());
     };
-    let node = Object {
-        of: Type::new("v1", "Node"),
-        namespace: None,
-        name: args.boot.node.clone(),
-    };
-    let access = api.access()?;
-    let own = format!("digitalocean://{}", args.droplet_id.known()?);
-    for role in [Role::Admin, Role::Bootstrap] {
-        let session = kubernetes.session(&access, role)?;
-        let path = format!("/api/v1/nodes/{}", node.name);
-        match session.json_once(&path).await {
-            Ok(seen) if text(&seen, "/spec/providerID") != own => {
-                return session.delete(permit, &node).await;
-            }
-            Err(error) if error.kind == ErrorKind::Denied => {}
-            _ => return Ok(()),
+    let node = node_object(args);
+    let path = format!("/api/v1/nodes/{}", node.name);
+    let own = provider_id(args.droplet_id.known()?);
+    let path = &path;
+    let look = |session: Session| async move { session.json_once(path).await };
+    match permitted(kubernetes, &api.access()?, look).await {
+        Ok((session, seen)) if text(&seen, "/spec/providerID") != own => {
+            session.delete(permit, &node).await
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Everything a cluster knows of its nodes; or why it does not answer at the moment, which is to
@@ -160,14 +169,9 @@ async fn ask(
     kubernetes: &Kubernetes,
     access: &Access,
 ) -> Result<Result<Lives, String>, ProviderError> {
-    let answer = match lives(&kubernetes.session(access, Role::Admin)?).await {
-        // The admins are bound when the cluster is made, which comes after its nodes.
-        Err(error) if error.kind == ErrorKind::Denied => {
-            lives(&kubernetes.session(access, Role::Bootstrap)?).await
-        }
-        other => other,
-    };
-    match answer {
+    let look = |session: Session| async move { lives(&session).await };
+    let answer = permitted(kubernetes, access, look);
+    match answer.await.map(|(_, lives)| lives) {
         Ok(lives) => Ok(Ok(lives)),
         Err(error) if is_passing(error.kind) => Ok(Err(error.message)),
         Err(error) => Err(error),
@@ -237,7 +241,7 @@ fn judge(attrs: &mut NodeAttrs, lives: Option<&Result<Lives, String>>) {
 }
 
 fn still_away(attrs: &mut NodeAttrs, life: Option<&Life>) -> Option<String> {
-    let own = format!("digitalocean://{}", attrs.droplet_id);
+    let own = provider_id(&attrs.droplet_id);
     let life = life.filter(|life| life.provider_id == own);
     let Some(life) = life else {
         return Some(format!("{} is not registered", attrs.name));
