@@ -9,8 +9,8 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::render::Terminal;
-use kplan_engine::PlanOptions;
-use kplan_model::{Plan, PlanMode};
+use kplan_engine::{PlanOptions, Planned};
+use kplan_model::{Declarations, Plan, PlanMode};
 use std::collections::BTreeSet;
 
 const QUESTION: &str = "Do you want to perform these actions?
@@ -89,14 +89,7 @@ impl<'a> Apply<'a> {
         self.session.not_taken(&snapshot).await?;
         let options = &self.options;
         let planned = self.session.plan(&declarations, snapshot, options).await?;
-        show(
-            self.session,
-            &planned,
-            &declarations,
-            terminal,
-            self.global.json,
-        )
-        .await;
+        self.show(&planned, &declarations, terminal).await;
         let unread = planned.report.unread();
         if unread > 0 && !changes(&planned.plan) {
             return Err(partial("nothing was changed").into());
@@ -171,14 +164,7 @@ impl<'a> Apply<'a> {
         if unread >= before.unread {
             return Err(left().into());
         }
-        show(
-            self.session,
-            &planned,
-            &declarations,
-            terminal,
-            self.global.json,
-        )
-        .await;
+        self.show(&planned, &declarations, terminal).await;
         if unread > 0 && !changes(&planned.plan) {
             return Err(left().into());
         }
@@ -193,6 +179,11 @@ impl<'a> Apply<'a> {
             unread,
             secrets,
         })
+    }
+
+    async fn show(&self, planned: &Planned, declarations: &Declarations, terminal: &mut Terminal) {
+        let json = self.global.json;
+        show(self.session, planned, declarations, terminal, json).await;
     }
 
     /// Whether the plan may be executed: somebody said so, or it changes nothing.
