@@ -55,17 +55,18 @@ pub(crate) fn merge_new(seen: &Object) -> Object {
 
 /// The fields that can be changed in place and are seen to be other than what was asked for.
 pub(crate) fn unaligned(info: &KindInfo, asked: &Object, seen: &Object) -> FieldSet {
-    let differs = |field: &&Field| {
-        matches!(field.change, Change::InPlace { .. })
-            && match (set(asked, field.name), set(seen, field.name)) {
-                (Some(asked), Some(seen)) => {
-                    compare(field.compare, asked, seen) == Likeness::Different
-                }
-                _ => false,
-            }
-    };
-    let fields = info.fields.iter().filter(differs);
+    let in_place = |field: &&Field| matches!(field.change, Change::InPlace { .. });
+    let fields = info.fields.iter().filter(in_place);
+    let fields = fields.filter(|field| is_other(field, asked, seen));
     fields.map(|field| field.name.to_owned()).collect()
+}
+
+/// Whether a field that both have is seen to be other than what was asked for.
+pub(crate) fn is_other(field: &Field, asked: &Object, seen: &Object) -> bool {
+    match (set(asked, field.name), set(seen, field.name)) {
+        (Some(asked), Some(seen)) => compare(field.compare, asked, seen) == Likeness::Different,
+        _ => false,
+    }
 }
 
 /// Whether [`merge`] would change the record in a way that means something.

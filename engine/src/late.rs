@@ -48,6 +48,10 @@ pub fn late(
             continue;
         }
         let there = record.filter(|_| stands(seen));
+        let replaced = replace.contains(address);
+        if !replaced && there.is_some_and(|record| record.status == Status::Ready) {
+            continue;
+        }
         let attrs = there.map(|record| match (seen, kinds.get(address.kind())) {
             (Some(Observation::Present(seen)), Some(info)) => {
                 attrs::merge(info, &record.attrs, seen)
@@ -57,7 +61,7 @@ pub fn late(
         let broken = there
             .zip(attrs.as_ref())
             .is_none_or(|(record, attrs)| is_broken(observer.as_ref(), record, attrs));
-        if !broken && !replace.contains(address) {
+        if !broken && !replaced {
             continue;
         }
         let args = filled(declaration, snapshot);

@@ -95,21 +95,11 @@ fn fits(lost: Lost<'_>, found: &Found<Object>) -> bool {
         && lost.info.fields.iter().all(|field| {
             // What can be changed in place may not have been set yet when the create was cut off
             // (a bucket gets its rules after it exists); the next plan brings it in line.
-            if matches!(
+            let is_set_later = matches!(
                 field.change,
                 Change::Computed | Change::Ignored | Change::InPlace { .. }
-            ) {
-                return true;
-            }
-            match (
-                attrs::set(lost.args, field.name),
-                attrs::set(&found.attrs, field.name),
-            ) {
-                (Some(asked), Some(real)) => {
-                    compare(field.compare, asked, real) != Likeness::Different
-                }
-                _ => true,
-            }
+            );
+            is_set_later || !attrs::is_other(field, lost.args, &found.attrs)
         })
 }
 

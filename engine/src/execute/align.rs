@@ -4,12 +4,11 @@
 //! as made.
 
 use super::dispatch::{After, Call, Dispatcher, Message, State};
-use super::retry::{Next, Tries};
+use super::retry::Tries;
 use crate::attrs;
 use crate::observe::read_one;
-use kplan_model::{Action, ErrorKind, Found, Object, ProviderError, Recorded};
+use kplan_model::{ErrorKind, Found, Object, ProviderError, Recorded};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 impl Dispatcher<'_> {
     /// Records what a look found to be the fruit of the step's create, and reads it.
@@ -111,23 +110,10 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn see(&mut self, at: usize, attrs: &Object) {
-        let info = self.entry(at).map(|entry| entry.info);
-        if let (Some(record), Ok(info)) = (&mut self.slots[at].record, info) {
-            record.attrs = attrs::merge(info, &record.attrs, attrs);
-        }
-    }
-
     /// Tries again, or leaves it as it is: on record, with what is missing for the next plan.
     fn on_not_aligned(&mut self, at: usize, call: Call, error: ProviderError) {
-        let limits = (self.run.options.attempts, self.run.options.busy_limit);
-        let tries = &mut self.slots[at].tries;
-        match tries.next(Action::Update, &error, limits, Instant::now()) {
-            Next::Again if !self.is_stopping() => {
-                let pause = self.backoff(at, &error);
-                self.pause(at, call, pause, error);
-            }
-            _ => self.give_up(at, error),
+        if let Some((_, error)) = self.try_again(at, call, error) {
+            self.give_up(at, error);
         }
     }
 }

@@ -152,31 +152,50 @@ impl Dispatcher<'_> {
     }
 
     pub(super) fn on_look_failed(&mut self, at: usize, call: Call, error: ProviderError) {
-        let started = self.slots[at].started.is_some();
-        let limits = (self.run.options.attempts, self.run.options.busy_limit);
         // A look is a read: an unknown outcome of it is no doubt about the create.
-        let next = match error.kind {
-            ErrorKind::OutcomeUnknown => {
-                let plain = ProviderError {
-                    kind: ErrorKind::Transient,
-                    ..error.clone()
-                };
-                self.slots[at]
-                    .tries
-                    .next(Action::Update, &plain, limits, Instant::now())
-            }
-            _ => self.slots[at]
-                .tries
-                .next(Action::Update, &error, limits, Instant::now()),
+        let kind = match error.kind {
+            ErrorKind::OutcomeUnknown => ErrorKind::Transient,
+            kind => kind,
         };
-        match next {
-            Next::Again | Next::Look if !self.is_stopping() => {
-                let pause = self.backoff(at, &error);
-                self.pause(at, call, pause, error);
-            }
-            _ if started => self.give_up(at, error),
-            _ => self.settle_failed(at, error),
+        match self.try_again_as(kind, at, call, error) {
+            None => {}
+            Some((_, error)) if self.slots[at].started.is_some() => self.give_up(at, error),
+            Some((_, error)) => self.settle_failed(at, error),
         }
+    }
+
+    /// Puts off a call that may be repeated without a look, where its error lets it be tried
+    /// again and the run goes on. What else is to be done, and why, where not.
+    pub(super) fn try_again(
+        &mut self,
+        at: usize,
+        call: Call,
+        error: ProviderError,
+    ) -> Option<(Next, ProviderError)> {
+        self.try_again_as(error.kind, at, call, error)
+    }
+
+    /// The same, where the error counts as one of this kind.
+    fn try_again_as(
+        &mut self,
+        kind: ErrorKind,
+        at: usize,
+        call: Call,
+        error: ProviderError,
+    ) -> Option<(Next, ProviderError)> {
+        let limits = (self.run.options.attempts, self.run.options.busy_limit);
+        let counted = ProviderError {
+            kind,
+            ..error.clone()
+        };
+        let tries = &mut self.slots[at].tries;
+        let next = tries.next(Action::Update, &counted, limits, Instant::now());
+        if next != Next::Again || self.is_stopping() {
+            return Some((next, error));
+        }
+        let pause = self.backoff(at, &error);
+        self.pause(at, call, pause, error);
+        None
     }
 
     pub(super) fn on_created(
@@ -313,7 +332,11 @@ impl Dispatcher<'_> {
             self.leave_operation(at, error);
         } else if let Some(record) = self.slots[at].record.take() {
             let error = self.slots[at].tries.told(error, Instant::now());
-            self.left(at, record, error.help("the next apply does what is left"));
+            self.left(
+                at,
+                Some(record),
+                error.help("the next apply does what is left"),
+            );
         } else if self.slots[at].tries.unknown {
             self.doubt(at, error);
         } else {

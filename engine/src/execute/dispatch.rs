@@ -125,8 +125,6 @@ pub(super) struct Slot {
     /// Whether `Started` is durable, and since when.
     pub(super) started: Option<Timestamp>,
     pub(super) began: Option<Instant>,
-    /// Since when its operation was not done after its first turn.
-    pub(super) since: Option<Instant>,
     pub(super) tries: Tries,
     pub(super) last_error: Option<ProviderError>,
     /// What will be on record once it is ready.
@@ -482,7 +480,6 @@ fn slots(plan: &Plan, remaining: &[u64]) -> Vec<Slot> {
             seen: Vec::new(),
             started: None,
             began: None,
-            since: None,
             tries: Tries::default(),
             last_error: None,
             record: None,

@@ -2,10 +2,9 @@
 
 use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::retry::Next;
-use crate::event::Event;
 use kplan_model::{
-    Action, Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, Permit,
-    ProviderError, Readiness, Recorded, StoredError,
+    Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, Permit,
+    ProviderError, Readiness, Recorded,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +19,24 @@ impl Dispatcher<'_> {
         Some((self.live(at)?, self.step(at).operation?))
     }
 
-    /// Writes down that the operation begins: from now on it is on record until it is undone.
-    pub(super) fn log_operation(&mut self, at: usize) {
-        self.slots[at].started = Some(self.run.clock.now());
-        let Some((record, operated)) = self.operated(at) else {
-            return;
-        };
-        let event = JournalEvent::OperationStarted(OperationEntry {
+    /// What the journal says of it.
+    fn operation_entry(&self, at: usize) -> Option<OperationEntry> {
+        let (record, operated) = self.operated(at)?;
+        Some(OperationEntry {
             step: self.step(at).id,
             address: record.address.clone(),
             id: record.id.clone(),
             operation: operated.info.name.to_owned(),
             undone: operated.undone,
-        });
-        self.log(event);
+        })
+    }
+
+    /// Writes down that the operation begins: from now on it is on record until it is undone.
+    pub(super) fn log_operation(&mut self, at: usize) {
+        self.slots[at].started = Some(self.run.clock.now());
+        if let Some(entry) = self.operation_entry(at) {
+            self.log(JournalEvent::OperationStarted(entry));
+        }
     }
 
     /// One turn. Its beginning is durable.
@@ -54,7 +57,6 @@ impl Dispatcher<'_> {
 
     pub(super) fn on_operated(&mut self, at: usize, result: Result<Readiness, ProviderError>) {
         self.release(at);
-        let begun = *self.slots[at].since.get_or_insert_with(Instant::now);
         match result {
             Ok(Readiness::Ready) => self.operation_succeeded(at),
             Ok(Readiness::Failed(why)) => {
@@ -65,7 +67,7 @@ impl Dispatcher<'_> {
                 let why = format!("interrupted: {why}");
                 self.give_up(at, ProviderError::new(ErrorKind::Transient, why));
             }
-            Ok(Readiness::Waiting(why)) if begun.elapsed() >= self.run.options.wait_limit => {
+            Ok(Readiness::Waiting(why)) if self.elapsed(at) >= self.run.options.wait_limit => {
                 let minutes = self.run.options.wait_limit.as_secs() / 60;
                 let message = format!("it was not done after {minutes} minutes: {why}");
                 let error = ProviderError::new(ErrorKind::Failed, message);
@@ -77,31 +79,19 @@ impl Dispatcher<'_> {
     }
 
     fn next_turn(&mut self, at: usize, waiting_for: String) {
-        let event = Event::StepProgress {
-            at: self.step_ref(at),
-            elapsed: self.elapsed(at),
-            waiting_for: waiting_for.clone(),
-        };
-        self.slots[at].last_error = Some(ProviderError::new(
-            ErrorKind::Transient,
-            format!("interrupted: {waiting_for}"),
-        ));
-        self.emit(event);
+        let interrupted = format!("interrupted: {waiting_for}");
+        self.slots[at].last_error = Some(ProviderError::new(ErrorKind::Transient, interrupted));
+        self.tell_progress(at, waiting_for);
         self.slots[at].state = State::Pausing(Call::Change);
         let turn = self.run.options.paced(TURN);
         self.at(Instant::now() + turn, Message::Woke(at));
     }
 
     fn on_turn_failed(&mut self, at: usize, error: ProviderError) {
-        let limits = (self.run.options.attempts, self.run.options.busy_limit);
-        let tries = &mut self.slots[at].tries;
-        match tries.next(Action::Update, &error, limits, Instant::now()) {
-            Next::Again if !self.is_stopping() => {
-                let pause = self.backoff(at, &error);
-                self.pause(at, Call::Change, pause, error);
-            }
-            Next::Again => self.give_up(at, error),
-            _ => {
+        match self.try_again(at, Call::Change, error) {
+            None => {}
+            Some((Next::Again, error)) => self.give_up(at, error),
+            Some((_, error)) => {
                 let help = error.help.clone();
                 let help = help.unwrap_or_else(|| self.what_stays(at));
                 self.failed(at, error.help(help));
@@ -110,33 +100,16 @@ impl Dispatcher<'_> {
     }
 
     fn operation_succeeded(&mut self, at: usize) {
-        let Some((record, operated)) = self.operated(at) else {
-            return;
-        };
-        let event = JournalEvent::OperationSucceeded(OperationEntry {
-            step: self.step(at).id,
-            address: record.address.clone(),
-            id: record.id.clone(),
-            operation: operated.info.name.to_owned(),
-            undone: operated.undone,
-        });
-        self.log(event);
-        self.slots[at].state = State::Recording;
-        self.then(After::Done(at));
+        if let Some(entry) = self.operation_entry(at) {
+            self.log(JournalEvent::OperationSucceeded(entry));
+            self.slots[at].state = State::Recording;
+            self.then(After::Done(at));
+        }
     }
 
     /// Ends an operation that is not done: it is on record that it was begun.
     pub(super) fn leave_operation(&mut self, at: usize, error: ProviderError) {
-        let error = error.help(self.what_stays(at));
-        let step = self.step(at);
-        self.log(JournalEvent::Failed {
-            step: step.id,
-            address: step.address.clone(),
-            error: StoredError::from(&error),
-            record: None,
-        });
-        self.slots[at].state = State::Recording;
-        self.then(After::Unfinished(at, error));
+        self.left(at, None, error.help(self.what_stays(at)));
     }
 
     fn what_stays(&self, at: usize) -> String {

@@ -128,18 +128,17 @@ impl Dispatcher<'_> {
         };
         let error =
             ProviderError::new(kind, format!("{why}: {done}")).help("the next apply waits for it");
-        self.left(at, record, error);
+        self.left(at, Some(record), error);
     }
 
-    /// Ends a step that is not done, with the record of what exists, which is as it should be but
-    /// for what the error tells.
-    pub(super) fn left(&mut self, at: usize, record: Recorded, error: ProviderError) {
+    /// Ends a step that is not done, with the record of what exists, where it changed.
+    pub(super) fn left(&mut self, at: usize, record: Option<Recorded>, error: ProviderError) {
         let step = self.step(at);
         self.log(JournalEvent::Failed {
             step: step.id,
             address: step.address.clone(),
             error: StoredError::from(&error),
-            record: Some(Recorded {
+            record: record.map(|record| Recorded {
                 status: Status::Unfinished,
                 ..record
             }),
@@ -150,15 +149,27 @@ impl Dispatcher<'_> {
 
     /// Not ready yet: goes on waiting, or begins to.
     pub(super) fn keep_waiting(&mut self, at: usize, waiting_for: String) {
+        self.tell_progress(at, waiting_for);
+        if !matches!(self.slots[at].state, State::Polling) {
+            self.slots[at].state = State::Recording;
+            self.then(After::Wait(at));
+        }
+    }
+
+    pub(super) fn tell_progress(&mut self, at: usize, waiting_for: String) {
         let event = Event::StepProgress {
             at: self.step_ref(at),
             elapsed: self.elapsed(at),
             waiting_for,
         };
         self.emit(event);
-        if !matches!(self.slots[at].state, State::Polling) {
-            self.slots[at].state = State::Recording;
-            self.then(After::Wait(at));
+    }
+
+    /// Brings what will be on record up to date with what was seen.
+    pub(super) fn see(&mut self, at: usize, attrs: &Object) {
+        let info = self.run.registry.info(self.step(at).address.kind());
+        if let (Some(record), Some(info)) = (&mut self.slots[at].record, info) {
+            record.attrs = attrs::merge(info, &record.attrs, attrs);
         }
     }
 
@@ -322,13 +333,10 @@ impl Dispatcher<'_> {
     }
 
     fn on_attributes(&mut self, kind: &Kind, at: usize, attrs: &Object) {
-        let info = self.run.registry.info(kind);
-        if let (Some(record), Some(info)) = (&mut self.slots[at].record, info) {
-            record.attrs = attrs::merge(info, &record.attrs, attrs);
-            // The next read is compared with this one.
-            if let Some(waiter) = self.hub.waiter(kind, at) {
-                waiter.known.attrs.clone_from(&record.attrs);
-            }
+        self.see(at, attrs);
+        // The next read is compared with this one.
+        if let (Some(record), Some(waiter)) = (&self.slots[at].record, self.hub.waiter(kind, at)) {
+            waiter.known.attrs.clone_from(&record.attrs);
         }
         self.judge_readiness(at);
         if !matches!(self.slots[at].state, State::Polling) {

@@ -31,8 +31,16 @@ impl Draft {
     /// A step that does an operation on what is on record, or undoes one.
     pub(super) fn operate(record: &Recorded, operated: Operated, reason: Reason) -> Self {
         Self {
+            operation: Some(operated),
+            ..Self::on_record(record, Action::Operate, reason)
+        }
+    }
+
+    /// A step about what is on record alone, whatever the file says.
+    fn on_record(record: &Recorded, action: Action, reason: Reason) -> Self {
+        Self {
             address: record.address.clone(),
-            action: Action::Operate,
+            action,
             before: Some(record.clone()),
             args: None,
             meta: record.meta.clone(),
@@ -44,7 +52,7 @@ impl Draft {
             pair: None,
             goes_with: None,
             loses: None,
-            operation: Some(operated),
+            operation: None,
             origin: Origin::State,
         }
     }
@@ -154,21 +162,8 @@ impl Drafts {
                 continue;
             }
             let step = Draft {
-                address: record.address.clone(),
-                action: Action::Delete,
-                before: Some(record.clone()),
-                args: None,
-                meta: record.meta.clone(),
-                depends_on: record.depends_on.clone(),
-                changes: Vec::new(),
-                reason: Reason::Deposed,
-                requires: BTreeSet::new(),
-                required_by: Vec::new(),
-                pair: None,
                 goes_with: self.container_of(inputs, record),
-                loses: None,
-                operation: None,
-                origin: Origin::State,
+                ..Draft::on_record(record, Action::Delete, Reason::Deposed)
             };
             let at = self.push(step);
             self.deposed.push(at);

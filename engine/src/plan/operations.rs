@@ -22,11 +22,12 @@ pub(super) fn require(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Dra
 }
 
 fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts) {
+    let deletes = operable(inputs, drafts);
+    if deletes.is_empty() {
+        return;
+    }
     let peers = Peers::of(inputs, chosen, drafts);
-    for delete in 0..drafts.all.len() {
-        let Some(record) = operable(&drafts.all[delete]).cloned() else {
-            continue;
-        };
+    for (delete, record) in deletes {
         let kind = record.address.kind();
         for info in table(inputs, kind) {
             let skipped = inputs.options.skip_operations.contains(info.name);
@@ -54,12 +55,19 @@ fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts)
     }
 }
 
-/// The record of what a draft destroys, where operations make sense: it worked at some time, or may
-/// have.
-fn operable(draft: &Draft) -> Option<&Recorded> {
-    let record = draft.before.as_ref()?;
-    let destroys = draft.action == Action::Delete && record.status != Status::Tainted;
-    destroys.then_some(record)
+/// The deletes, each with the record of what it destroys, before which operations make sense: it
+/// worked at some time, or may have.
+fn operable(inputs: &Inputs<'_, '_>, drafts: &Drafts) -> Vec<(usize, Recorded)> {
+    let deletes = drafts
+        .all
+        .iter()
+        .enumerate()
+        .filter(|(_, draft)| draft.action == Action::Delete);
+    let records = deletes.filter_map(|(at, draft)| Some((at, draft.before.as_ref()?)));
+    let operable = records.filter(|(_, record)| {
+        record.status != Status::Tainted && !table(inputs, record.address.kind()).is_empty()
+    });
+    operable.map(|(at, record)| (at, record.clone())).collect()
 }
 
 /// The delete that takes this one's resource along: its own, or that of the container it goes
@@ -106,6 +114,9 @@ impl<'a> Peers<'a> {
         };
         for (at, node) in inputs.diff.nodes.iter().enumerate() {
             let kind = node.address.kind();
+            if table(inputs, kind).is_empty() {
+                continue;
+            }
             let there = match &node.change {
                 Change::Create { .. } => chosen[at],
                 Change::Replace { .. } => true,
