@@ -55,7 +55,7 @@ pub trait Codec: Sized {
     fn decode(value: &Value) -> Result<Self, ShapeError>;
 }
 
-/// A struct with named fields; [`object!`](crate::object) implements it.
+/// A struct with named fields; [`object!`](crate::object!) implements it.
 pub trait ObjectCodec: Codec + Send + Sync {
     /// The names of the fields, in order.
     const NAMES: &'static [&'static str];
@@ -111,7 +111,7 @@ macro_rules! object {
     };
 }
 
-/// For [`object!`](crate::object): a field's name without the `r#` of a raw identifier.
+/// For [`object!`](crate::object!): a field's name without the `r#` of a raw identifier.
 pub const fn plain_name(field: &'static str) -> &'static str {
     let bytes = field.as_bytes();
     if bytes.len() > 2 && bytes[0] == b'r' && bytes[1] == b'#' {
@@ -121,13 +121,13 @@ pub const fn plain_name(field: &'static str) -> &'static str {
     }
 }
 
-/// For [`object!`](crate::object): the fields that are set.
+/// For [`object!`](crate::object!): the fields that are set.
 pub fn fields<const N: usize>(fields: [(&'static str, Value); N]) -> Object {
     let set = fields.into_iter().filter(|(_, value)| !value.is_null());
     set.map(|(name, value)| (literal(name), value)).collect()
 }
 
-/// For [`object!`](crate::object): hands over the map inside `value`.
+/// For [`object!`](crate::object!): hands over the map inside `value`.
 pub fn with_map<T>(
     value: &Value,
     then: impl FnOnce(&Object) -> Result<T, ShapeError>,
@@ -138,7 +138,7 @@ pub fn with_map<T>(
     }
 }
 
-/// For [`object!`](crate::object): one field; a missing one is `Null`.
+/// For [`object!`](crate::object!): one field; a missing one is `Null`.
 pub fn field<T: Codec>(object: &Object, name: &str) -> Result<T, ShapeError> {
     T::decode(object.get(name).unwrap_or(&Value::Null)).map_err(|error| error.under(name))
 }
