@@ -1,5 +1,6 @@
-//! Late: which containers would not take what is to be made inside them any more. A machine that
-//! takes one thing at its first start, say, has to be made anew with it.
+//! Late: what would be waited for or made in vain. Something an earlier run left on its way that
+//! failed meanwhile; a container that would not take what is to be made inside it any more, as a
+//! machine that takes one thing at its first start has to be made anew with it.
 
 use crate::attrs;
 use crate::graph::Kinds;
@@ -18,6 +19,8 @@ pub struct Late {
     pub containers: BTreeMap<Address, (Address, String)>,
     /// Whole resources that are to be replaced as requested, and would not be taken again.
     pub alone: BTreeMap<Address, String>,
+    /// What an earlier run did not see ready and has failed since, with the reason.
+    pub failed: BTreeMap<Address, String>,
 }
 
 /// Asks the kinds, of what is to be made inside containers that are on record. Reads nothing; a
@@ -35,13 +38,19 @@ pub fn late(
         let Some(observer) = observers.get(address.kind()) else {
             continue;
         };
+        let record = snapshot.resources.get(address);
+        let seen = observations.get(address);
+        if let Some(why) = record
+            .filter(|_| stands(seen))
+            .and_then(|record| failed(observer.as_ref(), record, &newest(record, seen, kinds)))
+        {
+            late.failed.insert(address.clone(), why);
+        }
         let Some(container) = declaration.meta.inside.as_ref().filter(|container| {
             snapshot.resources.contains_key(container) && stands(observations.get(container))
         }) else {
             continue;
         };
-        let record = snapshot.resources.get(address);
-        let seen = observations.get(address);
         if matches!(seen, Some(Observation::Unreadable(_)))
             || record.is_some_and(|record| record.meta.inside.as_ref() != Some(container))
         {
@@ -52,12 +61,7 @@ pub fn late(
         if !replaced && there.is_some_and(|record| record.status == Status::Ready) {
             continue;
         }
-        let attrs = there.map(|record| match (seen, kinds.get(address.kind())) {
-            (Some(Observation::Present(seen)), Some(info)) => {
-                attrs::merge(info, &record.attrs, seen)
-            }
-            _ => record.attrs.clone(),
-        });
+        let attrs = there.map(|record| newest(record, seen, kinds));
         let broken = there
             .zip(attrs.as_ref())
             .is_none_or(|(record, attrs)| is_broken(observer.as_ref(), record, attrs));
@@ -83,6 +87,26 @@ pub fn late(
 /// Whether it was seen, or nobody looked.
 fn stands(seen: Option<&Observation>) -> bool {
     matches!(seen, Some(Observation::Present(_) | Observation::NotRead))
+}
+
+/// Its attributes as they were seen last.
+fn newest(record: &Recorded, seen: Option<&Observation>, kinds: &Kinds) -> Object {
+    match (seen, kinds.get(record.address.kind())) {
+        (Some(Observation::Present(seen)), Some(info)) => attrs::merge(info, &record.attrs, seen),
+        _ => record.attrs.clone(),
+    }
+}
+
+/// Why what was on its way will never be ready. What worked before it was interrupted is waited
+/// for all the same: it holds what a new one would not.
+fn failed(observer: &dyn Observe, record: &Recorded, attrs: &Object) -> Option<String> {
+    if record.status != Status::Unfinished || observer.is_interrupted(attrs).unwrap_or_default() {
+        return None;
+    }
+    match observer.readiness(attrs) {
+        Ok(Readiness::Failed(why)) => Some(why),
+        _ => None,
+    }
 }
 
 /// Whether it is to be made again, or will be after it was waited for in vain.

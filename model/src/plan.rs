@@ -60,6 +60,8 @@ pub enum Reason {
     Tainted,
     /// An earlier run was cut off before it was ready: nothing is called, it is waited for.
     Unfinished,
+    /// An earlier run was cut off before it was ready, and it has failed since, for this reason.
+    Failed(String),
     /// What it runs on is interrupted by this plan: besides what changes of it itself, it is
     /// waited for until it was seen working again.
     ParentDisrupted(Address),

@@ -200,22 +200,20 @@ impl Wire {
         }
         let number = self.net.0.calls.fetch_add(1, Ordering::Relaxed);
         let mishap = lock(&self.net.0.mishaps).get(&number).copied();
-        let told = format!(
-            "{number} {:?} {} {}",
-            self.remote,
-            request.method(),
-            request.uri()
-        );
-        self.net.note(|| match mishap {
-            Some(mishap) => format!("{told} !! {mishap:?}"),
-            None => told.clone(),
+        self.net.note(|| {
+            let (method, uri, body) = (request.method(), request.uri(), told(request.body()));
+            let mishap = mishap.map_or_else(String::new, |mishap| format!(" !! {mishap:?}"));
+            format!("{number} {:?} {method} {uri} {body}{mishap}", self.remote)
         });
         let answer = match mishap {
             None => self.send(request).await,
             Some(mishap) => self.mishap(mishap, request).await,
         };
         self.net.note(|| match &answer {
-            Ok(answer) => format!("{number} -> {}", answer.status()),
+            Ok(answer) if answer.status().is_success() => {
+                format!("{number} -> {}", answer.status())
+            }
+            Ok(answer) => format!("{number} -> {} {}", answer.status(), told(answer.body())),
             Err(error) => format!("{number} -> {error}"),
         });
         if self.is_cut() {
@@ -295,6 +293,12 @@ impl Transport for Wire {
     fn call(&self, request: Request<Bytes>) -> BoxFuture<'static, Answer> {
         Box::pin(self.clone().carry(request))
     }
+}
+
+/// As much of a body as a line of the trace holds.
+fn told(body: &Bytes) -> String {
+    const MOST: usize = 200;
+    String::from_utf8_lossy(&body[..body.len().min(MOST)]).into_owned()
 }
 
 /// A refusal as the remote side would word it.

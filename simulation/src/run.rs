@@ -9,6 +9,8 @@ use kplan_engine::Discipline;
 use kplan_sandbox::Rng;
 use kplan_state::Identity;
 use std::sync::LazyLock;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// The lineages that two operators draw, each for himself, where there is no state yet. The same
 /// in all simulations, so that the keys of its cluster can be, too.
@@ -130,7 +132,7 @@ fn check_life(operator: &Operator<'_>, memory: &mut Memory, verdict: &mut Verdic
 }
 
 /// The last command again, with nothing going wrong, where it did not get through the first time:
-/// now it does.
+/// now it does. What an earlier life began and was doomed has failed by then.
 async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdict) {
     let Some((text, command)) = schedule.lives.last() else {
         return;
@@ -140,6 +142,9 @@ async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdi
     let calm = !schedule.troubles.iter().any(failed);
     if calm && verdict.lives.last() == Some(&Ended::Complete) {
         return;
+    }
+    while operator.world.sandbox.has_doomed_actions() {
+        sleep(Duration::from_secs(10)).await;
     }
     operator.world.net.note(|| format!("in peace: {command:?}"));
     let ended = operator.live(text, *command).await;

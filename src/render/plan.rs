@@ -220,6 +220,7 @@ fn because(step: &Step) -> Option<String> {
         Reason::TooLate(content, why) => Some(format!(
             "because it would not take {content} any more: {why}"
         )),
+        Reason::Failed(why) => Some(format!("because it failed while nobody watched: {why}")),
         Reason::Unfinished => {
             Some("because it was not ready when an earlier run was cut off".to_owned())
         }

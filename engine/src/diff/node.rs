@@ -272,7 +272,11 @@ impl<'a> Work<'a> {
             let names = forcing.iter().map(|change| change.field.clone());
             return Some(Reason::CannotUpdate(names.collect()));
         }
-        let late = self.inputs.late.containers.get(&declaration.address);
+        let late = self.inputs.late;
+        if let Some(why) = late.failed.get(&declaration.address) {
+            return Some(Reason::Failed(why.clone()));
+        }
+        let late = late.containers.get(&declaration.address);
         late.map(|(content, why)| Reason::TooLate(content.clone(), why.clone()))
     }
 

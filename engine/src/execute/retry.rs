@@ -34,6 +34,7 @@ pub(super) struct Tries {
     pub(super) failed: u32,
     throttled: u32,
     throttled_since: Option<Instant>,
+    busy: u32,
     busy_since: Option<Instant>,
     /// Requests that failed, those that a provider repeated by itself included.
     requests: u32,
@@ -62,6 +63,7 @@ impl Tries {
         self.first.get_or_insert(began.unwrap_or(now));
         match error.kind {
             ErrorKind::Busy => {
+                self.busy += 1;
                 let since = *self.busy_since.get_or_insert(now);
                 if now.duration_since(since) < busy_limit {
                     Next::Again
@@ -117,7 +119,7 @@ impl Tries {
 
     /// How many attempts there were, for growing pauses.
     pub(super) fn count(&self) -> u32 {
-        self.failed + self.throttled
+        self.failed + self.throttled + self.busy
     }
 }
 

@@ -1,6 +1,7 @@
 //! Actions: what DigitalOcean calls a change that takes a while.
 
 use super::DigitalOcean;
+use crate::http::List;
 use http::Method;
 use kplan_model::{ErrorKind, Permit, ProviderError};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,16 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often an action is looked at: 30 minutes altogether. Resizing a large disk takes a few
 /// minutes per 100 GiB; Terraform waits up to 60 minutes.
-const LOOKS: u32 = 125;
+const LOOKS: usize = 125;
+
+/// The pauses between two looks at an action, or at what one is being done to.
+pub(super) fn pauses() -> impl Iterator<Item = Duration> {
+    let longer = |pause: &Duration| Some((*pause * 2).min(LONGEST_PAUSE));
+    std::iter::successors(Some(FIRST_PAUSE), longer).take(LOOKS)
+}
+
+/// The status of an action that ended badly.
+pub(super) const ERRORED: &str = "errored";
 
 /// An action as DigitalOcean shows it.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +34,15 @@ pub(super) struct Action {
 }
 
 impl DigitalOcean {
+    /// Whether an action of this type on the resource at `path` ended badly.
+    pub(super) async fn has_failed(&self, path: &str, what: &str) -> Result<bool, ProviderError> {
+        let list = List::new(format!("{path}/actions"), "actions", "id");
+        let actions: Vec<Action> = self.http.list(&list).await?;
+        Ok(actions
+            .iter()
+            .any(|action| action.what == what && action.status == ERRORED))
+    }
+
     /// Starts an action and waits until it is over.
     ///
     /// Errors: `Busy` while another event is in progress or when it takes longer than 30 minutes
@@ -39,11 +58,10 @@ impl DigitalOcean {
             action: Action,
         }
         let Answer { mut action } = self.http.change(permit, &Method::POST, path, body).await?;
-        let mut pause = FIRST_PAUSE;
-        for _ in 0..LOOKS {
+        for pause in pauses() {
             match action.status.as_str() {
                 "completed" => return Ok(()),
-                "errored" => {
+                ERRORED => {
                     return Err(ProviderError::new(
                         ErrorKind::Failed,
                         format!(
@@ -55,7 +73,6 @@ impl DigitalOcean {
                 _ => {}
             }
             self.http.pause(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
             let Answer { action: seen } =
                 self.http.get(&format!("/v2/actions/{}", action.id)).await?;
             action = seen;

@@ -4,8 +4,9 @@ mod change;
 mod remote;
 
 use super::DigitalOcean;
+use super::action::ERRORED;
 use super::owner_tag::{self, is_owner_tag};
-use super::remote::{Remote, recorded, text, texts};
+use super::remote::{Remote, path_of, recorded, text, texts};
 use crate::http::List;
 use crate::k3s::boot::{self, ADDRESS_VALID, Addresses, BootArgs};
 use crate::spaces::{Keys, Spaces};
@@ -89,7 +90,8 @@ object! {
         pub ipv4_address_private: Option<String>,
         /// Its public IPv6 address.
         pub ipv6_address: Option<String>,
-        /// `new`, `active`, `off` or `archive`.
+        /// `new`, `active`, `off` or `archive`; `errored` when its creation failed, which
+        /// DigitalOcean shows in its actions only.
         pub status: String,
         /// `on`, or `off` when somebody powered it off or DigitalOcean archived it.
         pub power: String,
@@ -184,7 +186,10 @@ static FIELDS: [Field; 26] = [
     Field::computed("ipv4_address", "Public IPv4 address."),
     Field::computed("ipv4_address_private", "Private IPv4 address."),
     Field::computed("ipv6_address", "Public IPv6 address."),
-    Field::computed("status", "`new`, `active`, `off` or `archive`."),
+    Field::computed(
+        "status",
+        "`new`, `active`, `off` or `archive`; `errored` when its creation failed.",
+    ),
     Field::computed("urn", "Uniform resource name, for projects."),
     Field::computed("vcpus", "Processors."),
     Field::computed("memory", "Memory in MiB."),
@@ -330,16 +335,25 @@ impl Resource for Droplet {
     const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<DropletAttrs>, ProviderError> {
-        self.cloud.read::<DropletRemote>(known).await
+        let path = path_of::<DropletRemote>(known.id.as_str());
+        let droplet: Option<DropletRemote> = self.cloud.one(&path, DropletRemote::ONE).await?;
+        match droplet {
+            Some(droplet) => droplet.seen(&self.cloud, known).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn read_all(
         &self,
         known: &[Known],
     ) -> Result<BTreeMap<RemoteId, DropletAttrs>, ProviderError> {
-        self.cloud
-            .read_all::<DropletRemote>(known, &list_for(known))
-            .await
+        let droplets = self.cloud.known(known, &list_for(known)).await?;
+        let mut seen = BTreeMap::new();
+        for (known, droplet) in droplets {
+            let droplet: DropletRemote = droplet;
+            seen.insert(known.id.clone(), droplet.seen(&self.cloud, known).await?);
+        }
+        Ok(seen)
     }
 
     async fn find(
@@ -414,6 +428,7 @@ impl Resource for Droplet {
             }
             "active" => Readiness::Ready,
             "archive" => Readiness::Failed("DigitalOcean archived it".into()),
+            ERRORED => Readiness::Failed("DigitalOcean reports that its creation failed".into()),
             status => Readiness::Waiting(format!("status is \"{status}\"")),
         }
     }

@@ -142,21 +142,27 @@ impl DigitalOcean {
         known: &[Known],
         list: &List,
     ) -> Result<BTreeMap<RemoteId, R::Attrs>, ProviderError> {
+        let remotes = self.known::<R>(known, list).await?;
+        let attrs = |(known, remote): (&Known, R)| (known.id.clone(), remote.attrs(Some(known)));
+        Ok(remotes.into_iter().map(attrs).collect())
+    }
+
+    /// Those of a list that we know, each with our record of it.
+    pub(super) async fn known<'k, R: Remote>(
+        &self,
+        known: &'k [Known],
+        list: &List,
+    ) -> Result<Vec<(&'k Known, R)>, ProviderError> {
         if known.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Vec::new());
         }
         let ours: BTreeMap<&str, &Known> = known
             .iter()
             .map(|known| (known.id.as_str(), known))
             .collect();
         let remotes: Vec<R> = self.http.list(list).await?;
-        Ok(remotes
-            .iter()
-            .filter_map(|remote| {
-                let known = *ours.get(remote.id().as_str())?;
-                Some((known.id.clone(), remote.attrs(Some(known))))
-            })
-            .collect())
+        let ours = |remote: R| Some((*ours.get(remote.id().as_str())?, remote));
+        Ok(remotes.into_iter().filter_map(ours).collect())
     }
 
     /// Those of a list that fit.

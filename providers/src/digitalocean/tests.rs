@@ -1,6 +1,7 @@
 //! What the contract suite cannot see: what exactly is sent, and what happens when a change is cut
 //! off half way.
 
+mod change;
 mod power;
 
 use super::*;

@@ -142,6 +142,12 @@ pub(crate) fn settle(world: &mut World, key: &str, at: Timestamp) {
     }
 }
 
+/// Whether one is in progress that a fault lets fail.
+pub(crate) fn any_doomed(world: &World) -> bool {
+    let doomed = |action: &Action| action.fails && action.ready_at.is_some();
+    !world.actions.filtered(doomed).is_empty()
+}
+
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
     Ok(page(world, request, |_| true))
 }

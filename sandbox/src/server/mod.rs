@@ -256,6 +256,11 @@ impl Sandbox {
         self.control.inspect(&self.cloud, &[])
     }
 
+    /// Whether an action is in progress that a fault lets fail.
+    pub fn has_doomed_actions(&self) -> bool {
+        self.cloud.has_doomed_actions()
+    }
+
     /// Puts fault rules in force, replacing the ones before; a seed starts their dice again.
     pub fn set_faults(&self, rules: Vec<FaultRule>, seed: Option<u64>) {
         self.cloud.set_faults(rules, seed);

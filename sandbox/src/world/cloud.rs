@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::tokens::{self, Access};
 use super::{Bent, Event, World};
 use crate::clock::Clock;
-use crate::digitalocean::{databases, droplets, inspect, routes, spaces_keys};
+use crate::digitalocean::{actions, databases, droplets, inspect, routes, spaces_keys};
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
 use crate::fault::{self, Fault, FaultRule, Faults};
 use crate::http::{ApiError, Limiters, Request, Response, Verdict};
@@ -353,6 +353,13 @@ impl Cloud {
         let mut world = self.world();
         world.advance();
         inspect::resources(&world)
+    }
+
+    /// Whether an action is in progress that a fault lets fail.
+    pub(crate) fn has_doomed_actions(&self) -> bool {
+        let mut world = self.world();
+        world.advance();
+        actions::any_doomed(&world)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -106,3 +106,26 @@ async fn what_was_not_ready_and_failed_meanwhile_is_replaced_with_its_machine_at
     lab.cloud = lab.cloud.clone().boots("agent", 0);
     settled(&mut lab, &all(true)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_while_nobody_watched_is_not_waited_for() {
+    let mut lab = Lab::new(Cloud::new().boots("vm", 1_000_000));
+    let killed = std::time::Duration::from_secs(10);
+    let life = tokio::time::timeout(killed, lab.apply(&all(false))).await;
+    assert!(life.is_err(), "it ended before it was killed: {life:?}");
+    let life = tokio::time::timeout(killed, lab.apply(&all(false))).await;
+    assert!(life.is_err(), "it ended before it was killed: {life:?}");
+    let machine = lab.state().resources[&at("vm.a")].clone();
+    assert_eq!(machine.status, Status::Unfinished);
+    lab.cloud.spoil(&at("vm.a"));
+    lab.cloud = lab.cloud.clone().boots("vm", 0);
+    let planned = lab.plan(&all(false), &replacing(&[])).await.unwrap();
+    let steps = planned.plan.steps.iter();
+    let reasons = steps
+        .filter(|step| step.address == at("vm.a"))
+        .map(|step| step.reason.clone());
+    let failed = Reason::Failed("status is \"errored\"".to_owned());
+    assert_eq!(reasons.collect::<Vec<_>>(), [failed.clone(), failed]);
+    settled(&mut lab, &all(false)).await;
+    assert_ne!(lab.state().resources[&at("vm.a")].id, machine.id);
+}

@@ -2,9 +2,10 @@
 
 use super::DropletAttrs;
 use super::change::ON;
-use crate::digitalocean::owner_tag;
-use crate::digitalocean::remote::{Remote, Slug, filled};
-use kplan_model::Known;
+use crate::digitalocean::action::ERRORED;
+use crate::digitalocean::remote::{Remote, Slug, filled, path_of};
+use crate::digitalocean::{DigitalOcean, owner_tag};
+use kplan_model::{Known, ProviderError};
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,6 +43,9 @@ pub(super) struct DropletRemote {
     pub(super) name: String,
     pub(super) status: String,
     pub(super) size_slug: String,
+    /// Whether something is being done to it, so that it takes no action.
+    #[serde(default)]
+    pub(super) locked: bool,
     region: Option<Slug>,
     vpc_uuid: Option<String>,
     #[serde(default)]
@@ -58,6 +62,29 @@ pub(super) struct DropletRemote {
 }
 
 impl DropletRemote {
+    /// Whether nobody is making it although it is not made: DigitalOcean keeps a droplet whose
+    /// creation failed as `new`. Only its actions tell for certain.
+    fn is_stuck(&self) -> bool {
+        self.status == "new" && !self.locked
+    }
+
+    /// What the engine sees of it, and whether its creation failed.
+    pub(super) async fn seen(
+        &self,
+        cloud: &DigitalOcean,
+        known: &Known,
+    ) -> Result<DropletAttrs, ProviderError> {
+        let mut attrs = self.attrs(Some(known));
+        if self.is_stuck()
+            && cloud
+                .has_failed(&path_of::<Self>(&self.id()), "create")
+                .await?
+        {
+            ERRORED.clone_into(&mut attrs.status);
+        }
+        Ok(attrs)
+    }
+
     /// Whether its power is off. A new droplet is being powered on.
     pub(super) fn is_off(&self) -> bool {
         !matches!(self.status.as_str(), "new" | "active")
