@@ -70,6 +70,8 @@ pub mod code {
     pub const TORN: &str = "state::torn";
     /// Notice: the snapshot was rebuilt from its predecessor.
     pub const RECOVERED: &str = "state::recovered";
+    /// Notice: the state was written anew in the newest format.
+    pub const MIGRATED: &str = "state::migrated";
     /// Notice: the writer's store was rebuilt from snapshot and journal.
     pub const STORE_REBUILT: &str = "state::store_rebuilt";
     /// Notice: what says which record was acknowledged last is missing or cannot be read.

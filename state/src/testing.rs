@@ -94,6 +94,22 @@ pub(crate) fn run(names: &[&str]) -> Vec<Vec<JournalEntry>> {
     batches
 }
 
+/// Begins or ends an operation on `name`, or the undoing of one.
+pub(crate) fn operation(name: &str, begins: bool, undone: bool) -> JournalEntry {
+    let operation = OperationEntry {
+        step: StepId(7),
+        address: address(name),
+        id: RemoteId::new(format!("id-{name}")),
+        operation: "drain".to_owned(),
+        undone,
+    };
+    entry(if begins {
+        JournalEvent::OperationStarted(operation)
+    } else {
+        JournalEvent::OperationSucceeded(operation)
+    })
+}
+
 /// A state with a record, a doubt, a deposed record and an output.
 pub(crate) fn sample() -> Snapshot {
     let lineage = "00112233445566778899aabbccddeeff";

@@ -4,10 +4,10 @@
 use super::disk::{Disk, if_there};
 use super::frame::{FRAME_HEAD, Tail, frame, scan};
 use crate::error::{code, damaged, error, error_help, io_error};
-use crate::wire::FORMAT;
 use crate::wire::batch::BatchWire;
 use crate::wire::framed::{framed, read_framed};
 use crate::wire::snapshot::SnapshotWire;
+use crate::wire::{FORMAT, WrongFormat, check};
 use kplan_model::StoreError;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
@@ -106,20 +106,20 @@ pub(crate) enum SnapshotFile {
 /// newer format is an error, for going back would lose what the newer kplan did.
 pub(crate) fn parse_snapshot(path: &Path, from: impl Read) -> Result<SnapshotFile, StoreError> {
     let parsed = read_framed(SNAPSHOT, from, |format, body| {
-        (format == FORMAT).then(|| serde_json::from_reader::<_, SnapshotWire>(body))
+        check(format).map(|()| serde_json::from_reader::<_, SnapshotWire>(body))
     });
     let read_error = |cause| io_error("read", path, &cause);
     Ok(match parsed.map_err(read_error)? {
-        Ok((_, Some(Ok(wire)))) if wire.format == FORMAT => SnapshotFile::Good(Box::new(wire)),
-        Ok((_, Some(Ok(_)))) => {
+        Ok((format, Ok(Ok(wire)))) if wire.format == format => SnapshotFile::Good(Box::new(wire)),
+        Ok((_, Ok(Ok(_)))) => {
             SnapshotFile::Damaged("its body has another format than its first line".into())
         }
-        Ok((_, Some(Err(cause)))) if cause.is_io() => return Err(read_error(cause.into())),
-        Ok((_, Some(Err(cause)))) => {
+        Ok((_, Ok(Err(cause)))) if cause.is_io() => return Err(read_error(cause.into())),
+        Ok((_, Ok(Err(cause)))) => {
             SnapshotFile::Damaged(format!("its body cannot be read: {cause}"))
         }
-        Ok((format, None)) if format > FORMAT => return Err(newer(path, format)),
-        Ok((format, None)) => SnapshotFile::Damaged(format!("there never was a format {format}")),
+        Ok((_, Err(WrongFormat::Newer(format)))) => return Err(newer(path, format)),
+        Ok((_, Err(never))) => SnapshotFile::Damaged(never.words()),
         Err(what) => SnapshotFile::Damaged(what),
     })
 }
@@ -248,10 +248,11 @@ pub(crate) fn parse_journal(
 fn parse_head(path: &Path, payload: &[u8]) -> Result<JournalHead, StoreError> {
     let broken = |cause: serde_json::Error| damaged(path, format!("first record: {cause}"));
     let FormatOnly { format } = serde_json::from_slice(payload).map_err(broken)?;
-    if format > FORMAT {
-        return Err(newer(path, format));
+    match check(format) {
+        Ok(()) => serde_json::from_slice(payload).map_err(broken),
+        Err(WrongFormat::Newer(format)) => Err(newer(path, format)),
+        Err(never) => Err(damaged(path, format!("first record: {}", never.words()))),
     }
-    serde_json::from_slice(payload).map_err(broken)
 }
 
 #[cfg(test)]

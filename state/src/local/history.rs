@@ -6,8 +6,8 @@ use super::disk::Disk;
 use super::files::{Layout, TEMPORARY, read, temporary};
 use crate::error::{code, damaged, error, error_help, io_error};
 use crate::keyring::hex;
-use crate::wire::FORMAT;
 use crate::wire::snapshot::SnapshotWire;
+use crate::wire::{FORMAT, check};
 use kplan_model::{StoreError, Timestamp};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,7 @@ pub(crate) enum Unusable {
 pub(crate) fn state_of(bytes: &[u8], lineage: &str, serial: u64) -> Result<SnapshotWire, Unusable> {
     let wire: HistoryWire<SnapshotWire> =
         serde_json::from_slice(bytes).map_err(|cause| Unusable::Damaged(cause.to_string()))?;
+    check(wire.format).map_err(|wrong| Unusable::Damaged(wrong.words()))?;
     if wire.lineage != lineage || wire.snapshot.lineage != lineage {
         return Err(Unusable::OtherLineage);
     }

@@ -9,9 +9,9 @@ use crate::error::{code, damaged, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::notice::Notice;
-use crate::wire::Unreadable;
 use crate::wire::batch::{BatchWire, Onto, Unapplied};
 use crate::wire::snapshot::{Head, SnapshotWire};
+use crate::wire::{FORMAT, Unreadable};
 use kplan_model::{Snapshot, StoreError};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,9 @@ pub(crate) enum JournalEnd {
     Whole,
     /// The same behind these bytes; what follows them is no record.
     Torn { keep: usize },
+    /// It is whole, or nearly so, in an older format: a new snapshot and a new journal are due, so
+    /// that an older kplan is refused by name instead of stumbling over words it does not know.
+    Older,
     /// It cannot be continued: a new snapshot and a new journal are due.
     Unfit,
 }
@@ -387,6 +390,13 @@ impl Loading<'_> {
         state.journal = match state.torn_at {
             _ if holes || last != Some(state.batch) || !journal.skipped.is_empty() => {
                 JournalEnd::Unfit
+            }
+            _ if journal
+                .head
+                .as_ref()
+                .is_some_and(|head| head.format < FORMAT) =>
+            {
+                JournalEnd::Older
             }
             None => JournalEnd::Whole,
             Some(keep) => JournalEnd::Torn { keep },

@@ -13,6 +13,7 @@ use crate::error::{code, io_error};
 use crate::identity::Identity;
 use crate::notice::Notice;
 use crate::seed::Seed;
+use crate::wire::FORMAT;
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::StoreError;
 use std::path::Path;
@@ -105,18 +106,24 @@ pub(crate) fn resume(
                 uncertain: None,
             })
         }
-        JournalEnd::Unfit => {
+        JournalEnd::Older | JournalEnd::Unfit => {
             let keys = state.keyring.as_ref();
             let wire = SnapshotWire::out(keys, &state.head.key, state.batch, &state.snapshot)?;
             let journal = renew(disk, layout, &wire)?;
             state.checkpointed = Some(state.batch);
-            state.notices.push(Notice::info(
-                code::RECOVERED,
-                format!(
-                    "snapshot and journal were written anew; the old files are in {}",
-                    layout.aside().display()
-                ),
-            ));
+            let aside = layout.aside();
+            let aside = aside.display();
+            state.notices.push(if state.journal == JournalEnd::Older {
+                let what = format!(
+                    "the state was carried over into format {FORMAT}, which older kplans do not \
+                     read; as it was, it is in {aside}"
+                );
+                Notice::info(code::MIGRATED, what)
+            } else {
+                let what =
+                    format!("snapshot and journal were written anew; the old files are in {aside}");
+                Notice::info(code::RECOVERED, what)
+            });
             Ok(journal)
         }
     }

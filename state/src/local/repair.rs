@@ -48,7 +48,7 @@ pub fn repair(
         state.notices.push(notice);
         state.journal = JournalEnd::Unfit;
     }
-    if state.journal == JournalEnd::Whole {
+    if matches!(state.journal, JournalEnd::Whole | JournalEnd::Older) && state.torn_at.is_none() {
         let whole = "snapshot and journal are whole; there is nothing to repair";
         return Ok(vec![Notice::info(code::RECOVERED, whole)]);
     }

@@ -5,10 +5,10 @@
 use crate::error::{code, error, error_help};
 use crate::keyring::hex;
 use crate::local::Holder;
-use crate::wire::FORMAT;
 use crate::wire::batch::BatchWire;
 use crate::wire::framed::{framed, unframed};
 use crate::wire::snapshot::SnapshotWire;
+use crate::wire::{FORMAT, WrongFormat, check};
 use kplan_model::StoreError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -164,15 +164,13 @@ fn written(kind: &str, wire: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 
 fn parsed<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Unread> {
     let body = match unframed(kind, bytes) {
-        Ok((FORMAT, body)) => body,
-        Ok((format, _)) if format > FORMAT => return Err(Unread::Newer(format)),
-        Ok((format, _)) => {
-            return Err(Unread::Damaged(format!(
-                "there never was a format {format}"
-            )));
-        }
+        Ok((format, body)) => check(format).map(|()| body),
         Err(what) => return Err(Unread::Damaged(what)),
     };
+    let body = body.map_err(|wrong| match wrong {
+        WrongFormat::Newer(format) => Unread::Newer(format),
+        WrongFormat::Never(_) => Unread::Damaged(wrong.words()),
+    })?;
     serde_json::from_slice(body)
         .map_err(|cause| Unread::Damaged(format!("its body cannot be read: {cause}")))
 }
@@ -206,6 +204,7 @@ pub(super) fn damaged(object: &str, what: &str) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::OLDEST;
 
     #[test]
     fn every_changed_byte_of_an_object_is_noticed_and_a_newer_one_is_told_from_a_damaged_one() {
@@ -219,6 +218,8 @@ mod tests {
             assert!(LogWire::parse(&changed).is_err(), "byte {index}");
             assert!(LogWire::parse(&bytes[..index]).is_err(), "cut {index}");
         }
+        let body = serde_json::to_vec(&wire).unwrap();
+        assert!(LogWire::parse(&framed(LOG, OLDEST, &body)).is_ok());
         let newer = framed(LOG, FORMAT + 1, b"{}");
         assert!(matches!(LogWire::parse(&newer), Err(Unread::Newer(_))));
         assert!(CheckpointWire::parse(&bytes).is_err());

@@ -1,36 +1,55 @@
-//! Files of format 1, written once and never again: what an old kplan wrote must stay readable.
+//! Files of every format there was, each written once and never again: what an old kplan wrote
+//! must stay readable, and is carried over by who goes on with it.
 
 use super::{Place, append_all, warnings};
-use crate::testing::{run, started, succeeded};
+use crate::testing::{address, operation, run, secret, started, succeeded};
+use crate::wire::{FORMAT, OLDEST};
 use crate::{Identity, LocalReader, LocalWriter, WriteOptions, code, export};
 use kplan_model::{Journal as _, Snapshots as _, Timestamp};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINEAGE: &str = "00112233445566778899aabbccddeeff";
+/// What a folder must have to be continued.
+const FILES: [&str; 4] = ["snapshot", "snapshot.1", "journal", "journal.1"];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+fn folder(format: u32) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    fixtures.join(format!("v{format}"))
 }
 
+/// One key for all formats, for these tests alone.
 fn identity() -> Identity {
-    Identity::parse(&fs::read_to_string(folder().join("identity.txt")).unwrap()).unwrap()
+    Identity::parse(&fs::read_to_string(folder(OLDEST).join("identity.txt")).unwrap()).unwrap()
 }
 
-/// Wrote the fixture. A fixture that is there is never changed.
+/// A copy of a fixture that may be written to.
+fn copied(format: u32) -> Place {
+    let place = Place::new();
+    fs::create_dir_all(&place.path).unwrap();
+    for name in FILES {
+        fs::copy(folder(format).join("state").join(name), place.file(name)).unwrap();
+    }
+    place
+}
+
+/// Wrote the fixture of the newest format. One that is there is never changed.
 #[test]
 fn the_fixture_is_written_once() {
-    if folder().join("state").exists() {
+    if folder(FORMAT).join("state").exists() {
         return;
     }
     let options = WriteOptions {
         lineage: Some(LINEAGE.to_owned()),
         ..Place::options()
     };
-    let dir = folder().join("state");
+    let dir = folder(FORMAT).join("state");
     for names in [["a", "b"], ["c", "d"]] {
         let mut writer = LocalWriter::open(&dir, "demo", &identity(), &options).unwrap();
         append_all(&mut writer, &run(&names)).unwrap();
+        if names[0] == "c" {
+            writer.append(&[operation("a", true, false)]).unwrap();
+        }
         writer
             .close("kplan apply", Timestamp(1_700_000_100_000))
             .unwrap();
@@ -41,47 +60,82 @@ fn the_fixture_is_written_once() {
         .unwrap();
     writer.append(&[succeeded("a", "id-a2")]).unwrap();
     writer.append(&[started("f")]).unwrap();
+    for (begins, undone) in [(true, false), (false, false), (true, true), (false, true)] {
+        writer.append(&[operation("b", begins, undone)]).unwrap();
+    }
+    writer.append(&[operation("c", true, false)]).unwrap();
     let expected = export(writer.snapshot(), Some(writer.keyring()));
     drop(writer);
     fs::remove_dir_all(dir.join("store")).unwrap();
     fs::remove_file(dir.join("lock")).unwrap();
     let text = serde_json::to_string_pretty(&expected).unwrap();
-    fs::write(folder().join("expected.json"), text + "\n").unwrap();
+    fs::write(folder(FORMAT).join("expected.json"), text + "\n").unwrap();
 }
 
 #[test]
-fn format_1_is_read_as_it_was_written() {
-    let reader = LocalReader::open(&folder().join("state"), "demo", Some(&identity()));
-    let loaded = reader.read().unwrap();
-    // It is from before there was a mark.
-    assert_eq!(warnings(&loaded.notices), [code::UNMARKED]);
-    let snapshot = loaded.snapshot.unwrap();
-    let seen = export(&snapshot, loaded.keyring.as_ref());
-    let expected = fs::read_to_string(folder().join("expected.json")).unwrap();
-    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
-    assert_eq!(seen, expected);
-    let secret = &snapshot.resources[&crate::testing::address("a")].args["key"];
-    assert_eq!(secret, &crate::testing::secret("a"));
-    assert_eq!(reader.history().unwrap().len(), 2);
-    for entry in reader.history().unwrap() {
-        assert_eq!(reader.at(entry.serial).unwrap().serial, entry.serial);
+fn every_format_is_read_as_it_was_written() {
+    for format in OLDEST..=FORMAT {
+        let reader = LocalReader::open(&folder(format).join("state"), "demo", Some(&identity()));
+        let loaded = reader.read().unwrap();
+        // The first was from before there was a mark.
+        let unmarked: &[&str] = if format == 1 { &[code::UNMARKED] } else { &[] };
+        assert_eq!(warnings(&loaded.notices), unmarked);
+        let snapshot = loaded.snapshot.unwrap();
+        let seen = export(&snapshot, loaded.keyring.as_ref());
+        let expected = fs::read_to_string(folder(format).join("expected.json")).unwrap();
+        let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+        assert_eq!(seen, expected, "format {format}");
+        assert_eq!(&snapshot.resources[&address("a")].args["key"], &secret("a"));
+        assert_eq!(reader.history().unwrap().len(), 2);
+        for entry in reader.history().unwrap() {
+            assert_eq!(reader.at(entry.serial).unwrap().serial, entry.serial);
+        }
     }
 }
 
+/// Whether a file says that it is of the newest format.
+fn is_newest(file: &Path) -> bool {
+    let text = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
+    text.contains(&format!("\"format\":{FORMAT},"))
+}
+
 #[test]
-fn format_1_is_continued() {
-    let place = Place::new();
-    for name in ["snapshot", "snapshot.1", "journal", "journal.1"] {
-        fs::create_dir_all(&place.path).unwrap();
-        fs::copy(folder().join("state").join(name), place.file(name)).unwrap();
+fn every_format_is_continued_in_the_newest() {
+    for format in OLDEST..=FORMAT {
+        let place = copied(format);
+        let before = fs::read(place.file("journal")).unwrap();
+        let mut writer =
+            LocalWriter::open(&place.path, "demo", &identity(), &Place::options()).unwrap();
+        let carried_over = writer
+            .take_notices()
+            .iter()
+            .any(|n| n.code == code::MIGRATED);
+        assert_eq!(carried_over, format < FORMAT);
+        writer.append(&[succeeded("f", "id-f")]).unwrap();
+        writer.append(&[operation("a", true, false)]).unwrap();
+        let live = writer.snapshot().clone();
+        // What a kill leaves here is of the newest format already.
+        drop(writer);
+        for name in ["snapshot", "journal"] {
+            assert!(is_newest(&place.file(name)), "{name} of format {format}");
+        }
+        let reader = LocalReader::open(&place.path, "demo", Some(&identity()));
+        assert_eq!(reader.load().unwrap(), live);
+        if carried_over {
+            let kept = fs::read_dir(place.file("damaged")).unwrap();
+            let kept = kept.map(|entry| fs::read(entry.unwrap().path()).unwrap());
+            assert!(kept.into_iter().any(|bytes| bytes == before));
+        }
+        let mut writer =
+            LocalWriter::open(&place.path, "demo", &identity(), &Place::options()).unwrap();
+        assert!(
+            writer
+                .take_notices()
+                .iter()
+                .all(|n| n.code != code::MIGRATED)
+        );
+        writer.close("kplan apply", Timestamp(0)).unwrap();
+        fs::write(place.file("snapshot"), b"").unwrap();
+        assert_eq!(reader.load().unwrap(), live);
     }
-    let mut writer =
-        LocalWriter::open(&place.path, "demo", &identity(), &Place::options()).unwrap();
-    writer.append(&[succeeded("f", "id-f")]).unwrap();
-    let live = writer.snapshot().clone();
-    writer.close("kplan apply", Timestamp(0)).unwrap();
-    let reader = LocalReader::open(&place.path, "demo", Some(&identity()));
-    assert_eq!(reader.load().unwrap(), live);
-    fs::write(place.file("snapshot"), b"").unwrap();
-    assert_eq!(reader.load().unwrap(), live);
 }

@@ -6,6 +6,7 @@ use super::Place;
 use super::json::mutate_json;
 use super::mutate::{Random, corpus, mutate, rounds};
 use crate::local::frame::frame;
+use crate::wire::framed::framed;
 use crate::wire::snapshot::SnapshotWire;
 use crate::{Document, Identity, LocalReader, code, export, repair};
 use kplan_model::StoreError;
@@ -41,18 +42,11 @@ fn journal(lines: &[u8]) -> Vec<u8> {
     lines.flat_map(|line| frame(line).unwrap()).collect()
 }
 
-/// A body behind a good first line.
+/// A body behind a good first line, of the format it says itself.
 fn snapshot(body: &[u8]) -> Vec<u8> {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&crate::FORMAT.to_le_bytes());
-    hasher.update(body);
-    let head = format!(
-        "kplan snapshot format={} length={} crc32={:08x}\n",
-        crate::FORMAT,
-        body.len(),
-        hasher.finalize()
-    );
-    [head.as_bytes(), body].concat()
+    let said = serde_json::from_slice::<Value>(body).ok();
+    let said = said.and_then(|body| body.get("format")?.as_u64()?.try_into().ok());
+    framed("snapshot", said.unwrap_or(crate::FORMAT), body)
 }
 
 fn named(error: &StoreError, what: &str) {

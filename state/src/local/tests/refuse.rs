@@ -46,7 +46,7 @@ fn another_cluster() {
 #[test]
 fn a_newer_format() {
     let place = Place::full();
-    edit_snapshot(&place, |wire| wire.format = 2);
+    edit_snapshot(&place, |wire| wire.format = crate::FORMAT + 1);
     assert_refused(&place, "demo", &place.identity, code::NEWER_FORMAT);
 }
 

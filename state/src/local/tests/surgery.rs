@@ -106,7 +106,7 @@ fn what_is_no_document_is_refused() {
             "{bad}"
         );
     }
-    let newer = text.replace("\"format\":1", "\"format\":2");
+    let newer = text.replace(&format!("\"format\":{}", crate::FORMAT), "\"format\":99");
     assert_eq!(
         Document::parse(&newer).unwrap_err().code,
         code::NEWER_FORMAT
