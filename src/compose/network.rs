@@ -26,6 +26,16 @@ pub fn agent_tag() -> Address {
     address("tag", "agent")
 }
 
+/// The firewall of all servers.
+pub fn server_firewall() -> Address {
+    address("firewall", "servers")
+}
+
+/// The firewall of all agents.
+pub fn agent_firewall() -> Address {
+    address("firewall", "agents")
+}
+
 /// The VPC.
 pub fn vpc() -> Address {
     address("vpc", "main")
@@ -52,15 +62,15 @@ pub fn declare(builder: &mut Builder<'_>) {
         },
         None,
     );
-    if !spec.agents.is_empty() {
-        builder.add(
-            agent_tag(),
-            &TagArgs {
-                name: Some(builder.name("agent")),
-            },
-            None,
-        );
-    }
+    // Also where there are no agents: the servers' firewall lets the tag in, and is not changed
+    // before the last agent is drained, nor when the first one comes.
+    builder.add(
+        agent_tag(),
+        &TagArgs {
+            name: Some(builder.name("agent")),
+        },
+        None,
+    );
     let network = &spec.network;
     let args = VpcArgs {
         name: network.vpc.name.to_string(),
@@ -170,7 +180,7 @@ fn firewalls(builder: &mut Builder<'_>) {
         inbound_rule: inbound,
         outbound_rule: everywhere(),
     };
-    builder.add(address("firewall", "servers"), &args, spec.network.span);
+    builder.add(server_firewall(), &args, spec.network.span);
     if spec.agents.is_empty() {
         return;
     }
@@ -181,16 +191,16 @@ fn firewalls(builder: &mut Builder<'_>) {
         inbound_rule: inside(builder),
         outbound_rule: everywhere(),
     };
-    builder.add(address("firewall", "agents"), &args, spec.network.span);
+    builder.add(agent_firewall(), &args, spec.network.span);
 }
 
 /// What nodes may send to each other (VXLAN, kubelet, etcd: everything), ping, and SSH where the
 /// file allows it. VXLAN (8472/udp) must never be open to the world, so sources are tags.
 fn inside(builder: &Builder<'_>) -> Vec<FirewallRule> {
-    let mut tags: Vec<Input<String>> = vec![to(&server_tag(), "name")];
-    if !builder.spec.agents.is_empty() {
-        tags.push(to(&agent_tag(), "name"));
-    }
+    let tags: Vec<Input<String>> = [server_tag(), agent_tag()]
+        .iter()
+        .map(|tag| to(tag, "name"))
+        .collect();
     let from_nodes = |protocol: &str| FirewallRule {
         tags: tags.clone(),
         ..all_ports(protocol, &[])

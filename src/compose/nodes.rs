@@ -2,7 +2,7 @@
 
 use super::build::{Builder, address, indexed, to};
 use super::k3s;
-use super::network::{agent_tag, owner_tag, server_tag, vpc};
+use super::network::{agent_firewall, agent_tag, owner_tag, server_firewall, server_tag, vpc};
 use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
 use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs, without_comment};
 use kplan_schema::spec::Pool;
@@ -50,7 +50,11 @@ fn ssh_keys(builder: &mut Builder<'_>) -> Vec<Input<String>> {
 fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<String>]) {
     let spec = builder.spec;
     let server = matches!(pool, Pool::Servers(_));
-    let tag = if server { server_tag() } else { agent_tag() };
+    let (tag, firewall) = if server {
+        (server_tag(), server_firewall())
+    } else {
+        (agent_tag(), agent_firewall())
+    };
     let args = DropletArgs {
         name: spec.node_name(pool.name(), index),
         region: spec.region().to_owned(),
@@ -74,6 +78,8 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         Meta::default()
     };
     meta.group = Some(group(pool));
+    // It never stands without its firewall: not at its first start, not while it is drained.
+    meta.after.push(firewall);
     builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
     builder.field_at("size", pool.size().span);
     builder.field_at("image", pool.image().span);

@@ -57,6 +57,7 @@ fn a_node_is_drained_before_its_droplet_goes() {
     assert!(drained < at("droplet.workers[1]: Destroying"));
     let next = folder.kplan(&["plan", "--sandbox"]).ok();
     assert!(next.out.contains("No changes."), "{}", next.out);
+    the_last_of_a_pool_keeps_its_firewall_to_the_end(&folder);
     // Nobody stays, so nothing is drained.
     let destroyed = folder
         .kplan(&[
@@ -68,4 +69,20 @@ fn a_node_is_drained_before_its_droplet_goes() {
         ])
         .ok();
     assert!(!destroyed.out.contains("Drain"), "{}", destroyed.out);
+}
+
+/// What an agent needs while it is drained, to say that its pods are gone, and behind what it
+/// stands meanwhile.
+fn the_last_of_a_pool_keeps_its_firewall_to_the_end(folder: &Folder) {
+    folder.write(SMALL);
+    let run = folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    let all = format!("{}{}", run.out, run.err);
+    let at = |words: &str| {
+        all.find(words)
+            .unwrap_or_else(|| panic!("no {words}:\n{all}"))
+    };
+    let gone = at("droplet.workers[0]: Destruction complete");
+    assert!(at("k3s_node.workers[0]: Drain complete") < gone);
+    assert!(gone < at("firewall.agents: Destroying"));
+    assert!(!all.contains("firewall.servers:"), "{all}");
 }
