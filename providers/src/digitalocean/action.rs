@@ -33,11 +33,15 @@ pub(super) struct Action {
     what: String,
 }
 
+/// The list of the actions on the resource at `path`.
+pub(super) fn actions_of(path: &str) -> List {
+    List::new(format!("{path}/actions"), "actions", "id")
+}
+
 impl DigitalOcean {
-    /// Whether an action of this type on the resource at `path` ended badly.
-    pub(super) async fn has_failed(&self, path: &str, what: &str) -> Result<bool, ProviderError> {
-        let list = List::new(format!("{path}/actions"), "actions", "id");
-        let actions: Vec<Action> = self.http.list(&list).await?;
+    /// Whether an action of this type ended badly, by a list of [`actions_of`] a resource.
+    pub(super) async fn has_failed(&self, list: &List, what: &str) -> Result<bool, ProviderError> {
+        let actions: Vec<Action> = self.http.list(list).await?;
         Ok(actions
             .iter()
             .any(|action| action.what == what && action.status == ERRORED))

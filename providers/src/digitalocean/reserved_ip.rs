@@ -2,11 +2,12 @@
 //!
 //! DigitalOcean gives it neither a name nor a tag nor a creation time, so a create whose answer
 //! was lost can only be looked for by region and droplet: those that lead to the droplet asked for
-//! (a few seconds after they were made), or, where none is asked for, those of the region that lead
-//! nowhere. One that is on its way says nothing of where it goes: as long as there is such a one,
-//! a look has no answer.
+//! (a few seconds after they were made), those of the region whose assignment failed, or, where
+//! none is asked for, those of the region that lead nowhere. One that is on its way says nothing
+//! of where it goes: as long as there is such a one, a look has no answer.
 
 use super::DigitalOcean;
+use super::action::actions_of;
 use super::remote::{Remote, Slug, number, path_of, text};
 use kplan_model::{
     CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
@@ -111,6 +112,8 @@ impl ReservedIpRemote {
     }
 }
 
+/// What DigitalOcean calls the action that leads an address to a droplet.
+const ASSIGN: &str = "assign_ip";
 /// The droplet of an address that leads to none, although one was asked for.
 const NOWHERE: &str = "";
 
@@ -166,15 +169,27 @@ impl Resource for ReservedIp {
         let droplet = text(wanted.args.droplet_id.as_ref())?;
         let region = &wanted.args.region;
         let all: Vec<ReservedIpRemote> = self.0.http.list(&ReservedIpRemote::list()).await?;
-        let mut here = all
+        let here = all
             .iter()
             .filter(|ip| Slug::text(ip.region.as_ref()) == *region);
         let leads = |ip: &&ReservedIpRemote| ip.droplet() == droplet;
-        let found: Vec<_> = here.clone().filter(leads).map(Remote::found).collect();
-        match here.find(|ip| ip.is_on_its_way()) {
-            Some(ip) if droplet.is_some() && found.is_empty() => Err(ip.unclear()),
-            _ => Ok(found),
+        let mut found: Vec<_> = here.clone().filter(leads).map(Remote::found).collect();
+        if droplet.is_none() || !found.is_empty() {
+            return Ok(found);
         }
+        if let Some(ip) = here.clone().find(|ip| ip.is_on_its_way()) {
+            return Err(ip.unclear());
+        }
+        for ip in here.filter(|ip| ip.droplet().is_none()) {
+            // This list comes whole, says DigitalOcean's document.
+            let actions = actions_of(&path_of::<ReservedIpRemote>(&ip.ip)).whole();
+            if self.0.has_failed(&actions, ASSIGN).await? {
+                let mut failed = ip.found();
+                failed.attrs.droplet_id = Some(NOWHERE.to_owned());
+                found.push(failed);
+            }
+        }
+        Ok(found)
     }
 
     async fn create(

@@ -4,9 +4,10 @@ use crate::cases::{a_droplet, a_key, bucket_args, load_balancer, ssh_key};
 use crate::world::{World, attr, permit};
 use futures_util::future::join_all;
 use kplan_model::codec::ObjectCodec;
-use kplan_model::{Address, ErrorKind, FieldSet, Input, Known, Object, Permit, Value};
+use kplan_model::{Address, ErrorKind, FieldSet, Input, Known, Object, Permit, Readiness, Value};
 use kplan_providers::digitalocean::{ReservedIpArgs, TagArgs};
 use kplan_providers::spaces::{Keys, Objects};
+use kplan_sandbox::Fault;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -120,6 +121,48 @@ async fn while_an_address_is_being_assigned_a_look_for_one_has_no_answer() {
     assert_eq!(found.len(), 1, "{found:?}");
     let other = entry.observe.find(world.wanted(&address, &others)).await;
     assert_eq!(other.unwrap(), []);
+    world.judge();
+}
+
+/// One that leads nowhere because its assignment failed is found, one that never led anywhere is
+/// somebody else's.
+#[tokio::test(start_paused = true)]
+async fn an_address_whose_answer_was_lost_and_whose_assignment_failed_is_found() {
+    let world = World::new();
+    let idle = ReservedIpArgs {
+        region: "fra1".to_owned(),
+        droplet_id: None,
+    };
+    world.make("reserved_ip.idle", idle.to_object()).await;
+    let droplet = a_droplet(&world, "one").await;
+    let args = ReservedIpArgs {
+        region: "fra1".to_owned(),
+        droplet_id: Some(Input::Known(droplet.id.as_str().to_owned())),
+    };
+    let (address, args): (Address, _) = ("reserved_ip.api".parse().unwrap(), args.to_object());
+    let entry = world.entry(&address);
+    world.fail_next(
+        "/v2/reserved_ips",
+        &[Fault::FailedActions, Fault::LostResponse],
+    );
+    let permit = permit(&address);
+    let lost = entry.mutate.create(world.wanted(&address, &args), &permit);
+    assert_eq!(
+        lost.await.unwrap_err().error.kind,
+        ErrorKind::OutcomeUnknown
+    );
+    let found = loop {
+        match entry.observe.find(world.wanted(&address, &args)).await {
+            Ok(found) => break found,
+            Err(error) => assert_eq!(error.kind, ErrorKind::Busy, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let [found] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    let readiness = entry.observe.readiness(&found.attrs).unwrap();
+    assert!(matches!(readiness, Readiness::Failed(_)), "{readiness:?}");
     world.judge();
 }
 

@@ -136,19 +136,25 @@ impl World {
 
     /// Carries out the next changing call of that path, and loses its answer.
     pub(crate) fn lose_answer(&self, path: &str) {
+        self.fail_next(path, &[Fault::LostResponse]);
+    }
+
+    /// Lets the next changing call of that path go wrong in all these ways.
+    pub(crate) fn fail_next(&self, path: &str, faults: &[Fault]) {
         if path == "s3" {
             self.lose_s3.store(true, Ordering::SeqCst);
             return;
         }
-        let rule = FaultRule {
+        let rule = |fault: &Fault| FaultRule {
             method: Some("POST".to_owned()),
             path: Some(path.to_owned()),
             nth: None,
             probability: None,
             times: Some(1),
-            fault: Fault::LostResponse,
+            fault: fault.clone(),
         };
-        self.sandbox.set_faults(vec![rule], None);
+        self.sandbox
+            .set_faults(faults.iter().map(rule).collect(), None);
     }
 
     pub(crate) fn entry(&self, address: &Address) -> &kplan_model::Entry {

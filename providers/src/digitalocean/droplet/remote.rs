@@ -2,7 +2,7 @@
 
 use super::DropletAttrs;
 use super::change::ON;
-use crate::digitalocean::action::ERRORED;
+use crate::digitalocean::action::{ERRORED, actions_of};
 use crate::digitalocean::remote::{Remote, Slug, filled, path_of};
 use crate::digitalocean::{DigitalOcean, owner_tag};
 use kplan_model::{Known, ProviderError};
@@ -75,11 +75,8 @@ impl DropletRemote {
         known: &Known,
     ) -> Result<DropletAttrs, ProviderError> {
         let mut attrs = self.attrs(Some(known));
-        if self.is_stuck()
-            && cloud
-                .has_failed(&path_of::<Self>(&self.id()), "create")
-                .await?
-        {
+        let actions = actions_of(&path_of::<Self>(&self.id()));
+        if self.is_stuck() && cloud.has_failed(&actions, "create").await? {
             ERRORED.clone_into(&mut attrs.status);
         }
         Ok(attrs)
