@@ -375,13 +375,16 @@ impl Snapshot {
     }
 
     /// A record with another id does not overwrite the one it replaces: that one still exists
-    /// and is deposed until it is destroyed.
+    /// and is deposed until it is destroyed. A deposed one that takes the place again (its
+    /// successor is gone, and it is not) is not deposed any more.
     fn put(&mut self, mut record: Recorded) {
         record.version = self
             .resources
             .get(&record.address)
             .map_or(1, |old| old.version + 1);
         let id = record.id.clone();
+        self.deposed
+            .retain(|old| !(old.address == record.address && old.id == id));
         if let Some(old) = self.resources.insert(record.address.clone(), record)
             && old.id != id
         {
@@ -580,6 +583,25 @@ mod tests {
         }));
         assert_eq!(snapshot.resources[&address()].id, RemoteId::new("old"));
         assert!(snapshot.in_doubt.is_empty());
+    }
+
+    #[test]
+    fn what_was_deposed_and_takes_its_place_again_stands_there_once() {
+        let mut snapshot = empty();
+        for event in [started(), done(Some(with_id("old")))] {
+            snapshot.apply(&entry(event));
+        }
+        for event in [started(), done(Some(with_id("new")))] {
+            snapshot.apply(&entry(event));
+        }
+        assert_eq!(snapshot.deposed.len(), 1);
+        snapshot.drop_record(&address(), Some(&RemoteId::new("new")));
+        snapshot.apply(&entry(JournalEvent::Resolved {
+            address: address(),
+            record: Some(with_id("old")),
+        }));
+        assert_eq!(snapshot.resources[&address()].id, RemoteId::new("old"));
+        assert!(snapshot.deposed.is_empty());
     }
 
     #[test]

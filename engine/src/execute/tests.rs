@@ -11,6 +11,7 @@ use kplan_model::{Address, Declaration, Declarations, ErrorKind, PlanMode, Statu
 use std::time::Duration;
 
 mod aligning;
+mod draining;
 mod late;
 mod looks;
 mod operating;

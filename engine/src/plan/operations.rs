@@ -4,6 +4,7 @@
 use super::draft::{Draft, Drafts};
 use super::make::Inputs;
 use super::relations::goes;
+use super::remake;
 use crate::diff::{Change, NodeDiff, stands_in_deposed};
 use kplan_model::{
     Action, Address, Kind, Operated, OperationInfo, PlanMode, Reason, Recorded, Status,
@@ -17,16 +18,37 @@ pub(super) fn require(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Dra
     if inputs.options.mode != PlanMode::Apply {
         return;
     }
-    before_deletes(inputs, chosen, drafts);
-    undo(inputs, drafts);
-}
-
-fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts) {
-    let deletes = operable(inputs, drafts);
-    if deletes.is_empty() {
+    let undone = undo(inputs, drafts);
+    let prepared = before_deletes(inputs, chosen, &undone, drafts);
+    if prepared.is_empty() {
         return;
     }
-    let peers = Peers::of(inputs, chosen, drafts);
+    // Whatever now comes before a destruction may be missing for the new half of another.
+    remake::require(drafts);
+    for (operate, first) in prepared {
+        let after = drafts.dependents_of(operate);
+        for earlier in drafts.all[first].requires.clone() {
+            drafts.require_softly(operate, earlier, &after);
+        }
+    }
+}
+
+/// The operations before deletes, each with the delete that it precedes.
+fn before_deletes(
+    inputs: &Inputs<'_, '_>,
+    chosen: &[bool],
+    undone: &[(&Kind, usize)],
+    drafts: &mut Drafts,
+) -> Vec<(usize, usize)> {
+    let mut prepared = Vec::new();
+    let deletes = operable(inputs, drafts);
+    if deletes.is_empty() {
+        return prepared;
+    }
+    let mut peers = Peers::of(inputs, chosen, drafts);
+    for (kind, undo) in undone {
+        peers.coming.entry(kind).or_default().push(*undo);
+    }
     for (delete, record) in deletes {
         let kind = record.address.kind();
         for info in table(inputs, kind) {
@@ -51,8 +73,10 @@ fn before_deletes(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Drafts)
             if info.needs_peer {
                 peers.come_first(kind, operate, drafts);
             }
+            prepared.push((operate, first));
         }
     }
+    prepared
 }
 
 /// The deletes, each with the record of what it destroys, before which operations make sense: it
@@ -102,7 +126,8 @@ fn outermost(inputs: &Inputs<'_, '_>, drafts: &Drafts, delete: usize) -> usize {
 struct Peers<'a> {
     /// By kind: what stays or is made, itself replaced or not.
     there: BTreeMap<&'a Kind, BTreeSet<&'a Address>>,
-    /// By kind: the steps that make one or wait until it works.
+    /// By kind: the steps that make one, wait until it works, or make it fit to take something
+    /// again.
     coming: BTreeMap<&'a Kind, Vec<usize>>,
 }
 
@@ -149,8 +174,9 @@ impl<'a> Peers<'a> {
 }
 
 /// What was begun on a resource that stays is undone: its delete was given up, or its file says
-/// otherwise now.
-fn undo(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
+/// otherwise now. Gives the steps.
+fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usize)> {
+    let mut steps = Vec::new();
     for (at, node) in inputs.diff.nodes.iter().enumerate() {
         let Some(record) = node.record.as_deref() else {
             continue;
@@ -173,8 +199,10 @@ fn undo(inputs: &Inputs<'_, '_>, drafts: &mut Drafts) {
             if let Some(make) = drafts.make[at] {
                 drafts.require(undo, make);
             }
+            steps.push((node.address.kind(), undo));
         }
     }
+    steps
 }
 
 /// Whether the file keeps it, and it could be read.

@@ -22,7 +22,9 @@ impl<'a> Lint<'a> {
                 if is_interrupting(step) {
                     entry.units.entry(unit(step)).or_default().push(step);
                 }
-                if step.action != Action::Record && step.action != Action::Forget {
+                // What is drained, or is not any more, votes all the same.
+                let still = [Action::Record, Action::Forget, Action::Operate];
+                if !still.contains(&step.action) {
                     entry.all.entry(unit(step)).or_default().push(step);
                 }
                 if step.args.is_some() {
