@@ -2,10 +2,11 @@
 //! itself is missing for the new half.
 //!
 //! Otherwise something that fails on the way (a database that cannot be changed) would leave the
-//! old half destroyed and the new one never made, one more with every apply.
+//! old half destroyed and the new one never made, one more with every apply. What is tainted did
+//! not work: it goes as soon as it may, lest something that works wait for it.
 
 use super::draft::Drafts;
-use kplan_model::Action;
+use kplan_model::{Action, Recorded, Status};
 use std::collections::BTreeSet;
 
 /// Lets every delete that a create waits for come after what else that create waits for. What
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 pub(super) fn require(drafts: &mut Drafts) {
     let pairs: Vec<(usize, usize)> = (0..drafts.all.len())
         .filter(|step| drafts.all[*step].action == Action::Delete)
+        .filter(|step| !is_tainted(drafts.all[*step].before.as_ref()))
         .filter_map(|old| Some((old, drafts.all[old].pair?)))
         .map(|(old, new)| (destruction(drafts, old), new))
         .collect();
@@ -28,6 +30,11 @@ pub(super) fn require(drafts: &mut Drafts) {
             break;
         }
     }
+}
+
+/// Whether it is destroyed because it did not work.
+pub(super) fn is_tainted(before: Option<&Recorded>) -> bool {
+    before.is_some_and(|record| record.status == Status::Tainted)
 }
 
 /// The step with which a resource is really destroyed: that of its outermost container.

@@ -2,6 +2,7 @@
 //! the new one may still turn out impossible.
 
 use super::Lint;
+use crate::plan::remake::is_tainted;
 use kplan_model::{Action, Step, StepId};
 use std::collections::BTreeSet;
 
@@ -29,6 +30,9 @@ impl Lint<'_> {
 
     /// What the new half needs besides the destruction comes before the destruction.
     fn destroyed_early(&mut self, step: &Step, new: StepId) {
+        if is_tainted(step.before.as_ref()) {
+            return;
+        }
         let end = self.destruction(step);
         if !self.comes_after(new, end) {
             return;
