@@ -199,13 +199,19 @@ mod tests {
     use std::ops::Range;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// How many schedules every test run lives through.
-    const SEEDS: u64 = 100;
+    /// The seeds that every test run draws schedules from.
+    const SEEDS: u64 = 264;
+    /// Of those with a whole cluster, which take ten times as long as the cloud alone, one in so
+    /// many is lived through; the campaign lives through all.
+    const CLUSTERS: u64 = 8;
 
     #[test]
     fn schedules_of_many_seeds_end_well() {
         in_parallel(0..SEEDS, |seed| {
             let schedule = Schedule::of(seed);
+            if schedule.platform && seed % CLUSTERS != 0 {
+                return false;
+            }
             let verdict = run(&schedule, Discipline::default(), false);
             let wrong = verdict.wrong.join("\n  ");
             assert!(
