@@ -52,7 +52,7 @@ fn a_target_brings_what_it_needs_and_nothing_else() {
     let addresses: Vec<String> = changes(&plan).into_iter().map(|(at, _)| at).collect();
     assert_eq!(
         addresses,
-        ["tag.server", "firewall.servers"],
+        ["tag.agent", "tag.server", "firewall.servers"],
         "{}",
         plan.out
     );
