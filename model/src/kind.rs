@@ -2,6 +2,7 @@
 //! Data, not code: one generic differ, the renderer, import and the reference docs all read it.
 
 use crate::operation::OperationInfo;
+use crate::snapshot::Recorded;
 use crate::text::{Text, literal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -257,6 +258,13 @@ impl KindInfo {
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The operation that was begun on a resource of this kind and cannot be undone, if one was: the
+    /// resource is of no use any more.
+    pub fn spent(&self, record: &Recorded) -> Option<&'static OperationInfo> {
+        let mut begun = self.operations.iter().filter(|info| record.operations.contains(info.name));
+        begun.find(|info| info.undo.is_none())
     }
 
     /// The fields that refer to what a resource of this kind runs on.

@@ -41,7 +41,7 @@ pub use kind::{
 };
 pub use object::Object;
 pub use observation::{Found, Known, Observation, Readiness, RemoteId};
-pub use operation::{Operated, Operation, OperationInfo};
+pub use operation::{Operated, Operation, OperationInfo, UndoInfo};
 pub use origin::Origin;
 pub use owner::Owner;
 pub use plan::{

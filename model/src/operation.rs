@@ -7,6 +7,8 @@
 
 use crate::error::ProviderError;
 use crate::kind::Kind;
+use crate::object::Object;
+use crate::value::Value;
 use crate::observation::{Known, Readiness};
 use crate::plan::Permit;
 use crate::resource::BoxFuture;
@@ -20,14 +22,46 @@ pub struct OperationInfo {
     pub doing: &'static str,
     /// What it does, in words that follow the resource's address: `moves its pods to other nodes`.
     pub doc: &'static str,
-    /// The operation that undoes it, where the resource stays after all: `uncordon`.
-    pub undo: &'static str,
-    /// What that is while it goes on: `Uncordoning`.
-    pub undoing: &'static str,
-    /// What that does.
-    pub undo_doc: &'static str,
+    /// What undoes it, where the resource stays after all. `None` for what cannot be undone: from
+    /// when it was begun the resource is of no use, and is made anew where the file keeps it.
+    pub undo: Option<UndoInfo>,
     /// Whether it moves something to others of the kind: where none stays, it is left out.
     pub needs_peer: bool,
+    /// The resources it is for: those whose argument at that path is that text; all where `None`.
+    pub only: Option<(&'static str, &'static str)>,
+}
+
+/// The undoing of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UndoInfo {
+    /// Its name: `uncordon`.
+    pub name: &'static str,
+    /// What it is while it goes on: `Uncordoning`.
+    pub doing: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+impl OperationInfo {
+    /// Its name, and that of its undoing.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [Some(self.name), self.undo.map(|undo| undo.name)]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether it is for a resource of these arguments.
+    pub fn is_for(&self, args: &Object) -> bool {
+        self.only.is_none_or(|(path, text)| {
+            let mut parts = path.split('.');
+            let first = parts.next().and_then(|name| args.get(name));
+            let found = parts.try_fold(first, |value, name| match value {
+                Some(Value::Map(object)) => Some(object.get(name)),
+                _ => None,
+            });
+            matches!(found.flatten(), Some(Value::Str(found)) if found.as_str() == text)
+        })
+    }
 }
 
 /// An operation in a plan.
@@ -40,31 +74,23 @@ pub struct Operated {
 }
 
 impl Operated {
+    fn undo(&self) -> Option<UndoInfo> {
+        self.info.undo.filter(|_| self.undone)
+    }
+
     /// What is done: the operation's name or its undo's.
     pub fn name(&self) -> &'static str {
-        if self.undone {
-            self.info.undo
-        } else {
-            self.info.name
-        }
+        self.undo().map_or(self.info.name, |undo| undo.name)
     }
 
     /// What it is while it goes on.
     pub fn doing(&self) -> &'static str {
-        if self.undone {
-            self.info.undoing
-        } else {
-            self.info.doing
-        }
+        self.undo().map_or(self.info.doing, |undo| undo.doing)
     }
 
     /// What that does.
     pub fn doc(&self) -> &'static str {
-        if self.undone {
-            self.info.undo_doc
-        } else {
-            self.info.doc
-        }
+        self.undo().map_or(self.info.doc, |undo| undo.doc)
     }
 }
 

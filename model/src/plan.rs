@@ -71,6 +71,8 @@ pub enum Reason {
     ContainerReplaced(Address),
     /// It would not take what is to be made inside it any more, for this reason.
     TooLate(Address, String),
+    /// An earlier run began this operation on it, which cannot be undone: it is of no use any more.
+    Spent(&'static str),
     /// It was on record and is gone from the remote side.
     Vanished,
     /// The old half of a replacement that was interrupted after its new half was made.

@@ -53,7 +53,7 @@ impl Registry {
         let unmatched = self.entries.iter().flat_map(|(kind, entry)| {
             let table = entry.info.operations.iter();
             let listed: BTreeSet<&'static str> =
-                table.flat_map(|info| [info.name, info.undo]).collect();
+                table.flat_map(crate::OperationInfo::names).collect();
             let known: BTreeSet<&'static str> = entry.operations.keys().copied().collect();
             let names: Vec<&'static str> = listed.symmetric_difference(&known).copied().collect();
             names.into_iter().map(move |name| (kind, name))

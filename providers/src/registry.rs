@@ -3,7 +3,7 @@
 use crate::artifacts::ArtifactSource;
 use crate::digitalocean::{self, DigitalOcean};
 use crate::http::Now;
-use crate::k3s::{Cluster, Drain, K3sNode, Pki, Uncordon};
+use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
     Kubernetes, Velero,
@@ -76,6 +76,7 @@ fn k3s(clients: &Clients, registry: &mut Registry) {
     ));
     registry.add_operation(Drain(clients.kubernetes.clone()));
     registry.add_operation(Uncordon(clients.kubernetes.clone()));
+    registry.add_operation(LeaveEtcd(clients.kubernetes.clone()));
     registry.add(Cluster::new(clients.kubernetes.clone(), storage));
 }
 

@@ -297,7 +297,7 @@ fn operations(names: &[String]) -> Result<BTreeSet<String>, Failure> {
     }
     let kinds = crate::wire::kinds();
     let tables = kinds.values().flat_map(|info| info.operations);
-    let known: BTreeSet<&str> = tables.flat_map(|info| [info.name, info.undo]).collect();
+    let known: BTreeSet<&str> = tables.flat_map(kplan_model::OperationInfo::names).collect();
     let strangers = names.iter().filter(|name| !known.contains(name.as_str()));
     let problems: Vec<Problem> = strangers
         .map(|name| {

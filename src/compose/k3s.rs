@@ -73,7 +73,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     let spec = builder.spec;
     let server = matches!(pool, Pool::Servers(_));
     let at = droplet(pool.name(), index);
-    let (init, join) = joining(builder, (server, pool.name()), index);
+    let joining = joining(builder, (server, pool.name()), index);
     let mut boot = boot(builder, pool, index);
     if server && database::needs_grant(builder) {
         boot.datastore_admin = Some(DatastoreAdmin {
@@ -94,8 +94,9 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         agent_token: to(&pki(), "agent_token"),
         bundle_key: to(&pki(), "bundle_key"),
         datastore: server.then(|| datastore(builder)),
-        init,
-        join,
+        init: joining.init,
+        join: joining.join,
+        begun: joining.begun.then_some(true),
         tls_sans: if server { sans(builder) } else { vec![] },
         disable: if server { disabled(builder) } else { vec![] },
         labels: labels(pool),
@@ -123,29 +124,51 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     builder.field_at("version", spec.k3s.version.span);
 }
 
+/// How a node comes to its cluster.
+#[derive(Default)]
+struct Joining {
+    /// It begins the cluster.
+    init: bool,
+    /// Whom it joins.
+    join: Option<Input<String>>,
+    /// Servers with embedded etcd: the cluster was begun, and has others of them.
+    begun: bool,
+}
+
 /// Only the first server of a cluster's life begins one; every other server, a replacement of
 /// the first included, joins a living one. Agents join a server. What joined once stays as it is.
-fn joining(
-    builder: &Builder<'_>,
-    (server, pool): (bool, &str),
-    index: u32,
-) -> (bool, Option<Input<String>>) {
+fn joining(builder: &Builder<'_>, (server, pool): (bool, &str), index: u32) -> Joining {
     let address_of = |index: u32| to(&droplet(SERVERS_POOL, index), "ipv4_address_private");
     let members = &builder.inputs.members;
     if server && builder.spec.datastore() != Wanted::Etcd {
-        return (false, None);
-    }
-    let count = builder.spec.servers.count.value;
-    match members.birth(&node(pool, index), count) {
-        Some(Birth::Began) => return (true, None),
-        Some(Birth::Joined(other)) => return (false, Some(address_of(other))),
-        None => {}
+        return Joining::default();
     }
     let own = server.then_some(index);
+    let joins = |address| Joining {
+        init: false,
+        join: Some(address),
+        begun: server && members.first_but(own).is_some(),
+    };
+    let begins = Joining {
+        init: true,
+        ..Joining::default()
+    };
+    let count = builder.spec.servers.count.value;
+    match members.birth(&node(pool, index), count) {
+        // Its successor joins those it began the cluster with. Where it stays, nothing is done:
+        // how it joined is of no interest any more. An address, and no reference: those others
+        // may have joined this one, or are replaced after it.
+        Some(Birth::Began) => match members.address_of_another(index) {
+            Some(other) => return joins(Input::Known(other.to_owned())),
+            None => return begins,
+        },
+        Some(Birth::Joined(other)) => return joins(address_of(other)),
+        None => {}
+    }
     match members.first_but(own) {
-        Some(other) => (false, Some(address_of(other))),
-        None if server && (members.lives(index) || index == 0) => (true, None),
-        None => (false, Some(address_of(0))),
+        Some(other) => joins(address_of(other)),
+        None if server && (members.lives(index) || index == 0) => begins,
+        None => joins(address_of(0)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The nodes a cluster has by its record: whom a new one can join, and whom the old ones joined.
 
-use kplan_model::{Address, Kind, Recorded, Snapshot, Status};
+use kplan_model::{Address, Kind, Recorded, Snapshot, Status, Value};
 use kplan_schema::spec::SERVERS_POOL;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,8 @@ pub(super) enum Birth {
 pub struct Members {
     living: BTreeSet<u32>,
     births: BTreeMap<Address, Birth>,
+    /// By index: the servers' addresses in the VPC.
+    addresses: BTreeMap<u32, String>,
 }
 
 impl Members {
@@ -34,7 +36,24 @@ impl Members {
             }
             members.births.insert(at.clone(), birth(record));
         }
+        for index in members.living.clone() {
+            let droplet = snapshot
+                .resources
+                .get(&super::nodes::droplet(SERVERS_POOL, index));
+            let address = droplet.and_then(|droplet| droplet.attribute("ipv4_address_private"));
+            if let Some(Value::Str(address)) = address {
+                members.addresses.insert(index, address.as_str().to_owned());
+            }
+        }
         members
+    }
+
+    /// The address of a server that became a node, other than that of this index: the last, because
+    /// servers are replaced in the order of their indexes, and it is the one still standing.
+    pub(super) fn address_of_another(&self, index: u32) -> Option<&str> {
+        let mut others = self.addresses.iter().rev();
+        let (_, address) = others.find(|(other, _)| **other != index)?;
+        Some(address)
     }
 
     /// Servers that became nodes, but for one; a new node joins the first of them.

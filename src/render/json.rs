@@ -166,7 +166,9 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         Reason::CannotUpdate(_) | Reason::ContainerReplaced(_) | Reason::TooLate(..) => {
             Some("replace_because_cannot_update")
         }
-        Reason::Tainted | Reason::Failed(_) | Reason::Deposed => Some("replace_because_tainted"),
+        Reason::Tainted | Reason::Failed(_) | Reason::Spent(_) | Reason::Deposed => {
+            Some("replace_because_tainted")
+        }
         Reason::Requested => Some("replace_by_request"),
         Reason::NotInConfiguration => Some("delete_because_no_resource_config"),
         Reason::CountIndex => Some("delete_because_count_index"),

@@ -220,6 +220,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::TooLate(content, why) => Some(format!(
             "because it would not take {content} any more: {why}"
         )),
+        Reason::Spent(operation) => Some(format!(
+            "because an earlier run began to prepare its end ({operation}), which cannot be undone"
+        )),
         Reason::Failed(why) => Some(format!("because it failed while nobody watched: {why}")),
         Reason::Unfinished => {
             Some("because it was not ready when an earlier run was cut off".to_owned())

@@ -132,7 +132,13 @@ fn kind(page: &mut String, info: &KindInfo) {
 fn operations(info: &KindInfo) -> String {
     let all = info.operations.iter();
     let all: Vec<String> = all
-        .map(|one| format!("`{}`: it {}; undone by `{}`", one.name, one.doc, one.undo))
+        .map(|one| {
+            let undone = one.undo.map_or_else(
+                || "cannot be undone".to_owned(),
+                |undo| format!("undone by `{}`", undo.name),
+            );
+            format!("`{}`: it {}; {undone}", one.name, one.doc)
+        })
         .collect();
     all.join("; ")
 }

@@ -207,7 +207,7 @@ impl<'a> Work<'a> {
             .filter(|change| change.forces_replacement)
             .cloned()
             .collect();
-        let replacement = self.replacement(declaration, current, &forcing);
+        let replacement = self.replacement(info, declaration, current, &forcing);
         if replacement == Some(Reason::Requested) {
             self.out.refused.extend(self.alone(declaration));
         }
@@ -255,12 +255,16 @@ impl<'a> Work<'a> {
 
     fn replacement(
         &self,
+        info: &KindInfo,
         declaration: &Declaration,
         current: &Recorded,
         forcing: &[FieldChange],
     ) -> Option<Reason> {
         if current.status == Status::Tainted {
             return Some(Reason::Tainted);
+        }
+        if let Some(begun) = info.spent(current) {
+            return Some(Reason::Spent(begun.name));
         }
         if self.inputs.replace.contains(&declaration.address) {
             return Some(Reason::Requested);

@@ -3,7 +3,7 @@
 use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::retry::Next;
 use kplan_model::{
-    Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, Permit,
+    Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, OperationInfo, Permit,
     ProviderError, Readiness, Recorded,
 };
 use std::sync::Arc;
@@ -114,12 +114,19 @@ impl Dispatcher<'_> {
 
     fn what_stays(&self, at: usize) -> String {
         match self.step(at).operation {
-            Some(operated) if !operated.undone => format!(
+            Some(Operated {
+                info:
+                    OperationInfo {
+                        name,
+                        undo: Some(undo),
+                        ..
+                    },
+                undone: false,
+            }) => format!(
                 "the next apply goes on with it, or undoes it ({}) where the file keeps {}; \
-                 --skip-operation {} leaves it out",
-                operated.info.undo,
+                 --skip-operation {name} leaves it out",
+                undo.name,
                 self.step(at).address,
-                operated.name()
             ),
             Some(operated) => format!(
                 "the next apply goes on with it; --skip-operation {} leaves it out",

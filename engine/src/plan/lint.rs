@@ -69,6 +69,8 @@ struct Lint<'a> {
     destroy: BTreeMap<(&'a Address, Option<&'a RemoteId>), &'a Step>,
     /// By remote id: what runs on it.
     running: BTreeMap<&'a str, Vec<&'a Address>>,
+    /// What cannot be of use any more, although it stands.
+    spent: BTreeSet<&'a Address>,
     findings: Vec<Finding>,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Lint<'a> {
             unmake: BTreeMap::new(),
             destroy: BTreeMap::new(),
             running: running(snapshot, kinds),
+            spent: spent(snapshot, kinds),
             findings: Vec::new(),
         };
         for step in &plan.steps {
@@ -401,6 +404,16 @@ impl<'a> Lint<'a> {
         }
         false
     }
+}
+
+/// What an operation that cannot be undone was begun on.
+fn spent<'a>(snapshot: &'a Snapshot, kinds: &Kinds) -> BTreeSet<&'a Address> {
+    let records = snapshot.resources.values();
+    let spent = records.filter(|record| {
+        let info = kinds.get(record.address.kind());
+        info.is_some_and(|info| info.spent(record).is_some())
+    });
+    spent.map(|record| &record.address).collect()
 }
 
 /// What runs on what, by the remote id that the recorded arguments hold.

@@ -7,9 +7,9 @@ use super::relations::goes;
 use super::remake;
 use crate::diff::{Change, NodeDiff, stands_in_deposed};
 use kplan_model::{
-    Action, Address, Kind, Operated, OperationInfo, PlanMode, Reason, Recorded, Status,
+    Action, Address, Kind, Object, Operated, OperationInfo, PlanMode, Reason, Recorded, Status,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Adds the operations to the finished requirements: each waits for all that the delete waits for,
 /// so that members of a group are drained in their turns, too. What goes with its container is
@@ -53,7 +53,10 @@ fn before_deletes(
         let kind = record.address.kind();
         for info in table(inputs, kind) {
             let skipped = inputs.options.skip_operations.contains(info.name);
-            if skipped || (info.needs_peer && !peers.has_other(&record.address)) {
+            if skipped
+                || !info.is_for(&record.args)
+                || (info.needs_peer && !peers.has_other(&record.address, info))
+            {
                 continue;
             }
             let first = outermost(inputs, drafts, delete);
@@ -124,8 +127,8 @@ fn outermost(inputs: &Inputs<'_, '_>, drafts: &Drafts, delete: usize) -> usize {
 
 /// Others of a kind, to which an operation may move something.
 struct Peers<'a> {
-    /// By kind: what stays or is made, itself replaced or not.
-    there: BTreeMap<&'a Kind, BTreeSet<&'a Address>>,
+    /// By kind: what stays or is made, itself replaced or not, with its arguments.
+    there: BTreeMap<&'a Kind, BTreeMap<&'a Address, &'a Object>>,
     /// By kind: the steps that make one, wait until it works, or make it fit to take something
     /// again.
     coming: BTreeMap<&'a Kind, Vec<usize>>,
@@ -148,7 +151,13 @@ impl<'a> Peers<'a> {
                 _ => node.record.is_some() && !(chosen[at] && goes(node)),
             };
             if there {
-                peers.there.entry(kind).or_default().insert(node.address);
+                let declared = node.declared.map(|at| &inputs.declarations.resources[at].args);
+                let recorded = inputs.snapshot.resources.get(node.address);
+                let recorded = recorded.map(|record| &record.args);
+                if let Some(args) = declared.or(recorded) {
+                    let there = peers.there.entry(kind).or_default();
+                    there.insert(node.address, args);
+                }
             }
             let comes = matches!(node.change, Change::Create { .. } | Change::Await { .. });
             if let Some(make) = drafts.make[at].filter(|_| comes) {
@@ -158,10 +167,11 @@ impl<'a> Peers<'a> {
         peers
     }
 
-    /// Whether there is one besides this.
-    fn has_other(&self, address: &Address) -> bool {
-        let there = self.there.get(address.kind());
-        there.is_some_and(|there| there.iter().any(|other| *other != address))
+    /// Whether there is one besides this that the operation is for, too.
+    fn has_other(&self, address: &Address, info: &OperationInfo) -> bool {
+        let there = self.there.get(address.kind()).into_iter().flatten();
+        let mut others = there.filter(|(other, _)| **other != address);
+        others.any(|(_, args)| info.is_for(args))
     }
 
     /// The operation waits for those that are only now made, unless they wait for it.
@@ -187,7 +197,10 @@ fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usiz
             continue;
         }
         for info in table(inputs, node.address.kind()) {
-            let skipped = inputs.options.skip_operations.contains(info.undo);
+            let Some(undo) = info.undo else {
+                continue;
+            };
+            let skipped = inputs.options.skip_operations.contains(undo.name);
             if skipped || !record.operations.contains(info.name) {
                 continue;
             }

@@ -4,6 +4,7 @@
 use super::cloud::Cloud;
 use kplan_model::{
     BoxFuture, Kind, Known, Operation, OperationInfo, Permit, ProviderError, Readiness,
+    UndoInfo,
 };
 
 static AGENT: Kind = Kind::new("agent");
@@ -13,10 +14,16 @@ pub(super) const DRAIN: OperationInfo = OperationInfo {
     name: "drain",
     doing: "Draining",
     doc: "moves its work to others",
-    undo: "fill",
-    undoing: "Filling",
-    undo_doc: "takes work again",
+    undo: Some(FILL),
     needs_peer: true,
+    only: None,
+};
+
+/// What undoes it.
+const FILL: UndoInfo = UndoInfo {
+    name: "fill",
+    doing: "Filling",
+    doc: "takes work again",
 };
 
 /// How one of the two is done.
@@ -31,7 +38,7 @@ impl Operation for Drain {
     }
 
     fn name(&self) -> &'static str {
-        if self.undone { DRAIN.undo } else { DRAIN.name }
+        if self.undone { FILL.name } else { DRAIN.name }
     }
 
     fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {

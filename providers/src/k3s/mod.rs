@@ -19,6 +19,6 @@ pub use boot::BootArgs;
 pub use cluster::{Bundles, Cluster, ClusterArgs, ClusterAttrs};
 pub use grant::DatastoreAdmin;
 pub use kubeconfig::{Kubeconfig, exec_credential, kubeconfig, kubeconfig_exec};
-pub use node::{Datastore, Drain, K3sNode, NodeApi, NodeArgs, NodeAttrs, Uncordon};
+pub use node::{Datastore, Drain, K3sNode, LeaveEtcd, NodeApi, NodeArgs, NodeAttrs, Uncordon};
 pub use pki::{Pki, PkiArgs, PkiAttrs};
 pub use storage::BootStorage;

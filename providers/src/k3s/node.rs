@@ -22,11 +22,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod drain;
+mod etcd;
 mod life;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use drain::{Drain, Uncordon};
+pub use etcd::LeaveEtcd;
 pub use life::NodeApi;
 
 /// How many reports are read at once.
@@ -91,6 +93,9 @@ kplan_model::object! {
         pub init: bool,
         /// The private address of a living server to join.
         pub join: Option<Input<String>>,
+        /// Servers with embedded etcd: whether the cluster was begun and has other servers, so that
+        /// this one joins one of those that answer, and never begins a cluster.
+        pub begun: Option<bool>,
         /// Names and addresses the API's certificate carries besides the node's own.
         pub tls_sans: Vec<Input<String>>,
         /// Components of K3s that are not deployed.
@@ -193,6 +198,7 @@ static FIELDS: &[Field] = &[
         "Whether it is the first etcd server of the cluster's life.",
     ),
     Field::ignored("join", "The private address of the server it joins."),
+    Field::ignored("begun", "Whether the cluster was begun by other servers."),
     Field::new(
         "tls_sans",
         Change::Refuse(AT_START),
@@ -249,7 +255,7 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 32,
-    operations: &[drain::DRAIN],
+    operations: &[drain::DRAIN, etcd::LEAVE],
 };
 
 /// The kind.
@@ -538,8 +544,9 @@ impl Resource for K3sNode {
             role: args.boot.role.clone(),
         };
         let key = args.bundle_key.known().map_err(ProviderError::from)?;
-        let bytes = bundle::pack(&header, &config::files(args, &digest)?, exposed(key)?)?;
         life::forget_predecessor(&self.kubernetes, args, permit).await?;
+        let joining = etcd::joining(&self.kubernetes, args).await?;
+        let bytes = bundle::pack(&header, &config::files(&joining, &digest)?, exposed(key)?)?;
         let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
         self.storage
             .put(&place, &name, Bytes::from(bytes), permit)

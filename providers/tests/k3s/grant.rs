@@ -59,6 +59,7 @@ impl Login<'_> {
             datastore: Some(datastore),
             init: false,
             join: text("10.10.10.3"),
+            begun: None,
             tls_sans: Vec::new(),
             disable: Vec::new(),
             labels: BTreeMap::new(),

@@ -55,6 +55,8 @@ pub(super) enum StartError {
     Critical(String),
     #[error("bootstrap data in the datastore belongs to another cluster: {0}")]
     Bootstrap(&'static str),
+    #[error("etcd does not take this server: {0}")]
+    Etcd(String),
     #[error("the API server does not start: {0}")]
     Api(String),
 }
@@ -183,12 +185,19 @@ impl Nodes {
         };
         record.check_server(installed, &authorities, &token)?;
         let node = claim_name(&mut record, installed)?;
-        record.members.insert(installed.droplet.id);
         // A single SQLite server that is restarted with `cluster-init` moves its state to etcd.
         record.etcd |= matches!(config.datastore, Datastore::EtcdInit);
+        let facts = node_facts(installed, node.clone(), NodeRole::Server, record.etcd);
+        if let Some(cluster) = self.running_cluster(&id).filter(|_| record.etcd) {
+            join_etcd(&cluster, &facts)?;
+        }
+        record.members.insert(installed.droplet.id);
         let departed = std::mem::take(&mut record.departed);
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.open_cluster(&id, installed, &authorities).await?;
+        if record.etcd {
+            join_etcd(&cluster, &facts)?;
+        }
         for node in departed {
             // A destroyed droplet's name belongs to nobody any more.
             if record.nodes.contains_key(&node) {
@@ -201,12 +210,7 @@ impl Nodes {
             .serve(sans(installed, &node), self.inner.log.get())
             .await;
         let (address, guard) = served.map_err(|error| StartError::Api(error.to_string()))?;
-        cluster.register_node(node_facts(
-            installed,
-            node.clone(),
-            NodeRole::Server,
-            record.etcd,
-        ));
+        cluster.register_node(facts);
         Ok(Started::Server(Server {
             cluster: id,
             address,
@@ -360,6 +364,11 @@ fn claim_name(record: &mut ClusterRecord, installed: &Installed<'_>) -> Result<S
     Err(StartError::Node(format!(
         "node password rejected: the node {name} belongs to droplet {owner}; delete the Node first or use another name"
     )))
+}
+
+fn join_etcd(cluster: &Cluster, facts: &NodeFacts) -> Result<(), StartError> {
+    let joined = cluster.join_etcd(&facts.name, &facts.provider_id);
+    joined.map_err(StartError::Etcd)
 }
 
 fn server_address(url: &str) -> Option<Ipv4Addr> {

@@ -1,8 +1,8 @@
 //! Boots droplets from their `user_data`: bundle, K3s, cluster, as `docs/internals/node-boot.md` says.
 //!
 //! Written from that page alone; it shares no code with what writes the `user_data` and the bundle.
-//! Not simulated: quorum of etcd (a cluster lives while one of its servers does), a database that
-//! is destroyed under running servers, which VPC a database is in, and firewalls between nodes.
+//! Not simulated: that nothing answers without a majority of etcd's members, a database that is
+//! destroyed under running servers, which VPC a database is in, and firewalls between nodes.
 
 mod bundle;
 mod clusters;
@@ -275,7 +275,8 @@ impl Nodes {
         state.disks.remove(&id);
         state.nodes_lost(id, true, &mut batch)?;
         for cluster in state.forget_member(id, &mut batch)? {
-            for data in [format!("k8s/{cluster}"), format!("k8s/{cluster}/nodes")] {
+            for part in ["", "/nodes", "/etcd"] {
+                let data = format!("k8s/{cluster}{part}");
                 for key in self
                     .inner
                     .store

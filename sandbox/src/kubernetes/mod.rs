@@ -10,6 +10,7 @@ mod bootstrap;
 mod controllers;
 mod defaults;
 mod disruption;
+mod etcd;
 mod managed_fields;
 mod names;
 mod object;
@@ -136,6 +137,7 @@ pub type BucketCheck =
 /// What controllers learn from outside, shared with the task that runs them.
 #[derive(Default)]
 pub(crate) struct Outside {
+    pub(crate) etcd: Option<etcd::Members>,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_check: Option<BucketCheck>,
 }
@@ -202,6 +204,7 @@ impl Cluster {
         let nodes_place = format!("k8s/{id}/nodes");
         let nodes = store.load::<NodeRecord>(&nodes_place)?;
         let outside = Arc::new(Mutex::new(Outside {
+            etcd: Some(etcd::Members::open(store.clone(), id)?),
             nodes,
             bucket_check: None,
         }));
@@ -276,6 +279,24 @@ impl Cluster {
                 gone: false,
             },
         );
+    }
+
+    /// A server becomes a member of the cluster's etcd before it registers its node. One that is a
+    /// member already stays it.
+    ///
+    /// # Errors
+    /// With etcd's words when it takes no new member at the moment.
+    pub fn join_etcd(&self, node: &str, provider_id: &str) -> Result<(), String> {
+        self.outside(|outside| match &mut outside.etcd {
+            Some(members) => members.join(&outside.nodes, node, provider_id),
+            None => Ok(()),
+        })
+    }
+
+    /// The nodes that are members of the cluster's etcd.
+    pub fn etcd_members(&self) -> Vec<String> {
+        let names = |outside: &mut Outside| outside.etcd.as_ref().map(etcd::Members::names);
+        self.outside(names).unwrap_or_default()
     }
 
     /// A node's machine is off: its kubelet reports no more. The cloud controller manager, where

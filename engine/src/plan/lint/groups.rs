@@ -80,7 +80,12 @@ impl<'a> GroupSteps<'a> {
             let ours = group.is_some_and(|group| group.name == self.group.name);
             if ours && lint.living(&record.address).is_some() {
                 stays |= !lint.unmake.contains_key(&record.address);
-                members.add(&record.address, record.status);
+                let status = if lint.spent.contains(&record.address) {
+                    Status::Tainted
+                } else {
+                    record.status
+                };
+                members.add(&record.address, status);
             }
         }
         let touched = self.units.iter();

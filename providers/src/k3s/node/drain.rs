@@ -14,7 +14,7 @@ use crate::kubernetes::session::Session;
 use futures_util::{StreamExt as _, stream};
 use kplan_model::{
     BoxFuture, ErrorKind, Kind, Known, ObjectCodec as _, Operation, OperationInfo, Permit,
-    ProviderError, Readiness, Resource as _,
+    ProviderError, Readiness, Resource as _, UndoInfo,
 };
 use serde_json::{Value, json};
 
@@ -26,10 +26,13 @@ pub(super) const DRAIN: OperationInfo = OperationInfo {
     name: "drain",
     doing: "Draining",
     doc: "takes no new pods, and its pods move to other nodes",
-    undo: UNCORDON,
-    undoing: "Uncordoning",
-    undo_doc: "takes pods again",
+    undo: Some(UndoInfo {
+        name: UNCORDON,
+        doing: "Uncordoning",
+        doc: "takes pods again",
+    }),
     needs_peer: true,
+    only: None,
 };
 
 /// Says that kplan cordoned the node, and nobody before it.
@@ -46,9 +49,11 @@ pub struct Drain(pub Kubernetes);
 pub struct Uncordon(pub Kubernetes);
 
 /// A node of a living cluster.
-struct Node {
-    session: Session,
-    object: Object,
+pub(super) struct Node {
+    pub(super) session: Session,
+    pub(super) object: Object,
+    /// As the cluster has it.
+    pub(super) seen: Value,
     ready: bool,
     cordoned: bool,
     /// Whether kplan cordoned it.
@@ -57,7 +62,10 @@ struct Node {
 
 /// The cluster's node of that record; `None` where the cluster has no such node, or another of
 /// that name.
-async fn node(kubernetes: &Kubernetes, known: &Known) -> Result<Option<Node>, ProviderError> {
+pub(super) async fn node(
+    kubernetes: &Kubernetes,
+    known: &Known,
+) -> Result<Option<Node>, ProviderError> {
     let args = NodeArgs::from_object(&known.args)?;
     let Some(api) = &args.api else {
         let message = "its record does not say how its cluster is reached";
@@ -81,6 +89,7 @@ async fn node(kubernetes: &Kubernetes, known: &Known) -> Result<Option<Node>, Pr
         ready: is_ready(&seen),
         cordoned: seen.pointer("/spec/unschedulable") == Some(&Value::Bool(true)),
         by_us: annotation.is_some(),
+        seen,
     }))
 }
 

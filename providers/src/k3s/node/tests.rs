@@ -168,6 +168,7 @@ fn server(kind: &str) -> NodeArgs {
         datastore: Some(datastore(kind)),
         init: kind == "etcd",
         join: None,
+        begun: None,
         tls_sans: vec!["203.0.113.9".to_owned().into()],
         disable: vec!["servicelb".to_owned(), "local-storage".to_owned()],
         labels: BTreeMap::from([("tier".to_owned(), "app".to_owned())]),
