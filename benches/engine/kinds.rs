@@ -79,6 +79,7 @@ impl Resource for Machine {
             id: RemoteId::new(format!("id-{}", wanted.address)),
             created_at: Some(Timestamp(0)),
             attrs: attrs(wanted.args),
+            role: kplan_model::FoundAs::Asked,
         })
     }
 

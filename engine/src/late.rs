@@ -62,17 +62,14 @@ pub fn late(
             let info = kinds.get(record.address.kind());
             info.is_some_and(|info| info.spent(record).is_some())
         };
-        if !replaced
-            && there.is_some_and(|record| record.status == Status::Ready && !spent(record))
+        if !replaced && there.is_some_and(|record| record.status == Status::Ready && !spent(record))
         {
             continue;
         }
         let attrs = there.map(|record| newest(record, seen, kinds));
-        let broken = there
-            .zip(attrs.as_ref())
-            .is_none_or(|(record, attrs)| {
-                spent(record) || is_broken(observer.as_ref(), record, attrs)
-            });
+        let broken = there.zip(attrs.as_ref()).is_none_or(|(record, attrs)| {
+            spent(record) || is_broken(observer.as_ref(), record, attrs)
+        });
         if !broken && !replaced {
             continue;
         }

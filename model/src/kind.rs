@@ -263,7 +263,10 @@ impl KindInfo {
     /// The operation that was begun on a resource of this kind and cannot be undone, if one was: the
     /// resource is of no use any more.
     pub fn spent(&self, record: &Recorded) -> Option<&'static OperationInfo> {
-        let mut begun = self.operations.iter().filter(|info| record.operations.contains(info.name));
+        let mut begun = self
+            .operations
+            .iter()
+            .filter(|info| record.operations.contains(info.name));
         begun.find(|info| info.undo.is_none())
     }
 

@@ -40,7 +40,7 @@ pub use kind::{
     Typical,
 };
 pub use object::Object;
-pub use observation::{Found, Known, Observation, Readiness, RemoteId};
+pub use observation::{Found, FoundAs, Known, Observation, Readiness, RemoteId};
 pub use operation::{Operated, Operation, OperationInfo, UndoInfo};
 pub use origin::Origin;
 pub use owner::Owner;

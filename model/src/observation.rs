@@ -54,6 +54,21 @@ pub struct Found<A> {
     pub created_at: Option<Timestamp>,
     /// Its attributes.
     pub attrs: A,
+    /// What it may be to the one who looks.
+    pub role: FoundAs,
+}
+
+/// What a thing that was found may be to the one who looks for what a create made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FoundAs {
+    /// What is asked for: before the create it is in its way, after a lost answer it may be its
+    /// fruit.
+    #[default]
+    Asked,
+    /// What a create may have left that failed half-way. Before the create it is in nobody's way.
+    Remains,
+    /// Neither, now; but it may look like remains later, and must not be taken for them.
+    Bystander,
 }
 
 /// Whether a resource that exists can be used.

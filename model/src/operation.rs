@@ -8,10 +8,10 @@
 use crate::error::ProviderError;
 use crate::kind::Kind;
 use crate::object::Object;
-use crate::value::Value;
 use crate::observation::{Known, Readiness};
 use crate::plan::Permit;
 use crate::resource::BoxFuture;
+use crate::value::Value;
 
 /// An operation in a kind's table, done before one of the kind is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -274,6 +274,7 @@ fn plain<A: ObjectCodec>(found: Found<A>) -> Found<Object> {
         id: found.id,
         created_at: found.created_at,
         attrs: found.attrs.to_object(),
+        role: found.role,
     }
 }
 

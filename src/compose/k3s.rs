@@ -269,6 +269,9 @@ fn declare_cluster(builder: &mut Builder<'_>) {
             after.push(node(pool.name(), index));
         }
     }
+    if spec.api_load_balancer.is_some() {
+        after.push(network::api_firewall());
+    }
     let bundles = Bundles {
         cluster: builder.inputs.owner.id(),
         bucket: to(&storage::boot_bucket(), "name"),

@@ -31,6 +31,12 @@ pub fn server_firewall() -> Address {
     address("firewall", "servers")
 }
 
+/// What lets the load balancer reach the API. Firewalls add up; it stands apart from the servers'
+/// own, so that droplets need not wait for the load balancer.
+pub fn api_firewall() -> Address {
+    address("firewall", "api")
+}
+
 /// The firewall of all agents.
 pub fn agent_firewall() -> Address {
     address("firewall", "agents")
@@ -172,7 +178,22 @@ fn load_balancer(builder: &mut Builder<'_>) {
 fn firewalls(builder: &mut Builder<'_>) {
     let spec = builder.spec;
     let mut inbound = inside(builder);
-    inbound.push(api_rule(builder));
+    if spec.api_load_balancer.is_some() {
+        let from_load_balancer = FirewallRule {
+            load_balancer_uids: vec![to(&api_load_balancer(), "id")],
+            ..api_rule(vec![])
+        };
+        let args = FirewallArgs {
+            name: builder.name("api"),
+            tags: vec![to(&server_tag(), "name")],
+            droplet_ids: vec![],
+            inbound_rule: vec![from_load_balancer],
+            outbound_rule: vec![],
+        };
+        builder.add(api_firewall(), &args, spec.network.span);
+    } else {
+        inbound.push(api_rule(spec.api_sources()));
+    }
     let args = FirewallArgs {
         name: builder.name("servers"),
         tags: vec![to(&server_tag(), "name")],
@@ -230,17 +251,10 @@ fn inside(builder: &Builder<'_>) -> Vec<FirewallRule> {
 
 /// Who reaches 6443 on a server: the load balancer alone where there is one (it has its own
 /// firewall), else whoever the file allows.
-fn api_rule(builder: &Builder<'_>) -> FirewallRule {
-    let spec = builder.spec;
-    let (addresses, load_balancer_uids) = if spec.api_load_balancer.is_some() {
-        (vec![], vec![to(&api_load_balancer(), "id")])
-    } else {
-        (spec.api_sources(), vec![])
-    };
+fn api_rule(addresses: Vec<String>) -> FirewallRule {
     FirewallRule {
         port_range: Some("6443".to_owned()),
         addresses,
-        load_balancer_uids,
         ..all_ports("tcp", &[])
     }
 }

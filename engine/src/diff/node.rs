@@ -149,7 +149,21 @@ impl<'a> Work<'a> {
             }
             (PlanMode::Apply, Some(declaration)) => self.compare(info, declaration, &current),
         };
+        let goes = matches!(change, Change::Replace { .. } | Change::Delete { .. });
+        let current = if goes && self.never_worked(address) {
+            let mut record = Recorded::clone(&current);
+            record.status = Status::Tainted;
+            Current::Refreshed(Box::new(record))
+        } else {
+            current
+        };
         (change, Some(current), args)
+    }
+
+    /// Whether an earlier run was cut off before it was ready, and it has failed since: as good as
+    /// one that failed while it was watched. Nothing is prepared for its end, and it is no member.
+    fn never_worked(&self, address: &Address) -> bool {
+        self.inputs.late.failed.contains_key(address)
     }
 
     /// Everything is to go, and this is on record: that it cannot be read is no reason to leave
@@ -216,7 +230,13 @@ impl<'a> Work<'a> {
         if matches!(replacement, None | Some(Reason::CannotUpdate(_))) {
             self.out.refused.extend(fields.refused);
         }
-        let change = if let Some(reason) = replacement {
+        // A change in place may be what repairs it.
+        let failed = || {
+            let why = self.inputs.late.failed.get(&declaration.address)?;
+            let repairs = !fields.changes.is_empty();
+            (!repairs).then(|| Reason::Failed(why.clone()))
+        };
+        let change = if let Some(reason) = replacement.or_else(failed) {
             Change::Replace {
                 changes: forcing,
                 reason,
@@ -277,9 +297,6 @@ impl<'a> Work<'a> {
             return Some(Reason::CannotUpdate(names.collect()));
         }
         let late = self.inputs.late;
-        if let Some(why) = late.failed.get(&declaration.address) {
-            return Some(Reason::Failed(why.clone()));
-        }
         let late = late.containers.get(&declaration.address);
         late.map(|(content, why)| Reason::TooLate(content.clone(), why.clone()))
     }

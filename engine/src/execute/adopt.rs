@@ -3,8 +3,8 @@
 use crate::attrs;
 use crate::compare::{Likeness, compare};
 use kplan_model::{
-    Address, Change, Compare, ErrorKind, Found, Kind, KindInfo, Object, ProviderError, Recorded,
-    RemoteId, Snapshot, Timestamp,
+    Address, Change, Compare, ErrorKind, Found, FoundAs, Kind, KindInfo, Object, ProviderError,
+    Recorded, RemoteId, Snapshot, Timestamp,
 };
 
 /// Clocks differ: what was created up to this long before the create started may be its fruit.
@@ -56,6 +56,7 @@ pub(crate) fn is_known(snapshot: &Snapshot, kind: &Kind, id: &RemoteId) -> bool 
 pub(crate) fn judge(lost: Lost<'_>, found: Vec<Found<Object>>, snapshot: &Snapshot) -> Verdict {
     let mut new: Vec<Found<Object>> = found
         .into_iter()
+        .filter(|found| found.role != FoundAs::Bystander)
         .filter(|found| !lost.seen.contains(&found.id) && !lost.taken.contains(&found.id))
         .filter(|found| !is_known(snapshot, &lost.info.kind, &found.id))
         .collect();
@@ -115,6 +116,12 @@ fn unclear(info: &KindInfo, found: &[Found<Object>]) -> ProviderError {
         ),
     )
     .help("import the one that belongs here, or delete what does not, then apply again")
+}
+
+/// What a look before a create saw.
+pub(crate) fn looked_at(found: &[Found<Object>]) -> Vec<(RemoteId, FoundAs)> {
+    let seen = found.iter();
+    seen.map(|found| (found.id.clone(), found.role)).collect()
 }
 
 /// Why a create is not even tried: something like it is there, and the state does not know it.

@@ -8,8 +8,8 @@ use crate::attrs;
 use crate::event::Event;
 use crate::observe::SECOND_LOOK;
 use kplan_model::{
-    Action, CreateFailed, ErrorKind, Found, JournalEvent, Object, ProviderError, Readiness,
-    Recorded, RemoteId, Status, StoredError,
+    Action, CreateFailed, ErrorKind, Found, FoundAs, JournalEvent, Object, ProviderError,
+    Readiness, Recorded, RemoteId, Status, StoredError,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -71,14 +71,14 @@ impl Dispatcher<'_> {
         match (call, result) {
             (Call::Relook { earlier }, Ok(found)) => self.on_relooked(at, earlier, found),
             (_, Ok(found)) => {
-                self.on_first_look(at, found.into_iter().map(|found| found.id).collect());
+                self.on_first_look(at, adopt::looked_at(&found));
             }
             (_, Err(error)) => self.on_look_failed(at, call, error),
         }
     }
 
     /// Nothing was created yet: whatever is there is a stranger, unless the state knows it.
-    pub(super) fn on_first_look(&mut self, at: usize, found: Vec<RemoteId>) {
+    pub(super) fn on_first_look(&mut self, at: usize, found: Vec<(RemoteId, FoundAs)>) {
         if self.is_stopping() {
             return self.settle_not_started(at);
         }
@@ -86,6 +86,8 @@ impl Dispatcher<'_> {
         let kind = step.address.kind();
         let strangers: Vec<_> = found
             .iter()
+            .filter(|(_, role)| *role == FoundAs::Asked)
+            .map(|(id, _)| id)
             .filter(|id| !adopt::is_known(&self.snapshot, kind, id))
             .collect();
         if !strangers.is_empty() {
@@ -95,7 +97,7 @@ impl Dispatcher<'_> {
             };
             return self.settle_failed(at, error);
         }
-        self.slots[at].seen = found;
+        self.slots[at].seen = found.into_iter().map(|(id, _)| id).collect();
         self.log_started(at);
         // The place among the calls goes to the create itself.
         self.take_place(at);

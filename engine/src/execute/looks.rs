@@ -13,7 +13,7 @@
 
 use super::adopt::{self, SKEW_MILLIS};
 use super::dispatch::{Call, Dispatcher, Message, State};
-use kplan_model::{Action, Address, FoundOrNot, Object, RemoteId, Wanted};
+use kplan_model::{Action, Address, FoundAs, FoundOrNot, Object, RemoteId, Wanted};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ pub(super) enum Look {
     /// It was asked for together with others.
     Asked,
     /// These ids, by a look that began then.
-    Seen(Instant, Vec<RemoteId>),
+    Seen(Instant, Vec<(RemoteId, FoundAs)>),
 }
 
 impl Dispatcher<'_> {
@@ -56,10 +56,10 @@ impl Dispatcher<'_> {
     }
 
     /// Whether the state does not know one of these.
-    fn has_stranger(&self, at: usize, ids: &[RemoteId]) -> bool {
+    fn has_stranger(&self, at: usize, ids: &[(RemoteId, FoundAs)]) -> bool {
         let kind = self.step(at).address.kind();
-        let known = |id: &RemoteId| adopt::is_known(&self.snapshot, kind, id);
-        !ids.iter().all(known)
+        let mut asked = ids.iter().filter(|(_, role)| *role == FoundAs::Asked);
+        asked.any(|(id, _)| !adopt::is_known(&self.snapshot, kind, id))
     }
 
     /// Looks for the step at `at` and for every other create of its kind that could start now.
@@ -118,7 +118,7 @@ impl Dispatcher<'_> {
     ) {
         for (at, found) in steps.into_iter().zip(found) {
             self.slots[at].look = match &found {
-                Ok(found) => Look::Seen(began, found.iter().map(|one| one.id.clone()).collect()),
+                Ok(found) => Look::Seen(began, adopt::looked_at(found)),
                 // Who waits for it hears of the failure; the others look when it is their turn.
                 Err(_) => Look::No,
             };

@@ -3,8 +3,8 @@
 use super::dispatch::{After, Call, Dispatcher, Message, State};
 use super::retry::Next;
 use kplan_model::{
-    Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, OperationInfo, Permit,
-    ProviderError, Readiness, Recorded,
+    Entry, ErrorKind, JournalEvent, Known, Operated, Operation, OperationEntry, OperationInfo,
+    Permit, ProviderError, Readiness, Recorded,
 };
 use std::sync::Arc;
 use std::time::Duration;

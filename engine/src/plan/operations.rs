@@ -151,7 +151,9 @@ impl<'a> Peers<'a> {
                 _ => node.record.is_some() && !(chosen[at] && goes(node)),
             };
             if there {
-                let declared = node.declared.map(|at| &inputs.declarations.resources[at].args);
+                let declared = node
+                    .declared
+                    .map(|at| &inputs.declarations.resources[at].args);
                 let recorded = inputs.snapshot.resources.get(node.address);
                 let recorded = recorded.map(|record| &record.args);
                 if let Some(args) = declared.or(recorded) {

@@ -74,6 +74,10 @@ fn member(pool: &str, at: u32, image: bool, min_ready: u32, width: u32) -> [Decl
         .with("host", reference(&host, "id"))
         .inside(&host)
         .group(pool, min_ready, width);
+    let agent = match pool {
+        "s" => agent.with("role", string("voter")),
+        _ => agent,
+    };
     [machine, agent]
 }
 
@@ -196,6 +200,7 @@ proptest! {
             }
             assert!(life.is_complete(), "{life:#?}");
             assert_eq!(lab.disagreements(), Vec::<String>::new());
+            assert_eq!(lab.cloud.left(), Vec::new());
             nothing_left(&lab, &wanted).await;
         });
     }

@@ -76,6 +76,8 @@ struct Thing {
     off: Option<(Instant, Instant)>,
     /// Since when it is drained, or when it will be.
     drained: Option<Instant>,
+    /// Whether it left the others.
+    left: bool,
     errored: bool,
 }
 
@@ -377,6 +379,7 @@ impl Cloud {
             id: id.clone(),
             created_at: Some(thing.created_at),
             attrs: thing.attributes(now),
+            role: kplan_model::FoundAs::Asked,
         })
         .collect()
     }
@@ -416,6 +419,7 @@ impl Cloud {
             id,
             created_at: Some(created_at),
             attrs,
+            role: kplan_model::FoundAs::Asked,
         };
         match fault {
             Some(Fault::LoseAnswer | Fault::CutOff(..)) => {
@@ -501,6 +505,35 @@ impl Cloud {
         }
     }
 
+    /// Whether it left the others; what is not there did.
+    pub(super) async fn has_left(&self, known: &Known) -> Result<bool, ProviderError> {
+        let kind = known.address.kind();
+        refuse(self.call(Verb::Read, kind, Some(&known.address)).await)?;
+        let mut inner = self.lock();
+        inner.sweep(Instant::now());
+        Ok(inner.things.get(&known.id).is_none_or(|thing| thing.left))
+    }
+
+    pub(super) async fn leave(&self, known: &Known) -> Result<(), ProviderError> {
+        let kind = known.address.kind();
+        let fault = self.call(Verb::Operate, kind, Some(&known.address)).await;
+        refuse(fault.clone())?;
+        if let Some(thing) = self.lock().things.get_mut(&known.id) {
+            thing.left = true;
+        }
+        match fault {
+            Some(Fault::LoseAnswer) => Err(error(ErrorKind::OutcomeUnknown)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What left the others and stands all the same.
+    pub fn left(&self) -> Vec<Address> {
+        let inner = self.lock();
+        let left = inner.things.values().filter(|thing| thing.left);
+        left.map(|thing| thing.address.clone()).collect()
+    }
+
     /// What is drained, or about to be.
     pub fn drained(&self) -> Vec<Address> {
         let inner = self.lock();
@@ -577,6 +610,7 @@ impl Inner {
             gone: None,
             off: None,
             drained: None,
+            left: false,
             errored: false,
         };
         let shown = thing.attributes(now);

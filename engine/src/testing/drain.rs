@@ -1,10 +1,9 @@
-//! The scripted cloud's operation: agents are drained before they go, which takes a while, and
-//! filled again where they stay.
+//! The scripted cloud's operations: agents are drained before they go, which takes a while, and
+//! filled again where they stay; voters among them leave the others, and never come back.
 
 use super::cloud::Cloud;
 use kplan_model::{
-    BoxFuture, Kind, Known, Operation, OperationInfo, Permit, ProviderError, Readiness,
-    UndoInfo,
+    BoxFuture, Kind, Known, Operation, OperationInfo, Permit, ProviderError, Readiness, UndoInfo,
 };
 
 static AGENT: Kind = Kind::new("agent");
@@ -59,5 +58,46 @@ impl Operation for Drain {
         _: &'a Permit,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(self.cloud.operate(known, self.undone))
+    }
+}
+
+/// The table's entry.
+pub(super) const LEAVE: OperationInfo = OperationInfo {
+    name: "leave",
+    doing: "Leaving",
+    doc: "leaves the others",
+    undo: None,
+    needs_peer: true,
+    only: Some(("role", "voter")),
+};
+
+/// How it is done.
+pub(super) struct Leave(pub(super) Cloud);
+
+impl Operation for Leave {
+    fn kind(&self) -> &'static Kind {
+        &AGENT
+    }
+
+    fn name(&self) -> &'static str {
+        LEAVE.name
+    }
+
+    fn done<'a>(&'a self, known: &'a Known) -> BoxFuture<'a, Result<Readiness, ProviderError>> {
+        Box::pin(async move {
+            Ok(if self.0.has_left(known).await? {
+                Readiness::Ready
+            } else {
+                Readiness::Waiting("it votes".to_owned())
+            })
+        })
+    }
+
+    fn run<'a>(
+        &'a self,
+        known: &'a Known,
+        _: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(self.0.leave(known))
     }
 }

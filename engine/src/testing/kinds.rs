@@ -1,7 +1,7 @@
 //! The kinds of the scripted cloud: one for each way a change can go.
 
 use super::cloud::Cloud;
-use super::drain::{DRAIN, Drain};
+use super::drain::{DRAIN, Drain, LEAVE, Leave};
 use crate::graph::Kinds;
 use kplan_model::{
     Change, Compare, CreateFailed, Disruption, Down, Field, FieldSet, Found, FoundOrNot, Kind,
@@ -45,7 +45,7 @@ const fn holding(lost: &'static str, mut info: KindInfo) -> KindInfo {
 }
 
 const fn drained(mut info: KindInfo) -> KindInfo {
-    info.operations = &[DRAIN];
+    info.operations = &[DRAIN, LEAVE];
     info
 }
 
@@ -187,6 +187,7 @@ static KINDS: [KindInfo; 8] = [
             URN,
             Field::replace("host", "The machine it runs on.").runs_on(),
             Field::ignored("join", "Another it joined."),
+            Field::ignored("role", "A `voter` leaves the others before it goes."),
             Field::ignored("late", "Why its machine does not take it a second time."),
             Field::computed("before", "The sign of life that does not count."),
             Field::computed("away", "What it waits for."),
@@ -315,6 +316,7 @@ pub fn registry(cloud: &Cloud) -> Registry {
         let cloud = cloud.clone();
         registry.add_operation(Drain { cloud, undone });
     }
+    registry.add_operation(Leave(cloud.clone()));
     registry
 }
 

@@ -1,9 +1,9 @@
 //! Actions: what DigitalOcean calls a change that takes a while.
 
 use super::DigitalOcean;
-use crate::http::List;
+use crate::http::{List, parse_timestamp};
 use http::Method;
-use kplan_model::{ErrorKind, Permit, ProviderError};
+use kplan_model::{ErrorKind, Permit, ProviderError, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -31,6 +31,19 @@ pub(super) struct Action {
     status: String,
     #[serde(rename = "type", default)]
     what: String,
+    started_at: Option<String>,
+}
+
+impl Action {
+    /// Whether it is of this type and ended badly.
+    pub(super) fn failed_to(&self, what: &str) -> bool {
+        self.what == what && self.status == ERRORED
+    }
+
+    /// When it was started.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        parse_timestamp(self.started_at.as_deref()?)
+    }
 }
 
 /// The list of the actions on the resource at `path`.
@@ -42,9 +55,7 @@ impl DigitalOcean {
     /// Whether an action of this type ended badly, by a list of [`actions_of`] a resource.
     pub(super) async fn has_failed(&self, list: &List, what: &str) -> Result<bool, ProviderError> {
         let actions: Vec<Action> = self.http.list(list).await?;
-        Ok(actions
-            .iter()
-            .any(|action| action.what == what && action.status == ERRORED))
+        Ok(actions.iter().any(|action| action.failed_to(what)))
     }
 
     /// Starts an action and waits until it is over.

@@ -82,6 +82,7 @@ fn found(part: Part<'_>) -> Found<DatabaseDbAttrs> {
         id: part.id(),
         created_at: None,
         attrs: attrs(part),
+        role: kplan_model::FoundAs::Asked,
     }
 }
 

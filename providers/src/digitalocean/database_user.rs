@@ -119,6 +119,7 @@ impl UserRemote {
             .id(),
             created_at: None,
             attrs: self.attrs(cluster, None),
+            role: kplan_model::FoundAs::Asked,
         }
     }
 }

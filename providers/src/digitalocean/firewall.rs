@@ -99,7 +99,8 @@ static INFO: KindInfo = KindInfo {
     terraform: "digitalocean_firewall",
     doc: "Which traffic reaches the droplets of some tags.",
     fields: &FIELDS,
-    replace: ReplaceOrder::CreateFirst,
+    // Its name is unique in the account, so two of them cannot stand beside each other.
+    replace: ReplaceOrder::DeleteFirst,
     identity: &["name"],
     holds: None,
     // Rules reach the droplets within seconds; estimates.

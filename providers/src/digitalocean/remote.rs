@@ -46,6 +46,7 @@ pub(super) trait Remote: DeserializeOwned + Send {
             id: RemoteId::new(self.id()),
             created_at: self.created_at().and_then(parse_timestamp),
             attrs: self.attrs(None),
+            role: kplan_model::FoundAs::Asked,
         }
     }
 }

@@ -7,10 +7,10 @@
 //! of where it goes: as long as there is such a one, a look has no answer.
 
 use super::DigitalOcean;
-use super::action::actions_of;
+use super::action::{Action, actions_of};
 use super::remote::{Remote, Slug, number, path_of, text};
 use kplan_model::{
-    CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
+    CreateFailed, ErrorKind, Field, FieldSet, Found, FoundAs, Input, Kind, KindInfo, Known, Permit,
     ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use serde::Deserialize;
@@ -144,6 +144,29 @@ impl Remote for ReservedIpRemote {
     }
 }
 
+impl ReservedIp {
+    /// What an address without a droplet may be: what is left of a create whose assignment failed,
+    /// if that assignment is all that ever happened to it; else it is somebody's spare one.
+    async fn unassigned(
+        &self,
+        ip: &ReservedIpRemote,
+    ) -> Result<Found<ReservedIpAttrs>, ProviderError> {
+        // This list comes whole, says DigitalOcean's document.
+        let actions = actions_of(&path_of::<ReservedIpRemote>(&ip.ip)).whole();
+        let actions: Vec<Action> = self.0.http.list(&actions).await?;
+        let mut found = ip.found();
+        found.role = FoundAs::Bystander;
+        if let [only] = actions.as_slice()
+            && only.failed_to(ASSIGN)
+        {
+            found.role = FoundAs::Remains;
+            found.created_at = only.started();
+            found.attrs.droplet_id = Some(NOWHERE.to_owned());
+        }
+        Ok(found)
+    }
+}
+
 impl Resource for ReservedIp {
     type Args = ReservedIpArgs;
     type Attrs = ReservedIpAttrs;
@@ -181,13 +204,7 @@ impl Resource for ReservedIp {
             return Err(ip.unclear());
         }
         for ip in here.filter(|ip| ip.droplet().is_none()) {
-            // This list comes whole, says DigitalOcean's document.
-            let actions = actions_of(&path_of::<ReservedIpRemote>(&ip.ip)).whole();
-            if self.0.has_failed(&actions, ASSIGN).await? {
-                let mut failed = ip.found();
-                failed.attrs.droplet_id = Some(NOWHERE.to_owned());
-                found.push(failed);
-            }
+            found.push(self.unassigned(ip).await?);
         }
         Ok(found)
     }

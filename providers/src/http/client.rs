@@ -10,7 +10,7 @@ use super::statistics::Statistics;
 use super::transport::{Transport, TransportError};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use kplan_model::{ErrorKind, Permit, ProviderError, Secret, Tried};
+use kplan_model::{ErrorKind, Permit, ProviderError, Secret, Timestamp, Tried};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -176,6 +176,12 @@ impl Client {
     /// A pause of the remote side's clock.
     pub async fn pause(&self, cloud: Duration) {
         tokio::time::sleep(cloud / self.0.scale).await;
+    }
+
+    /// Whether so much time has passed since then on the remote side's clock.
+    pub fn is_past(&self, since: Timestamp, cloud: Duration) -> bool {
+        let local = (cloud / self.0.scale).as_millis();
+        (self.0.now)().since(since) >= i64::try_from(local).unwrap_or(i64::MAX)
     }
 
     pub(super) fn per_page(&self) -> u32 {

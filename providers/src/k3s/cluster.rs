@@ -404,6 +404,7 @@ impl Resource for Cluster {
             id,
             created_at: None,
             attrs,
+            role: kplan_model::FoundAs::Asked,
         })
     }
 

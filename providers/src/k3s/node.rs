@@ -384,6 +384,7 @@ impl K3sNode {
             id: id(args)?,
             created_at: bundle.modified,
             attrs: self.look(args, place, listed).await?,
+            role: kplan_model::FoundAs::Asked,
         }])
     }
 
@@ -555,6 +556,7 @@ impl Resource for K3sNode {
             id: id(args)?,
             created_at: Some((self.now)()),
             attrs: blank(args)?,
+            role: kplan_model::FoundAs::Asked,
         })
     }
 

@@ -247,6 +247,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
                 id: id.clone(),
                 created_at: None,
                 attrs,
+                role: kplan_model::FoundAs::Asked,
             })
             .collect())
     }
@@ -263,6 +264,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             id: RemoteId::new(format!("{owner}/{}", wanted.address)),
             created_at: None,
             attrs: applied(bundle.inventory()),
+            role: kplan_model::FoundAs::Asked,
         };
         let to = Target {
             kubernetes: &self.kubernetes,

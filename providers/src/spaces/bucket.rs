@@ -277,6 +277,7 @@ impl Resource for Bucket {
                     id: id(&target.region, &target.name),
                     created_at,
                     attrs,
+                    role: kplan_model::FoundAs::Asked,
                 });
             }
         }
@@ -304,6 +305,7 @@ impl Resource for Bucket {
             id: id(&target.region, &target.name),
             created_at: None,
             attrs,
+            role: kplan_model::FoundAs::Asked,
         };
         if args.versioning {
             if let Err(error) = target.set_versioning(permit, true).await {

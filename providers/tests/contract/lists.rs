@@ -4,7 +4,9 @@ use crate::cases::{a_droplet, a_key, bucket_args, load_balancer, ssh_key};
 use crate::world::{World, attr, permit};
 use futures_util::future::join_all;
 use kplan_model::codec::ObjectCodec;
-use kplan_model::{Address, ErrorKind, FieldSet, Input, Known, Object, Permit, Readiness, Value};
+use kplan_model::{
+    Address, ErrorKind, FieldSet, FoundAs, Input, Known, Object, Permit, Readiness, Value,
+};
 use kplan_providers::digitalocean::{ReservedIpArgs, TagArgs};
 use kplan_providers::spaces::{Keys, Objects};
 use kplan_sandbox::Fault;
@@ -124,8 +126,9 @@ async fn while_an_address_is_being_assigned_a_look_for_one_has_no_answer() {
     world.judge();
 }
 
-/// One that leads nowhere because its assignment failed is found, one that never led anywhere is
-/// somebody else's.
+/// One that leads nowhere because its assignment failed, and of which nothing else is known, is what
+/// is left of a create; one that never led anywhere, or to which more happened, is not. Whether
+/// either was there before, the first look knows: neither is in its way.
 #[tokio::test(start_paused = true)]
 async fn an_address_whose_answer_was_lost_and_whose_assignment_failed_is_found() {
     let world = World::new();
@@ -158,10 +161,14 @@ async fn an_address_whose_answer_was_lost_and_whose_assignment_failed_is_found()
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let [found] = found.as_slice() else {
+    let of = |role: FoundAs| found.iter().filter(move |one| one.role == role);
+    let [remains] = of(FoundAs::Remains).collect::<Vec<_>>()[..] else {
         panic!("{found:?}");
     };
-    let readiness = entry.observe.readiness(&found.attrs).unwrap();
+    assert!(remains.created_at.is_some(), "{found:?}");
+    assert_eq!(of(FoundAs::Bystander).count(), 1, "{found:?}");
+    assert_eq!(of(FoundAs::Asked).count(), 0, "{found:?}");
+    let readiness = entry.observe.readiness(&remains.attrs).unwrap();
     assert!(matches!(readiness, Readiness::Failed(_)), "{readiness:?}");
     world.judge();
 }

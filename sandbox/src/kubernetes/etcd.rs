@@ -70,7 +70,11 @@ impl Members {
         node: &str,
         provider_id: &str,
     ) -> Result<(), String> {
-        if self.all.get(node).is_some_and(|member| member.provider_id == provider_id) {
+        if self
+            .all
+            .get(node)
+            .is_some_and(|member| member.provider_id == provider_id)
+        {
             return Ok(());
         }
         let silent: Vec<&str> = self.silent(nodes).collect();
@@ -98,7 +102,10 @@ impl Members {
                 !record.lost && record.facts.provider_id == member.provider_id
             })
         };
-        let silent = self.all.iter().filter(move |(node, member)| !answers(node, member));
+        let silent = self
+            .all
+            .iter()
+            .filter(move |(node, member)| !answers(node, member));
         silent.map(|(node, _)| node.as_str())
     }
 

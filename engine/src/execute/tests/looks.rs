@@ -4,8 +4,8 @@ use super::{at, declare, net, report, settled};
 use crate::execute::adopt::{Lost, Verdict, are_rivals, judge};
 use crate::testing::{Build as _, Cloud, Fault, Lab, Verb, decl, string};
 use kplan_model::{
-    ErrorKind, Field, Found, Kind, KindInfo, Object, Owner, RemoteId, ReplaceOrder, Snapshot,
-    Timestamp, Typical, Value,
+    ErrorKind, Field, Found, FoundAs, Kind, KindInfo, Object, Owner, RemoteId, ReplaceOrder,
+    Snapshot, Timestamp, Typical, Value,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -170,6 +170,7 @@ fn found(id: &str, seconds: i64) -> Found<Object> {
         id: RemoteId::new(id),
         created_at: Some(Timestamp::from_seconds(seconds)),
         attrs: in_region("fra1"),
+        role: FoundAs::Asked,
     }
 }
 
@@ -260,4 +261,36 @@ async fn a_look_that_has_no_answer_yet_is_made_again_until_it_has() {
     assert!(began.elapsed() > Duration::from_secs(90));
     assert_eq!(lab.disagreements(), Vec::<String>::new());
     settled(&mut lab, &declarations).await;
+}
+
+/// What stood about before is in nobody's way, and is never taken; what is left of the create is.
+#[test]
+fn bystanders_are_never_adopted() {
+    let as_role = |id: &str, role: FoundAs| Found {
+        role,
+        ..found(id, 1001)
+    };
+    let judged = |list: Vec<Found<Object>>| {
+        let owner = Owner {
+            cluster: "lab".to_owned(),
+            suffix: "00000000".to_owned(),
+        };
+        let lost = Lost {
+            info: &NAMELESS,
+            args: &in_region("fra1"),
+            seen: &[RemoteId::new("old")],
+            started_at: Timestamp::from_seconds(1000),
+            taken: &[],
+            twins: 0,
+        };
+        ours(judge(lost, list, &Snapshot::empty("lineage", owner)))
+    };
+    assert_eq!(judged(vec![as_role("spare", FoundAs::Bystander)]), None);
+    // It failed its assignment before, too.
+    assert_eq!(judged(vec![as_role("old", FoundAs::Remains)]), None);
+    let both = vec![
+        as_role("spare", FoundAs::Bystander),
+        as_role("left", FoundAs::Remains),
+    ];
+    assert_eq!(judged(both).as_deref(), Some("left"));
 }

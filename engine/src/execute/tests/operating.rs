@@ -203,3 +203,86 @@ async fn one_that_never_ends_is_given_up() {
     assert!(error.contains("was not done after"), "{error}");
     assert_eq!(lab.cloud.count(Verb::Delete), 0);
 }
+
+/// It was never of any use, so nothing moves away from it; and it could not be asked.
+#[tokio::test(start_paused = true)]
+async fn one_that_failed_while_nobody_watched_is_not_drained() {
+    let mut lab = Lab::new(Cloud::new().boots("agent", 1_000_000));
+    for _ in 0..2 {
+        let life = tokio::time::timeout(Duration::from_secs(10), lab.apply(&both())).await;
+        assert!(life.is_err(), "it ended before it was killed: {life:?}");
+    }
+    lab.cloud.spoil(&at("agent.a"));
+    lab.cloud = lab.cloud.clone().boots("agent", 0);
+    let text = plan_text(&lab.plan(&both(), &apply()).await.unwrap().plan);
+    assert!(text.contains("- agent.a"), "{text}");
+    assert!(!text.contains("drain"), "{text}");
+}
+
+fn voter(name: &str, host: &str) -> kplan_model::Declaration {
+    agent(name, host).with("role", string("voter"))
+}
+
+fn voters() -> Declarations {
+    let agents = [voter("a", "vm.a"), voter("b", "vm.b")];
+    declare([net(), vm("vm.a"), vm("vm.b")].into_iter().chain(agents))
+}
+
+/// Killed at any entry, then kept by the file: what began to leave is made anew, and nothing that
+/// left stands.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_undone_and_was_begun_is_made_anew_where_the_file_keeps_it() {
+    let first = declare([net(), vm("vm.a"), voter("a", "vm.a")]);
+    let mut renewed = 0;
+    for appends in 1..12 {
+        let mut lab = Lab::new(Cloud::new());
+        assert!(lab.apply(&voters()).await.is_complete());
+        let before = lab.state().resources[&at("agent.b")].id.clone();
+        let life = lab
+            .live(&first, &apply(), Some(Dying::After(appends)))
+            .await;
+        assert!(matches!(life, Life::Died) || life.is_complete(), "{life:?}");
+        let there = lab.state().resources.get(&at("agent.b"));
+        let begun = there.is_some_and(|record| record.operations.contains("leave"));
+        if begun {
+            let text = plan_text(&lab.plan(&voters(), &apply()).await.unwrap().plan);
+            assert!(
+                text.contains("- agent.b") && text.contains("+ agent.b"),
+                "{text}"
+            );
+            renewed += 1;
+        }
+        settled(&mut lab, &voters()).await;
+        assert_eq!(lab.cloud.left(), Vec::new());
+        assert_eq!(lab.cloud.drained(), Vec::new());
+        let now = &lab.state().resources[&at("agent.b")].id;
+        assert!(!begun || *now != before);
+    }
+    assert!(renewed > 1, "{renewed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_those_an_operation_is_for_are_in_it_and_they_need_another_of_them() {
+    let mut lab = Lab::new(Cloud::new());
+    let mixed = || {
+        let voter = agent("b", "vm.b").with("role", string("voter"));
+        let agents = [agent("a", "vm.a"), voter];
+        declare([net(), vm("vm.a"), vm("vm.b")].into_iter().chain(agents))
+    };
+    assert!(lab.apply(&mixed()).await.is_complete());
+    let replace = |address| PlanOptions {
+        replace: [at(address)].into(),
+        ..apply()
+    };
+    for address in ["agent.a", "agent.b"] {
+        let plan = lab.plan(&mixed(), &replace(address)).await.unwrap().plan;
+        let text = plan_text(&plan);
+        assert!(text.contains("drain") && !text.contains("leave"), "{text}");
+    }
+    let mut lab = Lab::new(Cloud::new());
+    assert!(lab.apply(&voters()).await.is_complete());
+    let plan = lab.plan(&voters(), &replace("agent.b")).await.unwrap().plan;
+    let text = plan_text(&plan);
+    let drained = text.find("! agent.b drain").unwrap();
+    assert!(drained < text.find("! agent.b leave").unwrap(), "{text}");
+}

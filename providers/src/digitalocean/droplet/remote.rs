@@ -5,8 +5,14 @@ use super::change::ON;
 use crate::digitalocean::action::{ERRORED, actions_of};
 use crate::digitalocean::remote::{Remote, Slug, filled, path_of};
 use crate::digitalocean::{DigitalOcean, owner_tag};
-use kplan_model::{Known, ProviderError};
+use crate::http::parse_timestamp;
+use kplan_model::Known;
 use serde::Deserialize;
+use std::time::Duration;
+
+/// A droplet is made in less than a minute. One that is `new` for longer is asked about: each such
+/// question is a request of its own.
+const SUSPICIOUS: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Default, Deserialize)]
 struct Network {
@@ -64,22 +70,19 @@ pub(super) struct DropletRemote {
 impl DropletRemote {
     /// Whether nobody is making it although it is not made: DigitalOcean keeps a droplet whose
     /// creation failed as `new`. Only its actions tell for certain.
-    fn is_stuck(&self) -> bool {
-        self.status == "new" && !self.locked
+    pub(super) fn is_stuck(&self, cloud: &DigitalOcean) -> bool {
+        let created = self.created_at.as_deref().and_then(parse_timestamp);
+        let old = created.is_some_and(|created| cloud.http.is_past(created, SUSPICIOUS));
+        self.status == "new" && !self.locked && old
     }
 
     /// What the engine sees of it, and whether its creation failed.
-    pub(super) async fn seen(
-        &self,
-        cloud: &DigitalOcean,
-        known: &Known,
-    ) -> Result<DropletAttrs, ProviderError> {
+    pub(super) async fn seen(&self, cloud: &DigitalOcean, known: &Known) -> DropletAttrs {
         let mut attrs = self.attrs(Some(known));
-        let actions = actions_of(&path_of::<Self>(&self.id()));
-        if self.is_stuck() && cloud.has_failed(&actions, "create").await? {
+        if self.is_stuck(cloud) && has_failed(cloud, &self.id()).await {
             ERRORED.clone_into(&mut attrs.status);
         }
-        Ok(attrs)
+        attrs
     }
 
     /// Whether its power is off. A new droplet is being powered on.
@@ -95,6 +98,13 @@ impl DropletRemote {
     pub(super) fn tags(&self, asked: &[String]) -> Vec<String> {
         owner_tag::seen(&self.tags, asked).0
     }
+}
+
+/// Whether a droplet's actions say that its creation failed; where they cannot be read, it is what
+/// the list says.
+pub(super) async fn has_failed(cloud: &DigitalOcean, id: &str) -> bool {
+    let actions = actions_of(&path_of::<DropletRemote>(id));
+    cloud.has_failed(&actions, "create").await.unwrap_or(false)
 }
 
 impl Remote for DropletRemote {

@@ -79,7 +79,14 @@ async fn a_refused_resize_leaves_the_power_on() {
 #[tokio::test]
 async fn a_creation_that_failed_is_found_among_the_actions() {
     let known = known("7", Object::new(), Object::new());
-    let new = || locked("new", "s-2vcpu-4gb", false);
+    // The clock of these tests stands at 2023-11-14T22:13:20Z.
+    let made = |at: &str| {
+        let answer = locked("new", "s-2vcpu-4gb", false);
+        let mut shown: Value = serde_json::from_slice(answer.body()).unwrap();
+        shown["droplet"]["created_at"] = value!(at);
+        ok(shown)
+    };
+    let new = || made("2023-11-14T22:11:00Z");
     for (answer, status) in [
         (actions("create", "errored"), "errored"),
         (actions("create", "in-progress"), "new"),
@@ -91,8 +98,18 @@ async fn a_creation_that_failed_is_found_among_the_actions() {
         let failed = matches!(droplets(&script).readiness(&read), Readiness::Failed(_));
         assert_eq!(failed, status == "errored");
     }
-    // Nobody asks while it is being made.
-    let script = Script::answers([locked("new", "s-2vcpu-4gb", true)]);
+    // Nobody asks while it is being made, or could be.
+    for answer in [
+        locked("new", "s-2vcpu-4gb", true),
+        made("2023-11-14T22:12:00Z"),
+    ] {
+        let script = Script::answers([answer]);
+        let read = droplets(&script).read(&known).await.unwrap().unwrap();
+        assert_eq!(read.status, "new");
+    }
+    // Where nobody may read its actions, it is what it is said to be.
+    let denied = json(403, &value!({ "id": "forbidden", "message": "no" }));
+    let script = Script::answers([new(), denied]);
     let read = droplets(&script).read(&known).await.unwrap().unwrap();
     assert_eq!(read.status, "new");
 }

@@ -146,9 +146,7 @@ pub(super) async fn joining<'a>(
         .collect();
     let declared = args.join.as_ref().map(Input::known).transpose()?;
     match addresses.first() {
-        Some(_) if declared.is_some_and(|join| addresses.contains(join)) => {
-            Ok(Cow::Borrowed(args))
-        }
+        Some(_) if declared.is_some_and(|join| addresses.contains(join)) => Ok(Cow::Borrowed(args)),
         Some(other) => Ok(Cow::Owned(NodeArgs {
             init: false,
             join: Some(Input::Known(other.clone())),

@@ -319,6 +319,7 @@ impl Resource for Pki {
             id: RemoteId::new(format!("{}/{}", attrs.cluster, attrs.token_hash)),
             created_at: Some(now),
             attrs,
+            role: kplan_model::FoundAs::Asked,
         })
     }
 
