@@ -54,6 +54,8 @@ pub struct File {
     servers: u64,
     server_size: usize,
     server_backups: bool,
+    /// Whether it is the newer of two; changing it makes every node anew.
+    newer_image: bool,
     reserved_ip: bool,
     database_size: usize,
     pools: Vec<Pool>,
@@ -125,6 +127,7 @@ impl File {
             servers,
             server_size: 1 + index(dice, 2),
             server_backups: lucky(dice, 5),
+            newer_image: false,
             reserved_ip: servers == 1 && lucky(dice, 3),
             database_size: 0,
             pools: Vec::new(),
@@ -285,7 +288,8 @@ impl File {
     }
 
     fn edit_servers(&mut self, dice: &Rng) {
-        match dice.below(3) {
+        match dice.below(4) {
+            3 if self.datastore == Datastore::Etcd => self.newer_image = !self.newer_image,
             0 => self.server_size = (self.server_size + 1).min(SIZES.len() - 1),
             1 if self.datastore == Datastore::Postgres => {
                 self.database_size = (self.database_size + 1).min(DATABASES.len() - 1);
@@ -316,8 +320,14 @@ impl File {
         let size = SIZES[self.server_size];
         writeln!(
             out,
-            "[servers]\ncount = {}\nsize = \"{size}\"\nbackups = {}\n",
-            self.servers, self.server_backups
+            "[servers]\ncount = {}\nsize = \"{size}\"\nimage = \"{}\"\nbackups = {}\n",
+            self.servers,
+            if self.newer_image {
+                "ubuntu-25-04-x64"
+            } else {
+                "ubuntu-24-04-x64"
+            },
+            self.server_backups
         )?;
         self.write_network(out)?;
         self.write_k3s(out)?;

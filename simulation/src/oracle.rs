@@ -102,6 +102,22 @@ pub fn disagreements(sandbox: &Sandbox, snapshot: &Snapshot) -> Vec<String> {
     wrong
 }
 
+/// Where the servers on record are not one cluster: a second one beside it holds other data.
+pub fn divided(clusters: &BTreeMap<String, Vec<String>>, snapshot: &Snapshot) -> Vec<String> {
+    let servers = snapshot
+        .resources
+        .keys()
+        .filter(|address| address.kind().as_str() == "k3s_node" && address.name() == "servers");
+    let servers = servers.count();
+    let largest = clusters.values().map(Vec::len).max().unwrap_or(0);
+    if clusters.len() <= 1 && largest == servers {
+        return Vec::new();
+    }
+    vec![format!(
+        "ghost: {servers} servers on record are these clusters: {clusters:?}"
+    )]
+}
+
 /// What was ready at some moment, to be found again later.
 #[derive(Default)]
 pub struct Memory {

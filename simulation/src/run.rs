@@ -2,7 +2,7 @@
 
 use crate::life::{Command, Ended, Operator};
 use crate::net::Mishap;
-use crate::oracle::{Memory, disagreements, leaks};
+use crate::oracle::{Memory, disagreements, divided, leaks};
 use crate::schedule::{Schedule, Trouble};
 use crate::world::World;
 use kplan_engine::Discipline;
@@ -188,6 +188,9 @@ async fn judge(
     verdict
         .wrong
         .extend(disagreements(&world.sandbox, &snapshot));
+    if schedule.platform {
+        verdict.wrong.extend(divided(&world.clusters(), &snapshot));
+    }
     verdict.wrong.extend(memory.exchanged(&snapshot));
     let token = world.token();
     let token = token.expose().unwrap_or_default();

@@ -171,6 +171,11 @@ impl World {
         })
     }
 
+    /// The clusters that run, each with its servers.
+    pub fn clusters(&self) -> BTreeMap<String, Vec<String>> {
+        self.nodes.clusters()
+    }
+
     /// The operator's token.
     pub fn token(&self) -> Secret {
         Secret::new(TOKEN)

@@ -18,7 +18,9 @@ fn a_node_is_drained_before_its_droplet_goes() {
     let mistyped = ["plan", "--sandbox", "--skip-operation", "train"];
     let mistyped = folder.kplan(&mistyped).expect_code(1);
     assert!(
-        mistyped.err.contains("there are drain, uncordon"),
+        mistyped
+            .err
+            .contains("there are drain, leave-etcd, uncordon"),
         "{}",
         mistyped.err
     );
@@ -85,4 +87,61 @@ fn the_last_of_a_pool_keeps_its_firewall_to_the_end(folder: &Folder) {
     assert!(at("k3s_node.workers[0]: Drain complete") < gone);
     assert!(gone < at("firewall.agents: Destroying"));
     assert!(!all.contains("firewall.servers:"), "{all}");
+}
+
+const THREE: &str = "[cluster]\nname = \"demo\"\nregion = \"fra1\"\n\n[network]\napi_allow = \
+                     [\"203.0.113.0/24\"]\n\n[servers]\ncount = 3\nsize = \"s-2vcpu-4gb\"\n\n\
+                     [load_balancer.api]\n";
+
+/// Each server leaves etcd before its droplet goes, and the next one is not touched before its
+/// successor is back; none of them is told to begin a cluster.
+#[test]
+fn servers_leave_etcd_one_after_the_other_and_their_successors_join() {
+    let folder = Folder::with(THREE);
+    folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    folder.write(&THREE.replace("count = 3\n", "count = 3\nimage = \"ubuntu-25-04-x64\"\n"));
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(
+        plan.out.contains(
+            "\n  # k3s_node.servers[0] leaves etcd, whose other members keep their majority before \
+             it is destroyed (leave-etcd)\n"
+        ),
+        "{}",
+        plan.out
+    );
+    let run = folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    let all = format!("{}{}", run.out, run.err);
+    let mut last = 0;
+    for server in 0..3 {
+        for (address, words) in [
+            ("k3s_node", "Drain complete"),
+            ("k3s_node", "Leave-etcd complete"),
+            ("droplet", "Destruction complete"),
+            ("droplet", "Creation complete"),
+            ("k3s_node", "Creation complete"),
+        ] {
+            let line = format!("{address}.servers[{server}]: {words}");
+            let at = all.find(&line);
+            let at = at.unwrap_or_else(|| panic!("no {line}:\n{all}"));
+            assert!(at > last, "{line} comes too early:\n{all}");
+            last = at;
+        }
+    }
+    let next = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(next.out.contains("No changes."), "{}", next.out);
+    // With all three at once, no majority would be left; with only one kept, SQLite would not do.
+    let two = ["droplet.servers[0]", "droplet.servers[1]"];
+    let mut args = vec!["plan", "--sandbox"];
+    args.extend(two.iter().flat_map(|at| ["--replace", at]));
+    let both = folder.kplan(&args).ok();
+    let place = |words: &str| both.out.find(words).unwrap_or(usize::MAX);
+    assert!(
+        place("# k3s_node.servers[0] must be replaced")
+            < place("# k3s_node.servers[1] takes no new pods"),
+        "{}",
+        both.out
+    );
+    let less = THREE.replace("count = 3", "count = 1\n");
+    folder.write(&less.replace("[load_balancer.api]\n", ""));
+    folder.kplan(&["plan", "--sandbox"]).expect_code(6);
 }

@@ -334,6 +334,18 @@ impl Nodes {
             .collect()
     }
 
+    /// The clusters that run, each with the nodes that serve its API.
+    pub fn clusters(&self) -> BTreeMap<String, Vec<String>> {
+        let state = self.lock();
+        let running = state.machines.values();
+        let mut clusters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for server in running.filter_map(|machine| machine.server.as_ref()) {
+            let nodes = clusters.entry(server.cluster.clone()).or_default();
+            nodes.push(server.node.clone());
+        }
+        clusters
+    }
+
     /// The droplets that have K3s on their disk: what boots there is a cluster that comes back.
     pub fn installed(&self) -> BTreeSet<u64> {
         self.lock().disks.keys().copied().collect()

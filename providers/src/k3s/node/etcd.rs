@@ -9,6 +9,7 @@ use super::NodeArgs;
 use super::drain::node;
 use super::life::{is_ready, permitted, provider_id};
 use crate::kubernetes::Kubernetes;
+use crate::kubernetes::object::Type;
 use crate::kubernetes::session::Session;
 use kplan_model::{
     BoxFuture, ErrorKind, Input, Kind, Known, Operation, OperationInfo, Permit, ProviderError,
@@ -29,7 +30,8 @@ pub(super) const LEAVE: OperationInfo = OperationInfo {
 
 const REMOVE: &str = "etcd.k3s.cattle.io/remove";
 const REMOVED: &str = "etcd.k3s.cattle.io/removed-node-name";
-/// The nodes whose servers are members (K3s sets the label).
+/// K3s puts it on the nodes whose servers are members.
+const LABEL: &str = "node-role.kubernetes.io/etcd=true";
 const MEMBERS: &str = "/api/v1/nodes?labelSelector=node-role.kubernetes.io%2Fetcd%3Dtrue";
 
 /// `leave-etcd`.
@@ -49,6 +51,13 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list["items"].as_array().into_iter().flatten()
 }
 
+/// The nodes that K3s counts among the members of etcd.
+async fn members(session: &Session) -> Result<Vec<Value>, ProviderError> {
+    let node = Type::new("v1", "Node");
+    let nodes = session.list_where(&node, LABEL, "").await?;
+    Ok(nodes.iter().cloned().collect())
+}
+
 /// Whether it was let go.
 fn has_left(node: &Value) -> bool {
     annotation(node, REMOVED).is_some()
@@ -56,8 +65,9 @@ fn has_left(node: &Value) -> bool {
 
 /// The other members that are not Ready.
 async fn silent(session: &Session, own: &str) -> Result<Vec<String>, ProviderError> {
-    let members = session.json_once(MEMBERS).await?;
-    let others = items(&members).filter(|node| name(node) != own && !has_left(node));
+    let members = members(session).await?;
+    let others = members.iter();
+    let others = others.filter(|node| name(node) != own && !has_left(node));
     let silent = others.filter(|node| !is_ready(node));
     Ok(silent.map(|node| name(node).to_owned()).collect())
 }
@@ -120,8 +130,8 @@ impl Operation for LeaveEtcd {
 }
 
 /// The arguments with the server that a new member joins: the declared one if the cluster counts
-/// it among those that are Ready, else another that is. Asked once and shortly. A cluster that is
-/// only now made does not answer, and then what is declared holds; one that was begun has to
+/// it among those that are Ready, else another that is. A cluster that is only now made is asked
+/// once and shortly; it does not answer, and then what is declared holds. One that was begun has to
 /// answer, because a server that finds nobody to join would begin a second cluster or wait for
 /// ever.
 pub(super) async fn joining<'a>(
@@ -132,14 +142,22 @@ pub(super) async fn joining<'a>(
     let Some(api) = args.api.as_ref().filter(|_| etcd) else {
         return Ok(Cow::Borrowed(args));
     };
-    let look = |session: Session| async move { session.json_once(MEMBERS).await };
-    let members = match permitted(kubernetes, &api.access()?, look).await {
+    let begun = args.begun == Some(true);
+    let look = |session: Session| async move {
+        if begun {
+            return members(&session).await;
+        }
+        let list = session.json_once(MEMBERS).await?;
+        Ok(items(&list).cloned().collect())
+    };
+    let members: Vec<Value> = match permitted(kubernetes, &api.access()?, look).await {
         Ok((_, members)) => members,
-        Err(_) if args.begun != Some(true) => return Ok(Cow::Borrowed(args)),
+        Err(_) if !begun => return Ok(Cow::Borrowed(args)),
         Err(error) => return Err(unanswered(args, &error)),
     };
     let own = provider_id(args.droplet_id.known()?);
-    let addresses: Vec<String> = items(&members)
+    let addresses: Vec<String> = members
+        .iter()
         .filter(|node| node.pointer("/spec/providerID") != Some(&json!(own)))
         .filter(|node| name(node) != args.boot.node && is_ready(node) && !has_left(node))
         .filter_map(internal_ip)
@@ -152,7 +170,7 @@ pub(super) async fn joining<'a>(
             join: Some(Input::Known(other.clone())),
             ..args.clone()
         })),
-        None if args.begun == Some(true) => {
+        None if begun => {
             let message = "no other server is Ready".to_owned();
             let error = ProviderError::new(ErrorKind::Transient, message);
             Err(unanswered(args, &error))

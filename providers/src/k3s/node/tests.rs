@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::sync::Mutex;
 
 mod drain;
+mod etcd;
 mod life;
 
 /// A bucket in memory; every write is a second later than the one before.

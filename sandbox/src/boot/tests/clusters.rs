@@ -174,3 +174,70 @@ async fn a_name_belongs_to_one_droplet() {
         Phase::Started
     );
 }
+
+fn members(rig: &Rig) -> Vec<String> {
+    rig.nodes
+        .running_cluster("etcd-1001")
+        .unwrap()
+        .etcd_members()
+}
+
+async fn node_call(rig: &Rig, method: &str, name: &str, body: &str) {
+    let request = axum::http::Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/nodes/{name}"))
+        .header("content-type", "application/merge-patch+json")
+        .extension(crate::kubernetes::Identity::admin())
+        .body(axum::body::Body::from(body.to_owned()))
+        .unwrap();
+    let router = rig.nodes.router_of(1002).unwrap();
+    let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+}
+
+/// As etcd has it: a member that does not answer and was not removed keeps new ones out.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_went_without_leaving_keeps_its_successor_out() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    rig.boot(&joining(2)).await;
+    rig.boot(&joining(3)).await;
+    assert_eq!(members(&rig).len(), 3);
+    rig.nodes.droplet_gone(1003).unwrap();
+    let status = rig.boot(&joining(4)).await;
+    assert!(
+        status
+            .message
+            .contains("etcdserver: unhealthy cluster: demo-server-3"),
+        "{status:?}"
+    );
+    // Its Node goes, and its member with it.
+    node_call(&rig, "DELETE", "demo-server-3", "").await;
+    let status = rig.wait(1004, &[Phase::Started]).await;
+    assert!(
+        status.message.contains("of cluster etcd-1001"),
+        "{status:?}"
+    );
+    assert_eq!(
+        members(&rig),
+        ["demo-server-1", "demo-server-2", "demo-server-4"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_leaves_by_its_annotation() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&init()).await;
+    rig.boot(&joining(2)).await;
+    rig.boot(&joining(3)).await;
+    // A Node is there once its kubelet registered it.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    let remove = r#"{"metadata":{"annotations":{"etcd.k3s.cattle.io/remove":"true"}}}"#;
+    node_call(&rig, "PATCH", "demo-server-1", remove).await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert_eq!(members(&rig), ["demo-server-2", "demo-server-3"]);
+    rig.nodes.droplet_gone(1001).unwrap();
+    let mut node = joining(4);
+    node.config["server"] = json!("https://10.0.0.2:6443");
+    assert_eq!(rig.boot(&node).await.phase, Phase::Started);
+}
