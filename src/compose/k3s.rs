@@ -116,7 +116,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         Meta::default()
     };
     meta.inside = Some(at);
-    meta.group = Some(super::nodes::group(pool));
+    meta.group = Some(super::nodes::group(builder, pool));
     if server {
         meta.after = database::parts(builder);
     }
@@ -292,8 +292,10 @@ fn declare_cluster(builder: &mut Builder<'_>) {
         after,
         ..builder.guarded()
     };
-    // A local datastore lives and dies with its one server.
-    if spec.datastore() == Wanted::Sqlite {
+    // A local datastore lives and dies with its one server. A member of etcd stops being the only
+    // one when another joined it.
+    let alone = spec.servers.count.value == 1 && builder.inputs.members.servers() <= 1;
+    if spec.datastore() == Wanted::Sqlite || (spec.datastore() == Wanted::Etcd && alone) {
         meta.inside = Some(droplet(SERVERS_POOL, 0));
     }
     builder.add_with(cluster(), &args, spec.k3s.span, meta);

@@ -56,6 +56,11 @@ impl Members {
         Some(address)
     }
 
+    /// How many servers became nodes.
+    pub(super) fn servers(&self) -> u32 {
+        u32::try_from(self.living.len()).unwrap_or(u32::MAX)
+    }
+
     /// Servers that became nodes, but for one; a new node joins the first of them.
     pub(super) fn first_but(&self, index: Option<u32>) -> Option<u32> {
         let mut living = self.living.iter().copied();

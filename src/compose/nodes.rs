@@ -6,6 +6,7 @@ use super::network::{agent_firewall, agent_tag, owner_tag, server_firewall, serv
 use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
 use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs, without_comment};
 use kplan_schema::spec::Pool;
+use kplan_schema::value::Datastore;
 
 /// The droplet of one node.
 pub fn droplet(pool: &str, index: u32) -> Address {
@@ -77,7 +78,7 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
     } else {
         Meta::default()
     };
-    meta.group = Some(group(pool));
+    meta.group = Some(group(builder, pool));
     // It never stands without its firewall: not at its first start, not while it is drained.
     meta.after.push(firewall);
     builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
@@ -89,13 +90,13 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
 
 /// Servers change one at a time and never below a majority; of agents at most a quarter at once
 /// change. A group's first creation is not limited by it.
-pub fn group(pool: Pool<'_>) -> Group {
+pub fn group(builder: &Builder<'_>, pool: Pool<'_>) -> Group {
     let count = pool.count().value;
     match pool {
         Pool::Servers(_) => Group {
             name: "servers".to_owned(),
             // A majority where there is one to lose; of two servers on a database one is enough.
-            min_ready: if count > 1 { count.div_ceil(2) } else { 0 },
+            min_ready: majority(builder, count),
             max_parallel: 1,
             order: RolloutOrder::Address,
         },
@@ -106,4 +107,15 @@ pub fn group(pool: Pool<'_>) -> Group {
             order: RolloutOrder::Address,
         },
     }
+}
+
+/// How many servers must stay. With etcd a majority of those there are, also where the file wants
+/// fewer: members that go at once take it with them.
+fn majority(builder: &Builder<'_>, count: u32) -> u32 {
+    let there = if builder.spec.datastore() == Datastore::Etcd {
+        builder.inputs.members.servers().max(count)
+    } else {
+        count
+    };
+    if there > 1 { there.div_ceil(2) } else { 0 }
 }

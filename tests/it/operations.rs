@@ -129,19 +129,39 @@ fn servers_leave_etcd_one_after_the_other_and_their_successors_join() {
     }
     let next = folder.kplan(&["plan", "--sandbox"]).ok();
     assert!(next.out.contains("No changes."), "{}", next.out);
-    // With all three at once, no majority would be left; with only one kept, SQLite would not do.
-    let two = ["droplet.servers[0]", "droplet.servers[1]"];
-    let mut args = vec!["plan", "--sandbox"];
-    args.extend(two.iter().flat_map(|at| ["--replace", at]));
-    let both = folder.kplan(&args).ok();
-    let place = |words: &str| both.out.find(words).unwrap_or(usize::MAX);
+}
+
+/// One server with etcd becomes three and never one again in one step; the only one is not
+/// replaced.
+#[test]
+fn etcd_grows_and_keeps_its_majority() {
+    let etcd = format!("{THREE}\n[k3s]\ndatastore = \"etcd\"\n");
+    let single = etcd.replace("count = 3", "count = 1");
+    let folder = Folder::with(&single);
+    folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    let replace = ["plan", "--sandbox", "--replace", "droplet.servers[0]"];
+    let refused = folder.kplan(&replace).expect_code(6);
     assert!(
-        place("# k3s_node.servers[0] must be replaced")
-            < place("# k3s_node.servers[1] takes no new pods"),
+        refused.err.contains("k3s.cluster: destroying it loses"),
         "{}",
-        both.out
+        refused.err
     );
-    let less = THREE.replace("count = 3", "count = 1\n");
-    folder.write(&less.replace("[load_balancer.api]\n", ""));
-    folder.kplan(&["plan", "--sandbox"]).expect_code(6);
+    folder.write(&etcd);
+    let grown = folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    assert!(
+        grown.out.contains("4 added, 1 changed, 0 destroyed"),
+        "{}",
+        grown.out
+    );
+    let next = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(next.out.contains("No changes."), "{}", next.out);
+    folder.write(&single);
+    let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(6);
+    assert!(
+        refused
+            .err
+            .contains("would have only 1 of its members ready, and needs 2"),
+        "{}",
+        refused.err
+    );
 }

@@ -320,6 +320,16 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// Whether the container is neither destroyed nor made anew.
+    fn stays(&self, container: &Address) -> bool {
+        self.diff_of(container).is_some_and(|node| {
+            matches!(
+                node.change,
+                Change::None | Change::Update { .. } | Change::Await { .. } | Change::Record
+            )
+        })
+    }
+
     /// Whether the container is made anew.
     fn is_renewed(&self, container: &Address) -> bool {
         matches!(
@@ -329,8 +339,14 @@ impl<'a> Work<'a> {
     }
 
     /// The container because of which the resource cannot stay: one that is replaced, or one
-    /// that it leaves or enters. What stands elsewhere is another resource.
+    /// that it leaves or enters. What stands elsewhere is another resource; but what no longer
+    /// depends on a container that stays itself has not moved.
     fn leaves(&self, wanted: &Meta, current: &Recorded) -> Option<Address> {
+        if let (None, Some(container)) = (&wanted.inside, &current.meta.inside)
+            && self.stays(container)
+        {
+            return None;
+        }
         if wanted.inside != current.meta.inside {
             return wanted
                 .inside
