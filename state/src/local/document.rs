@@ -8,7 +8,7 @@ use crate::error::{code, damaged, error, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::wire::snapshot::SnapshotWire;
-use crate::wire::{FORMAT, Unreadable};
+use crate::wire::{Unreadable, WrongFormat, check};
 use kplan_model::{Snapshot, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -50,15 +50,22 @@ impl Document {
             )
         };
         let peek: Peek = serde_json::from_str(text).map_err(broken)?;
-        if peek.state.format > FORMAT {
-            return Err(error_help(
-                code::NEWER_FORMAT,
-                format!(
-                    "a newer kplan wrote this document (format {})",
-                    peek.state.format
-                ),
-                "use that kplan",
-            ));
+        match check(peek.state.format) {
+            Ok(()) => {}
+            Err(WrongFormat::Newer(format)) => {
+                return Err(error_help(
+                    code::NEWER_FORMAT,
+                    format!("a newer kplan wrote this document (format {format})"),
+                    "use that kplan",
+                ));
+            }
+            Err(WrongFormat::Never(format)) => {
+                return Err(error_help(
+                    code::DAMAGED,
+                    format!("this is no document of a state: there never was a format {format}"),
+                    "give what `kplan state pull` printed, unchanged",
+                ));
+            }
         }
         serde_json::from_str(text).map_err(broken)
     }

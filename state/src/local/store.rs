@@ -85,6 +85,8 @@ pub(crate) enum Verdict {
     Agrees,
     /// There is nothing in it yet.
     Empty,
+    /// An older kplan wrote it, in its format, and it knows no more than snapshot and journal.
+    Older,
     /// The last run was killed before it wrote everything here.
     Behind { batch: u64 },
     /// It knows records that snapshot and journal do not: they were acknowledged, and are lost.
@@ -170,9 +172,7 @@ impl Store {
                     Verdict::Disagrees("it is incomplete".to_owned())
                 });
             };
-            if (found.format, &found.lineage, &found.cluster)
-                != (stamp.format, &stamp.lineage, &stamp.cluster)
-            {
+            if (&found.lineage, &found.cluster) != (&stamp.lineage, &stamp.cluster) {
                 return Ok(Verdict::Disagrees("it belongs to another state".to_owned()));
             }
             if found.batch > stamp.batch {
@@ -181,6 +181,10 @@ impl Store {
                      {}: records were lost, or an older copy of them was put back",
                     found.serial, stamp.serial
                 )));
+            }
+            // What an older kplan wrote is a witness, too: only after it was heard is it rewritten.
+            if found.format < stamp.format {
+                return Ok(Verdict::Older);
             }
             if found.batch < stamp.batch {
                 return Ok(Verdict::Behind { batch: found.batch });
@@ -193,6 +197,14 @@ impl Store {
             Ok(Verdict::Agrees)
         })
         .unwrap_or_else(Verdict::Disagrees)
+    }
+
+    /// Makes it one that was written in that format.
+    #[cfg(test)]
+    pub(crate) fn pretend_format(&self, format: u32) {
+        let format = format.to_string();
+        self.meta.insert("format", format.as_bytes()).unwrap();
+        self.flush().unwrap();
     }
 
     fn stamp(&self) -> Outcome<Option<Stamp>> {

@@ -29,7 +29,7 @@ impl Truth<'_> {
         let why = match Store::open(&path) {
             Ok(store) => match store.check(self.stamp, self.rows) {
                 Verdict::Agrees => return Ok(Some(store)),
-                Verdict::Empty => return Ok(self.fill(store, notices)),
+                Verdict::Empty | Verdict::Older => return Ok(self.fill(store, notices)),
                 Verdict::Behind { batch } => {
                     notices.push(behind(batch, self.stamp.batch));
                     return Ok(self.fill(store, notices));

@@ -81,6 +81,27 @@ fn a_store_that_is_ahead_means_lost_records_until_a_repair() {
     assert!(warnings(&place.writer().take_notices()).is_empty());
 }
 
+/// The store of a kplan of an older format is heard before it is rewritten.
+#[test]
+fn a_store_of_an_older_format_is_a_witness_and_is_carried_over_quietly() {
+    let place = Place::full();
+    let older = || Store::open(&place.file("store")).unwrap().pretend_format(1);
+    older();
+    assert!(warnings(&place.writer().take_notices()).is_empty());
+    assert!(!place.file("damaged").exists());
+    let journal = place.bytes("journal");
+    let mut writer = place.writer();
+    writer.append(&[succeeded("g", "1")]).unwrap();
+    drop(writer);
+    place.put("journal", &journal);
+    place.mark_at(0);
+    older();
+    let refused = place.try_writer().err().unwrap();
+    assert!(refused.message.contains("records were lost"), "{refused}");
+    let notices = crate::repair(&place.path, "demo", None, &Place::options()).unwrap();
+    assert_eq!(warnings(&notices), [code::DAMAGED]);
+}
+
 #[test]
 fn a_store_that_is_held_for_a_moment_longer_is_waited_for() {
     let place = Place::full();
