@@ -6,7 +6,7 @@ use super::value::{object_in, object_out};
 use super::{FORMAT, Unreadable};
 use crate::identity::Identity;
 use crate::keyring::{Keyring, WrappedKey};
-use kplan_model::{Address, Owner, Snapshot, StoreError};
+use kplan_model::{Address, Owner, Recorded, Snapshot, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +106,13 @@ impl SnapshotWire {
         });
         let in_doubt = unique(doubts, "is in doubt")?;
         let deposed = self.deposed.into_iter().map(|wire| wire.read(keys));
+        let mut deposed: Vec<Recorded> = deposed.collect::<Result<_, _>>()?;
+        // Kplans of format 1 could leave what took its place again in both lists; destroyed as the
+        // old half, the current one would be gone.
+        deposed.retain(|old| {
+            let current = resources.get(&old.address);
+            current.is_none_or(|current: &Recorded| current.id != old.id)
+        });
         Ok(Snapshot {
             lineage: self.lineage,
             serial: self.serial,
@@ -114,7 +121,7 @@ impl SnapshotWire {
                 suffix: self.owner_suffix,
             },
             resources,
-            deposed: deposed.collect::<Result<_, _>>()?,
+            deposed,
             in_doubt,
             outputs: object_in(keys, OUTPUTS, OUTPUTS, self.outputs)?,
         })
@@ -136,4 +143,27 @@ fn unique<T>(
         return Err(Unreadable(format!("{} {what} twice", twice[0].0)));
     }
     Ok(all.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::keyring::Keyring;
+    use crate::testing::sample;
+
+    /// What a kplan of format 1 left in both lists is the current one alone.
+    #[test]
+    fn what_is_current_is_not_deposed_besides() {
+        let mut snapshot = sample();
+        let current = snapshot.resources.values().next().unwrap().clone();
+        let others = snapshot.deposed.len();
+        snapshot.deposed.push(current.clone());
+        let keys = Keyring::random(&snapshot.lineage).unwrap();
+        let key = keys.wrap(&Identity::generate().recipients()).unwrap();
+        let wire = SnapshotWire::out(Some(&keys), &key, 1, &snapshot).unwrap();
+        let read = wire.read(Some(&keys)).unwrap();
+        assert_eq!(read.deposed.len(), others);
+        assert!(read.resources.contains_key(&current.address));
+    }
 }
