@@ -58,18 +58,17 @@ pub fn late(
         }
         let there = record.filter(|_| stands(seen));
         let replaced = replace.contains(address);
-        let spent = |record: &Recorded| {
-            let info = kinds.get(record.address.kind());
-            info.is_some_and(|info| info.spent(record).is_some())
-        };
-        if !replaced && there.is_some_and(|record| record.status == Status::Ready && !spent(record))
-        {
+        let standing = there.map(|record| {
+            let info = kinds.get(address.kind());
+            info.map_or(record.status, |info| info.standing(record))
+        });
+        if !replaced && standing == Some(Status::Ready) {
             continue;
         }
         let attrs = there.map(|record| newest(record, seen, kinds));
-        let broken = there.zip(attrs.as_ref()).is_none_or(|(record, attrs)| {
-            spent(record) || is_broken(observer.as_ref(), record, attrs)
-        });
+        let broken = standing
+            .zip(attrs.as_ref())
+            .is_none_or(|(standing, attrs)| is_broken(observer.as_ref(), standing, attrs));
         if !broken && !replaced {
             continue;
         }
@@ -115,8 +114,8 @@ fn failed(observer: &dyn Observe, record: &Recorded, attrs: &Object) -> Option<S
 }
 
 /// Whether it is to be made again, or will be after it was waited for in vain.
-fn is_broken(observer: &dyn Observe, record: &Recorded, attrs: &Object) -> bool {
-    match record.status {
+fn is_broken(observer: &dyn Observe, standing: Status, attrs: &Object) -> bool {
+    match standing {
         Status::Ready => false,
         Status::Tainted => true,
         Status::Unfinished => matches!(observer.readiness(attrs), Ok(Readiness::Failed(_))),

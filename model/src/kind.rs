@@ -2,7 +2,7 @@
 //! Data, not code: one generic differ, the renderer, import and the reference docs all read it.
 
 use crate::operation::OperationInfo;
-use crate::snapshot::Recorded;
+use crate::snapshot::{Recorded, Status};
 use crate::text::{Text, literal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -268,6 +268,13 @@ impl KindInfo {
             .iter()
             .filter(|info| record.operations.contains(info.name));
         begun.find(|info| info.undo.is_none())
+    }
+
+    /// How far one of this kind is to be counted on: what is spent is as good as tainted, although
+    /// it still runs.
+    pub fn standing(&self, record: &Recorded) -> Status {
+        self.spent(record)
+            .map_or(record.status, |_| Status::Tainted)
     }
 
     /// The fields that refer to what a resource of this kind runs on.

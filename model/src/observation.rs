@@ -59,11 +59,10 @@ pub struct Found<A> {
 }
 
 /// What a thing that was found may be to the one who looks for what a create made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundAs {
     /// What is asked for: before the create it is in its way, after a lost answer it may be its
     /// fruit.
-    #[default]
     Asked,
     /// What a create may have left that failed half-way. Before the create it is in nobody's way.
     Remains,

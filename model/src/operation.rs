@@ -11,7 +11,7 @@ use crate::object::Object;
 use crate::observation::{Known, Readiness};
 use crate::plan::Permit;
 use crate::resource::BoxFuture;
-use crate::value::Value;
+use crate::value::{Value, lookup};
 
 /// An operation in a kind's table, done before one of the kind is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,7 @@ impl OperationInfo {
     /// Whether it is for a resource of these arguments.
     pub fn is_for(&self, args: &Object) -> bool {
         self.only.is_none_or(|(path, text)| {
-            let mut parts = path.split('.');
-            let first = parts.next().and_then(|name| args.get(name));
-            let found = parts.try_fold(first, |value, name| match value {
-                Some(Value::Map(object)) => Some(object.get(name)),
-                _ => None,
-            });
-            matches!(found.flatten(), Some(Value::Str(found)) if found.as_str() == text)
+            matches!(lookup(args, path), Some(Value::Str(found)) if found.as_str() == text)
         })
     }
 }

@@ -123,6 +123,14 @@ impl Change {
         }
     }
 
+    /// Whether the resource on record could be read and is neither destroyed nor made anew.
+    pub fn stays(&self) -> bool {
+        matches!(
+            self,
+            Self::None | Self::Update { .. } | Self::Await { .. } | Self::Record
+        )
+    }
+
     /// What it waits for to be back, where the plan interrupts that.
     pub fn disrupted_by(&self) -> Option<&Address> {
         match self {

@@ -320,16 +320,6 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Whether the container is neither destroyed nor made anew.
-    fn stays(&self, container: &Address) -> bool {
-        self.diff_of(container).is_some_and(|node| {
-            matches!(
-                node.change,
-                Change::None | Change::Update { .. } | Change::Await { .. } | Change::Record
-            )
-        })
-    }
-
     /// Whether the container is made anew.
     fn is_renewed(&self, container: &Address) -> bool {
         matches!(
@@ -343,7 +333,9 @@ impl<'a> Work<'a> {
     /// depends on a container that stays itself has not moved.
     fn leaves(&self, wanted: &Meta, current: &Recorded) -> Option<Address> {
         if let (None, Some(container)) = (&wanted.inside, &current.meta.inside)
-            && self.stays(container)
+            && self
+                .diff_of(container)
+                .is_some_and(|node| node.change.stays())
         {
             return None;
         }

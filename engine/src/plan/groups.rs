@@ -9,7 +9,7 @@
 
 use super::draft::Drafts;
 use super::make::Inputs;
-use super::ready::{Members, Unit, standing_of, unit_of};
+use super::ready::{Members, Unit, unit_of};
 use super::relations::Relations;
 use crate::diff::{Change, NodeDiff};
 use kplan_model::{Group, Kind, PlanMode, Reason, RolloutOrder, Status};
@@ -172,8 +172,9 @@ fn standing<'a>(inputs: &Inputs<'a, 'a>) -> BTreeMap<&'a str, Rollout<'a>> {
             rollout.group = group;
         }
         if let Some(record) = node.record.as_deref() {
-            let info = inputs.kinds.get(node.address.kind()).copied();
-            rollout.members.add(node.address, standing_of(info, record));
+            let info = inputs.kinds.get(node.address.kind());
+            let status = info.map_or(record.status, |info| info.standing(record));
+            rollout.members.add(node.address, status);
         }
     }
     rollouts

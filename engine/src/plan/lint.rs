@@ -60,6 +60,7 @@ pub fn lint(plan: &Plan, snapshot: &Snapshot, kinds: &Kinds) -> Vec<Finding> {
 struct Lint<'a> {
     plan: &'a Plan,
     snapshot: &'a Snapshot,
+    kinds: &'a Kinds,
     vanished: BTreeSet<&'a Address>,
     /// The step that makes, changes or records a resource.
     make: BTreeMap<&'a Address, &'a Step>,
@@ -69,13 +70,11 @@ struct Lint<'a> {
     destroy: BTreeMap<(&'a Address, Option<&'a RemoteId>), &'a Step>,
     /// By remote id: what runs on it.
     running: BTreeMap<&'a str, Vec<&'a Address>>,
-    /// What cannot be of use any more, although it stands.
-    spent: BTreeSet<&'a Address>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Lint<'a> {
-    fn new(plan: &'a Plan, snapshot: &'a Snapshot, kinds: &Kinds) -> Self {
+    fn new(plan: &'a Plan, snapshot: &'a Snapshot, kinds: &'a Kinds) -> Self {
         let mut lint = Self {
             plan,
             snapshot,
@@ -84,7 +83,7 @@ impl<'a> Lint<'a> {
             unmake: BTreeMap::new(),
             destroy: BTreeMap::new(),
             running: running(snapshot, kinds),
-            spent: spent(snapshot, kinds),
+            kinds,
             findings: Vec::new(),
         };
         for step in &plan.steps {
@@ -404,16 +403,6 @@ impl<'a> Lint<'a> {
         }
         false
     }
-}
-
-/// What an operation that cannot be undone was begun on.
-fn spent<'a>(snapshot: &'a Snapshot, kinds: &Kinds) -> BTreeSet<&'a Address> {
-    let records = snapshot.resources.values();
-    let spent = records.filter(|record| {
-        let info = kinds.get(record.address.kind());
-        info.is_some_and(|info| info.spent(record).is_some())
-    });
-    spent.map(|record| &record.address).collect()
 }
 
 /// What runs on what, by the remote id that the recorded arguments hold.

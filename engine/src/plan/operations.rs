@@ -5,7 +5,7 @@ use super::draft::{Draft, Drafts};
 use super::make::Inputs;
 use super::relations::goes;
 use super::remake;
-use crate::diff::{Change, NodeDiff, stands_in_deposed};
+use crate::diff::{Change, stands_in_deposed};
 use kplan_model::{
     Action, Address, Kind, Object, Operated, OperationInfo, PlanMode, Reason, Recorded, Status,
 };
@@ -195,7 +195,7 @@ fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usiz
         };
         let targets = &inputs.options.targets;
         let within = targets.is_empty() || targets.contains(node.address);
-        if record.operations.is_empty() || !within || !stays(node) {
+        if record.operations.is_empty() || !within || !node.change.stays() {
             continue;
         }
         for info in table(inputs, node.address.kind()) {
@@ -218,14 +218,6 @@ fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usiz
         }
     }
     steps
-}
-
-/// Whether the file keeps it, and it could be read.
-fn stays(node: &NodeDiff<'_>) -> bool {
-    matches!(
-        node.change,
-        Change::None | Change::Update { .. } | Change::Await { .. } | Change::Record
-    )
 }
 
 fn table(inputs: &Inputs<'_, '_>, kind: &Kind) -> &'static [OperationInfo] {

@@ -1,7 +1,7 @@
 //! Which members of a group are ready: shared words of the planner and the linter, from the
 //! records alone.
 
-use kplan_model::{Address, Kind, KindInfo, Recorded, Status};
+use kplan_model::{Address, Kind, Status};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A unit's name within its group: members that share a name and an index.
@@ -9,14 +9,6 @@ pub(super) type Unit<'a> = (&'a str, Option<u32>);
 
 pub(super) fn unit_of(address: &Address) -> Unit<'_> {
     (address.name(), address.index())
-}
-
-/// How a member counts: what was made useless on its way out does not, although it still runs.
-pub(super) fn standing_of(info: Option<&KindInfo>, record: &Recorded) -> Status {
-    if info.is_some_and(|info| info.spent(record).is_some()) {
-        return Status::Tainted;
-    }
-    record.status
 }
 
 /// The living members of one group.

@@ -10,7 +10,6 @@ use super::remote::{Remote, path_of, recorded, text, texts};
 use crate::http::List;
 use crate::k3s::boot::{self, ADDRESS_VALID, Addresses, BootArgs};
 use crate::spaces::{Keys, Spaces};
-use futures_util::{StreamExt as _, stream};
 use kplan_model::{
     Change, Compare, CreateFailed, Disruption, ErrorKind, Field, FieldSet, Found, FoundOrNot,
     Input, Kind, KindInfo, Known, Otherwise, Permit, ProviderError, Readiness, RemoteId,
@@ -20,8 +19,6 @@ use remote::DropletRemote;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// How many droplets are asked about at once, where the list does not tell enough.
-const PARALLEL_LOOKS: usize = 8;
 /// DigitalOcean takes at most 64 KiB of `user_data`.
 const MAX_USER_DATA: usize = 64 << 10;
 
@@ -341,7 +338,10 @@ impl Resource for Droplet {
         let path = path_of::<DropletRemote>(known.id.as_str());
         let droplet: Option<DropletRemote> = self.cloud.one(&path, DropletRemote::ONE).await?;
         match droplet {
-            Some(droplet) => Ok(Some(droplet.seen(&self.cloud, known).await)),
+            Some(droplet) => {
+                let mut seen = remote::seen(&self.cloud, vec![(known, droplet)]).await;
+                Ok(seen.remove(&known.id))
+            }
             None => Ok(None),
         }
     }
@@ -351,26 +351,7 @@ impl Resource for Droplet {
         known: &[Known],
     ) -> Result<BTreeMap<RemoteId, DropletAttrs>, ProviderError> {
         let droplets = self.cloud.known(known, &list_for(known)).await?;
-        let mut seen = BTreeMap::new();
-        let mut stuck = Vec::new();
-        for (known, droplet) in droplets {
-            let droplet: DropletRemote = droplet;
-            if droplet.is_stuck(&self.cloud) {
-                stuck.push(known.id.clone());
-            }
-            seen.insert(known.id.clone(), droplet.attrs(Some(known)));
-        }
-        let looks = stream::iter(stuck).map(|id| async move {
-            let failed = remote::has_failed(&self.cloud, id.as_str()).await;
-            (id, failed)
-        });
-        let looks: Vec<(RemoteId, bool)> = looks.buffer_unordered(PARALLEL_LOOKS).collect().await;
-        for (id, _) in looks.into_iter().filter(|(_, failed)| *failed) {
-            if let Some(attrs) = seen.get_mut(&id) {
-                ERRORED.clone_into(&mut attrs.status);
-            }
-        }
-        Ok(seen)
+        Ok(remote::seen(&self.cloud, droplets).await)
     }
 
     async fn find(

@@ -135,9 +135,8 @@ pub type BucketCheck =
     Arc<dyn Fn(&str, &str, &str, &str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What controllers learn from outside, shared with the task that runs them.
-#[derive(Default)]
 pub(crate) struct Outside {
-    pub(crate) etcd: Option<etcd::Members>,
+    pub(crate) etcd: etcd::Members,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_check: Option<BucketCheck>,
 }
@@ -204,7 +203,7 @@ impl Cluster {
         let nodes_place = format!("k8s/{id}/nodes");
         let nodes = store.load::<NodeRecord>(&nodes_place)?;
         let outside = Arc::new(Mutex::new(Outside {
-            etcd: Some(etcd::Members::open(store.clone(), id)?),
+            etcd: etcd::Members::open(store.clone(), id)?,
             nodes,
             bucket_check: None,
         }));
@@ -287,16 +286,12 @@ impl Cluster {
     /// # Errors
     /// With etcd's words when it takes no new member at the moment.
     pub fn join_etcd(&self, node: &str, provider_id: &str) -> Result<(), String> {
-        self.outside(|outside| match &mut outside.etcd {
-            Some(members) => members.join(&outside.nodes, node, provider_id),
-            None => Ok(()),
-        })
+        self.outside(|outside| outside.etcd.join(&outside.nodes, node, provider_id))
     }
 
     /// The nodes that are members of the cluster's etcd.
     pub fn etcd_members(&self) -> Vec<String> {
-        let names = |outside: &mut Outside| outside.etcd.as_ref().map(etcd::Members::names);
-        self.outside(names).unwrap_or_default()
+        self.outside(|outside| outside.etcd.names())
     }
 
     /// A node's machine is off: its kubelet reports no more. The cloud controller manager, where

@@ -175,6 +175,11 @@ fn found(id: &str, seconds: i64) -> Found<Object> {
 }
 
 fn verdict(ids: &[(&str, i64)], taken: &[RemoteId], twins: usize) -> Verdict {
+    let found = ids.iter().map(|(id, at)| found(id, *at)).collect();
+    judged(found, taken, twins)
+}
+
+fn judged(found: Vec<Found<Object>>, taken: &[RemoteId], twins: usize) -> Verdict {
     let owner = Owner {
         cluster: "lab".to_owned(),
         suffix: "00000000".to_owned(),
@@ -187,7 +192,6 @@ fn verdict(ids: &[(&str, i64)], taken: &[RemoteId], twins: usize) -> Verdict {
         taken,
         twins,
     };
-    let found = ids.iter().map(|(id, at)| found(id, *at)).collect();
     judge(lost, found, &Snapshot::empty("lineage", owner))
 }
 
@@ -270,27 +274,13 @@ fn bystanders_are_never_adopted() {
         role,
         ..found(id, 1001)
     };
-    let judged = |list: Vec<Found<Object>>| {
-        let owner = Owner {
-            cluster: "lab".to_owned(),
-            suffix: "00000000".to_owned(),
-        };
-        let lost = Lost {
-            info: &NAMELESS,
-            args: &in_region("fra1"),
-            seen: &[RemoteId::new("old")],
-            started_at: Timestamp::from_seconds(1000),
-            taken: &[],
-            twins: 0,
-        };
-        ours(judge(lost, list, &Snapshot::empty("lineage", owner)))
-    };
-    assert_eq!(judged(vec![as_role("spare", FoundAs::Bystander)]), None);
+    let adopted = |list| ours(judged(list, &[], 0));
+    assert_eq!(adopted(vec![as_role("spare", FoundAs::Bystander)]), None);
     // It failed its assignment before, too.
-    assert_eq!(judged(vec![as_role("old", FoundAs::Remains)]), None);
+    assert_eq!(adopted(vec![as_role("old", FoundAs::Remains)]), None);
     let both = vec![
         as_role("spare", FoundAs::Bystander),
         as_role("left", FoundAs::Remains),
     ];
-    assert_eq!(judged(both).as_deref(), Some("left"));
+    assert_eq!(adopted(both).as_deref(), Some("left"));
 }

@@ -80,11 +80,8 @@ impl<'a> GroupSteps<'a> {
             let ours = group.is_some_and(|group| group.name == self.group.name);
             if ours && lint.living(&record.address).is_some() {
                 stays |= !lint.unmake.contains_key(&record.address);
-                let status = if lint.spent.contains(&record.address) {
-                    Status::Tainted
-                } else {
-                    record.status
-                };
+                let info = lint.kinds.get(record.address.kind());
+                let status = info.map_or(record.status, |info| info.standing(record));
                 members.add(&record.address, status);
             }
         }

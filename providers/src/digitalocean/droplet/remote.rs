@@ -6,13 +6,17 @@ use crate::digitalocean::action::{ERRORED, actions_of};
 use crate::digitalocean::remote::{Remote, Slug, filled, path_of};
 use crate::digitalocean::{DigitalOcean, owner_tag};
 use crate::http::parse_timestamp;
-use kplan_model::Known;
+use futures_util::{StreamExt as _, stream};
+use kplan_model::{Known, RemoteId};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A droplet is made in less than a minute. One that is `new` for longer is asked about: each such
 /// question is a request of its own.
 const SUSPICIOUS: Duration = Duration::from_mins(2);
+/// How many droplets are asked about at once.
+const PARALLEL_LOOKS: usize = 8;
 
 #[derive(Debug, Default, Deserialize)]
 struct Network {
@@ -70,19 +74,10 @@ pub(super) struct DropletRemote {
 impl DropletRemote {
     /// Whether nobody is making it although it is not made: DigitalOcean keeps a droplet whose
     /// creation failed as `new`. Only its actions tell for certain.
-    pub(super) fn is_stuck(&self, cloud: &DigitalOcean) -> bool {
+    fn is_stuck(&self, cloud: &DigitalOcean) -> bool {
         let created = self.created_at.as_deref().and_then(parse_timestamp);
         let old = created.is_some_and(|created| cloud.http.is_past(created, SUSPICIOUS));
         self.status == "new" && !self.locked && old
-    }
-
-    /// What the engine sees of it, and whether its creation failed.
-    pub(super) async fn seen(&self, cloud: &DigitalOcean, known: &Known) -> DropletAttrs {
-        let mut attrs = self.attrs(Some(known));
-        if self.is_stuck(cloud) && has_failed(cloud, &self.id()).await {
-            ERRORED.clone_into(&mut attrs.status);
-        }
-        attrs
     }
 
     /// Whether its power is off. A new droplet is being powered on.
@@ -100,11 +95,32 @@ impl DropletRemote {
     }
 }
 
-/// Whether a droplet's actions say that its creation failed; where they cannot be read, it is what
-/// the list says.
-pub(super) async fn has_failed(cloud: &DigitalOcean, id: &str) -> bool {
-    let actions = actions_of(&path_of::<DropletRemote>(id));
-    cloud.has_failed(&actions, "create").await.unwrap_or(false)
+/// What the engine sees of droplets. Where the list leaves it open whether one is still being made,
+/// its actions are asked; where they cannot be read, it is what the list says.
+pub(super) async fn seen(
+    cloud: &DigitalOcean,
+    droplets: Vec<(&Known, DropletRemote)>,
+) -> BTreeMap<RemoteId, DropletAttrs> {
+    let mut seen = BTreeMap::new();
+    let mut stuck = Vec::new();
+    for (known, droplet) in droplets {
+        if droplet.is_stuck(cloud) {
+            stuck.push(known.id.clone());
+        }
+        seen.insert(known.id.clone(), droplet.attrs(Some(known)));
+    }
+    let looks = stream::iter(stuck).map(|id| async move {
+        let actions = actions_of(&path_of::<DropletRemote>(id.as_str()));
+        let failed = cloud.has_failed(&actions, "create").await;
+        (id, failed.unwrap_or(false))
+    });
+    let looks: Vec<(RemoteId, bool)> = looks.buffer_unordered(PARALLEL_LOOKS).collect().await;
+    for (id, _) in looks.into_iter().filter(|(_, failed)| *failed) {
+        if let Some(attrs) = seen.get_mut(&id) {
+            ERRORED.clone_into(&mut attrs.status);
+        }
+    }
+    seen
 }
 
 impl Remote for DropletRemote {

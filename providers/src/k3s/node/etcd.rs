@@ -7,7 +7,7 @@
 
 use super::NodeArgs;
 use super::drain::node;
-use super::life::{is_ready, permitted, provider_id};
+use super::life::{is_ready, permitted, provider_id, text};
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::object::Type;
 use crate::kubernetes::session::Session;
@@ -42,9 +42,7 @@ fn annotation<'a>(node: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 fn name(node: &Value) -> &str {
-    node.pointer("/metadata/name")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    text(node, "/metadata/name")
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -158,7 +156,7 @@ pub(super) async fn joining<'a>(
     let own = provider_id(args.droplet_id.known()?);
     let addresses: Vec<String> = members
         .iter()
-        .filter(|node| node.pointer("/spec/providerID") != Some(&json!(own)))
+        .filter(|node| text(node, "/spec/providerID") != own)
         .filter(|node| name(node) != args.boot.node && is_ready(node) && !has_left(node))
         .filter_map(internal_ip)
         .collect();

@@ -210,7 +210,7 @@ async fn lives(session: &Session) -> Result<Lives, ProviderError> {
     Ok(lives)
 }
 
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value
         .pointer(path)
         .and_then(Value::as_str)

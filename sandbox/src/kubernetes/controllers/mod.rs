@@ -149,9 +149,7 @@ impl Controllers {
         definitions::reconcile(&mut pass);
         namespaces::reconcile(&mut pass);
         let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(members) = &mut outside.etcd {
-            super::etcd::reconcile(&mut pass, members);
-        }
+        super::etcd::reconcile(&mut pass, &mut outside.etcd);
         drop(outside);
         nodes::reconcile(&mut pass);
         deployments::reconcile(&mut pass);

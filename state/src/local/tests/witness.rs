@@ -62,15 +62,20 @@ fn a_store_that_is_behind_is_brought_up_to_date() {
     assert_rebuilt(&place, Severity::Info, "behind");
 }
 
-#[test]
-fn a_store_that_is_ahead_means_lost_records_until_a_repair() {
-    let place = Place::full();
+/// Appends something of which the store alone tells in the end.
+fn lose_an_append(place: &Place) {
     let journal = place.bytes("journal");
     let mut writer = place.writer();
     writer.append(&[succeeded("g", "1")]).unwrap();
     drop(writer);
     place.put("journal", &journal);
     place.mark_at(0);
+}
+
+#[test]
+fn a_store_that_is_ahead_means_lost_records_until_a_repair() {
+    let place = Place::full();
+    lose_an_append(&place);
     let refused = place.try_writer().err().unwrap();
     assert_eq!(refused.code, code::DAMAGED);
     assert!(refused.message.contains("records were lost"), "{refused}");
@@ -89,12 +94,7 @@ fn a_store_of_an_older_format_is_a_witness_and_is_carried_over_quietly() {
     older();
     assert!(warnings(&place.writer().take_notices()).is_empty());
     assert!(!place.file("damaged").exists());
-    let journal = place.bytes("journal");
-    let mut writer = place.writer();
-    writer.append(&[succeeded("g", "1")]).unwrap();
-    drop(writer);
-    place.put("journal", &journal);
-    place.mark_at(0);
+    lose_an_append(&place);
     older();
     let refused = place.try_writer().err().unwrap();
     assert!(refused.message.contains("records were lost"), "{refused}");
