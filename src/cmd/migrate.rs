@@ -1,6 +1,7 @@
 //! `kplan state migrate`: moves the state to where the file says it is.
 
 use crate::cli::{Global, WaitArgs};
+use crate::cmd::session::notices;
 use crate::cmd::signals;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -42,6 +43,7 @@ pub fn run(
         held: &|claim| signals::release_on(Some(claim)),
     };
     let done = migration.run((source, old), (target, new))?;
+    notices(terminal, &done.notices);
     to.bind()?;
     if global.json {
         let document = json!({

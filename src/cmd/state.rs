@@ -236,7 +236,12 @@ pub fn block(record: &Recorded) -> String {
         Status::Unfinished => " (not ready yet)",
         Status::Tainted => " (tainted)",
     };
-    let _ = writeln!(out, "# {}:{status}", record.address);
+    let begun: Vec<&str> = record.operations.iter().map(String::as_str).collect();
+    let begun = match begun.as_slice() {
+        [] => String::new(),
+        names => format!(" (begun: {})", names.join(", ")),
+    };
+    let _ = writeln!(out, "# {}:{status}{begun}", record.address);
     let mut all = record.args.clone();
     all.extend(record.attrs.clone());
     let values: Object = all

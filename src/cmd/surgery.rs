@@ -141,6 +141,7 @@ pub fn restore(
     let then = place.reader(Some(&surgery.identity)).at(serial)?;
     let now = surgery.writer.snapshot();
     kplan_state::settled(now)?;
+    let then = kplan_state::put_back(then, now);
     let change = Change::between(now, &then);
     if !global.json {
         change.show(terminal);
@@ -217,7 +218,11 @@ pub fn push(
     let now = surgery.writer.snapshot();
     document.fits(now, force)?;
     kplan_state::settled(now)?;
-    let next = document.open(&surgery.identity)?;
+    let older = document.serial() < now.serial;
+    let mut next = document.open(&surgery.identity)?;
+    if older {
+        next = kplan_state::put_back(next, now);
+    }
     let change = Change::between(now, &next);
     if !global.json {
         change.show(terminal);

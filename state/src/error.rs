@@ -1,6 +1,7 @@
 //! The stable codes of everything a store refuses or reports, and the helpers that build those
 //! errors.
 
+use crate::wire::FORMAT;
 use kplan_model::StoreError;
 use std::io;
 use std::path::Path;
@@ -119,6 +120,15 @@ pub(crate) fn io_error(doing: &str, path: &Path, cause: &io::Error) -> StoreErro
     } else {
         error(code::IO, message)
     }
+}
+
+/// Something that a newer kplan wrote.
+pub(crate) fn newer_format(what: &str, format: u32) -> StoreError {
+    error_help(
+        code::NEWER_FORMAT,
+        format!("{what} has format {format}, and this kplan reads formats up to {FORMAT}"),
+        "use the kplan that wrote it, or a newer one; nothing was changed",
+    )
 }
 
 /// A damaged file, with what can be done about it.

@@ -46,6 +46,7 @@ pub fn export_record(record: &Recorded, keyring: Option<&Keyring>) -> Json {
             Status::Tainted => "tainted",
         },
         "version": record.version,
+        "operations": record.operations,
         "created_at": record.created_at.0,
         "protect": record.meta.protect,
         "keep": record.meta.keep,

@@ -42,7 +42,7 @@ pub use memory::MemoryStore;
 pub use migrate::{Migrated, Migration, Named};
 pub use notice::{Notice, Severity};
 pub use shared::{Claim, LeaseTimes, SharedReader, SharedWriter};
-pub use surgery::{forget, rename, settled};
+pub use surgery::{forget, put_back, rename, settled};
 
 use std::path::{Path, PathBuf};
 

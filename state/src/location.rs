@@ -71,20 +71,7 @@ impl Location {
         identity: &Identity,
         options: &WriteOptions,
     ) -> Result<Writer, StoreError> {
-        let writer = self.writer_even_moved(cluster, identity, options)?;
-        match writer.moved_to()? {
-            None => Ok(writer),
-            Some(to) => Err(moved(&self.name(), &to)),
-        }
-    }
-
-    pub(crate) fn writer_even_moved(
-        &self,
-        cluster: &str,
-        identity: &Identity,
-        options: &WriteOptions,
-    ) -> Result<Writer, StoreError> {
-        Ok(match self {
+        let writer = match self {
             Self::Folder(dir) => Writer::Local(Box::new(LocalWriter::open(
                 dir, cluster, identity, options,
             )?)),
@@ -94,7 +81,12 @@ impl Location {
                 identity,
                 options,
             )?)),
-        })
+        };
+        // Somebody may have moved it while this one waited for the lock.
+        match writer.moved_to()?.filter(|_| !options.even_moved) {
+            None => Ok(writer),
+            Some(to) => Err(moved(&self.name(), &to)),
+        }
     }
 
     /// Makes a damaged state readable again; what had to be left out is in the notices. A shared

@@ -7,6 +7,7 @@ use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::local::{WriteOptions, written_entry};
 use crate::location::{Location, Writer, moved};
+use crate::notice::Notice;
 use crate::shared::Claim;
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::{Snapshot, StoreError, Timestamp};
@@ -21,6 +22,8 @@ pub struct Migrated {
     pub resources: usize,
     /// Entries of the history that are in the new place.
     pub history: usize,
+    /// What both places had to say.
+    pub notices: Vec<Notice>,
 }
 
 /// Who moves, and how.
@@ -54,7 +57,9 @@ impl Migration<'_> {
     ) -> Result<Migrated, StoreError> {
         let mut options = self.options.clone();
         options.create = false;
-        let mut source = from.writer_even_moved(self.cluster, self.identity, &options)?;
+        options.even_moved = true;
+        let mut source = from.writer(self.cluster, self.identity, &options)?;
+        let mut notices = source.take_notices();
         source.claim().into_iter().for_each(self.held);
         let gone = source.moved_to()?;
         if let Some(elsewhere) = gone.as_ref().filter(|place| **place != new) {
@@ -62,7 +67,8 @@ impl Migration<'_> {
         }
         options.create = gone.is_none();
         options.seed = Some(source.seed());
-        let mut target = to.writer_even_moved(self.cluster, self.identity, &options)?;
+        let mut target = to.writer(self.cluster, self.identity, &options)?;
+        notices.extend(target.take_notices());
         target.claim().into_iter().for_each(self.held);
         self.same_state(&source, &target, to)?;
         if gone.is_none() {
@@ -71,12 +77,14 @@ impl Migration<'_> {
             source.mark_moved(new)?;
         }
         drop(source);
-        let done = Migrated {
+        let mut done = Migrated {
             serial: target.snapshot().serial,
             resources: target.snapshot().resources.len() + target.snapshot().deposed.len(),
             history: to.reader(self.cluster, None).entries()?.len(),
+            notices,
         };
-        drop(target.close(&self.options.holder.command, self.at)?);
+        let last = target.close(&self.options.holder.command, self.at)?;
+        done.notices.extend(last);
         Ok(done)
     }
 

@@ -1,6 +1,8 @@
 //! `Notice`: what a store found and did that its caller should tell somebody. Libraries never
 //! print, so notices travel back as values.
 
+use crate::error::code;
+use crate::wire::FORMAT;
 use std::fmt;
 
 /// How much a notice matters.
@@ -44,6 +46,17 @@ impl Notice {
             message: message.into(),
             help: None,
         }
+    }
+
+    /// That a state of an older format is not one any more; `as_it_was` says where the old one is.
+    pub(crate) fn carried_over(as_it_was: &str) -> Self {
+        Self::info(
+            code::MIGRATED,
+            format!(
+                "the state was carried over into format {FORMAT}, which older kplans do not read; \
+                 {as_it_was}"
+            ),
+        )
     }
 
     /// The same notice with advice.

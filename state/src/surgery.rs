@@ -2,8 +2,8 @@
 //! the writer makes the result durable in one step. Nothing here touches what exists remotely.
 
 use crate::error::{code, error_help};
-use kplan_model::{Address, Recorded, Snapshot, StoreError};
-use std::collections::BTreeSet;
+use kplan_model::{Address, Recorded, RemoteId, Snapshot, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The state without these resources. Others no longer depend on them.
 ///
@@ -95,6 +95,22 @@ pub fn settled(snapshot: &Snapshot) -> Result<(), StoreError> {
         Some(address) => Err(in_doubt(address)),
         None => Ok(()),
     }
+}
+
+/// An earlier state as it takes the place of `now`. What was begun on a resource since, such as a
+/// drain, has happened to it whatever the record says, and the next apply can only undo or go on
+/// with what is on record.
+pub fn put_back(mut then: Snapshot, now: &Snapshot) -> Snapshot {
+    let current = now.resources.values().chain(&now.deposed);
+    let begun: BTreeMap<(&Address, &RemoteId), &BTreeSet<String>> = current
+        .map(|record| ((&record.address, &record.id), &record.operations))
+        .collect();
+    for record in records(&mut then) {
+        if let Some(operations) = begun.get(&(&record.address, &record.id)) {
+            record.operations = (*operations).clone();
+        }
+    }
+    then
 }
 
 fn in_doubt(address: &Address) -> StoreError {
@@ -230,6 +246,31 @@ mod tests {
         assert_eq!(refused("vpc.main", "vpc.main"), code::ADDRESS_TAKEN);
         let gone = forget(snapshot(), &[address("vpc.none")]).unwrap_err();
         assert_eq!(gone.code, code::UNKNOWN_ADDRESS);
+    }
+
+    #[test]
+    fn what_was_begun_since_stays_begun() {
+        let then = snapshot();
+        let mut now = then.clone();
+        let drained = BTreeSet::from(["drain".to_owned()]);
+        let current = now.resources.get_mut(&address("k3s.cluster")).unwrap();
+        current.operations.clone_from(&drained);
+        now.deposed[0].operations.clone_from(&drained);
+        let new = now.resources.get_mut(&address("vpc.main")).unwrap();
+        new.id = RemoteId::new("another");
+        new.operations.clone_from(&drained);
+        let back = put_back(then.clone(), &now);
+        assert_eq!(back.resources[&address("k3s.cluster")].operations, drained);
+        assert_eq!(back.deposed[0].operations, drained);
+        assert!(back.resources[&address("vpc.main")].operations.is_empty());
+        // What was undone since is undone.
+        assert_eq!(put_back(now, &then), {
+            let mut then = then;
+            let vpc = then.resources.get_mut(&address("vpc.main")).unwrap();
+            vpc.id = RemoteId::new("another");
+            vpc.operations = drained;
+            then
+        });
     }
 
     #[test]

@@ -505,13 +505,13 @@ impl Look<'_> {
             Action::Delete => "it is still there",
             _ => "it is as far as it came; the plan shows what is left",
         };
-        // A deposed resource that is still there stays deposed.
-        let keep = if is_current {
-            Some(seen)
-        } else {
-            self.current(doubt).cloned()
+        // What stands at the address stays there, and a deposed one deposed; where nothing does,
+        // the one that is still there is what the address stands for.
+        let keep = match self.current(doubt) {
+            Some(current) if !is_current => current.clone(),
+            _ => seen,
         };
-        Ok(finding(keep.or_else(|| Some(record.clone())), words))
+        Ok(finding(Some(keep), words))
     }
 
     async fn read(

@@ -85,6 +85,11 @@ impl Document {
         serde_json::to_string(self).map_err(|cause| error(code::UNSTORABLE, cause.to_string()))
     }
 
+    /// The serial of the state in it.
+    pub fn serial(&self) -> u64 {
+        self.state.serial
+    }
+
     /// Whether it may take the place of a state: one of another never, an older one only when
     /// forced.
     ///

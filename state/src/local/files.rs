@@ -3,7 +3,7 @@
 
 use super::disk::{Disk, if_there};
 use super::frame::{FRAME_HEAD, Tail, frame, scan};
-use crate::error::{code, damaged, error, error_help, io_error};
+use crate::error::{code, damaged, error, io_error, newer_format};
 use crate::wire::batch::BatchWire;
 use crate::wire::framed::{framed, read_framed};
 use crate::wire::snapshot::SnapshotWire;
@@ -125,14 +125,7 @@ pub(crate) fn parse_snapshot(path: &Path, from: impl Read) -> Result<SnapshotFil
 }
 
 fn newer(path: &Path, format: u32) -> StoreError {
-    error_help(
-        code::NEWER_FORMAT,
-        format!(
-            "{} has format {format}, and this kplan reads formats up to {FORMAT}",
-            path.display()
-        ),
-        "use the kplan that wrote it, or a newer one; nothing was changed",
-    )
+    newer_format(&path.display().to_string(), format)
 }
 
 /// The first frame of a journal.

@@ -4,15 +4,15 @@
 
 use super::disk::Disk;
 use super::files::{Layout, TEMPORARY, read, temporary};
-use crate::error::{code, damaged, error, error_help, io_error};
+use crate::error::{code, damaged, error, error_help, io_error, newer_format};
 use crate::keyring::hex;
 use crate::wire::snapshot::SnapshotWire;
-use crate::wire::{FORMAT, check};
+use crate::wire::{FORMAT, WrongFormat, check};
 use kplan_model::{StoreError, Timestamp};
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How many entries stay: a hundred runs, a few kilobytes to a few megabytes each.
 pub const KEPT: usize = 100;
@@ -77,26 +77,56 @@ pub(crate) fn written(
     Ok((wire.entry(), bytes))
 }
 
-/// What an entry says of itself; `None` for one of another state. The error says what is damaged.
-pub(crate) fn entry_of(bytes: &[u8], lineage: &str) -> Result<Option<HistoryEntry>, String> {
-    let wire: HistoryWire<IgnoredAny> =
-        serde_json::from_slice(bytes).map_err(|cause| cause.to_string())?;
+/// What an entry says of itself; `None` for one of another state.
+pub(crate) fn entry_of(bytes: &[u8], lineage: &str) -> Result<Option<HistoryEntry>, Unusable> {
+    let wire: HistoryWire<IgnoredAny> = parsed(bytes)?;
     Ok((wire.lineage == lineage).then(|| wire.entry()))
+}
+
+/// What every future entry has.
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u32,
+}
+
+/// An entry as its format says.
+fn parsed<S: DeserializeOwned>(bytes: &[u8]) -> Result<HistoryWire<S>, Unusable> {
+    let broken = |cause: serde_json::Error| Unusable::Damaged(cause.to_string());
+    let FormatOnly { format } = serde_json::from_slice(bytes).map_err(broken)?;
+    check(format).map_err(|wrong| match wrong {
+        WrongFormat::Newer(format) => Unusable::Newer(format),
+        WrongFormat::Never(_) => Unusable::Damaged(wrong.words()),
+    })?;
+    serde_json::from_slice(bytes).map_err(broken)
 }
 
 /// Why an entry does not give its state.
 pub(crate) enum Unusable {
     /// It belongs to another state.
     OtherLineage,
+    /// A newer kplan wrote it.
+    Newer(u32),
     /// It is not what was written.
     Damaged(String),
 }
 
+impl Unusable {
+    /// As an error about the entry of that name; `damaged` makes the one of a damaged entry.
+    pub(crate) fn at(self, entry: &str, damaged: impl Fn(&str) -> StoreError) -> StoreError {
+        match self {
+            Self::OtherLineage => error(
+                code::OTHER_LINEAGE,
+                format!("{entry} belongs to another state"),
+            ),
+            Self::Newer(format) => newer_format(entry, format),
+            Self::Damaged(what) => damaged(&what),
+        }
+    }
+}
+
 /// The state of an entry.
 pub(crate) fn state_of(bytes: &[u8], lineage: &str, serial: u64) -> Result<SnapshotWire, Unusable> {
-    let wire: HistoryWire<SnapshotWire> =
-        serde_json::from_slice(bytes).map_err(|cause| Unusable::Damaged(cause.to_string()))?;
-    check(wire.format).map_err(|wrong| Unusable::Damaged(wrong.words()))?;
+    let wire: HistoryWire<SnapshotWire> = parsed(bytes)?;
     if wire.lineage != lineage || wire.snapshot.lineage != lineage {
         return Err(Unusable::OtherLineage);
     }
@@ -204,7 +234,7 @@ pub(crate) fn list(
         let Some(bytes) = read(disk, &path)? else {
             continue;
         };
-        entries.extend(entry_of(&bytes, lineage).map_err(|what| damaged(&path, what))?);
+        entries.extend(entry_of(&bytes, lineage).map_err(|why| unusable(&path, why))?);
     }
     Ok(entries)
 }
@@ -220,13 +250,11 @@ pub(crate) fn at(
     let Some(bytes) = read(disk, &path)? else {
         return Err(no_entry(serial));
     };
-    state_of(&bytes, lineage, serial).map_err(|why| match why {
-        Unusable::OtherLineage => error(
-            code::OTHER_LINEAGE,
-            format!("{} belongs to another state", path.display()),
-        ),
-        Unusable::Damaged(what) => damaged(&path, what),
-    })
+    state_of(&bytes, lineage, serial).map_err(|why| unusable(&path, why))
+}
+
+fn unusable(path: &Path, why: Unusable) -> StoreError {
+    why.at(&path.display().to_string(), |what| damaged(path, what))
 }
 
 /// Removes what a cut-off write left in the folder.

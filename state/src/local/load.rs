@@ -55,6 +55,8 @@ pub(crate) struct State {
     /// The newest batch the file `snapshot` holds; `None` when that file is not good.
     pub(crate) checkpointed: Option<u64>,
     pub(crate) journal: JournalEnd,
+    /// The newest format of what it was read from: a kplan that does not know it is refused.
+    pub(crate) format: u32,
     pub(crate) journal_length: usize,
     /// The first byte of the journal that is no whole record, where there is one.
     pub(crate) torn_at: Option<usize>,
@@ -303,7 +305,7 @@ impl Loading<'_> {
         let head = wire.head();
         self.refuse_other_cluster(&head)?;
         let keyring = head.unwrap_key(self.identity)?;
-        let batch = wire.batch;
+        let (batch, format) = (wire.batch, wire.format);
         let snapshot = wire
             .read(keyring.as_ref())
             .map_err(|Unreadable(what)| damaged(path, what))?;
@@ -317,6 +319,7 @@ impl Loading<'_> {
             batch,
             checkpointed: None,
             journal: JournalEnd::Unfit,
+            format,
             journal_length: 0,
             torn_at: None,
             notices: Vec::new(),
@@ -354,6 +357,7 @@ impl Loading<'_> {
             ));
         }
         if let Some(head) = &journal.head {
+            state.format = state.format.max(head.format);
             if head.lineage != state.head.lineage || head.cluster != state.head.cluster {
                 return Err(other_lineage(path, &head.lineage, &state.head.lineage));
             }

@@ -95,7 +95,7 @@ mod tests;
 pub use disk::{Append, Disk, Held, Overwrite};
 pub use document::{Document, Verified};
 pub use history::{HistoryEntry, KEPT as HISTORY_KEPT};
-pub(crate) use history::{Unusable, entry_of, no_entry, state_of, written as written_entry};
+pub(crate) use history::{entry_of, no_entry, state_of, written as written_entry};
 pub use lock::Holder;
 pub use reader::{Loaded, LocalReader};
 pub use repair::repair;

@@ -52,6 +52,7 @@ pub(crate) fn create(
         batch: 0,
         checkpointed: Some(0),
         journal: JournalEnd::Whole,
+        format: FORMAT,
         journal_length: 0,
         torn_at: None,
         notices: vec![Notice::info(
@@ -111,22 +112,29 @@ pub(crate) fn resume(
             let wire = SnapshotWire::out(keys, &state.head.key, state.batch, &state.snapshot)?;
             let journal = renew(disk, layout, &wire)?;
             state.checkpointed = Some(state.batch);
-            let aside = layout.aside();
-            let aside = aside.display();
-            state.notices.push(if state.journal == JournalEnd::Older {
-                let what = format!(
-                    "the state was carried over into format {FORMAT}, which older kplans do not \
-                     read; as it was, it is in {aside}"
-                );
-                Notice::info(code::MIGRATED, what)
-            } else {
-                let what =
-                    format!("snapshot and journal were written anew; the old files are in {aside}");
-                Notice::info(code::RECOVERED, what)
-            });
+            if state.journal == JournalEnd::Unfit {
+                state.notices.push(written_anew(layout));
+            }
+            state.notices.extend(carried_over(layout, state.format));
             Ok(journal)
         }
     }
+}
+
+/// That snapshot and journal are new.
+pub(super) fn written_anew(layout: &Layout) -> Notice {
+    let aside = layout.aside();
+    let aside = aside.display();
+    Notice::info(
+        code::RECOVERED,
+        format!("snapshot and journal were written anew; the old files are in {aside}"),
+    )
+}
+
+/// That what was written anew had another format before, where it had.
+pub(super) fn carried_over(layout: &Layout, format: u32) -> Option<Notice> {
+    let as_it_was = format!("as it was, it is in {}", layout.aside().display());
+    (format < FORMAT).then(|| Notice::carried_over(&as_it_was))
 }
 
 /// Removes what cut-off writes left. Best effort: such files are never read.

@@ -7,7 +7,7 @@ use super::files::Layout;
 use super::load::{Found, JournalEnd, Loading};
 use super::lock::Lock;
 use super::mark;
-use super::opening::tidy;
+use super::opening::{carried_over, tidy, written_anew};
 use super::reader::missing;
 use super::witness::put_aside_if_ahead;
 use super::writer::{WriteOptions, nothing_there};
@@ -60,12 +60,7 @@ pub fn repair(
         return Err(cause);
     }
     mark::set(&StdDisk, &layout, &state.head.lineage, state.batch)?;
-    state.notices.push(Notice::info(
-        code::RECOVERED,
-        format!(
-            "snapshot and journal were written anew; the old files are in {}",
-            layout.aside().display()
-        ),
-    ));
+    state.notices.push(written_anew(&layout));
+    state.notices.extend(carried_over(&layout, state.format));
     Ok(state.notices)
 }

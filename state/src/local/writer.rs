@@ -7,6 +7,7 @@ use super::history;
 use super::load::{Found, Loading, State};
 use super::lock::Holder;
 use super::mark::{self, Marker};
+use super::moved::moved_to;
 use super::opening::{create, create_dir, resume, tidy};
 use super::reader::missing;
 use super::store::{Changes, Stamp, Store, Touched, changes, rows};
@@ -14,6 +15,7 @@ use super::witness::{consult, store_failed};
 use crate::error::{code, error, error_help, io_error};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
+use crate::location::moved;
 use crate::notice::Notice;
 use crate::recipients;
 use crate::seed::Seed;
@@ -53,6 +55,8 @@ pub struct WriteOptions {
     pub(crate) seed: Option<Seed>,
     /// Leave out what is damaged instead of refusing (repair of a shared state).
     pub(crate) skip_damage: bool,
+    /// Open it also where the state was moved away, to move it back or again.
+    pub(crate) even_moved: bool,
 }
 
 impl WriteOptions {
@@ -68,6 +72,7 @@ impl WriteOptions {
             lease: LeaseTimes::STANDARD,
             seed: None,
             skip_damage: false,
+            even_moved: false,
         }
     }
 }
@@ -100,13 +105,17 @@ pub struct LocalWriter {
 
 impl LocalWriter {
     /// Opens the state of `cluster` in `dir`, making it when there is none and the options say
-    /// so. Errors besides those of reading: `state::locked`, `state::missing`, `state::full`.
+    /// so. Errors besides those of reading: `state::locked`, `state::missing`, `state::full`,
+    /// `state::moved`.
     pub fn open(
         dir: &Path,
         cluster: &str,
         identity: &Identity,
         options: &WriteOptions,
     ) -> Result<Self, StoreError> {
+        if let Some(to) = moved_to(&Layout(dir.to_path_buf()))?.filter(|_| !options.even_moved) {
+            return Err(moved(&dir.display().to_string(), &to));
+        }
         Self::open_on(Arc::new(StdDisk), dir, cluster, identity, options)
     }
 

@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) fences: Vec<u64>,
     pub(super) swept: u64,
     pub(super) moved_to: Option<String>,
+    /// The newest format of what it was read from: a kplan that does not know it is refused.
+    pub(super) format: u32,
     /// Whether anything had to be left out.
     pub(super) incomplete: bool,
     pub(super) notices: Vec<Notice>,
@@ -133,7 +135,7 @@ impl Loading<'_> {
             moved_to,
             state,
         } = wire;
-        let head = state.head();
+        let (head, format) = (state.head(), state.format);
         if head.cluster != self.cluster {
             return Err(error_help(
                 code::OTHER_CLUSTER,
@@ -161,6 +163,7 @@ impl Loading<'_> {
             fences,
             swept,
             moved_to,
+            format,
             incomplete: false,
             notices: Vec::new(),
         })
@@ -228,7 +231,7 @@ impl Loading<'_> {
         at: &str,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
-        let record = LogWire::parse(bytes).map_err(|unread| unread.at(at))?;
+        let (format, record) = LogWire::parse_with_format(bytes).map_err(|unread| unread.at(at))?;
         if record.lineage != state.head.lineage || record.cluster != state.head.cluster {
             return Err(error_help(
                 code::OTHER_LINEAGE,
@@ -244,6 +247,7 @@ impl Loading<'_> {
             let what = format!("it says that it is record {}", record.number);
             return Err(damaged(at, &what));
         }
+        state.format = state.format.max(format);
         match record.body {
             BodyWire::Fence { holder } => {
                 state.fences.push(number);

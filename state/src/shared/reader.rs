@@ -6,11 +6,10 @@ use super::lease;
 use super::load::{Loading, State, missing};
 use super::objects::{FIRST_PAUSE, Objects};
 use super::record::damaged;
-use crate::error::{code, error};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::local::{
-    Document, HistoryEntry, Holder, Loaded, Unusable, Verified, entry_of, no_entry, state_of,
+    Document, HistoryEntry, Holder, Loaded, Verified, entry_of, no_entry, state_of,
 };
 use crate::wire::Unreadable;
 use crate::wire::snapshot::SnapshotWire;
@@ -123,8 +122,9 @@ impl SharedReader {
         };
         let mut entries = Vec::new();
         for (serial, bytes) in self.entries()? {
+            let at = self.objects.at(&keys::history(serial));
             let entry = entry_of(&bytes, &state.head.lineage)
-                .map_err(|what| damaged(&self.objects.at(&keys::history(serial)), &what))?;
+                .map_err(|why| why.at(&at, |what| damaged(&at, what)))?;
             entries.extend(entry);
         }
         Ok(entries)
@@ -141,13 +141,8 @@ impl SharedReader {
     /// An entry of the history, opened with the key it was written under.
     fn entry(&self, state: &State, serial: u64, bytes: &[u8]) -> Result<Snapshot, StoreError> {
         let at = self.objects.at(&keys::history(serial));
-        let wire = state_of(bytes, &state.head.lineage, serial).map_err(|why| match why {
-            Unusable::OtherLineage => error(
-                code::OTHER_LINEAGE,
-                format!("{at} belongs to another state"),
-            ),
-            Unusable::Damaged(what) => damaged(&at, &what),
-        })?;
+        let wire = state_of(bytes, &state.head.lineage, serial)
+            .map_err(|why| why.at(&at, |what| damaged(&at, what)))?;
         let keys = match &self.identity {
             Some(identity) if wire.key != state.head.key => {
                 Some(Keyring::unwrap(&wire.lineage, &wire.key, identity)?)

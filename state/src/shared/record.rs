@@ -2,7 +2,7 @@
 //! checksum. Each holds a random nonce, so that no two writers ever write equal bytes under one
 //! key: whoever finds its own bytes there knows that they are its own.
 
-use crate::error::{code, error, error_help};
+use crate::error::{code, error, error_help, newer_format};
 use crate::keyring::hex;
 use crate::local::Holder;
 use crate::wire::batch::BatchWire;
@@ -104,6 +104,11 @@ impl LogWire {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unread> {
+        Ok(Self::parse_with_format(bytes)?.1)
+    }
+
+    /// The same, with the format it was written in.
+    pub(super) fn parse_with_format(bytes: &[u8]) -> Result<(u32, Self), Unread> {
         parsed(LOG, bytes)
     }
 }
@@ -114,7 +119,7 @@ impl CheckpointWire {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unread> {
-        parsed(CHECKPOINT, bytes)
+        Ok(parsed(CHECKPOINT, bytes)?.1)
     }
 }
 
@@ -132,7 +137,7 @@ impl LockWire {
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Unread> {
-        parsed(LOCK, bytes)
+        Ok(parsed(LOCK, bytes)?.1)
     }
 }
 
@@ -162,30 +167,22 @@ fn written(kind: &str, wire: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     Ok(framed(kind, FORMAT, &body))
 }
 
-fn parsed<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<T, Unread> {
-    let body = match unframed(kind, bytes) {
-        Ok((format, body)) => check(format).map(|()| body),
-        Err(what) => return Err(Unread::Damaged(what)),
-    };
-    let body = body.map_err(|wrong| match wrong {
+fn parsed<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Result<(u32, T), Unread> {
+    let (format, body) = unframed(kind, bytes).map_err(Unread::Damaged)?;
+    check(format).map_err(|wrong| match wrong {
         WrongFormat::Newer(format) => Unread::Newer(format),
         WrongFormat::Never(_) => Unread::Damaged(wrong.words()),
     })?;
-    serde_json::from_slice(body)
-        .map_err(|cause| Unread::Damaged(format!("its body cannot be read: {cause}")))
+    let wire = serde_json::from_slice(body)
+        .map_err(|cause| Unread::Damaged(format!("its body cannot be read: {cause}")))?;
+    Ok((format, wire))
 }
 
 impl Unread {
     /// As an error about the object of that name.
     pub(super) fn at(self, object: &str) -> StoreError {
         match self {
-            Self::Newer(format) => error_help(
-                code::NEWER_FORMAT,
-                format!(
-                    "{object} has format {format}, and this kplan reads formats up to {FORMAT}"
-                ),
-                "use the kplan that wrote it, or a newer one; nothing was changed",
-            ),
+            Self::Newer(format) => newer_format(object, format),
             Self::Damaged(what) => damaged(object, &what),
         }
     }

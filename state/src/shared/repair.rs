@@ -38,6 +38,7 @@ pub(super) fn repair_in(
     let mut options = options.clone();
     options.create = false;
     options.skip_damage = true;
+    options.even_moved = true;
     let mut writer = SharedWriter::open_in(surroundings, store, cluster, identity, &options)?;
     if let Some(to) = writer.moved_to() {
         return Err(moved("this place", to));
@@ -48,7 +49,9 @@ pub(super) fn repair_in(
         .any(|notice| notice.severity == Severity::Warning)
     {
         let whole = "checkpoint and log are whole; there is nothing to repair";
-        return Ok(vec![Notice::info(code::RECOVERED, whole)]);
+        notices.retain(|notice| notice.code == code::MIGRATED);
+        notices.push(Notice::info(code::RECOVERED, whole));
+        return Ok(notices);
     }
     writer.write_anew()?;
     notices.push(Notice::info(

@@ -12,8 +12,10 @@ use crate::error::{code, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
 use crate::local::{WriteOptions, checkpoint_failed, poisoned};
+use crate::location::moved;
 use crate::notice::Notice;
 use crate::seed::Seed;
+use crate::wire::FORMAT;
 use crate::wire::batch::BatchWire;
 use crate::wire::event::EntryWire;
 use crate::wire::snapshot::{Head, SnapshotWire};
@@ -127,11 +129,13 @@ impl SharedWriter {
             options,
         };
         // What is refused for good is refused before the lock is touched.
-        if opening.load()?.is_none() {
-            if !options.create {
-                return Err(missing(&objects));
-            }
-            probe::fit(&objects)?;
+        match opening.load()? {
+            Some(state) => match state.moved_to {
+                Some(to) if !options.even_moved => return Err(moved(&objects.name(), &to)),
+                _ => {}
+            },
+            None if !options.create => return Err(missing(&objects)),
+            None => probe::fit(&objects)?,
         }
         for _ in 0..STARTS {
             if let Start::Writer(writer) = opening.start()? {
@@ -463,6 +467,11 @@ impl Opening<'_> {
                 format!("a new state was made in {}", self.objects.name()),
             ));
         }
+        // The fence is of the newest format.
+        if state.format < FORMAT {
+            let history = "as it was after each run, it is in the history";
+            notices.push(Notice::carried_over(history));
+        }
         // Locks before the last one are of no use to anybody now that the fence is there.
         let seen = lease::look(self.objects)?;
         let old = keys::lock(lease.number().saturating_sub(1));
@@ -518,6 +527,7 @@ impl Opening<'_> {
             fences: Vec::new(),
             swept: 0,
             moved_to: None,
+            format: FORMAT,
             incomplete: false,
             notices: Vec::new(),
         }))

@@ -1,12 +1,13 @@
 //! The writer dies, or its disk fails, at every single operation of a run. Afterwards everything
 //! acknowledged is there, at most the batch in flight besides, and the next run goes on.
 
-use super::Place;
-use crate::WriteOptions;
+use super::{Place, fixture};
 use crate::code;
 use crate::local::LocalWriter;
 use crate::local::faulty::{Fault, FaultyDisk};
 use crate::testing::{run, succeeded};
+use crate::wire::{FORMAT, OLDEST};
+use crate::{LocalReader, WriteOptions};
 use kplan_model::{Journal as _, JournalEntry, JournalError, Snapshot, StoreError, Timestamp};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -188,6 +189,46 @@ fn dying_while_recovering_from_damage_loses_nothing() {
             assert_eq!(place.writer().snapshot(), &expected, "{fault:?} at {at}");
             let (_, notices) = place.read().unwrap();
             assert!(notices.is_empty(), "{notices:?}");
+        }
+    }
+}
+
+/// The writer dies, or its disk fails, while a state of an older format becomes one of the newest.
+#[test]
+fn dying_while_carrying_a_state_over_loses_nothing() {
+    for format in OLDEST..FORMAT {
+        let open = |place: &Place, disk: FaultyDisk| {
+            let disk = Arc::new(disk);
+            LocalWriter::open_on(disk, &place.path, "demo", &fixture::identity(), &options())
+        };
+        let read = |place: &Place| {
+            let reader = LocalReader::open(&place.path, "demo", Some(&fixture::identity()));
+            reader.read().unwrap().snapshot.unwrap()
+        };
+        let expected = read(&fixture::copied(format));
+        let disk = FaultyDisk::default();
+        drop(open(&fixture::copied(format), disk.clone()).unwrap());
+        let operations = disk.operations();
+        assert!(operations > 10, "it is written anew: {operations}");
+        for at in 0..operations {
+            for fault in [
+                Fault::DieBefore,
+                Fault::DieHalfway,
+                Fault::DieAfter,
+                Fault::Error(ErrorKind::StorageFull),
+                Fault::HalfError(ErrorKind::StorageFull),
+            ] {
+                let what = format!("{fault:?} at {at}, from format {format}");
+                let place = fixture::copied(format);
+                drop(open(&place, FaultyDisk::at(at, fault)));
+                assert_eq!(read(&place), expected, "{what}");
+                let mut writer = open(&place, FaultyDisk::default()).unwrap();
+                assert_eq!(writer.snapshot(), &expected, "{what}");
+                writer.append(&[succeeded("later", "9")]).unwrap();
+                let live = writer.snapshot().clone();
+                drop(writer);
+                assert_eq!(read(&place), live, "{what}");
+            }
         }
     }
 }

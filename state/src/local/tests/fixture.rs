@@ -19,12 +19,12 @@ fn folder(format: u32) -> PathBuf {
 }
 
 /// One key for all formats, for these tests alone.
-fn identity() -> Identity {
+pub(super) fn identity() -> Identity {
     Identity::parse(&fs::read_to_string(folder(OLDEST).join("identity.txt")).unwrap()).unwrap()
 }
 
 /// A copy of a fixture that may be written to.
-fn copied(format: u32) -> Place {
+pub(super) fn copied(format: u32) -> Place {
     let place = Place::new();
     fs::create_dir_all(&place.path).unwrap();
     for name in FILES {
@@ -87,9 +87,43 @@ fn every_format_is_read_as_it_was_written() {
         assert_eq!(seen, expected, "format {format}");
         assert_eq!(&snapshot.resources[&address("a")].args["key"], &secret("a"));
         assert_eq!(reader.history().unwrap().len(), 2);
+        let begun: Vec<&str> = snapshot
+            .resources
+            .values()
+            .chain(&snapshot.deposed)
+            .filter(|record| record.operations.contains("drain"))
+            .map(|record| record.id.as_str())
+            .collect();
+        let drained: &[&str] = if format == 1 { &[] } else { &["id-c", "id-a"] };
+        assert_eq!(begun, drained);
         for entry in reader.history().unwrap() {
             assert_eq!(reader.at(entry.serial).unwrap().serial, entry.serial);
         }
+    }
+}
+
+/// What brings a damaged state of an older format back says, too, that older kplans are refused
+/// from then on; one that is whole is left as it is.
+#[test]
+fn a_repair_says_that_it_carries_over() {
+    for format in OLDEST..FORMAT {
+        let said = |place: &Place| -> Vec<&str> {
+            let said = crate::repair(&place.path, "demo", Some(&identity()), &Place::options());
+            said.unwrap().iter().map(|notice| notice.code).collect()
+        };
+        let place = copied(format);
+        let before = fs::read(place.file("journal")).unwrap();
+        assert!(!said(&place).contains(&code::MIGRATED));
+        assert_eq!(fs::read(place.file("journal")).unwrap(), before);
+        fs::write(place.file("snapshot"), b"not a snapshot").unwrap();
+        assert!(said(&place).contains(&code::MIGRATED));
+        assert!(is_newest(&place.file("snapshot")));
+        let place = copied(format);
+        fs::write(place.file("snapshot"), b"not a snapshot").unwrap();
+        let mut writer =
+            LocalWriter::open(&place.path, "demo", &identity(), &Place::options()).unwrap();
+        let said: Vec<&str> = writer.take_notices().iter().map(|n| n.code).collect();
+        assert!(said.contains(&code::RECOVERED) && said.contains(&code::MIGRATED));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Place, append_all};
 use crate::testing::{address, run, succeeded};
+use crate::wire::FORMAT;
 use crate::{HISTORY_KEPT, code};
 use kplan_model::{Journal as _, Timestamp};
 use std::fs;
@@ -38,6 +39,26 @@ fn every_run_that_changed_something_leaves_an_entry() {
     assert!(!old.resources.contains_key(&address("b")));
     assert_eq!(place.reader().at(second).unwrap(), place.state());
     assert_eq!(place.reader().at(99).unwrap_err().code, code::MISSING);
+}
+
+#[test]
+fn an_entry_of_a_newer_kplan_is_not_called_damaged() {
+    let place = Place::new();
+    let serial = one_run(&place, "a", 5);
+    let path = place.path.join("history").join(format!("{serial}.json"));
+    let newer = FORMAT + 1;
+    fs::write(
+        &path,
+        format!("{{\"format\":{newer},\"words\":\"unknown\"}}"),
+    )
+    .unwrap();
+    for refused in [
+        place.reader().at(serial).unwrap_err(),
+        place.reader().history().unwrap_err(),
+        place.reader().verify().unwrap().problems.remove(0),
+    ] {
+        assert_eq!(refused.code, code::NEWER_FORMAT, "{refused}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::shared::bucket::{Bucket, Connection, Fault};
 use crate::shared::repair::repair_in;
 use crate::shared::writer::Surroundings;
 use crate::testing::{run, succeeded};
+use crate::wire::OLDEST;
+use crate::wire::framed::{framed, unframed};
 use kplan_model::{Journal as _, Snapshot, StoreError, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
@@ -101,13 +103,75 @@ fn a_state_moves_there_and_back_with_its_history_and_each_old_place_says_where_i
     assert_eq!((verified.history, verified.problems), (3, vec![]));
 }
 
+/// Makes a bucket one that a kplan of the oldest format left: its objects say so.
+fn age(bucket: &Bucket) {
+    let old = |kind: &str, bytes: &[u8], change: fn(&mut serde_json::Value)| {
+        let (_, body) = unframed(kind, bytes).unwrap();
+        let mut body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        change(&mut body);
+        framed(kind, OLDEST, &serde_json::to_vec(&body).unwrap())
+    };
+    for (key, bytes) in bucket.everything() {
+        let older = match key.split('/').next() {
+            Some("snapshot") => old("checkpoint", &bytes, |body| {
+                body["state"]["format"] = OLDEST.into();
+            }),
+            Some("state") => old("record", &bytes, |_| ()),
+            Some("lock") if key.matches('/').count() == 1 => old("lock", &bytes, |_| ()),
+            _ => continue,
+        };
+        bucket.put(&key, &older);
+    }
+}
+
+fn said(writer: &mut crate::Writer) -> Vec<&'static str> {
+    let notices = writer.take_notices();
+    notices.iter().map(|notice| notice.code).collect()
+}
+
+#[test]
+fn whoever_carries_a_shared_state_over_is_told_once() {
+    let both = Both::new();
+    let shared = both.shared();
+    let live = both.work(&shared, "a").unwrap();
+    age(&both.bucket);
+    assert_eq!(both.state(&shared).unwrap(), Some(live));
+    let options = WriteOptions::new("kplan apply");
+    let open = || shared.writer("demo", &both.identity, &options).unwrap();
+    let mut writer = open();
+    assert_eq!(said(&mut writer), [code::MIGRATED]);
+    // What stays behind when its command is declined, or killed, is not of the old format any more.
+    drop(writer);
+    assert!(said(&mut open()).is_empty());
+    age(&both.bucket);
+    let repaired = shared.repair("demo", Some(&both.identity), &options);
+    let repaired = repaired.unwrap();
+    assert_eq!(repaired[0].code, code::MIGRATED);
+}
+
+#[test]
+fn a_move_carries_over_and_says_so_and_a_state_that_is_away_is_left_as_it_is() {
+    let both = Both::new();
+    let (folder, shared) = (both.folder.clone(), both.shared());
+    both.work(&shared, "a").unwrap();
+    age(&both.bucket);
+    let moved = both.migrate(&shared, &folder).unwrap();
+    assert_eq!(moved.notices[0].code, code::MIGRATED);
+    age(&both.bucket);
+    let before = both.bucket.everything();
+    assert_eq!(both.work(&shared, "b").unwrap_err().code, code::MOVED);
+    assert_eq!(both.bucket.everything(), before);
+}
+
 #[test]
 fn doing_it_again_changes_nothing_and_two_ways_are_refused() {
     let both = Both::new();
     let (folder, shared) = (both.folder.clone(), both.shared());
     both.work(&folder, "a").unwrap();
     let first = both.migrate(&folder, &shared).unwrap();
-    assert_eq!(both.migrate(&folder, &shared).unwrap(), first);
+    let again = both.migrate(&folder, &shared).unwrap();
+    let counted = |moved: &Migrated| (moved.serial, moved.resources, moved.history);
+    assert_eq!(counted(&again), counted(&first));
     // Another folder's state of the same name.
     let other = Both::new();
     other.work(&other.folder, "z").unwrap();
