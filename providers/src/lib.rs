@@ -6,5 +6,6 @@ pub mod digitalocean;
 pub mod http;
 pub mod k3s;
 pub mod kubernetes;
+pub mod local;
 pub mod registry;
 pub mod spaces;

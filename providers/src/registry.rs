@@ -8,6 +8,7 @@ use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
     Kubernetes, Velero,
 };
+use crate::local::RandomPassword;
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct Clients {
 /// Every kind there is.
 pub fn all(clients: &Clients) -> Registry {
     let mut registry = cloud(&clients.digitalocean, &clients.spaces);
+    registry.add(RandomPassword);
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);

@@ -95,6 +95,8 @@ codes! {
     MirrorInvalid = Error "mirror_invalid",
     /// Not a place for the state.
     StateBackendInvalid = Error "state_backend_invalid",
+    /// Not a bucket for backups.
+    BackupStoreInvalid = Error "backup_store_invalid",
     /// Not a network in CIDR notation.
     CidrInvalid = Error "cidr_invalid",
     /// Not a cron schedule.

@@ -9,8 +9,8 @@ use crate::span::{Span, Spanned};
 use crate::value::{
     ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore,
     DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, RegionSlug,
-    RepoPath, RepoUrl, ResourceName, Retention, SecretSource, SizeSlug, SqlName, SshPublicKey,
-    StateBackend, Tag, Taint, VeleroVersion,
+    RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, SizeSlug, SqlName,
+    SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -250,20 +250,39 @@ pub enum GitCredentials {
 /// `[backup]`: Velero and its bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
-    /// Spaces bucket; its name is global.
-    pub bucket: Spanned<BucketName>,
-    /// A region that has Spaces; default the cluster's.
-    pub region: Spanned<RegionSlug>,
+    /// Where backups go.
+    pub store: BackupStore,
     /// Velero's version.
     pub version: Spanned<VeleroVersion>,
-    /// Keep overwritten and deleted objects for a while; default true.
-    pub versioning: Spanned<bool>,
-    /// Days after which such noncurrent objects expire, 1 to 3650; default 7.
-    pub noncurrent_days: Spanned<u32>,
     /// Backup schedules; names are unique.
     pub schedules: Vec<Schedule>,
     /// The table's header.
     pub span: Option<Span>,
+}
+
+/// Where backups go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupStore {
+    /// A Spaces bucket that kplan makes.
+    Own {
+        /// Its name, which is global.
+        bucket: Spanned<BucketName>,
+        /// A region that has Spaces; default the cluster's.
+        region: Spanned<RegionSlug>,
+        /// Keep overwritten and deleted objects for a while; default true.
+        versioning: Spanned<bool>,
+        /// Days after which such noncurrent objects expire, 1 to 3650; default 7.
+        noncurrent_days: Spanned<u32>,
+    },
+    /// A bucket that is there already, in any S3-compatible store.
+    Existing {
+        /// Where it is.
+        place: Spanned<S3Place>,
+        /// The id of its key.
+        access_key: Spanned<String>,
+        /// Its key.
+        secret_key: Spanned<SecretSource>,
+    },
 }
 
 /// One of `[backup] schedules`.
@@ -571,6 +590,11 @@ impl Spec {
         }
         if let Some(token) = &self.cloud_controller.token {
             sources.push(("cloud_controller.token", token));
+        }
+        if let Some(BackupStore::Existing { secret_key, .. }) =
+            self.backup.as_ref().map(|backup| &backup.store)
+        {
+            sources.push(("backup.credentials.secret_key", secret_key));
         }
         sources
     }

@@ -20,7 +20,7 @@ pub const FOLDER: &str = "/project/.kplan/sim";
 pub const CLUSTER: &str = "sim";
 
 /// The kinds that need no node and no cluster.
-const CLOUD: [&str; 15] = [
+const CLOUD: [&str; 16] = [
     "bucket",
     "database",
     "database_db",
@@ -30,6 +30,7 @@ const CLOUD: [&str; 15] = [
     "load_balancer",
     "pki",
     "project",
+    "random_password",
     "reserved_ip",
     "spaces_key",
     "ssh_key",

@@ -4,13 +4,13 @@
 
 use super::build::{Builder, address, to};
 use super::{k3s, network, storage};
-use kplan_model::{Address, Input, Meta};
+use kplan_model::{Address, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
     CsiArgs, GithubApp, Schedule, VeleroArgs,
 };
-use kplan_schema::spec::{Backup, GitCredentials, Gitops};
+use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
 use kplan_schema::value::DnsLabel;
 use kplan_schema::{Span, Spanned};
 
@@ -103,24 +103,61 @@ fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Add
     let schedules = backup.schedules.iter().map(schedule).collect();
     let files = &builder.inputs.artifacts;
     let (artifacts, sources) = pinned(files.version("velero", backup.version.as_str()));
+    let store = location(builder, &backup.store);
     let args = VeleroArgs {
         access: access(),
         objects: Applied,
         artifacts,
         sources: Some(sources),
         version: backup.version.to_string(),
-        bucket: to(&storage::backup_bucket(), "name"),
-        prefix: None,
-        region: backup.region.to_string(),
-        endpoint: to(&storage::backup_bucket(), "endpoint"),
-        access_key: to(&storage::backup_key(), "access_key"),
-        secret_key: to(&storage::backup_key(), "secret_key"),
+        bucket: store.bucket,
+        prefix: store.prefix,
+        region: store.region,
+        endpoint: store.endpoint,
+        access_key: store.access_key,
+        secret_key: store.secret_key,
+        repository_password: to(&storage::backup_password(), "result"),
         volumes: builder.spec.storage.csi.value,
         schedules,
     };
     let address = builder.add_with(velero(), &args, backup.span, meta(after.to_vec()));
     builder.field_at("version", backup.version.span);
     address
+}
+
+/// Where Velero puts backups, and with which key.
+struct Location {
+    bucket: Input<String>,
+    prefix: Option<String>,
+    region: String,
+    endpoint: Input<String>,
+    access_key: Input<String>,
+    secret_key: Input<Secret>,
+}
+
+fn location(builder: &Builder<'_>, store: &BackupStore) -> Location {
+    match store {
+        BackupStore::Own { region, .. } => Location {
+            bucket: to(&storage::backup_bucket(), "name"),
+            prefix: None,
+            region: region.to_string(),
+            endpoint: to(&storage::backup_bucket(), "endpoint"),
+            access_key: to(&storage::backup_key(), "access_key"),
+            secret_key: to(&storage::backup_key(), "secret_key"),
+        },
+        BackupStore::Existing {
+            place,
+            access_key,
+            secret_key,
+        } => Location {
+            bucket: Input::Known(place.bucket.clone()),
+            prefix: Some(place.prefix.clone()).filter(|prefix| !prefix.is_empty()),
+            region: place.region().to_owned(),
+            endpoint: Input::Known(place.url()),
+            access_key: Input::Known(access_key.value.clone()),
+            secret_key: Input::Known(builder.inputs.secret(&secret_key.value)),
+        },
+    }
 }
 
 fn schedule(wanted: &kplan_schema::spec::Schedule) -> Schedule {

@@ -3,7 +3,11 @@
 use super::build::{Builder, address, to};
 use kplan_model::{Address, Input, Meta};
 use kplan_providers::digitalocean::{SpacesGrant, SpacesKeyArgs};
+use kplan_providers::local::RandomPasswordArgs;
 use kplan_providers::spaces::{BucketArgs, LifecycleRule};
+use kplan_schema::spec::BackupStore;
+use kplan_schema::value::{BucketName, RegionSlug};
+use kplan_schema::{Span, Spanned};
 
 /// The bucket in which a node finds what it needs at its first boot.
 pub fn boot_bucket() -> Address {
@@ -25,15 +29,22 @@ pub fn backup_key() -> Address {
     address("spaces_key", "backup")
 }
 
+/// What the volumes in backups are encrypted with.
+pub fn backup_password() -> Address {
+    address("random_password", "backup")
+}
+
 /// The cluster's region, or another one where that has no Spaces.
 pub fn boot_region(builder: &Builder<'_>) -> String {
     let region = &builder.spec.cluster.region;
-    match &builder.spec.backup {
-        Some(backup) if !region.has_spaces() => backup.region.to_string(),
-        // Without a backup bucket: the region next to most of DigitalOcean's others. A bundle is
-        // a few kilobytes, read once.
-        None if !region.has_spaces() => "nyc3".to_owned(),
-        _ => region.to_string(),
+    if region.has_spaces() {
+        return region.to_string();
+    }
+    match builder.spec.backup.as_ref().map(|backup| &backup.store) {
+        Some(BackupStore::Own { region, .. }) => region.to_string(),
+        // Without a backup bucket of ours: the region next to most of DigitalOcean's others. A
+        // bundle is a few kilobytes, read once.
+        _ => "nyc3".to_owned(),
     }
 }
 
@@ -47,7 +58,8 @@ pub fn declare(builder: &mut Builder<'_>) {
         }],
     };
     // What is kept must stay readable: the key stays as long as the backup bucket does.
-    let keep = builder.spec.backup.is_some();
+    let store = builder.spec.backup.as_ref().map(|backup| &backup.store);
+    let keep = matches!(store, Some(BackupStore::Own { .. }));
     builder.add_with(
         operator_key(),
         &operator,
@@ -88,24 +100,55 @@ fn backup(builder: &mut Builder<'_>) {
     let Some(wanted) = &builder.spec.backup else {
         return;
     };
-    let mut rules = vec![];
-    if wanted.versioning.value {
-        rules.push(expiring(
-            "noncurrent",
-            "",
-            None,
-            Some(wanted.noncurrent_days.value),
-        ));
+    let password = RandomPasswordArgs {
+        purpose: "volumes in backups".to_owned(),
+    };
+    // Whoever keeps backups keeps what opens them.
+    let kept = Meta {
+        keep: true,
+        ..builder.guarded()
+    };
+    builder.add_with(backup_password(), &password, wanted.span, kept);
+    if let BackupStore::Own {
+        bucket,
+        region,
+        versioning,
+        noncurrent_days,
+    } = &wanted.store
+    {
+        let expires = versioning.value.then_some(noncurrent_days.value);
+        own_bucket(builder, bucket, region, expires, wanted.span);
+        builder.field_at("versioning", versioning.span);
+        let key = SpacesKeyArgs {
+            name: format!("{}-velero", builder.inputs.owner.id()),
+            grant: vec![SpacesGrant {
+                bucket: to(&backup_bucket(), "name"),
+                permission: "readwrite".to_owned(),
+            }],
+        };
+        builder.add(backup_key(), &key, wanted.span);
     }
+}
+
+/// The bucket that kplan makes for backups. With `noncurrent` days what is overwritten or deleted
+/// stays for so long.
+fn own_bucket(
+    builder: &mut Builder<'_>,
+    name: &Spanned<BucketName>,
+    region: &Spanned<RegionSlug>,
+    noncurrent: Option<u32>,
+    span: Option<Span>,
+) {
+    let rules = noncurrent.map(|days| expiring("noncurrent", "", None, Some(days)));
     let bucket = BucketArgs {
-        name: Some(wanted.bucket.to_string()),
+        name: Some(name.to_string()),
         name_prefix: None,
-        region: wanted.region.to_string(),
+        region: region.to_string(),
         access_key: Some(to(&operator_key(), "access_key")),
         secret_key: Some(to(&operator_key(), "secret_key")),
         acl: Some("private".to_owned()),
-        versioning: wanted.versioning.value,
-        lifecycle_rule: rules,
+        versioning: noncurrent.is_some(),
+        lifecycle_rule: rules.into_iter().collect(),
         force_destroy: true,
     };
     // Backups outlive the cluster; they go only with --delete-backups.
@@ -113,16 +156,7 @@ fn backup(builder: &mut Builder<'_>) {
         keep: true,
         ..builder.guarded()
     };
-    builder.add_with(backup_bucket(), &bucket, wanted.span, meta);
-    builder.field_at("name", wanted.bucket.span);
-    builder.field_at("region", wanted.region.span);
-    builder.field_at("versioning", wanted.versioning.span);
-    let key = SpacesKeyArgs {
-        name: format!("{}-velero", builder.inputs.owner.id()),
-        grant: vec![SpacesGrant {
-            bucket: to(&backup_bucket(), "name"),
-            permission: "readwrite".to_owned(),
-        }],
-    };
-    builder.add(backup_key(), &key, wanted.span);
+    builder.add_with(backup_bucket(), &bucket, span, meta);
+    builder.field_at("name", name.span);
+    builder.field_at("region", region.span);
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 /// Marks the class that volumes get that name none.
 pub const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+/// Marks the class with which Velero takes snapshots.
+pub const SNAPSHOT_CLASS: &str = "velero.io/csi-volumesnapshot-class";
 const PLUGIN: &str = "csi-do-plugin";
 
 kplan_model::object! {
@@ -95,6 +97,7 @@ impl BundleKind for Csi {
         controller["spec"]["template"]["spec"]["dnsPolicy"] =
             Value::from("ClusterFirstWithHostNet");
         default_class(&mut objects, args.default_class.as_deref())?;
+        snapshot_class(&mut objects)?;
         Ok(objects)
     }
 }
@@ -120,6 +123,15 @@ fn plugin(objects: &mut [Value], tag: &str, api_url: Option<&str>) -> Result<(),
             .help("this version is laid out differently from the ones kplan was tested with"));
         };
         args.push(Value::from(format!("--do-tag={tag}")));
+    }
+    Ok(())
+}
+
+/// Velero takes the snapshots of a driver's volumes with the class that has its label.
+fn snapshot_class(objects: &mut [Value]) -> Result<(), ProviderError> {
+    let class = find(objects, "VolumeSnapshotClass", "do-block-storage")?;
+    if let Some(labels) = metadata(class, "labels") {
+        labels.insert(SNAPSHOT_CLASS.to_owned(), Value::from("true"));
     }
     Ok(())
 }

@@ -6,7 +6,9 @@ use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURC
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
-use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Typical};
+use kplan_model::{
+    Change, Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Typical,
+};
 use serde_json::{Value, json};
 
 /// Velero's namespace.
@@ -15,6 +17,8 @@ pub const NAMESPACE: &str = "velero";
 /// AWS's (velero-io/velero issues 9804 and 9951).
 pub const PLUGIN_VERSION: &str = "v1.13.2";
 const CREDENTIALS: &str = "cloud-credentials";
+/// The name is Velero's own; it looks nowhere else.
+const REPOSITORY_CREDENTIALS: &str = "velero-repo-credentials";
 
 kplan_model::object! {
     /// A backup that is made again and again.
@@ -59,6 +63,8 @@ kplan_model::object! {
         pub access_key: Input<String>,
         /// The key.
         pub secret_key: Input<Secret>,
+        /// Encrypts what is in volumes, in the bucket.
+        pub repository_password: Input<Secret>,
         /// Whether what is in volumes is copied into the bucket too.
         pub volumes: bool,
         /// The backups.
@@ -81,6 +87,16 @@ static FIELDS: &[Field] = &[
     Field::in_place("endpoint", "The storage's address."),
     Field::in_place("access_key", "The id of the bucket's key."),
     Field::in_place("secret_key", "The bucket's key.").secret(),
+    Field::new(
+        "repository_password",
+        Change::Refuse(
+            "what volumes hold is in the bucket under the old password, and Velero could read neither \
+             that nor add to it; bring the old one back with `kplan state restore`, or let the \
+             backups begin anew in another bucket or prefix",
+        ),
+        "Encrypts what is in volumes, in the bucket.",
+    )
+    .secret(),
     Field::in_place("volumes", "Whether what is in volumes is backed up too."),
     Field::in_place("schedules", "The backups that are made again and again."),
     INVENTORY,
@@ -125,6 +141,9 @@ impl BundleKind for Velero {
         let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         objects.extend(identity());
         objects.push(credentials(args)?);
+        if args.volumes {
+            objects.push(repository_password(args)?);
+        }
         objects.push(server(args));
         if args.volumes {
             objects.push(node_agent(args));
@@ -185,6 +204,18 @@ fn credentials(args: &VeleroArgs) -> Result<Value, ProviderError> {
         "metadata": { "name": CREDENTIALS, "namespace": NAMESPACE },
         "type": "Opaque",
         "data": { "cloud": data(&ini) },
+    }))
+}
+
+/// What Kopia encrypts with. Velero makes a Secret of this name itself where there is none, with a
+/// password that everybody knows, before its first backup of a volume.
+fn repository_password(args: &VeleroArgs) -> Result<Value, ProviderError> {
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": REPOSITORY_CREDENTIALS, "namespace": NAMESPACE },
+        "type": "Opaque",
+        "data": { "repository-password": data(exposed(args.repository_password.known()?)?) },
     }))
 }
 

@@ -10,7 +10,7 @@ use kplan_providers::artifacts::{
 };
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::bundle::Bundle;
-use kplan_providers::kubernetes::csi::DEFAULT_CLASS;
+use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdArgs, BundleKind, Ccm, CcmArgs, Csi, CsiArgs, Velero, VeleroArgs,
     manifest, velero,
@@ -218,6 +218,22 @@ async fn exactly_one_storage_class_is_the_default() {
     assert!(Csi::objects(&unknown, &upstream.source).await.is_err());
 }
 
+/// Velero looks for a class of the volumes' driver with this label.
+#[tokio::test]
+async fn velero_finds_the_class_for_snapshots() {
+    let Some(upstream) = upstream() else { return };
+    let args = csi_args(&upstream, Some("do-block-storage"));
+    let objects = Csi::objects(&args, &upstream.source).await.unwrap();
+    let labelled: Vec<&Value> = objects
+        .iter()
+        .filter(|object| object["metadata"]["labels"].get(SNAPSHOT_CLASS).is_some())
+        .collect();
+    assert_eq!(labelled.len(), 1);
+    assert_eq!(labelled[0]["kind"], "VolumeSnapshotClass");
+    assert_eq!(labelled[0]["driver"], "dobs.csi.digitalocean.com");
+    assert_eq!(labelled[0]["metadata"]["labels"][SNAPSHOT_CLASS], "true");
+}
+
 #[tokio::test]
 async fn the_volume_driver_reaches_the_metadata_service_and_tags_its_volumes() {
     let Some(upstream) = upstream() else { return };
@@ -313,6 +329,7 @@ fn velero_args(upstream: &Upstream) -> VeleroArgs {
         endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
         access_key: "DO00".to_owned().into(),
         secret_key: Secret::new("s3cret").into(),
+        repository_password: Secret::new("kopia-pass").into(),
         volumes: true,
         schedules: vec![velero::Schedule {
             name: "nightly".to_owned(),
@@ -409,21 +426,27 @@ async fn a_secret_is_in_the_cluster_and_nowhere_else() {
     let (secrets, others): (Vec<&Value>, Vec<&Value>) = objects
         .iter()
         .partition(|object| object["kind"] == "Secret");
-    let ini = secrets[0]["data"]["cloud"].as_str().unwrap();
-    let ini = base64::engine::general_purpose::STANDARD
-        .decode(ini)
-        .unwrap();
-    assert!(
-        String::from_utf8(ini)
-            .unwrap()
-            .ends_with("aws_secret_access_key=s3cret\n")
-    );
-    assert_eq!(secrets.len(), 1);
-    assert!(
-        others
+    let data = |name: &str, key: &str| {
+        let secret = secrets
             .iter()
-            .all(|object| !object.to_string().contains("s3cret"))
-    );
+            .find(|secret| secret["metadata"]["name"] == name);
+        let text = secret.unwrap()["data"][key].as_str().unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    let ini = data("cloud-credentials", "cloud");
+    assert!(ini.ends_with("aws_secret_access_key=s3cret\n"));
+    // The name and key Velero itself reads the password by.
+    let password = data("velero-repo-credentials", "repository-password");
+    assert_eq!(password, "kopia-pass");
+    assert_eq!(secrets.len(), 2);
+    let hidden = |object: &Value| {
+        let text = object.to_string();
+        !text.contains("s3cret") && !text.contains("kopia-pass")
+    };
+    assert!(others.iter().all(|object| hidden(object)));
     let inventory = bundle(objects).inventory().join("\n");
     let other = VeleroArgs {
         secret_key: Secret::new("another").into(),

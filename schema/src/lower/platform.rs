@@ -4,15 +4,17 @@ use super::{Lowerer, flag, whole};
 use crate::code::Code;
 use crate::diagnostic::Finding;
 use crate::raw::{
-    Leaf, RawAddons, RawBackup, RawCloudController, RawCredentials, RawGitops, RawMirror,
-    RawSchedule, RawStorage, RawTable, Req, Sensitive,
+    Leaf, Opt, RawAddons, RawBackup, RawCloudController, RawCredentials, RawGitops, RawMirror,
+    RawSchedule, RawStorage, RawStoreCredentials, RawTable, Req, Sensitive,
 };
 use crate::span::{Span, Spanned};
 use crate::spec::{
-    Addons, Backup, CloudController, Cluster, GitCredentials, Gitops, Mirror, Schedule, Storage,
+    Addons, Backup, BackupStore, CloudController, Cluster, GitCredentials, Gitops, Mirror,
+    Schedule, Storage,
 };
 use crate::value::{
-    ArgoCdVersion, FromText, Invalid, RepoPath, Retention, SecretSource, VeleroVersion,
+    ArgoCdVersion, BucketName, FromText, Invalid, RepoPath, Retention, S3Place, SecretSource,
+    VeleroVersion,
 };
 
 impl Lowerer<'_> {
@@ -105,17 +107,20 @@ impl Lowerer<'_> {
             .filter(|(_, there)| *there)
             .map(|(name, _)| *name)
             .collect();
-        let message = match found.as_slice() {
+        let (message, verb) = match found.as_slice() {
             [_] => return true,
-            [] => format!("none of {} is given", names.join(", ")),
-            several => format!("`{}` exclude each other", several.join("` and `")),
+            [] => (format!("none of {} is given", names.join(", ")), "Add"),
+            several => (
+                format!("`{}` exclude each other", several.join("` and `")),
+                "Keep exactly",
+            ),
         };
         self.report.distrust(span);
         self.report.push(
             Finding::new(Code::OneOf, message)
                 .label(span, "exactly one belongs here")
                 .why(why)
-                .remedy(format!("Keep exactly one of {}.", names.join(", "))),
+                .remedy(format!("{verb} one of {}.", names.join(", "))),
         );
         false
     }
@@ -128,18 +133,96 @@ impl Lowerer<'_> {
             Some(Leaf::Read(leaves)) => leaves.value.iter().map(whole).collect(),
         };
         Backup {
-            bucket: self.required(&raw.bucket),
-            region: self.text_or(&raw.region, || cluster.region.value.clone()),
+            store: self.backup_store(raw, cluster),
             version: self.text_or(&raw.version, VeleroVersion::default_version),
+            schedules: schedules.iter().map(|table| self.schedule(table)).collect(),
+            span: Some(raw.span),
+        }
+    }
+
+    fn backup_store(&mut self, raw: &RawBackup, cluster: &Cluster) -> BackupStore {
+        let own = |this: &mut Self| BackupStore::Own {
+            bucket: match &raw.bucket {
+                Some(leaf) => this.text(leaf),
+                None => Spanned::default_of(BucketName::stand_in()),
+            },
+            region: this.text_or(&raw.region, || cluster.region.value.clone()),
             versioning: flag(&raw.versioning, true),
-            noncurrent_days: self.number(
+            noncurrent_days: this.number(
                 &raw.noncurrent_days,
                 1..=3650,
                 7,
                 "It decides when deleted backups are gone for good.",
             ),
-            schedules: schedules.iter().map(|table| self.schedule(table)).collect(),
-            span: Some(raw.span),
+        };
+        let written = [
+            ("bucket", raw.bucket.is_some()),
+            ("store", raw.store.is_some()),
+        ];
+        let why = "A bucket is either made by kplan, in Spaces, or there already.";
+        if !self.exactly_one(&written, raw.span, why) {
+            return own(self);
+        }
+        let Some(store) = &raw.store else {
+            self.only_with("store", &[("credentials", leaf_span(&raw.credentials))]);
+            return own(self);
+        };
+        let of_its_own = [
+            ("region", leaf_span(&raw.region)),
+            ("versioning", leaf_span(&raw.versioning)),
+            ("noncurrent_days", leaf_span(&raw.noncurrent_days)),
+        ];
+        self.only_with("bucket", &of_its_own);
+        let place = self.text::<BackupPlace>(store);
+        let place = place.map(|place| place.0.in_region(cluster.region.as_str()));
+        let key = match &raw.credentials {
+            Some(Leaf::Read(table)) => Some(table.value.0.clone()),
+            Some(Leaf::Unread(_)) => None,
+            None => {
+                self.missing_credentials(store);
+                None
+            }
+        };
+        let key = key.unwrap_or_else(|| RawStoreCredentials::empty(raw.span));
+        BackupStore::Existing {
+            place,
+            access_key: self.required(&key.access_key),
+            secret_key: match &key.secret_key.0 {
+                Some(leaf) => self.secret(leaf),
+                None => Spanned::default_of(SecretSource::stand_in()),
+            },
+        }
+    }
+
+    fn missing_credentials(&mut self, store: &Leaf<String>) {
+        let span = match store {
+            Leaf::Unread(span) => *span,
+            Leaf::Read(text) => text.span.unwrap_or(Span::new(0, 0)),
+        };
+        self.report.push(
+            Finding::new(Code::MissingKey, "`credentials` is missing")
+                .label(span, "this bucket needs a key")
+                .why("kplan makes keys for its own buckets in Spaces, and for no other.")
+                .remedy(
+                    "Add `credentials = { access_key = \"…\", secret_key = { env = \
+                     \"BACKUP_SECRET_KEY\" } }`.",
+                ),
+        );
+    }
+
+    /// Refuses keys that mean something only beside another one, which is not there.
+    fn only_with(&mut self, other: &str, written: &[(&str, Option<Span>)]) {
+        for (key, span) in written {
+            let Some(span) = span else { continue };
+            self.report.push(
+                Finding::new(
+                    Code::OneOf,
+                    format!("`{key}` says nothing without `{other}`"),
+                )
+                .label(*span, "would be skipped")
+                .why("kplan refuses what it cannot act on instead of skipping it.")
+                .remedy(format!("Take it out, or use `{other}`.")),
+            );
         }
     }
 
@@ -203,6 +286,41 @@ impl Lowerer<'_> {
             return Some(Mirror::Url(self.text::<MirrorUrl>(leaf).map(|url| url.0)));
         }
         Some(Mirror::Folder(self.free_text(&raw.folder, 1, 4096, ".")))
+    }
+}
+
+/// Where a key of the file stands, when it is there.
+fn leaf_span<T>(field: &Opt<T>) -> Option<Span> {
+    field.as_ref().map(|leaf| match leaf {
+        Leaf::Unread(span) => *span,
+        Leaf::Read(value) => value.span.unwrap_or(Span::new(0, 0)),
+    })
+}
+
+/// The address of a bucket for backups.
+struct BackupPlace(S3Place);
+
+impl FromText for BackupPlace {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        S3Place::parse(text).map(Self).map_err(|invalid| {
+            if invalid.code == Code::SecretLiteral {
+                return Invalid {
+                    remedy: "Revoke them, and name the key in `credentials`.".into(),
+                    ..invalid
+                };
+            }
+            Invalid::new(
+                Code::BackupStoreInvalid,
+                invalid.what,
+                "Backups go into a bucket of an S3-compatible store.",
+                "Write an address like \
+                 `s3://acme-backup/demo?region=eu-central-003&endpoint=https://s3.eu-central-003.backblazeb2.com`.",
+            )
+        })
+    }
+
+    fn stand_in() -> Self {
+        Self(S3Place::stand_in())
     }
 }
 

@@ -311,9 +311,14 @@ raw_table! {
     /// `[backup]`: Velero, its bucket and its schedules.
     RawBackup {
         /// Spaces bucket that kplan makes; names are global, and a deleted one stays taken for
-        /// weeks.
-        bucket: Req<String>,
-        /// Region of the bucket; it has to have Spaces. Default: the cluster's.
+        /// weeks. Either this or `store`.
+        bucket: Opt<String>,
+        /// A bucket that exists already, in any S3-compatible store:
+        /// `s3://bucket[/prefix]?region=…&endpoint=…`. Needs `credentials`.
+        store: Opt<String>,
+        /// The key for `store`.
+        credentials: Opt<Sensitive<RawStoreCredentials>>,
+        /// Region of `bucket`; it has to have Spaces. Default: the cluster's.
         #[schemars(extend("enum" = SPACES_REGIONS))]
         region: Opt<String>,
         /// Velero release.
@@ -327,6 +332,16 @@ raw_table! {
         noncurrent_days: Opt<i64>,
         /// When to back up what, and for how long to keep it.
         schedules: Opt<Vec<Leaf<RawSchedule>>>,
+    }
+}
+
+raw_table! {
+    /// `[backup] credentials`: the key of an existing bucket.
+    RawStoreCredentials {
+        /// The key's id, which is no secret.
+        access_key: Req<String>,
+        /// The key.
+        secret_key: Req<Sensitive<RawSecretSource>>,
     }
 }
 

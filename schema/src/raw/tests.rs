@@ -81,6 +81,7 @@ fn the_reader_accepts_exactly_the_keys_of_the_schema() {
         RawSecretSource,
         RawBackup,
         RawSchedule,
+        RawStoreCredentials,
         RawStorage,
         RawCloudController,
         RawAddons,

@@ -2,18 +2,23 @@
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
-use crate::spec::Spec;
-use crate::value::{SPACES_REGIONS, StateBackend};
+use crate::span::Spanned;
+use crate::spec::{BackupStore, Spec};
+use crate::value::{S3Place, SPACES_REGIONS, StateBackend};
 
 pub(super) const SUMMARY: &str =
     "The backup bucket, and a state's bucket in Spaces, are in a region that has Spaces.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     state(spec, report);
-    let Some(backup) = spec.backup.as_ref().filter(|backup| !backup.region.has_spaces()) else {
+    let Some(backup) = &spec.backup else {
         return;
     };
-    let region = &backup.region;
+    let region = match &backup.store {
+        BackupStore::Own { region, .. } if !region.has_spaces() => region,
+        BackupStore::Existing { place, .. } => return existing(place, "the backups' bucket", report),
+        BackupStore::Own { .. } => return,
+    };
     // A default is the cluster's region, so that is where the reader has to look.
     let (place, text, remedy) = if region.is_default() {
         (spec.cluster.region.span, "the cluster's region", "Add `region` to `[backup]`")
@@ -32,18 +37,21 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     );
 }
 
-/// Another store's regions are its own business.
 fn state(spec: &Spec, report: &mut Report) {
-    let StateBackend::S3(place) = &spec.state.value else {
-        return;
-    };
+    if let StateBackend::S3(place) = &spec.state.value {
+        existing(&Spanned { value: place.clone(), span: spec.state.span }, "the state's bucket", report);
+    }
+}
+
+/// A bucket that kplan does not make. Another store's regions are its own business.
+fn existing(place: &Spanned<S3Place>, what: &str, report: &mut Report) {
     if place.endpoint.is_some() || SPACES_REGIONS.contains(&place.region()) {
         return;
     }
     let region = place.region();
     report.judge(
         Finding::new(Code::SpacesRegion, format!("there is no Spaces in `{region}`"))
-            .label(spec.state.span, "the state's bucket")
+            .label(place.span, what)
             .why(
                 "Without `endpoint` the bucket is one of Spaces, DigitalOcean's object store, \
                  which is not in every region; without `region` it is in the cluster's.",

@@ -1,7 +1,7 @@
 //! Good files are read as what they say, with defaults filled in and places kept.
 
 use super::{good, parse_text, spec_files};
-use crate::spec::{GitCredentials, Mirror, Pool};
+use crate::spec::{BackupStore, GitCredentials, Mirror, Pool};
 use crate::value::{Datastore, SecretSource};
 use crate::{Severity, Spec};
 
@@ -78,14 +78,55 @@ fn single_node_follows_a_repository_and_backs_up() {
     };
     assert_eq!(token.value, SecretSource::Env("GITHUB_TOKEN".to_owned()));
     let backup = spec.backup.as_ref().expect("backup");
-    assert_eq!(backup.region.as_str(), "fra1");
-    assert!(backup.region.is_default() && backup.versioning.value);
+    let BackupStore::Own {
+        region, versioning, ..
+    } = &backup.store
+    else {
+        panic!("{backup:?}")
+    };
+    assert_eq!(region.as_str(), "fra1");
+    assert!(region.is_default() && versioning.value);
     let schedule = &backup.schedules[0];
     assert_eq!(
         (schedule.name.as_str(), schedule.cron.as_str()),
         ("nightly", "0 2 * * *")
     );
     assert_eq!(schedule.keep.go_duration(), "720h0m0s");
+}
+
+#[test]
+fn backups_may_go_to_a_bucket_of_another_store() {
+    let spec = spec("backup-elsewhere");
+    let backup = spec.backup.as_ref().expect("backup");
+    let BackupStore::Existing {
+        place, access_key, ..
+    } = &backup.store
+    else {
+        panic!("{backup:?}")
+    };
+    assert_eq!(
+        (place.bucket.as_str(), place.prefix.as_str(), place.region()),
+        ("acme-backup", "demo", "eu-central-003")
+    );
+    assert_eq!(place.url(), "https://s3.eu-central-003.backblazeb2.com");
+    assert_eq!(access_key.value, "00352f1d9b7a");
+    let sources: Vec<&str> = spec
+        .secret_sources()
+        .into_iter()
+        .map(|(at, _)| at)
+        .collect();
+    assert!(sources.contains(&"backup.credentials.secret_key"));
+    // Without an endpoint it is in Spaces, in the cluster's region.
+    let text = std::fs::read_to_string(super::specs("good").join("backup-elsewhere.toml")).unwrap();
+    let text = text.replace(
+        "?region=eu-central-003&endpoint=https://s3.eu-central-003.backblazeb2.com",
+        "",
+    );
+    let spec = parse_text(&text).spec.expect("valid");
+    let Some(BackupStore::Existing { place, .. }) = spec.backup.map(|backup| backup.store) else {
+        panic!()
+    };
+    assert_eq!(place.url(), "https://fra1.digitaloceanspaces.com");
 }
 
 #[test]

@@ -36,6 +36,38 @@ fn the_base_of_these_tests_is_good() {
     );
 }
 
+/// What is said of one of the two places for backups is not skipped where the other one is used.
+#[test]
+fn a_bucket_of_ours_and_one_that_exists_are_not_mixed() {
+    let backup = |lines: &str| {
+        let schedule = "schedules = [{ name = \"nightly\", cron = \"0 2 * * *\" }]\n";
+        codes(&with(&format!(
+            "[servers]\nsize = \"s-2vcpu-4gb\"\n[backup]\n{schedule}{lines}"
+        )))
+    };
+    let key = "credentials = { access_key = \"k\", secret_key = { env = \"S\" } }\n";
+    let store = "store = \"s3://acme-backup\"\n";
+    assert_eq!(backup(&format!("{store}{key}")), Vec::<&str>::new());
+    assert_eq!(backup(store), ["spec::missing_key"]);
+    assert_eq!(backup(""), ["spec::one_of"]);
+    assert_eq!(
+        backup(&format!("{store}{key}bucket = \"acme-x\"\n")),
+        ["spec::one_of"]
+    );
+    assert_eq!(
+        backup(&format!("{store}{key}versioning = true\n")),
+        ["spec::one_of"]
+    );
+    assert_eq!(
+        backup(&format!("bucket = \"acme-x\"\n{key}")),
+        ["spec::one_of"]
+    );
+    let secret = "store = \"s3://key:hunter2@acme\"\n";
+    assert_eq!(backup(&format!("{secret}{key}")), ["spec::secret_literal"]);
+    let nowhere = "store = \"s3://acme-backup?region=mars1\"\n";
+    assert_eq!(backup(&format!("{nowhere}{key}")), ["spec::spaces_region"]);
+}
+
 #[test]
 fn errors_of_all_passes_come_together() {
     let found = codes(&with(

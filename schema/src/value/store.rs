@@ -34,13 +34,11 @@ impl FromText for StateBackend {
         if text == "local" {
             return Ok(Self::Local);
         }
-        match text.strip_prefix("s3://") {
-            Some(rest) => s3(rest).map(Self::S3),
-            None => Err(invalid(format!(
-                "`{}` is no place for a state",
-                shortened(text)
-            ))),
+        if !text.starts_with("s3://") {
+            let what = format!("`{}` is no place for a state", shortened(text));
+            return Err(invalid(what));
         }
+        S3Place::parse(text).map(Self::S3)
     }
 
     fn stand_in() -> Self {
@@ -153,6 +151,40 @@ fn checked_region(text: &str) -> Result<(), Invalid> {
 }
 
 impl S3Place {
+    /// Reads `s3://bucket[/prefix][?region=…&endpoint=…]`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        match text.strip_prefix("s3://") {
+            Some(rest) => s3(rest),
+            None => Err(invalid(format!("`{}` is no bucket", shortened(text)))),
+        }
+    }
+
+    /// Stands where an address could not be read.
+    pub(crate) fn stand_in() -> Self {
+        Self {
+            bucket: BucketName::stand_in().to_string(),
+            prefix: String::new(),
+            region: None,
+            endpoint: None,
+        }
+    }
+
+    /// The same, in that region where it names none and is in Spaces.
+    #[must_use]
+    pub(crate) fn in_region(mut self, region: &str) -> Self {
+        if self.endpoint.is_none() {
+            self.region.get_or_insert_with(|| region.to_owned());
+        }
+        self
+    }
+
+    /// The store's address.
+    pub fn url(&self) -> String {
+        self.endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://{}.digitaloceanspaces.com", self.region()))
+    }
+
     /// The region requests are signed for. Without one any store but Spaces gets `us-east-1`,
     /// which is what most of them take.
     pub fn region(&self) -> &str {
@@ -172,13 +204,11 @@ impl StateBackend {
     /// The same, with the cluster's region where the address names none and the bucket is in
     /// Spaces.
     #[must_use]
-    pub(crate) fn in_region(mut self, cluster: &str) -> Self {
-        if let Self::S3(place) = &mut self
-            && place.endpoint.is_none()
-        {
-            place.region.get_or_insert_with(|| cluster.to_owned());
+    pub(crate) fn in_region(self, cluster: &str) -> Self {
+        match self {
+            Self::Local => Self::Local,
+            Self::S3(place) => Self::S3(place.in_region(cluster)),
         }
-        self
     }
 }
 

@@ -22,14 +22,23 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 /// 32 random bytes of the system, as hexadecimal digits.
 pub fn random() -> Result<Secret, ProviderError> {
-    let mut bytes = [0_u8; 32];
+    Ok(Secret::new(hex(&random_bytes::<32>()?)))
+}
+
+/// A random name, 16 hexadecimal digits. No secret.
+pub(crate) fn random_id() -> Result<String, ProviderError> {
+    Ok(hex(&random_bytes::<8>()?))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], ProviderError> {
+    let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         ProviderError::new(
             ErrorKind::Transient,
             format!("the system gives no random bytes: {error}"),
         )
     })?;
-    Ok(Secret::new(hex(&bytes)))
+    Ok(bytes)
 }
 
 /// Who joins with a token.
