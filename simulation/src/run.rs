@@ -6,6 +6,7 @@ use crate::oracle::{Memory, disagreements, divided, leaks};
 use crate::schedule::{Schedule, Trouble};
 use crate::world::World;
 use kplan_engine::Discipline;
+use kplan_model::Status;
 use kplan_sandbox::Rng;
 use kplan_state::Identity;
 use std::sync::LazyLock;
@@ -134,9 +135,23 @@ fn check_life(operator: &Operator<'_>, memory: &mut Memory, verdict: &mut Verdic
     }
 }
 
+/// Whether a droplet's creation failed and no run has noticed it: kplan asks why a droplet is new
+/// only when it has been so for two minutes, and the run that waits for it so long ends with that.
+fn failed_unnoticed(operator: &Operator<'_>) -> bool {
+    let failed = operator.world.sandbox.stillborn_droplets();
+    let noticed = |id: &u64| {
+        let text = id.to_string();
+        operator.recorded().is_ok_and(|snapshot| {
+            let mut records = snapshot.resources.values();
+            records.any(|record| record.id.as_str() == text && record.status == Status::Tainted)
+        })
+    };
+    !failed.iter().all(noticed)
+}
+
 /// The last command again, with nothing going wrong, where it did not get through the first time:
-/// now it does. Where it meets what an earlier life began and what was doomed, it does at the second
-/// attempt, when that has failed.
+/// now it does. Where it meets what an earlier life began and what was doomed, or failed without
+/// anybody noticing, it does at the second attempt, when that has failed.
 async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdict) {
     let Some((text, command)) = schedule.lives.last() else {
         return;
@@ -147,7 +162,7 @@ async fn peace(schedule: &Schedule, operator: &Operator<'_>, verdict: &mut Verdi
     if calm && verdict.lives.last() == Some(&Ended::Complete) {
         return;
     }
-    let doomed = operator.world.sandbox.has_doomed_actions();
+    let doomed = operator.world.sandbox.has_doomed_actions() || failed_unnoticed(operator);
     operator.world.net.note(|| format!("in peace: {command:?}"));
     let mut ended = operator.live(text, *command).await;
     // Only what was doomed before excuses that it did not get through, and only once.

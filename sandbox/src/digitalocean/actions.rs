@@ -148,6 +148,18 @@ pub(crate) fn any_doomed(world: &World) -> bool {
     !world.actions.filtered(doomed).is_empty()
 }
 
+/// The droplets that are there and never will be anything, because a fault let their creation fail.
+pub(crate) fn stillborn(world: &World) -> Vec<u64> {
+    let failed = world
+        .actions
+        .filtered(|action| action.fails && action.errored);
+    let droplets = failed.into_iter().filter_map(|action| match action.target {
+        Target::Droplet(id) => Some(id),
+        Target::Volume(..) | Target::ReservedIp(..) => None,
+    });
+    droplets.filter(|id| droplets::is_new(world, *id)).collect()
+}
+
 pub(crate) fn index(world: &mut World, request: &Request) -> Reply {
     Ok(page(world, request, |_| true))
 }

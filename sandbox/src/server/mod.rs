@@ -261,6 +261,11 @@ impl Sandbox {
         self.cloud.has_doomed_actions()
     }
 
+    /// The droplets whose creation a fault let fail, and which are still there.
+    pub fn stillborn_droplets(&self) -> Vec<u64> {
+        self.cloud.stillborn_droplets()
+    }
+
     /// Puts fault rules in force, replacing the ones before; a seed starts their dice again.
     pub fn set_faults(&self, rules: Vec<FaultRule>, seed: Option<u64>) {
         self.cloud.set_faults(rules, seed);

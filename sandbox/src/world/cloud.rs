@@ -362,6 +362,13 @@ impl Cloud {
         actions::any_doomed(&world)
     }
 
+    /// The droplets whose creation a fault let fail, and which are still there.
+    pub(crate) fn stillborn_droplets(&self) -> Vec<u64> {
+        let mut world = self.world();
+        world.advance();
+        actions::stillborn(&world)
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.inner.world)
     }

@@ -138,6 +138,12 @@ pub(crate) fn release(world: &mut World, id: u64, action: u64) {
     }
 }
 
+/// Whether it is there and was never up.
+pub(crate) fn is_new(world: &World, id: u64) -> bool {
+    let droplet = world.droplets.get(&key(id));
+    droplet.is_some_and(|droplet| droplet.status == Status::New)
+}
+
 /// Changes a droplet the way its action says; false when it is gone.
 pub(crate) fn apply(world: &mut World, id: u64, effect: &Effect) -> bool {
     match effect {
