@@ -6,7 +6,7 @@ use crate::oracle::{Memory, disagreements, divided, leaks};
 use crate::schedule::{Schedule, Trouble};
 use crate::world::World;
 use kplan_engine::Discipline;
-use kplan_model::Status;
+use kplan_model::{Recorded, Status};
 use kplan_sandbox::Rng;
 use kplan_state::Identity;
 use std::sync::LazyLock;
@@ -142,7 +142,9 @@ fn failed_unnoticed(operator: &Operator<'_>) -> bool {
     let noticed = |id: &u64| {
         let text = id.to_string();
         operator.recorded().is_ok_and(|snapshot| {
-            let mut records = snapshot.resources.values();
+            // What was cut off is on record as tainted until recovery has looked at it.
+            let settled = |record: &&Recorded| !snapshot.in_doubt.contains_key(&record.address);
+            let mut records = snapshot.resources.values().filter(settled);
             records.any(|record| record.id.as_str() == text && record.status == Status::Tainted)
         })
     };
