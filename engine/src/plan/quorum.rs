@@ -46,7 +46,9 @@ pub(super) fn check(
             ),
             None => (
                 counted,
-                "make the change in smaller steps, or add members first".to_owned(),
+                "give up fewer of them at once, or add members first; where the file allows no \
+                 number in between, the group does not shrink that far"
+                    .to_owned(),
             ),
         };
         refused.push(Refusal {
