@@ -14,6 +14,8 @@ pub mod life;
 pub mod net;
 pub mod objects;
 pub mod oracle;
+#[cfg(test)]
+mod order;
 pub mod run;
 pub mod schedule;
 pub mod shrink;

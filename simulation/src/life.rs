@@ -6,7 +6,7 @@ use kplan_engine::observe::Options as Observing;
 use kplan_engine::{
     Cancel, Clock as _, Discipline, ExecuteOptions, PlanOptions, Planned, Planning, Run,
 };
-use kplan_model::{Approval, Declarations, PlanMode, RunId, Snapshot};
+use kplan_model::{Approval, Declarations, Plan, PlanMode, RunId, Snapshot};
 use kplan_schema::{Source, Spec};
 use kplan_state::{
     Identity, LocalReader, LocalWriter, Location, SharedReader, WriteOptions, Writer,
@@ -364,16 +364,20 @@ impl Operator<'_> {
             .map_err(|error| Ended::Refused(error.to_string()))
     }
 
-    /// What an apply of the file would do now, step by step.
-    pub async fn left(&self, text: &str, command: Command) -> Result<Vec<String>, Ended> {
+    /// The plan of the file as it would be now.
+    pub async fn planned(&self, text: &str, command: Command) -> Result<Plan, Ended> {
         let spec = spec(text)?;
         let adapters = self.world.adapters(self.seed);
         let snapshot = self.recorded()?;
         let declarations = self.declarations(&spec, &snapshot);
-        let planned = self
-            .plan(&adapters, &declarations, &snapshot, command)
-            .await?;
-        let steps = planned.plan.steps.iter();
+        let planned = self.plan(&adapters, &declarations, &snapshot, command);
+        Ok(planned.await?.plan)
+    }
+
+    /// What an apply of the file would do now, step by step.
+    pub async fn left(&self, text: &str, command: Command) -> Result<Vec<String>, Ended> {
+        let plan = self.planned(text, command).await?;
+        let steps = plan.steps.iter();
         Ok(steps
             .map(|step| {
                 let fields = step.changes.iter().map(|change| change.field.clone());

@@ -92,7 +92,9 @@ fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
         artifacts,
         sources: Some(sources),
         tag: to(&network::owner_tag(), "name"),
-        default_class: Some("do-block-storage".to_owned()),
+        // K3s marks its own class as the default, anew at every start: there is never a second.
+        default_class: (!builder.spec.addons.local_storage.value)
+            .then(|| "do-block-storage".to_owned()),
         api_url: None,
     };
     let span = builder.spec.storage.span;

@@ -14,6 +14,8 @@ mod manifests;
 #[cfg(test)]
 mod third_party;
 #[cfg(test)]
+mod traps;
+#[cfg(test)]
 mod words;
 #[cfg(test)]
 mod workspace;

@@ -12,8 +12,9 @@ use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::bundle::Bundle;
 use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
-    Applied, Argocd, ArgocdArgs, BundleKind, Ccm, CcmArgs, Csi, CsiArgs, Velero, VeleroArgs,
-    manifest, velero,
+    Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepository,
+    ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs, Csi, CsiArgs,
+    GithubApp, Velero, VeleroArgs, manifest, velero,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -348,30 +349,155 @@ async fn veleros_own_objects_fit_its_definitions() {
     let objects = Velero::objects(&velero_args(&upstream), &upstream.source)
         .await
         .unwrap();
-    let definitions: BTreeMap<&str, &Value> = objects
-        .iter()
-        .filter(|object| object["kind"] == "CustomResourceDefinition")
-        .map(|object| (object["spec"]["names"]["kind"].as_str().unwrap(), object))
-        .collect();
+    let definitions = definitions(&objects);
     assert_eq!(definitions.len(), 13);
     for kind in ["BackupStorageLocation", "Schedule"] {
         let object = objects
             .iter()
             .find(|object| object["kind"] == kind)
             .unwrap();
-        let versions = definitions[kind]["spec"]["versions"].as_array().unwrap();
-        let version = versions
-            .iter()
-            .find(|v| object["apiVersion"] == format!("velero.io/{}", v["name"].as_str().unwrap()))
-            .unwrap();
-        let schema = &version["schema"]["openAPIV3Schema"];
-        fits(kind, &object["spec"], &schema["properties"]["spec"]);
+        fits_its_definition(object, definitions[kind]);
     }
     let location = objects
         .iter()
         .find(|object| object["kind"] == "BackupStorageLocation")
         .unwrap();
     assert_eq!(location["spec"]["config"]["checksumAlgorithm"], "");
+}
+
+/// The definitions among objects, by the kind they define.
+fn definitions(objects: &[Value]) -> BTreeMap<&str, &Value> {
+    objects
+        .iter()
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+        .map(|object| (object["spec"]["names"]["kind"].as_str().unwrap(), object))
+        .collect()
+}
+
+fn fits_its_definition(object: &Value, definition: &Value) {
+    let group = definition["spec"]["group"].as_str().unwrap();
+    let versions = definition["spec"]["versions"].as_array().unwrap();
+    let version = versions
+        .iter()
+        .find(|v| object["apiVersion"] == format!("{group}/{}", v["name"].as_str().unwrap()))
+        .unwrap();
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let kind = object["kind"].as_str().unwrap();
+    fits(kind, &object["spec"], &schema["properties"]["spec"]);
+    for name in object.as_object().unwrap().keys() {
+        assert!(
+            !schema["properties"][name].is_null(),
+            "{kind}.{name} is unknown"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_root_application_fits_argo_cds_definition() {
+    let Some(upstream) = upstream() else { return };
+    let mut artifacts = upstream.artifacts("argo-cd");
+    artifacts.retain(|artifact| artifact.file == "install.yaml");
+    let (artifacts, sources) = pinned(artifacts);
+    let args = ArgocdArgs {
+        access: access(),
+        objects: Applied,
+        artifacts,
+        sources: Some(sources),
+    };
+    let installed = Argocd::objects(&args, &upstream.source).await.unwrap();
+    let definition = definitions(&installed)["Application"];
+    for recurse in [false, true] {
+        let args = ArgocdApplicationArgs {
+            access: access(),
+            objects: Applied,
+            name: "root".to_owned(),
+            repo: "https://github.com/acme/infra.git".to_owned(),
+            path: "clusters/demo".to_owned(),
+            revision: "HEAD".to_owned(),
+            namespace: "argocd".to_owned(),
+            recurse,
+            prune: true,
+            self_heal: true,
+        };
+        let objects = ArgocdApplication::objects(&args, &upstream.source).await;
+        for object in objects.unwrap() {
+            fits_its_definition(&object, definition);
+        }
+    }
+}
+
+/// Kubernetes' own types know every field of what kplan writes: reading drops what they do not
+/// know, so what comes back would differ.
+fn survives(object: &Value) {
+    fn through<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Value {
+        let read: T = serde_json::from_value(object.clone())
+            .unwrap_or_else(|error| panic!("{error}: {object}"));
+        serde_json::to_value(read).unwrap()
+    }
+    use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, rbac::v1 as rbac};
+    let back = match object["kind"].as_str().unwrap() {
+        "Namespace" => through::<core::Namespace>(object),
+        "ServiceAccount" => through::<core::ServiceAccount>(object),
+        "Secret" => through::<core::Secret>(object),
+        "ClusterRoleBinding" => through::<rbac::ClusterRoleBinding>(object),
+        "Deployment" => through::<apps::Deployment>(object),
+        "DaemonSet" => through::<apps::DaemonSet>(object),
+        other => panic!("{other} is not compared"),
+    };
+    assert_eq!(&back, object);
+}
+
+#[tokio::test]
+async fn every_core_object_is_known_to_kubernetes_field_by_field() {
+    let Some(upstream) = upstream() else { return };
+    let velero = VeleroArgs {
+        artifacts: vec![],
+        ..velero_args(&upstream)
+    };
+    let mut objects = Velero::objects(&velero, &upstream.source).await.unwrap();
+    objects.retain(|object| {
+        !object["apiVersion"]
+            .as_str()
+            .unwrap()
+            .starts_with("velero.io/")
+    });
+    assert_eq!(objects.len(), 7);
+    let secret = CloudSecretArgs {
+        access: access(),
+        objects: Applied,
+        token: Secret::new("dop_v1").into(),
+    };
+    objects.extend(
+        CloudSecret::objects(&secret, &upstream.source)
+            .await
+            .unwrap(),
+    );
+    let app = GithubApp {
+        app_id: "1".to_owned(),
+        installation_id: "2".to_owned(),
+        private_key: Secret::new("pem").into(),
+        enterprise_url: Some("https://github.example.com/api/v3".to_owned()),
+    };
+    for (token, ssh_key, github_app) in [
+        (Some(Secret::new("t").into()), None, None),
+        (None, Some(Secret::new("k").into()), None),
+        (None, None, Some(app)),
+    ] {
+        let args = ArgocdRepositoryArgs {
+            access: access(),
+            objects: Applied,
+            url: "https://github.com/acme/infra.git".to_owned(),
+            username: None,
+            token,
+            ssh_key,
+            github_app,
+        };
+        let repository = ArgocdRepository::objects(&args, &upstream.source).await;
+        objects.extend(repository.unwrap());
+    }
+    for object in &objects {
+        survives(object);
+    }
 }
 
 /// Every field stands in the schema, with its type and among its values.
