@@ -118,7 +118,7 @@ fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Add
         endpoint: store.endpoint,
         access_key: store.access_key,
         secret_key: store.secret_key,
-        repository_password: to(&storage::backup_password(), "result"),
+        repository_password: Some(to(&storage::backup_password(), "result")),
         volumes: builder.spec.storage.csi.value,
         schedules,
     };

@@ -63,8 +63,9 @@ kplan_model::object! {
         pub access_key: Input<String>,
         /// The key.
         pub secret_key: Input<Secret>,
-        /// Encrypts what is in volumes, in the bucket.
-        pub repository_password: Input<Secret>,
+        /// Encrypts what is in volumes, in the bucket. `None` is what kplans before 29 November
+        /// 2026 recorded: Velero's own, which everybody knows.
+        pub repository_password: Option<Input<Secret>>,
         /// Whether what is in volumes is copied into the bucket too.
         pub volumes: bool,
         /// The backups.
@@ -91,8 +92,8 @@ static FIELDS: &[Field] = &[
         "repository_password",
         Change::Refuse(
             "what volumes hold is in the bucket under the old password, and Velero could read neither \
-             that nor add to it; bring the old one back with `kplan state restore`, or let the \
-             backups begin anew in another bucket or prefix",
+             that nor add to it; bring the old one back with `kplan state restore`, or begin anew: \
+             take `[backup]` out of the file, apply, and put it back with another bucket or prefix",
         ),
         "Encrypts what is in volumes, in the bucket.",
     )
@@ -141,8 +142,8 @@ impl BundleKind for Velero {
         let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         objects.extend(identity());
         objects.push(credentials(args)?);
-        if args.volumes {
-            objects.push(repository_password(args)?);
+        if let (true, Some(password)) = (args.volumes, &args.repository_password) {
+            objects.push(repository_password(password)?);
         }
         objects.push(server(args));
         if args.volumes {
@@ -209,13 +210,13 @@ fn credentials(args: &VeleroArgs) -> Result<Value, ProviderError> {
 
 /// What Kopia encrypts with. Velero makes a Secret of this name itself where there is none, with a
 /// password that everybody knows, before its first backup of a volume.
-fn repository_password(args: &VeleroArgs) -> Result<Value, ProviderError> {
+fn repository_password(password: &Input<Secret>) -> Result<Value, ProviderError> {
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "name": REPOSITORY_CREDENTIALS, "namespace": NAMESPACE },
         "type": "Opaque",
-        "data": { "repository-password": data(exposed(args.repository_password.known()?)?) },
+        "data": { "repository-password": data(exposed(password.known()?)?) },
     }))
 }
 
