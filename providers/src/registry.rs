@@ -8,7 +8,7 @@ use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
     Kubernetes, Velero,
 };
-use crate::local::RandomPassword;
+use crate::local::{Login, RandomPassword, Repository};
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub struct Clients {
 /// Every kind there is.
 pub fn all(clients: &Clients) -> Registry {
     let mut registry = cloud(&clients.digitalocean, &clients.spaces);
-    registry.add(RandomPassword);
+    registry.add(RandomPassword::<Login>::default());
+    registry.add(RandomPassword::<Repository>::default());
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);

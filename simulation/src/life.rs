@@ -20,7 +20,7 @@ pub const FOLDER: &str = "/project/.kplan/sim";
 pub const CLUSTER: &str = "sim";
 
 /// The kinds that need no node and no cluster.
-const CLOUD: [&str; 16] = [
+const CLOUD: [&str; 17] = [
     "bucket",
     "database",
     "database_db",
@@ -31,6 +31,7 @@ const CLOUD: [&str; 16] = [
     "pki",
     "project",
     "random_password",
+    "repository_password",
     "reserved_ip",
     "spaces_key",
     "ssh_key",

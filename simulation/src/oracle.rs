@@ -160,8 +160,8 @@ impl Memory {
 /// Whether a resource has an identity of its own: others are made anew with what they live in.
 fn is_kept(record: &Recorded) -> bool {
     let kind = record.address.kind().as_str();
-    // The last two are in the state alone.
-    let local = matches!(kind, "pki" | "random_password");
+    // These are in the state alone.
+    let local = matches!(kind, "pki" | "random_password" | "repository_password");
     let own = local || KINDS.iter().any(|(_, ours)| *ours == kind);
     own && record.meta.inside.is_none()
 }

@@ -4,12 +4,13 @@
 
 use super::build::{Builder, address, to};
 use super::{k3s, network, storage};
-use kplan_model::{Address, Input, Meta, Secret};
+use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
     CsiArgs, GithubApp, Schedule, VeleroArgs,
 };
+use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
 use kplan_schema::value::DnsLabel;
 use kplan_schema::{Span, Spanned};
@@ -179,11 +180,19 @@ fn names(list: &[Spanned<DnsLabel>]) -> Vec<String> {
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
     let (artifacts, sources) = pinned(builder.inputs.artifacts.argocd(gitops));
+    let password = RandomPasswordArgs {
+        purpose: "Argo CD's administrator".to_owned(),
+    };
+    let admin = address("random_password", "argocd_admin");
+    builder.add(admin.clone(), &password, gitops.span);
+    let result = to::<Secret>(&admin, "result");
+    builder.output("argocd_admin_password", result.encode());
     let args = ArgocdArgs {
         access: access(),
         objects: Applied,
         artifacts,
         sources: Some(sources),
+        admin_password: Some(result),
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));

@@ -31,7 +31,7 @@ pub fn backup_key() -> Address {
 
 /// What the volumes in backups are encrypted with.
 pub fn backup_password() -> Address {
-    address("random_password", "backup")
+    address("repository_password", "backup")
 }
 
 /// The cluster's region, or another one where that has no Spaces.

@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "aws-smithy-runtime-api",
             "aws-smithy-types",
             "base64",
+            "bcrypt",
             "bytes",
             "futures-util",
             "getrandom",

@@ -49,7 +49,7 @@ fn there_are_twenty_six_rows_with_a_standing_and_a_witness() {
 fn every_test_and_rule_that_is_named_exists() {
     let mut known = BTreeSet::new();
     for path in files().iter().filter(|path| is_rust(path)) {
-        known.insert((*path).to_owned());
+        known.insert((*path).clone());
         if let Some(rule) = path.strip_prefix("schema/src/rules/") {
             known.insert(rule.trim_end_matches(".rs").to_owned());
         }

@@ -2,13 +2,18 @@
 
 use super::bundle::Target;
 use super::ccm::upstream;
+use super::cloud_secret::data;
 use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
 use super::manifest::{find, in_namespace};
 use super::object::{Object, Type};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
-use kplan_model::{ErrorKind, Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
+use crate::k3s::pki::exposed;
+use kplan_model::{
+    ErrorKind, Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Typical,
+};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// The namespace; the upstream bindings name it, so no other works.
 pub const NAMESPACE: &str = "argocd";
@@ -17,6 +22,10 @@ pub const NAMESPACE: &str = "argocd";
 /// what an Application deployed before the Application goes (Argo CD's documentation, "App
 /// Deletion").
 const CASCADES: &str = "resources-finalizer.argocd.argoproj.io";
+/// Where Argo CD keeps its administrator's password, and keys of its own.
+const SECRET: &str = "argocd-secret";
+/// What Argo CD hashes with itself.
+const COST: u32 = 10;
 /// How many Applications a message names.
 const NAMES: usize = 5;
 
@@ -61,6 +70,9 @@ kplan_model::object! {
         pub artifacts: Vec<ArtifactPin>,
         /// Where they come from; not compared, because a mirror changes no bytes.
         pub sources: Option<Sources>,
+        /// What `admin` logs in with. `None` is what kplans before 29 November 2026 recorded: Argo
+        /// CD makes one of its own.
+        pub admin_password: Option<Input<Secret>>,
     }
 }
 
@@ -72,6 +84,11 @@ static FIELDS: &[Field] = &[
         "The upstream manifest, with its version and digest.",
     ),
     SOURCES,
+    Field::in_place(
+        "admin_password",
+        "What `admin` logs in with, at first: whoever changes it in Argo CD is left alone.",
+    )
+    .secret(),
     INVENTORY,
     WAITING,
     FAILED,
@@ -120,12 +137,22 @@ impl BundleKind for Argocd {
         }
         settings["data"]["resource.customizations.health.argoproj.io_Application"] =
             Value::from(APPLICATION_HEALTH);
+        if let Some(password) = &args.admin_password {
+            admin_password(&mut objects, exposed(password.known()?)?)?;
+        }
         objects.push(json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": { "name": NAMESPACE },
         }));
         Ok(objects)
+    }
+
+    /// Argo CD writes a password that was changed in it, and keys of its own, into this Secret. A
+    /// new one of ours is put there all the same; one where kplan never knew any is not.
+    fn is_left_to_others(before: &ArgocdArgs, now: &ArgocdArgs, object: &Object) -> bool {
+        let is_new = before.admin_password.is_some() && before.admin_password != now.admin_password;
+        object.is_secret() && object.name == SECRET && !is_new
     }
 
     /// The definitions take every Application with them. One that is to remove what it deployed
@@ -158,6 +185,29 @@ impl BundleKind for Argocd {
              finalizer resources-finalizer.argocd.argoproj.io off them; then apply again",
         ))
     }
+}
+
+/// Puts the password's hash where Argo CD looks for it; finding one there, it makes none of its own
+/// (`argocd-initial-admin-secret`).
+fn admin_password(objects: &mut [Value], password: &str) -> Result<(), ProviderError> {
+    // The same hash every time, so that a plan sees no change: a salt has to differ between
+    // passwords, and this one does.
+    let digest = Sha256::digest(["argocd admin ", password].concat());
+    let mut salt = [0; 16];
+    salt.copy_from_slice(&digest[..16]);
+    let hash = bcrypt::hash_with_salt(password, COST, salt).map_err(|error| {
+        let message = format!("the administrator's password cannot be hashed: {error}");
+        ProviderError::new(ErrorKind::Bug, message)
+    })?;
+    let secret = find(objects, "Secret", SECRET)?;
+    if !secret["data"].is_object() {
+        secret["data"] = json!({});
+    }
+    let hash = hash.format_for_version(bcrypt::Version::TwoA);
+    secret["data"]["admin.password"] = data(&hash);
+    // Sessions from before it end; there were none.
+    secret["data"]["admin.passwordMtime"] = data("1970-01-01T00:00:00Z");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -280,6 +330,7 @@ mod tests {
             objects: Applied,
             artifacts: Vec::new(),
             sources: None,
+            admin_password: None,
         };
         for (finalizers, refused) in [(vec![CASCADES], true), (vec!["example.org/mine"], false)] {
             let (fake, _) = api(&finalizers);

@@ -224,6 +224,30 @@ impl Bundle {
         ))
     }
 
+    /// The same, with the values that are there in the objects that are left to others.
+    pub(super) async fn with_others_values(
+        mut self,
+        session: &Session,
+        is_left: impl Fn(&Object) -> bool,
+    ) -> Result<Self, ProviderError> {
+        for (object, entry) in self
+            .objects
+            .iter_mut()
+            .filter(|(object, _)| is_left(object))
+        {
+            let Some(live) = session.get(object).await? else {
+                continue;
+            };
+            let ours = entry.value["data"].as_object_mut();
+            for (name, value) in ours.into_iter().flatten() {
+                if let Some(theirs) = live["data"].get(name) {
+                    value.clone_from(theirs);
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// Brings what is there to what the bundle says: applies what is missing or differs, and every
     /// secret, then prunes. `before` is the recorded inventory.
     pub async fn update(&self, to: &Target<'_>, before: &[Line]) -> Result<(), ProviderError> {

@@ -4,6 +4,7 @@
 use super::bundle::{self, APPLIED, Bundle, Target, label_of, read_inventory};
 use super::connect::{Kubernetes, Role};
 use super::diff;
+use super::object::Object;
 use super::parallel;
 use super::session::{Ownership, Session};
 use crate::artifacts::ArtifactSource;
@@ -94,6 +95,13 @@ pub trait BundleKind: Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Whether the values of an object are somebody else's to change once they are there: an update
+    /// leaves those that are, and adds those that are missing.
+    fn is_left_to_others(before: &Self::Args, now: &Self::Args, object: &Object) -> bool {
+        let _ = (before, now, object);
+        false
+    }
+
     /// What it waits for besides its own objects.
     fn waits_for(
         session: &Session,
@@ -137,6 +145,19 @@ impl<K: BundleKind> Bundled<K> {
             address,
             K::objects(args, self.artifacts.as_ref()).await?,
         )
+    }
+
+    /// The objects as an update applies them.
+    async fn renewed(
+        &self,
+        session: &Session,
+        known: &Known,
+        args: &K::Args,
+    ) -> Result<Bundle, ProviderError> {
+        let bundle = self.bundle(owner(known)?, &known.address, args).await?;
+        let before = K::Args::from_object(&known.args)?;
+        let is_left = |object: &Object| K::is_left_to_others(&before, args, object);
+        bundle.with_others_values(session, is_left).await
     }
 
     async fn look(
@@ -290,7 +311,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
         permit: &Permit,
     ) -> Result<BundleAttrs, ProviderError> {
         let session = self.session(args)?;
-        let bundle = self.bundle(owner(known)?, &known.address, args).await?;
+        let bundle = self.renewed(&session, known, args).await?;
         let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
         let to = Target {
             kubernetes: &self.kubernetes,
@@ -336,7 +357,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             return Ok(Vec::new());
         }
         let session = self.session(args)?;
-        let bundle = self.bundle(owner(known)?, &known.address, args).await?;
+        let bundle = self.renewed(&session, known, args).await?;
         let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
         diff::previews(&session, &bundle, &before).await
     }

@@ -3,4 +3,6 @@
 
 mod random_password;
 
-pub use random_password::{RandomPassword, RandomPasswordArgs, RandomPasswordAttrs};
+pub use random_password::{
+    Login, Purpose, RandomPassword, RandomPasswordArgs, RandomPasswordAttrs, Repository,
+};

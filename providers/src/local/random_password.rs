@@ -1,4 +1,5 @@
-//! `random_password`: a password that kplan makes once and keeps.
+//! `random_password` and `repository_password`: passwords that kplan makes once and keeps. They
+//! differ in what is lost with them.
 
 use crate::k3s::pki::secret;
 use kplan_model::{
@@ -6,6 +7,7 @@ use kplan_model::{
     Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Typical, Wanted,
 };
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 kplan_model::object! {
     /// What is asked for.
@@ -30,31 +32,71 @@ static FIELDS: &[Field] = &[
     Field::computed("result", "The password, 64 hexadecimal digits.").secret(),
 ];
 
-static INFO: KindInfo = KindInfo {
-    kind: Kind::new("random_password"),
-    terraform: "random_password",
-    doc: "A password that kplan makes and keeps.",
-    fields: FIELDS,
-    replace: ReplaceOrder::DeleteFirst,
-    identity: &["purpose"],
-    holds: Some("a password, and with it whatever it encrypts,"),
-    typical: Typical {
-        create: 1,
-        update: 1,
-        delete: 1,
-    },
-    max_parallel: 1,
-    operations: &[],
-};
+const fn info(kind: &'static str, doc: &'static str, holds: Option<&'static str>) -> KindInfo {
+    KindInfo {
+        kind: Kind::new(kind),
+        terraform: "random_password",
+        doc,
+        fields: FIELDS,
+        replace: ReplaceOrder::DeleteFirst,
+        identity: &["purpose"],
+        holds,
+        typical: Typical {
+            create: 1,
+            update: 1,
+            delete: 1,
+        },
+        max_parallel: 1,
+        operations: &[],
+    }
+}
 
-/// The kind.
-pub struct RandomPassword;
+static LOGIN: KindInfo = info(
+    "random_password",
+    "A password for a login: whoever loses it gets another one.",
+    None,
+);
 
-impl Resource for RandomPassword {
+static REPOSITORY: KindInfo = info(
+    "repository_password",
+    "A password that something is encrypted with.",
+    Some("a password, and with it whatever it encrypts,"),
+);
+
+/// What a password is for.
+pub trait Purpose: Send + Sync + 'static {
+    /// The kind of such a password.
+    const INFO: &'static KindInfo;
+}
+
+/// For a login: another one is as good.
+pub struct Login;
+
+impl Purpose for Login {
+    const INFO: &'static KindInfo = &LOGIN;
+}
+
+/// For encryption: what was written with it is lost with it.
+pub struct Repository;
+
+impl Purpose for Repository {
+    const INFO: &'static KindInfo = &REPOSITORY;
+}
+
+/// The kind of passwords for a purpose.
+pub struct RandomPassword<P>(PhantomData<fn() -> P>);
+
+impl<P> Default for RandomPassword<P> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<P: Purpose> Resource for RandomPassword<P> {
     type Args = RandomPasswordArgs;
     type Attrs = RandomPasswordAttrs;
 
-    const INFO: &'static KindInfo = &INFO;
+    const INFO: &'static KindInfo = P::INFO;
     const GONE_AT_ONCE: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<RandomPasswordAttrs>, ProviderError> {

@@ -307,6 +307,7 @@ async fn platform(rig: &Rig, booted: &Booted) -> Vec<Known> {
         objects: Applied,
         artifacts: pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).0,
         sources: Some(pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).1),
+        admin_password: Some(Secret::new("4dm1n").into()),
     };
     let repository = ArgocdRepositoryArgs {
         access: access(),
@@ -425,6 +426,70 @@ async fn from_nothing_to_argo_cd() {
         );
         assert!(apps.unwrap().contains("root"));
     }
+    rig.running.shutdown();
+}
+
+/// Argo CD's users change the password in Argo CD, which writes it into the Secret that kplan made:
+/// an update of Argo CD is no conflict then, and does not take it back. A new password of kplan's is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_in_argo_cd_stays() {
+    let rig = Rig::start().await;
+    let booted = boot(&rig).await;
+    cloud(&rig, &booted).await;
+    let args = |password: &str| ArgocdArgs {
+        access: Input::Known(booted.access.clone()),
+        objects: Applied,
+        artifacts: pinned(vec![artifact(&rig, "argo-cd", "install.yaml")]).0,
+        sources: Some(pinned(vec![artifact(&rig, "argo-cd", "install.yaml")]).1),
+        admin_password: Some(Secret::new(password).into()),
+    };
+    let argocd = rig.make("argocd.main", args("4dm1n").to_object()).await;
+    let stored = || {
+        let path = "jsonpath={.data.admin\\.password}";
+        kubectl(
+            &rig,
+            &booted.access,
+            &["-n", "argocd", "get", "secret", "argocd-secret", "-o", path],
+        )
+    };
+    let Some(ours) = stored() else {
+        rig.running.shutdown();
+        return;
+    };
+    let theirs = r#"{"data":{"admin.password":"dGhlaXJz"}}"#;
+    kubectl(
+        &rig,
+        &booted.access,
+        &[
+            "-n",
+            "argocd",
+            "patch",
+            "secret",
+            "argocd-secret",
+            "--field-manager=argocd-server",
+            "-p",
+            theirs,
+        ],
+    );
+    assert_eq!(stored().unwrap(), "dGhlaXJz");
+    let later = args("4dm1n").to_object();
+    let previews = rig.preview(&argocd, &later).await;
+    let secret = previews
+        .iter()
+        .find(|one| one.object.contains("argocd-secret"));
+    assert!(
+        secret.is_none_or(|one| !one.after.contains("changed")),
+        "{secret:?}"
+    );
+    let argocd = rig.update(&argocd, later).await;
+    assert_eq!(stored().unwrap(), "dGhlaXJz");
+    assert_ne!(ours, "dGhlaXJz");
+    // Somebody else's it is: a new one of ours is named as a conflict.
+    let mut known = argocd.clone();
+    known.args = args("4dm1n").to_object();
+    let refused = rig.try_update(&known, args("new").to_object()).await;
+    let refused = refused.unwrap_err();
+    assert!(refused.message.contains("argocd-server"), "{refused}");
     rig.running.shutdown();
 }
 

@@ -230,14 +230,7 @@ impl Rig {
 
     /// Updates and waits until it is ready.
     pub(crate) async fn update(&self, known: &Known, args: Object) -> Known {
-        let changed: FieldSet = args
-            .iter()
-            .filter(|(name, value)| known.args.get(name) != Some(value))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let entry = self.entry(&known.address);
-        let permit = permit(&known.address);
-        let attrs = entry.mutate.update(known, &args, &changed, &permit).await;
+        let attrs = self.try_update(known, args.clone()).await;
         let attrs = attrs.unwrap_or_else(|error| panic!("{}: {error}", known.address));
         let known = Known {
             args,
@@ -245,6 +238,21 @@ impl Rig {
             ..known.clone()
         };
         self.ready(known).await
+    }
+
+    pub(crate) async fn try_update(
+        &self,
+        known: &Known,
+        args: Object,
+    ) -> Result<Object, ProviderError> {
+        let changed: FieldSet = args
+            .iter()
+            .filter(|(name, value)| known.args.get(name) != Some(value))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let entry = self.entry(&known.address);
+        let permit = permit(&known.address);
+        entry.mutate.update(known, &args, &changed, &permit).await
     }
 
     pub(crate) async fn delete(&self, known: &Known) -> Result<(), ProviderError> {

@@ -282,6 +282,47 @@ async fn the_volume_driver_reaches_the_metadata_service_and_tags_its_volumes() {
     }
 }
 
+/// The administrator's password is known from the start, as the hash Argo CD itself would write, and
+/// the same one every time.
+#[tokio::test]
+async fn argo_cds_administrator_has_the_password_that_kplan_made() {
+    let Some(upstream) = upstream() else { return };
+    let decoded = |objects: &[Value], key: &str| {
+        let text = find(objects, "Secret", "argocd-secret")["data"][key].as_str();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text?);
+        Some(String::from_utf8(bytes.unwrap()).unwrap())
+    };
+    let (artifacts, sources) = pinned(upstream.artifacts("argo-cd"));
+    let artifacts = artifacts[..1].to_vec();
+    let made = |password: Option<&str>| ArgocdArgs {
+        access: access(),
+        objects: Applied,
+        artifacts: artifacts.clone(),
+        sources: Some(sources.clone()),
+        admin_password: password.map(|text| Secret::new(text).into()),
+    };
+    let mut hashes = BTreeSet::new();
+    for password in ["one", "one", "another"] {
+        let objects = Argocd::objects(&made(Some(password)), &upstream.source)
+            .await
+            .unwrap();
+        let hash = decoded(&objects, "admin.password").unwrap();
+        assert!(hash.starts_with("$2a$10$"), "{hash}");
+        assert!(bcrypt::verify(password, &hash).unwrap());
+        assert!(!bcrypt::verify("other", &hash).unwrap());
+        assert_eq!(
+            decoded(&objects, "admin.passwordMtime").unwrap(),
+            "1970-01-01T00:00:00Z"
+        );
+        hashes.insert(hash);
+    }
+    assert_eq!(hashes.len(), 2);
+    let objects = Argocd::objects(&made(None), &upstream.source)
+        .await
+        .unwrap();
+    assert_eq!(decoded(&objects, "admin.password"), None);
+}
+
 #[tokio::test]
 async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications() {
     let Some(upstream) = upstream() else { return };
@@ -294,6 +335,7 @@ async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications(
             objects: Applied,
             artifacts,
             sources: Some(sources),
+            admin_password: Some(Secret::new("4dm1n").into()),
         };
         let objects = Argocd::objects(&args, &upstream.source).await.unwrap();
         let key = "resource.customizations.health.argoproj.io_Application";
@@ -403,6 +445,7 @@ async fn the_root_application_fits_argo_cds_definition() {
         objects: Applied,
         artifacts,
         sources: Some(sources),
+        admin_password: Some(Secret::new("4dm1n").into()),
     };
     let installed = Argocd::objects(&args, &upstream.source).await.unwrap();
     let definition = definitions(&installed)["Application"];
