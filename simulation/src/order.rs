@@ -11,7 +11,7 @@ use kplan_state::Identity;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Files that are drawn; about half of them have everything there is.
-const FILES: u64 = 300;
+const FILES: u64 = 150;
 
 /// The kinds that live in the cluster, each before the next where both are there.
 const IN_ORDER: [&str; 7] = [

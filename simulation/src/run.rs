@@ -239,10 +239,10 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     /// The seeds that every test run draws schedules from.
-    const SEEDS: u64 = 240;
+    const SEEDS: u64 = 200;
     /// Of those with a whole cluster, which take ten times as long as the cloud alone, one in so
     /// many is lived through; the campaign lives through all.
-    const CLUSTERS: u64 = 8;
+    const CLUSTERS: u64 = 20;
 
     /// The schedule of a seed, unless it is one of those left to the campaign.
     fn drawn(seed: u64) -> Option<Schedule> {
