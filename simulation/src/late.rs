@@ -3,6 +3,7 @@
 
 use crate::life::{Command, Ended, Operator};
 use crate::oracle::disagreements;
+use crate::run::LINEAGE;
 use crate::world::World;
 use kplan_engine::Discipline;
 use kplan_sandbox::Rng;
@@ -44,7 +45,7 @@ async fn droplets_whose_addresses_are_over_are_replaced_by_the_next_apply() {
         let operator = Operator {
             world: &world,
             identity: &identity,
-            lineage: "51b3a0c7e2d94f6882a1c3d5e7f90b24",
+            lineage: LINEAGE,
             platform: true,
             discipline: Discipline::default(),
             seed: 1,

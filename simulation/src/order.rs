@@ -3,6 +3,7 @@
 
 use crate::file::File;
 use crate::life::{Command, Operator};
+use crate::run::LINEAGE;
 use crate::world::World;
 use kplan_engine::Discipline;
 use kplan_model::{Plan, Step, StepId, Value};
@@ -10,7 +11,7 @@ use kplan_sandbox::Rng;
 use kplan_state::Identity;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Files that are drawn; about half of them have everything there is.
+/// Files that are drawn. That all kinds are among what they ask for is asked below.
 const FILES: u64 = 150;
 
 /// The kinds that live in the cluster, each before the next where both are there.
@@ -30,12 +31,7 @@ fn before<'a>(plan: &'a Plan, step: &'a Step) -> BTreeSet<StepId> {
     let mut open: Vec<StepId> = step.requires.iter().copied().collect();
     while let Some(id) = open.pop() {
         if found.insert(id) {
-            open.extend(
-                plan.steps
-                    .iter()
-                    .filter(|one| one.id == id)
-                    .flat_map(|one| &one.requires),
-            );
+            open.extend(plan.step(id).into_iter().flat_map(|step| &step.requires));
         }
     }
     found
@@ -84,7 +80,7 @@ impl Lab {
         Operator {
             world: &self.world,
             identity: &self.identity,
-            lineage: "51b3a0c7e2d94f6882a1c3d5e7f90b24",
+            lineage: LINEAGE,
             platform: true,
             discipline: Discipline::default(),
             seed: 1,

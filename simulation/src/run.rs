@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 /// The lineages that two operators draw, each for himself, where there is no state yet. The same
 /// in all simulations, so that the keys of its cluster can be, too.
-const LINEAGE: &str = "51b3a0c7e2d94f6882a1c3d5e7f90b24";
+pub(crate) const LINEAGE: &str = "51b3a0c7e2d94f6882a1c3d5e7f90b24";
 const OTHER_LINEAGE: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// One key for all simulations: making one costs more than using it.
@@ -138,17 +138,16 @@ fn check_life(operator: &Operator<'_>, memory: &mut Memory, verdict: &mut Verdic
 /// Whether a droplet's creation failed and no run has noticed it: kplan asks why a droplet is new
 /// only when it has been so for two minutes, and the run that waits for it so long ends with that.
 fn failed_unnoticed(operator: &Operator<'_>) -> bool {
-    let failed = operator.world.sandbox.stillborn_droplets();
-    let noticed = |id: &u64| {
-        let text = id.to_string();
-        operator.recorded().is_ok_and(|snapshot| {
-            // What was cut off is on record as tainted until recovery has looked at it.
-            let settled = |record: &&Recorded| !snapshot.in_doubt.contains_key(&record.address);
-            let mut records = snapshot.resources.values().filter(settled);
-            records.any(|record| record.id.as_str() == text && record.status == Status::Tainted)
-        })
-    };
-    !failed.iter().all(noticed)
+    let mut failed = operator.world.sandbox.stillborn_droplets();
+    if let Ok(snapshot) = operator.recorded() {
+        // What was cut off is on record as tainted until recovery has looked at it.
+        let settled = |record: &&Recorded| !snapshot.in_doubt.contains_key(&record.address);
+        let noticed = snapshot.resources.values().filter(settled);
+        let noticed = noticed.filter(|record| record.status == Status::Tainted);
+        let noticed: Vec<&str> = noticed.map(|record| record.id.as_str()).collect();
+        failed.retain(|id| !noticed.contains(&id.to_string().as_str()));
+    }
+    !failed.is_empty()
 }
 
 /// The last command again, with nothing going wrong, where it did not get through the first time:

@@ -149,7 +149,8 @@ impl BundleKind for Argocd {
     }
 
     /// Argo CD writes a password that was changed in it, and keys of its own, into this Secret. A
-    /// new one of ours is put there all the same; one where kplan never knew any is not.
+    /// new one of ours is not kept from it, and a conflict where they changed the one before; where
+    /// kplan never knew any, theirs counts.
     fn is_left_to_others(before: &ArgocdArgs, now: &ArgocdArgs, object: &Object) -> bool {
         let is_new = before.admin_password.is_some() && before.admin_password != now.admin_password;
         object.is_secret() && object.name == SECRET && !is_new

@@ -3,6 +3,23 @@
 
 mod random_password;
 
+use kplan_model::{Known, ObjectCodec, ProviderError, RemoteId};
+use std::collections::BTreeMap;
+
 pub use random_password::{
     Login, Purpose, RandomPassword, RandomPasswordArgs, RandomPasswordAttrs, Repository,
 };
+
+/// What is on record of one.
+pub(crate) fn recorded<A: ObjectCodec>(known: &Known) -> Result<A, ProviderError> {
+    Ok(A::from_object(&known.attrs)?)
+}
+
+/// What is on record of each.
+pub(crate) fn all_recorded<A: ObjectCodec>(
+    known: &[Known],
+) -> Result<BTreeMap<RemoteId, A>, ProviderError> {
+    let each = known.iter();
+    each.map(|one| Ok((one.id.clone(), recorded(one)?)))
+        .collect()
+}

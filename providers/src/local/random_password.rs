@@ -1,10 +1,11 @@
 //! `random_password` and `repository_password`: passwords that kplan makes once and keeps. They
 //! differ in what is lost with them.
 
+use super::{all_recorded, recorded};
 use crate::k3s::pki::secret;
 use kplan_model::{
-    Change, CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, ObjectCodec,
-    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Typical, Wanted,
+    Change, CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, Permit,
+    ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -100,20 +101,14 @@ impl<P: Purpose> Resource for RandomPassword<P> {
     const GONE_AT_ONCE: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<RandomPasswordAttrs>, ProviderError> {
-        Ok(Some(RandomPasswordAttrs::from_object(&known.attrs)?))
+        recorded(known).map(Some)
     }
 
     async fn read_all(
         &self,
         known: &[Known],
     ) -> Result<BTreeMap<RemoteId, RandomPasswordAttrs>, ProviderError> {
-        known
-            .iter()
-            .map(|one| {
-                let attrs = RandomPasswordAttrs::from_object(&one.attrs)?;
-                Ok((one.id.clone(), attrs))
-            })
-            .collect()
+        all_recorded(known)
     }
 
     async fn find(

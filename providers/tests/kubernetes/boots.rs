@@ -1,6 +1,6 @@
 //! From nothing to a cluster with everything in it, against a sandbox.
 
-use crate::rig::Rig;
+use crate::rig::{Rig, root_application};
 use kplan_model::codec::ObjectCodec as _;
 use kplan_model::value::lookup;
 use kplan_model::{Codec, Input, Known, Object, Secret, Timestamp, Value};
@@ -11,8 +11,8 @@ use kplan_providers::k3s::{
     kubeconfig,
 };
 use kplan_providers::kubernetes::{
-    Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, VeleroArgs, velero,
+    Applied, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs, CsiArgs, VeleroArgs,
+    velero,
 };
 use kplan_providers::spaces::BucketArgs;
 use std::collections::BTreeMap;
@@ -318,18 +318,7 @@ async fn platform(rig: &Rig, booted: &Booted) -> Vec<Known> {
         ssh_key: None,
         github_app: None,
     };
-    let application = ArgocdApplicationArgs {
-        access: access(),
-        objects: Applied,
-        name: "root".to_owned(),
-        repo: "https://github.com/acme/infra.git".to_owned(),
-        path: "clusters/demo".to_owned(),
-        revision: "HEAD".to_owned(),
-        namespace: "argocd".to_owned(),
-        recurse: false,
-        prune: true,
-        self_heal: true,
-    };
+    let application = root_application(access());
     let mut made = cloud(rig, booted).await;
     for (address, args) in [
         ("csi.main", csi.to_object()),

@@ -1,13 +1,16 @@
 //! A sandbox of its own, on loopback, and the least of an engine: look, create, wait, read.
 
 use kplan_model::{
-    Address, FieldSet, Found, Known, Object, Owner, Permit, Preview, ProviderError, Readiness,
-    Registry, Secret, WantedObject,
+    Address, FieldSet, Found, Input, Known, Object, Owner, Permit, Preview, ProviderError,
+    Readiness, Registry, Secret, WantedObject,
 };
 use kplan_providers::artifacts::{Fetcher, FetcherConfig, Mirror, VersionSet};
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, Transport, system_clock};
-use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
+use kplan_providers::k3s::Access;
+use kplan_providers::kubernetes::{
+    Applied, ArgocdApplicationArgs, Kubernetes, KubernetesCalls, KubernetesConfig, Network,
+};
 use kplan_providers::registry::{self, Clients};
 use kplan_providers::spaces::{Spaces, SpacesConfig};
 use kplan_sandbox::{Config, Endpoints, Running};
@@ -31,6 +34,22 @@ pub(crate) struct Rig {
     pub(crate) spaces: Spaces,
     owner: Owner,
     _cache: TempDir,
+}
+
+/// The root Application of a cluster that is reached so.
+pub(crate) fn root_application(access: Input<Access>) -> ArgocdApplicationArgs {
+    ArgocdApplicationArgs {
+        access,
+        objects: Applied,
+        name: "root".to_owned(),
+        repo: "https://github.com/acme/infra.git".to_owned(),
+        path: "clusters/demo".to_owned(),
+        revision: "HEAD".to_owned(),
+        namespace: "argocd".to_owned(),
+        recurse: false,
+        prune: true,
+        self_heal: true,
+    }
 }
 
 /// A permit for an address.

@@ -3,6 +3,7 @@
 //!
 //! They are looked for in the folder `KPLAN_TEST_UPSTREAM` names, laid out like a mirror.
 
+use crate::rig::root_application;
 use base64::Engine as _;
 use kplan_model::{Input, Secret};
 use kplan_providers::artifacts::{
@@ -282,6 +283,19 @@ async fn the_volume_driver_reaches_the_metadata_service_and_tags_its_volumes() {
     }
 }
 
+fn argocd_args(upstream: &Upstream, file: &str, password: Option<&str>) -> ArgocdArgs {
+    let mut artifacts = upstream.artifacts("argo-cd");
+    artifacts.retain(|artifact| artifact.file == file);
+    let (artifacts, sources) = pinned(artifacts);
+    ArgocdArgs {
+        access: access(),
+        objects: Applied,
+        artifacts,
+        sources: Some(sources),
+        admin_password: password.map(|text| Secret::new(text).into()),
+    }
+}
+
 /// The administrator's password is known from the start, as the hash Argo CD itself would write, and
 /// the same one every time.
 #[tokio::test]
@@ -292,15 +306,7 @@ async fn argo_cds_administrator_has_the_password_that_kplan_made() {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text?);
         Some(String::from_utf8(bytes.unwrap()).unwrap())
     };
-    let (artifacts, sources) = pinned(upstream.artifacts("argo-cd"));
-    let artifacts = artifacts[..1].to_vec();
-    let made = |password: Option<&str>| ArgocdArgs {
-        access: access(),
-        objects: Applied,
-        artifacts: artifacts.clone(),
-        sources: Some(sources.clone()),
-        admin_password: password.map(|text| Secret::new(text).into()),
-    };
+    let made = |password| argocd_args(&upstream, "install.yaml", password);
     let mut hashes = BTreeSet::new();
     for password in ["one", "one", "another"] {
         let objects = Argocd::objects(&made(Some(password)), &upstream.source)
@@ -327,16 +333,7 @@ async fn argo_cds_administrator_has_the_password_that_kplan_made() {
 async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications() {
     let Some(upstream) = upstream() else { return };
     for file in ["install.yaml", "ha-install.yaml"] {
-        let mut artifacts = upstream.artifacts("argo-cd");
-        artifacts.retain(|artifact| artifact.file == file);
-        let (artifacts, sources) = pinned(artifacts);
-        let args = ArgocdArgs {
-            access: access(),
-            objects: Applied,
-            artifacts,
-            sources: Some(sources),
-            admin_password: Some(Secret::new("4dm1n").into()),
-        };
+        let args = argocd_args(&upstream, file, Some("4dm1n"));
         let objects = Argocd::objects(&args, &upstream.source).await.unwrap();
         let key = "resource.customizations.health.argoproj.io_Application";
         let health = find(&objects, "ConfigMap", "argocd-cm")["data"][key]
@@ -437,30 +434,13 @@ fn fits_its_definition(object: &Value, definition: &Value) {
 #[tokio::test]
 async fn the_root_application_fits_argo_cds_definition() {
     let Some(upstream) = upstream() else { return };
-    let mut artifacts = upstream.artifacts("argo-cd");
-    artifacts.retain(|artifact| artifact.file == "install.yaml");
-    let (artifacts, sources) = pinned(artifacts);
-    let args = ArgocdArgs {
-        access: access(),
-        objects: Applied,
-        artifacts,
-        sources: Some(sources),
-        admin_password: Some(Secret::new("4dm1n").into()),
-    };
+    let args = argocd_args(&upstream, "install.yaml", Some("4dm1n"));
     let installed = Argocd::objects(&args, &upstream.source).await.unwrap();
     let definition = definitions(&installed)["Application"];
     for recurse in [false, true] {
         let args = ArgocdApplicationArgs {
-            access: access(),
-            objects: Applied,
-            name: "root".to_owned(),
-            repo: "https://github.com/acme/infra.git".to_owned(),
-            path: "clusters/demo".to_owned(),
-            revision: "HEAD".to_owned(),
-            namespace: "argocd".to_owned(),
             recurse,
-            prune: true,
-            self_heal: true,
+            ..root_application(access())
         };
         let objects = ArgocdApplication::objects(&args, &upstream.source).await;
         for object in objects.unwrap() {

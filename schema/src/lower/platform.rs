@@ -4,7 +4,7 @@ use super::{Lowerer, flag, whole};
 use crate::code::Code;
 use crate::diagnostic::Finding;
 use crate::raw::{
-    Leaf, Opt, RawAddons, RawBackup, RawCloudController, RawCredentials, RawGitops, RawMirror,
+    Leaf, RawAddons, RawBackup, RawCloudController, RawCredentials, RawGitops, RawMirror,
     RawSchedule, RawStorage, RawStoreCredentials, RawTable, Req, Sensitive,
 };
 use crate::span::{Span, Spanned};
@@ -62,10 +62,7 @@ impl Lowerer<'_> {
                 Some(GitCredentials::GithubApp {
                     id: self.id(&app.id),
                     installation_id: self.id(&app.installation_id),
-                    private_key: match &app.private_key.0 {
-                        Some(leaf) => self.secret(leaf),
-                        None => Spanned::default_of(SecretSource::stand_in()),
-                    },
+                    private_key: self.required_secret(&app.private_key),
                 })
             }
         }
@@ -164,44 +161,41 @@ impl Lowerer<'_> {
             return own(self);
         }
         let Some(store) = &raw.store else {
-            self.only_with("store", &[("credentials", leaf_span(&raw.credentials))]);
+            self.only_with(
+                "store",
+                &[("credentials", raw.credentials.as_ref().map(Leaf::span))],
+            );
             return own(self);
         };
         let of_its_own = [
-            ("region", leaf_span(&raw.region)),
-            ("versioning", leaf_span(&raw.versioning)),
-            ("noncurrent_days", leaf_span(&raw.noncurrent_days)),
+            ("region", raw.region.as_ref().map(Leaf::span)),
+            ("versioning", raw.versioning.as_ref().map(Leaf::span)),
+            (
+                "noncurrent_days",
+                raw.noncurrent_days.as_ref().map(Leaf::span),
+            ),
         ];
         self.only_with("bucket", &of_its_own);
         let place = self.text::<BackupPlace>(store);
         let place = place.map(|place| place.0.in_region(cluster.region.as_str()));
+        if raw.credentials.is_none() {
+            self.missing_credentials(store);
+        }
         let key = match &raw.credentials {
-            Some(Leaf::Read(table)) => Some(table.value.0.clone()),
-            Some(Leaf::Unread(_)) => None,
-            None => {
-                self.missing_credentials(store);
-                None
-            }
+            Some(Leaf::Read(table)) => table.value.0.clone(),
+            _ => RawStoreCredentials::empty(raw.span),
         };
-        let key = key.unwrap_or_else(|| RawStoreCredentials::empty(raw.span));
         BackupStore::Existing {
             place,
             access_key: self.required(&key.access_key),
-            secret_key: match &key.secret_key.0 {
-                Some(leaf) => self.secret(leaf),
-                None => Spanned::default_of(SecretSource::stand_in()),
-            },
+            secret_key: self.required_secret(&key.secret_key),
         }
     }
 
     fn missing_credentials(&mut self, store: &Leaf<String>) {
-        let span = match store {
-            Leaf::Unread(span) => *span,
-            Leaf::Read(text) => text.span.unwrap_or(Span::new(0, 0)),
-        };
         self.report.push(
             Finding::new(Code::MissingKey, "`credentials` is missing")
-                .label(span, "this bucket needs a key")
+                .label(store.span(), "this bucket needs a key")
                 .why("kplan makes keys for its own buckets in Spaces, and for no other.")
                 .remedy(
                     "Add `credentials = { access_key = \"…\", secret_key = { env = \
@@ -287,14 +281,6 @@ impl Lowerer<'_> {
         }
         Some(Mirror::Folder(self.free_text(&raw.folder, 1, 4096, ".")))
     }
-}
-
-/// Where a key of the file stands, when it is there.
-fn leaf_span<T>(field: &Opt<T>) -> Option<Span> {
-    field.as_ref().map(|leaf| match leaf {
-        Leaf::Unread(span) => *span,
-        Leaf::Read(value) => value.span.unwrap_or(Span::new(0, 0)),
-    })
 }
 
 /// The address of a bucket for backups.

@@ -2,7 +2,7 @@
 
 use super::Lowerer;
 use crate::code::Code;
-use crate::raw::{Leaf, RawSecretSource, Sensitive};
+use crate::raw::{Leaf, RawSecretSource, Req, Sensitive};
 use crate::redact::looks_secret;
 use crate::span::{Span, Spanned};
 use crate::value::{Invalid, SecretSource, env_name};
@@ -24,6 +24,17 @@ impl Lowerer<'_> {
                 });
                 Spanned::at(span, source)
             }
+        }
+    }
+
+    /// One that has to be there; that it is not has been reported.
+    pub(super) fn required_secret(
+        &mut self,
+        field: &Req<Sensitive<RawSecretSource>>,
+    ) -> Spanned<SecretSource> {
+        match &field.0 {
+            Some(leaf) => self.secret(leaf),
+            None => Spanned::default_of(SecretSource::stand_in()),
         }
     }
 

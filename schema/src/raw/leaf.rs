@@ -15,6 +15,16 @@ pub(crate) enum Leaf<T> {
     Read(Spanned<T>),
 }
 
+impl<T> Leaf<T> {
+    /// Where it stands.
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Unread(span) => *span,
+            Self::Read(value) => value.span.unwrap_or(Span::new(0, 0)),
+        }
+    }
+}
+
 /// A key that may be left out.
 pub(crate) type Opt<T> = Option<Leaf<T>>;
 

@@ -8,10 +8,11 @@ mod ssh;
 pub(crate) mod tests;
 
 use crate::http::Now;
+use crate::local::{all_recorded, recorded};
 use authority::{Purpose, Signed, Subject};
 use kplan_model::{
-    Change, CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, ObjectCodec,
-    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
+    Change, CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, Permit,
+    ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -288,17 +289,14 @@ impl Resource for Pki {
     const GONE_AT_ONCE: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<PkiAttrs>, ProviderError> {
-        Ok(Some(PkiAttrs::from_object(&known.attrs)?))
+        recorded(known).map(Some)
     }
 
     async fn read_all(
         &self,
         known: &[Known],
     ) -> Result<BTreeMap<RemoteId, PkiAttrs>, ProviderError> {
-        known
-            .iter()
-            .map(|one| Ok((one.id.clone(), PkiAttrs::from_object(&one.attrs)?)))
-            .collect()
+        all_recorded(known)
     }
 
     async fn find(

@@ -30,7 +30,8 @@ pub(crate) fn random_id() -> Result<String, ProviderError> {
     Ok(hex(&random_bytes::<8>()?))
 }
 
-fn random_bytes<const N: usize>() -> Result<[u8; N], ProviderError> {
+/// Random bytes of the system.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], ProviderError> {
     let mut bytes = [0_u8; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         ProviderError::new(

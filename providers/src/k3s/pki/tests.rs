@@ -2,6 +2,7 @@
 
 use super::secret::{Joiner, sha256_hex, token};
 use super::*;
+use kplan_model::ObjectCodec as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -1,6 +1,7 @@
 //! What a bucket is called: as asked for, or freshly at every creation.
 
 use super::BucketArgs;
+use crate::k3s::pki::secret::random_bytes;
 use kplan_model::{ErrorKind, ProviderError};
 
 /// Characters of a fresh name after its prefix and a dash: 36^8 names, so that one that is still
@@ -45,17 +46,8 @@ impl<'a> Name<'a> {
             Self::Given(name) => return Ok(name.to_owned()),
             Self::Prefix(prefix) => prefix,
         };
-        let mut bytes = [0_u8; 8];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            ProviderError::new(
-                ErrorKind::Transient,
-                format!("the system gives no random bytes: {error}"),
-            )
-        })?;
-        Ok(format!(
-            "{prefix}-{}",
-            characters(u64::from_le_bytes(bytes))
-        ))
+        let number = u64::from_le_bytes(random_bytes()?);
+        Ok(format!("{prefix}-{}", characters(number)))
     }
 
     /// Whether a create of this may have made a bucket of that name.
