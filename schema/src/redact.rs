@@ -156,11 +156,18 @@ fn url_credentials(text: &str, ranges: &mut Vec<Span>) {
     for (found, mark) in text.match_indices("://") {
         let start = found + mark.len();
         let authority = text.get(start..).unwrap_or_default();
-        let length = authority
-            .bytes()
-            .take(MAX_AUTHORITY)
-            .take_while(|b| !b.is_ascii_whitespace() && !matches!(b, b'/' | b'"' | b'\''))
-            .count();
+        let end = |stops: &[u8]| {
+            let bytes = authority.bytes().take(MAX_AUTHORITY);
+            let inside = |b: &u8| !b.is_ascii_whitespace() && !stops.contains(b);
+            bytes.take_while(inside).count()
+        };
+        let mut length = end(b"/\"'");
+        // A slash ends a host and its port, and may stand in a password.
+        let host = authority.get(..length).unwrap_or_default();
+        let password = host.split_once(':').map(|(_, rest)| rest);
+        if password.is_some_and(|rest| !rest.bytes().all(|b| b.is_ascii_digit())) {
+            length = end(b"\"'");
+        }
         let bytes = authority.as_bytes().get(..length).unwrap_or_default();
         let Some(at) = bytes.iter().rposition(|b| *b == b'@') else {
             continue;

@@ -2,7 +2,7 @@
 //! the writer makes the result durable in one step. Nothing here touches what exists remotely.
 
 use crate::error::{code, error_help};
-use kplan_model::{Address, Recorded, RemoteId, Snapshot, StoreError};
+use kplan_model::{Address, Kind, Recorded, RemoteId, Snapshot, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state without these resources. Others no longer depend on them.
@@ -102,11 +102,12 @@ pub fn settled(snapshot: &Snapshot) -> Result<(), StoreError> {
 /// with what is on record.
 pub fn put_back(mut then: Snapshot, now: &Snapshot) -> Snapshot {
     let current = now.resources.values().chain(&now.deposed);
-    let begun: BTreeMap<(&Address, &RemoteId), &BTreeSet<String>> = current
-        .map(|record| ((&record.address, &record.id), &record.operations))
+    // Not by the address: it may have another one since.
+    let begun: BTreeMap<(&Kind, &RemoteId), &BTreeSet<String>> = current
+        .map(|record| ((record.address.kind(), &record.id), &record.operations))
         .collect();
     for record in records(&mut then) {
-        if let Some(operations) = begun.get(&(&record.address, &record.id)) {
+        if let Some(operations) = begun.get(&(record.address.kind(), &record.id)) {
             record.operations = (*operations).clone();
         }
     }
@@ -145,7 +146,7 @@ fn on_record(snapshot: &Snapshot, address: &Address) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kplan_model::{Kind, Meta, Object, Owner, RemoteId, Status, Timestamp};
+    use kplan_model::{Meta, Object, Owner, RemoteId, Status, Timestamp};
 
     fn address(text: &str) -> Address {
         text.parse().unwrap()
@@ -263,6 +264,10 @@ mod tests {
         assert_eq!(back.resources[&address("k3s.cluster")].operations, drained);
         assert_eq!(back.deposed[0].operations, drained);
         assert!(back.resources[&address("vpc.main")].operations.is_empty());
+        // Also under another address.
+        let moved = rename(now.clone(), &address("k3s.cluster"), &address("k3s.other")).unwrap();
+        let back = put_back(then.clone(), &moved);
+        assert_eq!(back.resources[&address("k3s.cluster")].operations, drained);
         // What was undone since is undone.
         assert_eq!(put_back(now, &then), {
             let mut then = then;

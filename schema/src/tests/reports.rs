@@ -64,6 +64,20 @@ fn a_bucket_of_ours_and_one_that_exists_are_not_mixed() {
     );
     let secret = "store = \"s3://key:hunter2@acme\"\n";
     assert_eq!(backup(&format!("{secret}{key}")), ["spec::secret_literal"]);
+    for address in [
+        "s3://AKID:abC/deF+hunter2@acme-backup",
+        "https://AKID:ab/hunter2@store.example.com/acme",
+    ] {
+        for line in [
+            format!("[backup]\nstore = \"{address}\"\n{key}"),
+            format!("[state]\nbackend = \"{address}\"\n"),
+        ] {
+            let text = with(&format!("[servers]\nsize = \"s-2vcpu-4gb\"\n{line}"));
+            let found = parse_text(&text).diagnostics;
+            assert!(codes(&text).contains(&"spec::secret_literal"), "{line}");
+            assert!(!shown(&found).contains("hunter2"), "{}", shown(&found));
+        }
+    }
     let nowhere = "store = \"s3://acme-backup?region=mars1\"\n";
     assert_eq!(backup(&format!("{nowhere}{key}")), ["spec::spaces_region"]);
 }

@@ -34,7 +34,7 @@ impl FromText for StateBackend {
         if text == "local" {
             return Ok(Self::Local);
         }
-        if !text.starts_with("s3://") {
+        if !text.starts_with("s3://") && !text.contains('@') {
             let what = format!("`{}` is no place for a state", shortened(text));
             return Err(invalid(what));
         }
@@ -59,9 +59,6 @@ fn invalid(what: impl Into<String>) -> Invalid {
 fn s3(rest: &str) -> Result<S3Place, Invalid> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
-    if bucket.contains('@') {
-        return Err(credentials());
-    }
     // S3 itself allows dots; certificates of `<bucket>.<host>` do not.
     <BucketName as FromText>::from_text(bucket)?;
     let prefix = prefix.trim_end_matches('/');
@@ -130,9 +127,6 @@ fn checked_endpoint(text: &str) -> Result<String, Invalid> {
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"))
         .ok_or_else(wrong)?;
-    if rest.contains('@') {
-        return Err(credentials());
-    }
     let host = rest.trim_end_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
     if host.is_empty() || host.len() > 255 || !host.bytes().all(plain) {
@@ -153,6 +147,10 @@ fn checked_region(text: &str) -> Result<(), Invalid> {
 impl S3Place {
     /// Reads `s3://bucket[/prefix][?region=…&endpoint=…]`.
     pub(crate) fn parse(text: &str) -> Result<Self, Invalid> {
+        // Before anything is quoted or taken apart: a secret may hold whatever separates the rest.
+        if text.contains('@') {
+            return Err(credentials());
+        }
         match text.strip_prefix("s3://") {
             Some(rest) => s3(rest),
             None => Err(invalid(format!("`{}` is no bucket", shortened(text)))),
@@ -268,6 +266,8 @@ mod tests {
         for text in [
             "s3://key:hunter2@acme",
             "s3://acme?endpoint=https://k:hunter2@host",
+            "s3://key:a/hunter2@acme",
+            "https://key:a/hunter2@host/acme",
         ] {
             let refused = StateBackend::from_text(text).unwrap_err();
             assert_eq!(refused.code, Code::SecretLiteral);
