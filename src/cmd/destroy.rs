@@ -4,6 +4,7 @@ use crate::cli::{DestroyArgs, Global};
 use crate::cmd::execution::{Execution, consent};
 use crate::cmd::plan::{changes, show};
 use crate::cmd::session::Session;
+use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -45,11 +46,15 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     let exit = execution.run(planned.plan, how, terminal).await?;
     execution.close(terminal);
     if !global.json && exit == Exit::Ok && !kept.is_empty() {
-        terminal.line(&format!(
-            "Kept: {} (the backups, and the Spaces key they are read with, which opens every bucket \
-             of the account; `kplan destroy --delete-backups` destroys them too).",
-            kept.join(", ")
-        ));
+        let bucket = storage::backup_bucket().to_string();
+        let what = if kept.contains(&bucket) {
+            "the backups, and the Spaces key they are read with, which opens every bucket of the \
+             account; `kplan destroy --delete-backups` destroys them too"
+        } else {
+            "the password of the volumes in the backups, which are in a bucket of your own; `kplan \
+             destroy --delete-backups` destroys the password, and leaves the backups unreadable"
+        };
+        terminal.line(&format!("Kept: {} ({what}).", kept.join(", ")));
     }
     Ok(exit)
 }
