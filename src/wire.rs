@@ -140,6 +140,8 @@ pub struct Adapters {
     /// Brings artifacts.
     pub fetcher: Arc<Fetcher>,
     digitalocean: DigitalOcean,
+    /// Buckets.
+    pub spaces: Spaces,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
     waits: Waits,
@@ -188,7 +190,7 @@ impl Adapters {
         });
         let registry = kplan_providers::registry::all(&Clients {
             digitalocean: digitalocean.clone(),
-            spaces,
+            spaces: spaces.clone(),
             kubernetes,
             artifacts: Arc::clone(&fetcher) as _,
             now: system_clock(),
@@ -198,6 +200,7 @@ impl Adapters {
             artifacts,
             fetcher,
             digitalocean,
+            spaces,
             statistics,
             kubernetes: calls,
             waits,

@@ -150,6 +150,8 @@ codes! {
     GitopsCredentialsMismatch = Error "gitops_credentials_mismatch",
     /// No bucket can be made in the region.
     SpacesRegion = Error "spaces_region",
+    /// Volumes that name no class are on the nodes' own disks, beside DigitalOcean's.
+    LocalStorageDefault = Warning "local_storage_default",
     /// A backup bucket nothing is ever written to.
     BackupWithoutSchedule = Warning "backup_without_schedule",
     /// Nodes on which no pod may run.

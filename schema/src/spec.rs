@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::span::{Span, Spanned};
 use crate::value::{
-    ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore,
-    DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, RegionSlug,
-    RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, SizeSlug, SqlName,
-    SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
+    AccessKey, ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion,
+    Datastore, DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue,
+    RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, SizeSlug,
+    SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -252,6 +252,8 @@ pub enum GitCredentials {
 pub struct Backup {
     /// Where backups go.
     pub store: BackupStore,
+    /// The password of what volumes hold; `None` for one that kplan makes.
+    pub repository_password: Option<Spanned<SecretSource>>,
     /// Velero's version.
     pub version: Spanned<VeleroVersion>,
     /// Backup schedules; names are unique.
@@ -279,7 +281,7 @@ pub enum BackupStore {
         /// Where it is.
         place: Spanned<S3Place>,
         /// The id of its key.
-        access_key: Spanned<String>,
+        access_key: Spanned<AccessKey>,
         /// Its key.
         secret_key: Spanned<SecretSource>,
     },
@@ -595,6 +597,10 @@ impl Spec {
             self.backup.as_ref().map(|backup| &backup.store)
         {
             sources.push(("backup.credentials.secret_key", secret_key));
+        }
+        let backup = self.backup.as_ref();
+        if let Some(password) = backup.and_then(|backup| backup.repository_password.as_ref()) {
+            sources.push(("backup.repository_password", password));
         }
         sources
     }

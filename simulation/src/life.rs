@@ -323,6 +323,7 @@ impl Operator<'_> {
         let inputs = Inputs {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
+            earlier: compose::Earlier::of(snapshot),
             artifacts: self.world.artifacts.clone(),
             secrets: kplan::load::Secrets::new(),
             token: self.world.token(),

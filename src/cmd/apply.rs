@@ -86,7 +86,7 @@ impl<'a> Apply<'a> {
         let snapshot = execution.recovered(terminal).await?;
         let secrets = load::secrets(&self.session.loaded, SourcePolicy::All)?;
         let declarations = self.session.declared(&snapshot, secrets.clone());
-        self.session.not_taken(&snapshot).await?;
+        self.session.admitted(&snapshot, &secrets).await?;
         let options = &self.options;
         let planned = self.session.plan(&declarations, snapshot, options).await?;
         self.show(&planned, &declarations, terminal).await;

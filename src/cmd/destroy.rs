@@ -10,7 +10,8 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned, WhyNot};
-use kplan_model::PlanMode;
+use kplan_model::{Action, PlanMode, Step};
+use kplan_schema::spec::BackupStore;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -> CommandResult {
@@ -76,6 +77,11 @@ async fn prepare<'a>(
     let declarations = session.references(&snapshot);
     let planned = session.plan(&declarations, snapshot, &options).await?;
     show(session, &planned, &declarations, terminal, global.json).await;
+    if !global.json
+        && let Some(loss) = left_unreadable(session, &planned)
+    {
+        terminal.line(&loss);
+    }
     if planned.report.is_partial() {
         let problem = Problem::error(
             "plan::partial",
@@ -95,6 +101,24 @@ async fn prepare<'a>(
         return Ok(None);
     }
     Ok(Some((execution, planned)))
+}
+
+/// What `--delete-backups` takes where the bucket is not kplan's to delete.
+fn left_unreadable(session: &Session, planned: &Planned) -> Option<String> {
+    let backup = session.loaded.spec.backup.as_ref()?;
+    let BackupStore::Existing { place, .. } = &backup.store else {
+        return None;
+    };
+    let password = storage::backup_password();
+    let goes = |step: &Step| step.address == password && step.action == Action::Delete;
+    planned.plan.steps.iter().any(goes).then(|| {
+        format!(
+            "Note: the backups in {} stay, because that bucket is not kplan's, and {password} \
+             goes: what volumes hold in them can be read by nobody after that. To keep it, leave \
+             --delete-backups out.",
+            place.bucket
+        )
+    })
 }
 
 /// Without a prompt the cluster's name stands in for the answer.

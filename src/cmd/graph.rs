@@ -23,6 +23,7 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
         secrets: load::Secrets::new(),
         token: Secret::sealed("not resolved"),
         members: compose::Members::default(),
+        earlier: compose::Earlier::default(),
         artifacts: crate::artifacts::Artifacts::embedded()?,
     };
     let declarations = compose::compose(&loaded.spec, &inputs);

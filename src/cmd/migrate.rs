@@ -12,6 +12,7 @@ use kplan_engine::clock::Clock as _;
 use kplan_schema::value::StateBackend;
 use kplan_state::Migration;
 use serde_json::json;
+use std::cell::RefCell;
 
 /// Runs it.
 pub fn run(
@@ -35,15 +36,18 @@ pub fn run(
     }
     let identity = to.identity()?.ok_or_else(no_identity)?;
     let options = to.options("kplan state migrate", &lock.lock_timeout)?;
+    let told = RefCell::new(Vec::new());
     let migration = Migration {
         cluster: &to.cluster,
         identity: &identity,
         options: &options,
         at: SystemClock.now(),
         held: &|claim| signals::release_on(Some(claim)),
+        told: &|notices| told.borrow_mut().extend(notices),
     };
-    let done = migration.run((source, old), (target, new))?;
-    notices(terminal, &done.notices);
+    let done = migration.run((source, old), (target, new));
+    notices(terminal, &told.take());
+    let done = done?;
     to.bind()?;
     if global.json {
         let document = json!({

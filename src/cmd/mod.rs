@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub mod apply;
+pub mod backup_store;
 pub mod completions;
 pub mod destroy;
 pub mod dry_run;

@@ -3,9 +3,11 @@
 use crate::cli::{Format, Global, PlanArgs};
 use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
+use crate::compose::Earlier;
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
+use crate::load;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
@@ -21,8 +23,11 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     let session = Session::open(global, terminal).await?;
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;
-    let declarations = session.declarations(&snapshot, policy)?;
-    session.not_taken(&snapshot).await?;
+    let secrets = load::secrets(&session.loaded, policy)?;
+    let declarations = session.declared(&snapshot, secrets.clone());
+    if !args.destroy {
+        session.admitted(&snapshot, &secrets).await?;
+    }
     let options = session::options(&args.planning, args.destroy)?;
     let mut planned = session.plan(&declarations, snapshot, &options).await?;
     if !session.place.exists()? {
@@ -124,6 +129,9 @@ fn notes(planned: &Planned) -> Vec<String> {
         })
         .collect();
     notes.extend(left_behind(&planned.plan));
+    if planned.plan.mode == kplan_model::PlanMode::Apply {
+        notes.extend(Earlier::of(&planned.snapshot).notes());
+    }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
     notes.extend(planned.report.together.iter().map(ToString::to_string));

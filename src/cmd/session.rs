@@ -3,6 +3,7 @@
 
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
+use crate::cmd::backup_store;
 use crate::compose::{self, Inputs};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -59,13 +60,15 @@ impl Session {
         self.adapters.registry.kinds()
     }
 
-    /// What the file asks for. Resolves secret sources.
-    pub fn declarations(
+    /// What has to hold before anything is planned beyond the file and the record: nobody else
+    /// has the cluster's name, and a password to be made is the first of its bucket.
+    pub async fn admitted(
         &self,
         snapshot: &Snapshot,
-        policy: SourcePolicy,
-    ) -> Result<Declarations, Failure> {
-        Ok(self.declared(snapshot, load::secrets(&self.loaded, policy)?))
+        secrets: &load::Secrets,
+    ) -> Result<(), Failure> {
+        self.not_taken(snapshot).await?;
+        backup_store::can_be_opened(self, snapshot, secrets).await
     }
 
     /// What the file asks for without its secrets: enough to know what refers to what, for a
@@ -79,6 +82,7 @@ impl Session {
         let inputs = Inputs {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
+            earlier: compose::Earlier::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
             secrets,
             token: self.cloud.token.clone(),
@@ -89,7 +93,7 @@ impl Session {
     /// A state in which nothing is on record, beside resources that carry the cluster's name and
     /// another state's mark: somebody else's cluster, or one whose state was lost. Planning a
     /// second one would fail half-way on names that are taken.
-    pub async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+    async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
         if !snapshot.resources.is_empty() || !snapshot.in_doubt.is_empty() {
             return Ok(());
         }
@@ -216,7 +220,8 @@ impl Session {
         )
     }
 
-    fn at(&self, problem: Problem, origin: Origin) -> Problem {
+    /// A problem with its place in the file.
+    pub fn at(&self, problem: Problem, origin: Origin) -> Problem {
         match origin {
             Origin::File { start, end } => problem.at(&self.loaded.source, (start, end), "here"),
             Origin::Default | Origin::State => problem,

@@ -23,6 +23,8 @@ pub struct Inputs {
     pub token: Secret,
     /// The nodes on record: a new server joins one of these, whatever its own index is.
     pub members: super::Members,
+    /// What an earlier kplan made otherwise.
+    pub earlier: super::Earlier,
     /// The artifacts of the version set, with what the lock pins.
     pub artifacts: Artifacts,
 }

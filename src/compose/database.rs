@@ -152,6 +152,7 @@ mod tests {
             secrets: BTreeMap::new(),
             token: Secret::new("dop_v1_token"),
             members: crate::compose::Members::default(),
+            earlier: crate::compose::Earlier::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod database;
+pub mod earlier;
 pub mod free;
 pub mod k3s;
 pub mod members;
@@ -13,6 +14,7 @@ pub mod project;
 pub mod storage;
 
 pub use build::{Inputs, address};
+pub use earlier::Earlier;
 pub use members::Members;
 
 use build::{Builder, to};

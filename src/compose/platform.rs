@@ -20,6 +20,11 @@ pub fn argocd() -> Address {
     address("argocd", "main")
 }
 
+/// The password of Argo CD's administrator.
+pub fn argocd_admin() -> Address {
+    address("random_password", "argocd_admin")
+}
+
 /// Velero.
 pub fn velero() -> Address {
     address("velero", "main")
@@ -119,13 +124,21 @@ fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Add
         endpoint: store.endpoint,
         access_key: store.access_key,
         secret_key: store.secret_key,
-        repository_password: Some(to(&storage::backup_password(), "result")),
+        repository_password: repository_password(builder, backup),
         volumes: builder.spec.storage.csi.value,
         schedules,
     };
     let address = builder.add_with(velero(), &args, backup.span, meta(after.to_vec()));
     builder.field_at("version", backup.version.span);
     address
+}
+
+fn repository_password(builder: &Builder<'_>, backup: &Backup) -> Option<Input<Secret>> {
+    match &backup.repository_password {
+        Some(source) => Some(Input::Known(builder.inputs.secret(&source.value))),
+        None if builder.inputs.earlier.open_backups => None,
+        None => Some(to(&storage::backup_password(), "result")),
+    }
 }
 
 /// Where Velero puts backups, and with which key.
@@ -157,7 +170,7 @@ fn location(builder: &Builder<'_>, store: &BackupStore) -> Location {
             prefix: Some(place.prefix.clone()).filter(|prefix| !prefix.is_empty()),
             region: place.region().to_owned(),
             endpoint: Input::Known(place.url()),
-            access_key: Input::Known(access_key.value.clone()),
+            access_key: Input::Known(access_key.as_str().to_owned()),
             secret_key: Input::Known(builder.inputs.secret(&secret_key.value)),
         },
     }
@@ -180,19 +193,13 @@ fn names(list: &[Spanned<DnsLabel>]) -> Vec<String> {
 
 fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
     let (artifacts, sources) = pinned(builder.inputs.artifacts.argocd(gitops));
-    let password = RandomPasswordArgs {
-        purpose: "Argo CD's administrator".to_owned(),
-    };
-    let admin = address("random_password", "argocd_admin");
-    builder.add(admin.clone(), &password, gitops.span);
-    let result = to::<Secret>(&admin, "result");
-    builder.output("argocd_admin_password", result.encode());
+    let admin_password = admin_password(builder, gitops);
     let args = ArgocdArgs {
         access: access(),
         objects: Applied,
         artifacts,
         sources: Some(sources),
-        admin_password: Some(result),
+        admin_password,
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));
@@ -221,6 +228,20 @@ fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
     builder.field_at("repo", gitops.repo.span);
     builder.field_at("path", gitops.path.span);
     builder.field_at("revision", gitops.revision.span);
+}
+
+/// Made here, unless Argo CD made one itself under an earlier kplan: that one stays.
+fn admin_password(builder: &mut Builder<'_>, gitops: &Gitops) -> Option<Input<Secret>> {
+    if builder.inputs.earlier.argocd_password {
+        return None;
+    }
+    let password = RandomPasswordArgs {
+        purpose: "Argo CD's administrator".to_owned(),
+    };
+    builder.add(argocd_admin(), &password, gitops.span);
+    let result = to::<Secret>(&argocd_admin(), "result");
+    builder.output("argocd_admin_password", result.encode());
+    Some(result)
 }
 
 /// How Argo CD reads a private repository.

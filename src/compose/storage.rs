@@ -5,7 +5,7 @@ use kplan_model::{Address, Input, Meta};
 use kplan_providers::digitalocean::{SpacesGrant, SpacesKeyArgs};
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_providers::spaces::{BucketArgs, LifecycleRule};
-use kplan_schema::spec::BackupStore;
+use kplan_schema::spec::{Backup, BackupStore};
 use kplan_schema::value::{BucketName, RegionSlug};
 use kplan_schema::{Span, Spanned};
 
@@ -100,15 +100,7 @@ fn backup(builder: &mut Builder<'_>) {
     let Some(wanted) = &builder.spec.backup else {
         return;
     };
-    let password = RandomPasswordArgs {
-        purpose: "volumes in backups".to_owned(),
-    };
-    // Whoever keeps backups keeps what opens them.
-    let kept = Meta {
-        keep: true,
-        ..builder.guarded()
-    };
-    builder.add_with(backup_password(), &password, wanted.span, kept);
+    let password = backup_password_made(builder, wanted);
     if let BackupStore::Own {
         bucket,
         region,
@@ -117,7 +109,7 @@ fn backup(builder: &mut Builder<'_>) {
     } = &wanted.store
     {
         let expires = versioning.value.then_some(noncurrent_days.value);
-        own_bucket(builder, bucket, region, expires, wanted.span);
+        own_bucket(builder, (bucket, region), expires, password, wanted.span);
         builder.field_at("versioning", versioning.span);
         let key = SpacesKeyArgs {
             name: format!("{}-velero", builder.inputs.owner.id()),
@@ -130,13 +122,29 @@ fn backup(builder: &mut Builder<'_>) {
     }
 }
 
+/// The password of the volumes in backups, where it is kplan's to make.
+fn backup_password_made(builder: &mut Builder<'_>, wanted: &Backup) -> Option<Address> {
+    if wanted.repository_password.is_some() || builder.inputs.earlier.open_backups {
+        return None;
+    }
+    let password = RandomPasswordArgs {
+        purpose: "volumes in backups".to_owned(),
+    };
+    // Whoever keeps backups keeps what opens them.
+    let kept = Meta {
+        keep: true,
+        ..builder.guarded()
+    };
+    Some(builder.add_with(backup_password(), &password, wanted.span, kept))
+}
+
 /// The bucket that kplan makes for backups. With `noncurrent` days what is overwritten or deleted
 /// stays for so long.
 fn own_bucket(
     builder: &mut Builder<'_>,
-    name: &Spanned<BucketName>,
-    region: &Spanned<RegionSlug>,
+    (name, region): (&Spanned<BucketName>, &Spanned<RegionSlug>),
     noncurrent: Option<u32>,
+    password: Option<Address>,
     span: Option<Span>,
 ) {
     let rules = noncurrent.map(|days| expiring("noncurrent", "", None, Some(days)));
@@ -151,9 +159,11 @@ fn own_bucket(
         lifecycle_rule: rules.into_iter().collect(),
         force_destroy: true,
     };
-    // Backups outlive the cluster; they go only with --delete-backups.
+    // Backups outlive the cluster; they go only with --delete-backups. The password comes first:
+    // `Earlier` tells by it whether the bucket is from before there were passwords.
     let meta = Meta {
         keep: true,
+        after: password.into_iter().collect(),
         ..builder.guarded()
     };
     builder.add_with(backup_bucket(), &bucket, span, meta);

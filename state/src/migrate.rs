@@ -22,8 +22,6 @@ pub struct Migrated {
     pub resources: usize,
     /// Entries of the history that are in the new place.
     pub history: usize,
-    /// What both places had to say.
-    pub notices: Vec<Notice>,
 }
 
 /// Who moves, and how.
@@ -38,6 +36,8 @@ pub struct Migration<'a> {
     pub at: Timestamp,
     /// Given what releases each shared lock, once it is held.
     pub held: &'a dyn Fn(Claim),
+    /// Given what the places have to say, also where the move fails afterwards.
+    pub told: &'a dyn Fn(Vec<Notice>),
 }
 
 /// A place and what it is called in the file.
@@ -59,7 +59,7 @@ impl Migration<'_> {
         options.create = false;
         options.even_moved = true;
         let mut source = from.writer(self.cluster, self.identity, &options)?;
-        let mut notices = source.take_notices();
+        (self.told)(source.take_notices());
         source.claim().into_iter().for_each(self.held);
         let gone = source.moved_to()?;
         if let Some(elsewhere) = gone.as_ref().filter(|place| **place != new) {
@@ -68,7 +68,7 @@ impl Migration<'_> {
         options.create = gone.is_none();
         options.seed = Some(source.seed());
         let mut target = to.writer(self.cluster, self.identity, &options)?;
-        notices.extend(target.take_notices());
+        (self.told)(target.take_notices());
         target.claim().into_iter().for_each(self.held);
         self.same_state(&source, &target, to)?;
         if gone.is_none() {
@@ -77,14 +77,12 @@ impl Migration<'_> {
             source.mark_moved(new)?;
         }
         drop(source);
-        let mut done = Migrated {
+        let done = Migrated {
             serial: target.snapshot().serial,
             resources: target.snapshot().resources.len() + target.snapshot().deposed.len(),
             history: to.reader(self.cluster, None).entries()?.len(),
-            notices,
         };
-        let last = target.close(&self.options.holder.command, self.at)?;
-        done.notices.extend(last);
+        (self.told)(target.close(&self.options.holder.command, self.at)?);
         Ok(done)
     }
 

@@ -93,7 +93,7 @@ static FIELDS: &[Field] = &[
         Change::Refuse(
             "what volumes hold is in the bucket under the old password, and Velero could read neither \
              that nor add to it; bring the old one back with `kplan state restore` where one \
-             was on record. Beginning anew means to take `[backup]` out of the file and to put it \
+             was on record, or give it with `[backup] repository_password`. Beginning anew means to take `[backup]` out of the file and to put it \
              back with another bucket, which destroys a bucket that kplan made, backups included",
         ),
         "Encrypts what is in volumes, in the bucket.",

@@ -73,6 +73,22 @@ impl Spaces {
         Ok(Objects::new(self.session(region, keys)?, bucket))
     }
 
+    /// The objects of a bucket in any store that speaks S3, at its address. An endpoint of the
+    /// configuration's goes before: nothing but the embedded cloud is asked then.
+    ///
+    /// `Denied` when the key's secret is not readable.
+    pub fn objects_at(
+        &self,
+        endpoint: &str,
+        region: &str,
+        bucket: &str,
+        keys: &Keys,
+    ) -> Result<Objects, ProviderError> {
+        let endpoint = self.config.endpoint.as_deref().unwrap_or(endpoint);
+        let session = Session::new(&self.config, endpoint, region, keys)?;
+        Ok(Objects::new(session, bucket))
+    }
+
     /// The endpoint of a region.
     pub(crate) fn endpoint(&self, region: &str) -> String {
         self.config

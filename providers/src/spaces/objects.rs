@@ -234,6 +234,13 @@ impl Objects {
         Err(self.endless(prefix))
     }
 
+    /// Whether there is an object whose key begins so.
+    pub async fn any(&self, prefix: &str) -> Result<bool, ProviderError> {
+        let list = || self.page(prefix).max_keys(1).send();
+        let page = self.session.read(&self.what("LIST", prefix), list).await?;
+        Ok(!page.contents().is_empty())
+    }
+
     /// Deletes every version of one object and checks that nothing is left; already gone is
     /// fine.
     pub async fn delete_versions(&self, permit: &Permit, key: &str) -> Result<(), ProviderError> {

@@ -131,6 +131,10 @@ impl Lowerer<'_> {
         };
         Backup {
             store: self.backup_store(raw, cluster),
+            repository_password: raw
+                .repository_password
+                .as_ref()
+                .map(|leaf| self.secret(leaf)),
             version: self.text_or(&raw.version, VeleroVersion::default_version),
             schedules: schedules.iter().map(|table| self.schedule(table)).collect(),
             span: Some(raw.span),

@@ -318,6 +318,9 @@ raw_table! {
         store: Opt<String>,
         /// The key for `store`.
         credentials: Opt<Sensitive<RawStoreCredentials>>,
+        /// The password of what volumes hold, for a bucket that has such backups already. Default:
+        /// kplan makes one.
+        repository_password: Opt<Sensitive<RawSecretSource>>,
         /// Region of `bucket`; it has to have Spaces. Default: the cluster's.
         #[schemars(extend("enum" = SPACES_REGIONS))]
         region: Opt<String>,

@@ -48,6 +48,7 @@ rules! {
     image_old,
     k3s_version_csi,
     k3s_version_untested,
+    local_storage_default,
     name_reserved,
     name_too_long,
     nothing_schedulable,

@@ -109,7 +109,7 @@ fn backups_may_go_to_a_bucket_of_another_store() {
         ("acme-backup", "demo", "eu-central-003")
     );
     assert_eq!(place.url(), "https://s3.eu-central-003.backblazeb2.com");
-    assert_eq!(access_key.value, "00352f1d9b7a");
+    assert_eq!(access_key.value.as_str(), "00352f1d9b7a");
     let sources: Vec<&str> = spec
         .secret_sources()
         .into_iter()

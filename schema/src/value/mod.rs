@@ -19,7 +19,7 @@ pub use slug::{
     DatabaseSize, Datastore, Environment, FilesystemType, ImageSlug, REGIONS, RegionSlug,
     SPACES_REGIONS, SizeSlug,
 };
-pub use store::{S3Place, StateBackend};
+pub use store::{AccessKey, S3Place, StateBackend};
 pub use time::{CronSchedule, Retention};
 pub use version::{
     ArgoCdVersion, DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION,

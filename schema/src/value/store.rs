@@ -26,6 +26,38 @@ pub struct S3Place {
     pub endpoint: Option<String>,
 }
 
+/// The id of an S3 key: 1 to 128 visible ASCII characters, as every store makes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessKey(String);
+
+impl AccessKey {
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromText for AccessKey {
+    fn from_text(text: &str) -> Result<Self, Invalid> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if visible && (1..=128).contains(&text.len()) {
+            return Ok(Self(text.to_owned()));
+        }
+        // Not quoted: somebody may have written the key itself.
+        Err(Invalid::new(
+            Code::TextInvalid,
+            "this is no id of an S3 key",
+            "It is written into the file the store's clients read, one line for each value.",
+            "Write the id as the store shows it: 1 to 128 letters, digits and signs, no spaces and \
+             no line breaks.",
+        ))
+    }
+
+    fn stand_in() -> Self {
+        Self("key".to_owned())
+    }
+}
+
 /// Characters a prefix may have.
 const MAX_PREFIX: usize = 200;
 
@@ -218,6 +250,21 @@ mod tests {
         match StateBackend::from_text(text) {
             Ok(StateBackend::S3(place)) => place,
             other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_keys_id_is_one_line_and_is_not_quoted_where_it_is_wrong() {
+        assert_eq!(
+            AccessKey::from_text("00352f1d").unwrap().as_str(),
+            "00352f1d"
+        );
+        for wrong in ["", "a b", "a\naws_secret_access_key=x", &"x".repeat(129)] {
+            let invalid = AccessKey::from_text(wrong).unwrap_err();
+            assert!(
+                wrong.is_empty() || !invalid.what.contains(wrong),
+                "{wrong:?}"
+            );
         }
     }
 

@@ -7,12 +7,14 @@ use super::files::Layout;
 use super::load::{Found, JournalEnd, Loading};
 use super::lock::Lock;
 use super::mark;
+use super::moved::moved_to;
 use super::opening::{carried_over, tidy, written_anew};
 use super::reader::missing;
 use super::witness::put_aside_if_ahead;
 use super::writer::{WriteOptions, nothing_there};
 use crate::error::code;
 use crate::identity::Identity;
+use crate::location::moved;
 use crate::notice::Notice;
 use crate::wire::snapshot::SnapshotWire;
 use kplan_model::StoreError;
@@ -39,6 +41,10 @@ pub fn repair(
         return Err(nothing_there(&loading));
     }
     let _lock = Lock::acquire(&layout.lock(), &options.holder, options.lock_timeout)?;
+    // Whatever is here, the state that counts is elsewhere.
+    if let Some(to) = moved_to(&layout)? {
+        return Err(moved(&layout.0.display().to_string(), &to));
+    }
     let mut state = match loading.load()? {
         Found::Nothing => return Err(missing(&layout)),
         Found::Gap(error) => return Err(error),

@@ -7,7 +7,6 @@ use super::writer::{SharedWriter, Surroundings};
 use crate::error::code;
 use crate::identity::Identity;
 use crate::local::WriteOptions;
-use crate::location::moved;
 use crate::notice::{Notice, Severity};
 use kplan_model::{ObjectStore, StoreError};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 /// plan before applying.
 ///
 /// # Errors
-/// `state::no_identity`, `state::missing`, `state::locked`, and `state::damaged` where no checkpoint
+/// `state::no_identity`, `state::missing`, `state::moved`, `state::locked`, and `state::damaged` where no checkpoint
 /// can be read at all.
 pub(crate) fn repair(
     store: Arc<dyn ObjectStore>,
@@ -38,11 +37,8 @@ pub(super) fn repair_in(
     let mut options = options.clone();
     options.create = false;
     options.skip_damage = true;
-    options.even_moved = true;
+    options.even_moved = false;
     let mut writer = SharedWriter::open_in(surroundings, store, cluster, identity, &options)?;
-    if let Some(to) = writer.moved_to() {
-        return Err(moved("this place", to));
-    }
     let mut notices = writer.take_notices();
     if !notices
         .iter()

@@ -92,8 +92,23 @@ impl Shared {
         command
     }
 
-    fn make_bucket(&self) {
-        let spaces = Spaces::new(SpacesConfig {
+    /// The id of the bucket's key.
+    pub(crate) fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// Puts an object into the bucket.
+    pub(crate) fn put(&self, key: &str, bytes: &'static [u8]) {
+        let objects = self.spaces().objects("fra1", NAME, None).expect("keys");
+        let address: Address = "bucket.state".parse().expect("an address");
+        let permit = kplan_model::testing::permit(&address).expect("a permit");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let put = runtime.block_on(objects.put(&permit, key, bytes.into()));
+        assert!(put.is_ok(), "{key} was not put");
+    }
+
+    fn spaces(&self) -> Spaces {
+        Spaces::new(SpacesConfig {
             endpoint: Some(self.endpoint.clone()),
             keys: Some(Keys {
                 access_key: self.access_key.clone(),
@@ -103,7 +118,10 @@ impl Shared {
             statistics: Arc::new(Statistics::default()),
             now: system_clock(),
             scale: 1,
-        });
+        })
+    }
+
+    fn make_bucket(&self) {
         let args = BucketArgs {
             name: Some(NAME.to_owned()),
             name_prefix: None,
@@ -127,7 +145,7 @@ impl Shared {
             args: &args,
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let made = runtime.block_on(Bucket(spaces).create(wanted, &permit));
+        let made = runtime.block_on(Bucket(self.spaces()).create(wanted, &permit));
         assert!(made.is_ok(), "the bucket was not made");
     }
 }

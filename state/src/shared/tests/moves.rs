@@ -6,6 +6,7 @@ use crate::identity::Identity;
 use crate::local::WriteOptions;
 use crate::location::Location;
 use crate::migrate::{Migrated, Migration};
+use crate::notice::Notice;
 use crate::shared::SharedWriter;
 use crate::shared::bucket::{Bucket, Connection, Fault};
 use crate::shared::repair::repair_in;
@@ -61,12 +62,22 @@ impl Both {
     }
 
     fn migrate(&self, from: &Location, to: &Location) -> Result<Migrated, StoreError> {
+        self.migrate_and_tell(from, to, &|_| ())
+    }
+
+    fn migrate_and_tell(
+        &self,
+        from: &Location,
+        to: &Location,
+        told: &dyn Fn(Vec<Notice>),
+    ) -> Result<Migrated, StoreError> {
         Migration {
             cluster: "demo",
             identity: &self.identity,
             options: &WriteOptions::new("kplan state migrate"),
             at: Timestamp(0),
             held: &|_| (),
+            told,
         }
         .run((from, &from.name()), (to, &to.name()))
     }
@@ -155,12 +166,32 @@ fn a_move_carries_over_and_says_so_and_a_state_that_is_away_is_left_as_it_is() {
     let (folder, shared) = (both.folder.clone(), both.shared());
     both.work(&shared, "a").unwrap();
     age(&both.bucket);
-    let moved = both.migrate(&shared, &folder).unwrap();
-    assert_eq!(moved.notices[0].code, code::MIGRATED);
+    let told = std::cell::RefCell::new(Vec::new());
+    let tell = |notices: Vec<Notice>| {
+        told.borrow_mut()
+            .extend(notices.iter().map(|notice| notice.code));
+    };
+    // Another state is in the way: the move fails, and what it found is told all the same.
+    let other = Both::new();
+    other.work(&other.folder, "z").unwrap();
+    let failed = both.migrate_and_tell(&shared, &other.folder, &tell);
+    assert!(failed.is_err());
+    assert_eq!(told.take(), [code::MIGRATED]);
+    age(&both.bucket);
+    both.migrate_and_tell(&shared, &folder, &tell).unwrap();
+    assert_eq!(told.take()[0], code::MIGRATED);
     age(&both.bucket);
     let before = both.bucket.everything();
     assert_eq!(both.work(&shared, "b").unwrap_err().code, code::MOVED);
+    let repair = |place: &Location| {
+        let options = WriteOptions::new("kplan state repair");
+        let refused = place.repair("demo", Some(&both.identity), &options);
+        refused.unwrap_err().code
+    };
+    assert_eq!(repair(&shared), code::MOVED);
     assert_eq!(both.bucket.everything(), before);
+    both.migrate(&folder, &shared).unwrap();
+    assert_eq!(repair(&folder), code::MOVED);
 }
 
 #[test]
@@ -181,6 +212,7 @@ fn doing_it_again_changes_nothing_and_two_ways_are_refused() {
         options: &WriteOptions::new("kplan state migrate"),
         at: Timestamp(0),
         held: &|_| (),
+        told: &|_| (),
     };
     let refused = refused.run((&other.folder, "local"), (&shared, "s3://bucket"));
     let refused = refused.unwrap_err();
