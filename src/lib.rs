@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod kit;
 pub mod load;
 pub mod render;
 pub mod wire;

@@ -17,6 +17,7 @@ use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::{Claim, DigitalOcean};
 use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
 use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
+use kplan_providers::recovery::{KitKeeper, MemoryKits};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
 use kplan_schema::Spec;
@@ -142,6 +143,8 @@ pub struct Adapters {
     digitalocean: DigitalOcean,
     /// Buckets.
     pub spaces: Spaces,
+    /// Recovery kits.
+    pub kits: Arc<dyn KitKeeper>,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
     waits: Waits,
@@ -153,6 +156,7 @@ impl Adapters {
         cloud: &Cloud,
         artifacts: Artifacts,
         fetcher: Arc<Fetcher>,
+        kits: Arc<dyn KitKeeper>,
     ) -> Result<Self, Failure> {
         let statistics = Arc::new(Statistics::default());
         let transport = Arc::new(Reqwest::new()?);
@@ -193,6 +197,7 @@ impl Adapters {
             spaces: spaces.clone(),
             kubernetes,
             artifacts: Arc::clone(&fetcher) as _,
+            kits: Arc::clone(&kits),
             now: system_clock(),
         });
         Ok(Self {
@@ -201,6 +206,7 @@ impl Adapters {
             fetcher,
             digitalocean,
             spaces,
+            kits,
             statistics,
             kubernetes: calls,
             waits,
@@ -287,7 +293,12 @@ pub fn registry_of_nowhere() -> Registry {
     let (Ok(fetcher), Ok(artifacts)) = (fetcher, Artifacts::embedded()) else {
         return Registry::default();
     };
-    Adapters::new(&nowhere, artifacts, Arc::new(fetcher))
-        .map(|adapters| adapters.registry)
-        .unwrap_or_default()
+    Adapters::new(
+        &nowhere,
+        artifacts,
+        Arc::new(fetcher),
+        Arc::new(MemoryKits::default()),
+    )
+    .map(|adapters| adapters.registry)
+    .unwrap_or_default()
 }

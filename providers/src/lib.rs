@@ -7,5 +7,6 @@ pub mod http;
 pub mod k3s;
 pub mod kubernetes;
 pub mod local;
+pub mod recovery;
 pub mod registry;
 pub mod spaces;

@@ -8,7 +8,8 @@ use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
     Kubernetes, Velero,
 };
-use crate::local::{Login, RandomPassword, Repository};
+use crate::local::{Kept, Login, Repository, Signing};
+use crate::recovery::{KitKeeper, RecoveryKit};
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Clients {
     pub kubernetes: Kubernetes,
     /// Upstream artifacts.
     pub artifacts: Arc<dyn ArtifactSource>,
+    /// Makes recovery kits and puts them into buckets.
+    pub kits: Arc<dyn KitKeeper>,
     /// The current moment.
     pub now: Now,
 }
@@ -31,8 +34,10 @@ pub struct Clients {
 /// Every kind there is.
 pub fn all(clients: &Clients) -> Registry {
     let mut registry = cloud(&clients.digitalocean, &clients.spaces);
-    registry.add(RandomPassword::<Login>::default());
-    registry.add(RandomPassword::<Repository>::default());
+    registry.add(Kept::<Login>::default());
+    registry.add(Kept::<Repository>::default());
+    registry.add(Kept::<Signing>::default());
+    registry.add(RecoveryKit(Arc::clone(&clients.kits)));
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);

@@ -20,7 +20,7 @@ pub const FOLDER: &str = "/project/.kplan/sim";
 pub const CLUSTER: &str = "sim";
 
 /// The kinds that need no node and no cluster.
-const CLOUD: [&str; 17] = [
+const CLOUD: [&str; 19] = [
     "bucket",
     "database",
     "database_db",
@@ -31,8 +31,10 @@ const CLOUD: [&str; 17] = [
     "pki",
     "project",
     "random_password",
+    "recovery_kit",
     "repository_password",
     "reserved_ip",
+    "signing_key",
     "spaces_key",
     "ssh_key",
     "tag",

@@ -161,7 +161,10 @@ impl Memory {
 fn is_kept(record: &Recorded) -> bool {
     let kind = record.address.kind().as_str();
     // These are in the state alone.
-    let local = matches!(kind, "pki" | "random_password" | "repository_password");
+    let local = matches!(
+        kind,
+        "pki" | "random_password" | "repository_password" | "signing_key"
+    );
     let own = local || KINDS.iter().any(|(_, ours)| *ours == kind);
     own && record.meta.inside.is_none()
 }

@@ -21,6 +21,7 @@ use kplan_providers::k3s::pki::{PkiAttrs, generate};
 use kplan_providers::kubernetes::{
     Endpoint, InProcess, Kubernetes, KubernetesCalls, KubernetesConfig,
 };
+use kplan_providers::recovery::MemoryKits;
 use kplan_providers::registry::{self, Clients};
 use kplan_providers::spaces::{Spaces, SpacesConfig};
 use kplan_sandbox::boot::Nodes;
@@ -105,6 +106,8 @@ pub struct World {
     pub clock: SimClock,
     /// The artifacts the cloud's mirror serves.
     pub artifacts: Artifacts,
+    /// Recovery kits: they outlive the lives that made them.
+    kits: MemoryKits,
     /// Items a page.
     per_page: u32,
 }
@@ -167,6 +170,7 @@ impl World {
             fate,
             clock,
             artifacts,
+            kits: MemoryKits::default(),
             per_page,
         })
     }
@@ -223,6 +227,7 @@ impl World {
             spaces,
             kubernetes,
             artifacts: Arc::new(Shelf),
+            kits: Arc::new(self.kits.clone()),
             now: self.now(),
         });
         registry.add(Pki::made_by(self.now(), Arc::new(keys)));

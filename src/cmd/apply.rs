@@ -51,7 +51,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
     {
         outputs(recorded, terminal);
     }
-    execution.close(terminal);
+    execution.close(terminal).await;
     end
 }
 

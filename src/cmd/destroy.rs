@@ -45,7 +45,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         .map(|item| item.address.to_string())
         .collect();
     let exit = execution.run(planned.plan, how, terminal).await?;
-    execution.close(terminal);
+    execution.close(terminal).await;
     if !global.json && exit == Exit::Ok && !kept.is_empty() {
         let bucket = storage::backup_bucket().to_string();
         let what = if kept.contains(&bucket) {

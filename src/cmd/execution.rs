@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
+use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
@@ -25,6 +26,8 @@ pub struct Execution<'a> {
     command: &'static str,
     interrupts: &'a Interrupts,
     writer: Option<Writer>,
+    /// Whether anything was run.
+    ran: bool,
     /// Whether a run said that the journal could not be written.
     unwritten: bool,
 }
@@ -46,6 +49,7 @@ impl<'a> Execution<'a> {
             command,
             interrupts,
             writer: None,
+            ran: false,
             unwritten: false,
         };
         if session.place.exists()? {
@@ -144,6 +148,7 @@ impl<'a> Execution<'a> {
         let mut show = |event| progress.show(terminal, &event);
         let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
         drop(progress);
+        self.ran = true;
         self.unwritten |= outcome.report().journal.is_some();
         self.writer = Some(writer);
         let told = Told { mode, waits };
@@ -155,8 +160,32 @@ impl<'a> Execution<'a> {
         self.writer.as_ref().map(Writer::snapshot)
     }
 
+    /// Puts a kit of the state as it is now beside the backups, where the cluster has kits. What
+    /// goes wrong is told and costs nothing: the kit before it stays.
+    async fn keep(&self, terminal: &mut Terminal) {
+        let Some(record) = self
+            .recorded()
+            .and_then(|now| now.resources.get(&storage::kit()))
+        else {
+            return;
+        };
+        let landing = async {
+            let (place, signer) = kplan_providers::recovery::of_record(&record.args)?;
+            self.session.adapters.kits.land(&place, &signer).await
+        };
+        if let Err(error) = landing.await {
+            terminal.note(&format!(
+                "kit::not_written: the recovery kit of this apply could not be written: {error}\n  \
+                 the one before it stays; the next apply writes another"
+            ));
+        }
+    }
+
     /// Ends the work on the state: it gets its entry in the history, and the lock is free.
-    pub fn close(self, terminal: &mut Terminal) {
+    pub async fn close(self, terminal: &mut Terminal) {
+        if self.ran && !self.unwritten {
+            self.keep(terminal).await;
+        }
         let Some(writer) = self.writer else {
             return;
         };

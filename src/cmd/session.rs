@@ -7,6 +7,7 @@ use crate::cmd::backup_store;
 use crate::compose::{self, Inputs};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
+use crate::kit::Keeper;
 use crate::load::{self, Loaded, SourcePolicy};
 use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
@@ -16,6 +17,7 @@ use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refu
 use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot};
 use kplan_state::Notice;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// One command's view of the world.
@@ -45,7 +47,8 @@ impl Session {
         not_renamed(global, &loaded, &place)?;
         let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
         let artifacts = Artifacts::of(&loaded, &cloud).await?;
-        let adapters = Adapters::new(&cloud, artifacts, fetcher)?;
+        let kits = Arc::new(Keeper::new(&loaded, &cloud, place.clone()));
+        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits)?;
         Ok(Self {
             loaded,
             cloud,

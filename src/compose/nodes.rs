@@ -1,8 +1,8 @@
 //! SSH keys and droplets: the servers and every agent pool.
 
 use super::build::{Builder, address, indexed, to};
-use super::k3s;
 use super::network::{agent_firewall, agent_tag, owner_tag, server_firewall, server_tag, vpc};
+use super::{k3s, storage};
 use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
 use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs, without_comment};
 use kplan_schema::spec::Pool;
@@ -81,6 +81,8 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
     meta.group = Some(group(builder, pool));
     // It never stands without its firewall: not at its first start, not while it is drained.
     meta.after.push(firewall);
+    // Nothing that costs a night to lose begins before it can be made again.
+    meta.after.extend(spec.backup.is_some().then(storage::kit));
     builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
     builder.field_at("size", pool.size().span);
     builder.field_at("image", pool.image().span);

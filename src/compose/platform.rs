@@ -142,16 +142,17 @@ fn repository_password(builder: &Builder<'_>, backup: &Backup) -> Option<Input<S
 }
 
 /// Where Velero puts backups, and with which key.
-struct Location {
-    bucket: Input<String>,
-    prefix: Option<String>,
-    region: String,
-    endpoint: Input<String>,
-    access_key: Input<String>,
-    secret_key: Input<Secret>,
+pub(super) struct Location {
+    pub(super) bucket: Input<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) region: String,
+    pub(super) endpoint: Input<String>,
+    pub(super) access_key: Input<String>,
+    pub(super) secret_key: Input<Secret>,
 }
 
-fn location(builder: &Builder<'_>, store: &BackupStore) -> Location {
+/// See [`Location`].
+pub(super) fn location(builder: &Builder<'_>, store: &BackupStore) -> Location {
     match store {
         BackupStore::Own { region, .. } => Location {
             bucket: to(&storage::backup_bucket(), "name"),

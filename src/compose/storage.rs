@@ -4,6 +4,7 @@ use super::build::{Builder, address, to};
 use kplan_model::{Address, Input, Meta};
 use kplan_providers::digitalocean::{SpacesGrant, SpacesKeyArgs};
 use kplan_providers::local::RandomPasswordArgs;
+use kplan_providers::recovery::KitArgs;
 use kplan_providers::spaces::{BucketArgs, LifecycleRule};
 use kplan_schema::spec::{Backup, BackupStore};
 use kplan_schema::value::{BucketName, RegionSlug};
@@ -32,6 +33,16 @@ pub fn backup_key() -> Address {
 /// What the volumes in backups are encrypted with.
 pub fn backup_password() -> Address {
     address("repository_password", "backup")
+}
+
+/// The key that recovery kits are signed with.
+pub fn kit_key() -> Address {
+    address("signing_key", "kit")
+}
+
+/// The recovery kits in the backup bucket.
+pub fn kit() -> Address {
+    address("recovery_kit", "main")
 }
 
 /// The cluster's region, or another one where that has no Spaces.
@@ -120,6 +131,57 @@ fn backup(builder: &mut Builder<'_>) {
         };
         builder.add(backup_key(), &key, wanted.span);
     }
+    recovery(builder, wanted);
+}
+
+/// Where recovery kits lie in the bucket. Velero takes a bucket with other folders at its root for
+/// somebody else's (`ObjectStoreLayout` in its persistence package); `plugins/` is what it leaves to
+/// others.
+fn kit_prefix(builder: &Builder<'_>, root: Option<&str>) -> String {
+    let root = root.map(|root| format!("{root}/")).unwrap_or_default();
+    format!("{root}plugins/kplan/{}/", builder.spec.name())
+}
+
+/// What a lost cluster is made again from, and the key that says who made it. They outlive the
+/// cluster beside its backups.
+fn recovery(builder: &mut Builder<'_>, wanted: &Backup) {
+    let kept = || Meta {
+        keep: true,
+        ..Meta::default()
+    };
+    let key = RandomPasswordArgs {
+        purpose: "recovery kits".to_owned(),
+    };
+    builder.add_with(kit_key(), &key, wanted.span, kept());
+    let at = super::platform::location(builder, &wanted.store);
+    let (access_key, secret_key) = match &wanted.store {
+        // Not the key that is in the cluster: whoever takes that over shall not reach the kits.
+        BackupStore::Own { .. } => (
+            to(&operator_key(), "access_key"),
+            to(&operator_key(), "secret_key"),
+        ),
+        BackupStore::Existing { .. } => (at.access_key, at.secret_key),
+    };
+    let args = KitArgs {
+        bucket: at.bucket,
+        prefix: kit_prefix(builder, at.prefix.as_deref()),
+        region: at.region,
+        endpoint: at.endpoint,
+        access_key,
+        secret_key,
+        signing_key: to(&kit_key(), "private_key"),
+        public_key: to(&kit_key(), "public_key"),
+    };
+    let mut meta = kept();
+    // It has to hold what cannot be made again.
+    meta.after.push(super::k3s::pki());
+    meta.after.extend(
+        builder
+            .declared()
+            .any(|address| *address == backup_password())
+            .then(backup_password),
+    );
+    builder.add_with(kit(), &args, wanted.span, meta);
 }
 
 /// The password of the volumes in backups, where it is kplan's to make.

@@ -23,6 +23,7 @@ const LEASE_SCALE: &str = "KPLAN_STATE_LEASE_SCALE";
 const SANDBOX: &str = ".sandbox";
 
 /// Where a cluster's state lies and who may open it.
+#[derive(Clone)]
 pub struct StatePlace {
     /// The cluster's name.
     pub cluster: String,

@@ -163,18 +163,13 @@ impl Keyring {
                 format!("a state has at most {MAX_RECIPIENTS} recipients"),
             ));
         }
-        let parsed = recipients
-            .iter()
-            .map(|text| parse_recipient(text))
-            .collect::<Result<Vec<_>, _>>()?;
         let failed = |cause: &dyn fmt::Display| {
             error(
                 code::IDENTITY,
                 format!("cannot encrypt the state's key to its recipients: {cause}"),
             )
         };
-        let dynamic = parsed.iter().map(|one| one as &dyn age::Recipient);
-        let encryptor = age::Encryptor::with_recipients(dynamic).map_err(|cause| failed(&cause))?;
+        let encryptor = encryptor(recipients)?;
         let mut bytes = Vec::new();
         let mut writer = encryptor
             .wrap_output(&mut bytes)
@@ -259,6 +254,21 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
+    })
+}
+
+/// What encrypts to those recipients, `age1…`.
+pub(crate) fn encryptor(recipients: &[String]) -> Result<age::Encryptor, StoreError> {
+    let parsed = recipients
+        .iter()
+        .map(|text| parse_recipient(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let dynamic = parsed.iter().map(|one| one as &dyn age::Recipient);
+    age::Encryptor::with_recipients(dynamic).map_err(|cause| {
+        error(
+            code::IDENTITY,
+            format!("cannot encrypt to recipients: {cause}"),
+        )
     })
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod export;
 mod identity;
 mod keyring;
+mod kit;
 mod lineage;
 mod local;
 mod location;
@@ -32,6 +33,7 @@ pub use error::code;
 pub use export::{export, export_record, export_value};
 pub use identity::Identity;
 pub use keyring::Keyring;
+pub use kit::KitContents;
 pub use lineage::{new_lineage, owner};
 pub use local::{
     Append, CHECKPOINT_BYTES, Disk, Document, HISTORY_KEPT, Held, HistoryEntry, Holder, Loaded,

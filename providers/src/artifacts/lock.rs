@@ -1,4 +1,5 @@
-//! `kplan.lock`: the digests of what was used, so that the next run uses the same bytes.
+//! `kplan.lock`: the digests of what was used, so that the next run uses the same bytes; and the
+//! keys that recovery kits are signed with, so that a restore takes no other.
 
 use super::ArtifactRef;
 use kplan_model::{ErrorKind, ProviderError};
@@ -7,7 +8,8 @@ use std::collections::BTreeMap;
 
 /// The format this kplan writes.
 const FORMAT: u32 = 1;
-const HEAD: &str = "# Written by `kplan lock`: the digests of upstream artifacts. Commit it.\n\n";
+const HEAD: &str = "# Written by kplan: the digests of upstream artifacts, and the keys that recovery kits are \
+                    signed with. Commit it.\n\n";
 
 /// One line of the lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +31,21 @@ pub struct LockedArtifact {
 #[serde(deny_unknown_fields)]
 struct Wire {
     format: u32,
+    /// By cluster: the public half of the key that signs its recovery kits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    kit_keys: BTreeMap<String, String>,
     #[serde(default, rename = "artifact")]
     artifacts: Vec<LockedArtifact>,
 }
 
 type Key = (String, String, String);
 
-/// The whole lock, ordered by component, version and file.
+/// The whole lock; artifacts are ordered by component, version and file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lock(BTreeMap<Key, LockedArtifact>);
+pub struct Lock {
+    artifacts: BTreeMap<Key, LockedArtifact>,
+    kit_keys: BTreeMap<String, String>,
+}
 
 fn key(component: &str, version: &str, file: &str) -> Key {
     (component.to_owned(), version.to_owned(), file.to_owned())
@@ -59,7 +67,10 @@ impl Lock {
                 wire.format
             )));
         }
-        let mut lock = Self::default();
+        let mut lock = Self {
+            kit_keys: wire.kit_keys,
+            ..Self::default()
+        };
         for one in wire.artifacts {
             let valid = one.sha256.len() == 64 && one.sha256.bytes().all(|b| b.is_ascii_hexdigit());
             if !valid {
@@ -69,7 +80,7 @@ impl Lock {
                 )));
             }
             let key = key(&one.component, &one.version, &one.file);
-            if lock.0.insert(key, one.clone()).is_some() {
+            if lock.artifacts.insert(key, one.clone()).is_some() {
                 return Err(refused(format!(
                     "kplan.lock has {} {} {} twice",
                     one.component, one.version, one.file
@@ -83,7 +94,8 @@ impl Lock {
     pub fn render(&self) -> Result<String, ProviderError> {
         let wire = Wire {
             format: FORMAT,
-            artifacts: self.0.values().cloned().collect(),
+            kit_keys: self.kit_keys.clone(),
+            artifacts: self.artifacts.values().cloned().collect(),
         };
         toml::to_string(&wire)
             .map(|text| format!("{HEAD}{text}"))
@@ -97,7 +109,7 @@ impl Lock {
 
     /// The recorded digest of one file.
     pub fn digest(&self, component: &str, version: &str, file: &str) -> Option<&str> {
-        self.0
+        self.artifacts
             .get(&key(component, version, file))
             .map(|one| one.sha256.as_str())
     }
@@ -111,20 +123,33 @@ impl Lock {
             url: artifact.url.clone(),
             sha256,
         };
-        self.0.insert(
+        self.artifacts.insert(
             key(&locked.component, &locked.version, &locked.file),
             locked,
         );
     }
 
-    /// What is recorded, in order.
+    /// The public half of the key that signs a cluster's recovery kits, in base64.
+    pub fn kit_key(&self, cluster: &str) -> Option<&str> {
+        self.kit_keys.get(cluster).map(String::as_str)
+    }
+
+    /// Records it. Says whether that changed anything.
+    pub fn trust(&mut self, cluster: &str, public_key: &str) -> bool {
+        let before = self
+            .kit_keys
+            .insert(cluster.to_owned(), public_key.to_owned());
+        before.as_deref() != Some(public_key)
+    }
+
+    /// The artifacts that are recorded, in order.
     pub fn iter(&self) -> impl Iterator<Item = &LockedArtifact> {
-        self.0.values()
+        self.artifacts.values()
     }
 
     /// Whether nothing is recorded.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.artifacts.is_empty() && self.kit_keys.is_empty()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Kinds that exist in the state alone: nothing remote corresponds to them, so what is on record is
 //! all there is.
 
-mod random_password;
+mod kept;
 
 use kplan_model::{Known, ObjectCodec, ProviderError, RemoteId};
 use std::collections::BTreeMap;
 
-pub use random_password::{
-    Login, Purpose, RandomPassword, RandomPasswordArgs, RandomPasswordAttrs, Repository,
+pub use kept::{
+    Kept, Login, Made, RandomPasswordArgs, RandomPasswordAttrs, Repository, Signing,
+    SigningKeyAttrs,
 };
 
 /// What is on record of one.

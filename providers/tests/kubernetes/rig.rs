@@ -11,6 +11,7 @@ use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, Kubernetes, KubernetesCalls, KubernetesConfig, Network,
 };
+use kplan_providers::recovery::MemoryKits;
 use kplan_providers::registry::{self, Clients};
 use kplan_providers::spaces::{Spaces, SpacesConfig};
 use kplan_sandbox::{Config, Endpoints, Running};
@@ -130,6 +131,7 @@ impl Rig {
             spaces: spaces.clone(),
             kubernetes,
             artifacts: Arc::new(fetcher),
+            kits: Arc::new(MemoryKits::default()),
             now: system_clock(),
         };
         Self {
