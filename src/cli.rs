@@ -57,6 +57,11 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Destroy everything that is on record
     Destroy(DestroyArgs),
+    /// Bring a lost cluster back from its backups
+    Restore(RestoreArgs),
+    /// Look at the backups in the bucket
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Show what is on record
     Show,
     /// Show the results of the last apply
@@ -169,6 +174,44 @@ pub struct ApplyArgs {
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The backup's name, or `latest`: the newest whole one
+    #[arg(long, value_name = "BACKUP", default_value = "latest")]
+    pub from: String,
+    /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
+    #[arg(long, value_name = "KIT")]
+    pub kit: Option<String>,
+    /// Take the kit with this SHA-256 whoever signed it
+    #[arg(long, value_name = "DIGEST")]
+    pub trust_kit: Option<String>,
+    /// Leave this namespace out (repeatable)
+    #[arg(long, value_name = "NAMESPACE")]
+    pub exclude_namespace: Vec<String>,
+    /// Go on where Velero could not restore everything
+    #[arg(long)]
+    pub accept_partial: bool,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// `backup …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BackupCommand {
+    /// The backups in the bucket, the oldest first
+    List,
+    /// Read a whole backup out of the bucket and check it; exit 1 where it is not whole
+    Verify {
+        /// The backup's name. Default: the newest
+        name: Option<String>,
+    },
 }
 
 /// `destroy`.

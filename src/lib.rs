@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md`.
 
 pub mod artifacts;
+pub mod backup;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
@@ -87,6 +88,8 @@ fn dispatch(
         Command::Plan(args) => runtime.block_on(cmd::plan::run(global, &args, terminal)),
         Command::Apply(args) => runtime.block_on(cmd::apply::run(global, &args, terminal)),
         Command::Destroy(args) => runtime.block_on(cmd::destroy::run(global, &args, terminal)),
+        Command::Restore(args) => runtime.block_on(cmd::restore::run(global, &args, terminal)),
+        Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
         Command::Show => cmd::show::run(global, terminal),
         Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {

@@ -2,7 +2,7 @@
 
 mod place;
 
-pub use place::StatePlace;
+pub use place::{StatePlace, identity};
 
 use crate::artifacts::Artifacts;
 use crate::cli::Global;

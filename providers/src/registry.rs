@@ -6,9 +6,9 @@ use crate::http::Now;
 use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
-    Kubernetes, Velero,
+    Kubernetes, Velero, VeleroRestore,
 };
-use crate::local::{Kept, Login, Repository, Signing};
+use crate::local::{Kept, Login, Repository, RestoreRequest, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
@@ -37,12 +37,14 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(Kept::<Login>::default());
     registry.add(Kept::<Repository>::default());
     registry.add(Kept::<Signing>::default());
+    registry.add(Kept::<RestoreRequest>::default());
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);
     bundled::<Csi>(clients, &mut registry);
     bundled::<Velero>(clients, &mut registry);
+    registry.add(VeleroRestore(clients.kubernetes.clone()));
     bundled::<Argocd>(clients, &mut registry);
     bundled::<ArgocdRepository>(clients, &mut registry);
     bundled::<ArgocdApplication>(clients, &mut registry);

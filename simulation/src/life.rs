@@ -326,6 +326,7 @@ impl Operator<'_> {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
+            restoring: compose::Restoring::of(snapshot),
             artifacts: self.world.artifacts.clone(),
             secrets: kplan::load::Secrets::new(),
             token: self.world.token(),

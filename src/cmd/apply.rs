@@ -33,9 +33,20 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
     }
     let interrupts = Interrupts::listen();
     let session = interrupts.unless(Session::open(global, terminal)).await?;
+    in_session(global, args, &session, &interrupts, terminal).await
+}
+
+/// The same in a session that was opened before.
+pub async fn in_session(
+    global: &Global,
+    args: &ApplyArgs,
+    session: &Session,
+    interrupts: &Interrupts,
+    terminal: &mut Terminal,
+) -> CommandResult {
     let apply = Apply {
-        session: &session,
-        interrupts: &interrupts,
+        session,
+        interrupts,
         global,
         args,
         options: session::options(&args.planning, false)?,

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub mod apply;
+pub mod backup;
 pub mod backup_store;
 pub mod completions;
 pub mod destroy;
@@ -12,6 +13,7 @@ pub mod lock;
 pub mod migrate;
 pub mod output;
 pub mod plan;
+pub mod restore;
 pub mod sandbox;
 pub mod schema;
 pub mod session;

@@ -86,6 +86,7 @@ impl Session {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
+            restoring: compose::Restoring::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
             secrets,
             token: self.cloud.token.clone(),
@@ -116,7 +117,8 @@ impl Session {
         );
         let problem = Problem::error("plan::name_taken", message).help(
             "nothing was changed. Run kplan where that cluster's state is (its .kplan folder), or \
-             bring that folder here; for a second cluster choose another `[cluster] name`",
+             bring that folder here; where it is lost, `kplan restore` brings it back from the \
+             recovery kit in the backup bucket; for a second cluster choose another `[cluster] name`",
         );
         let name = self.loaded.spec.cluster.name.span;
         Err(Failure::with(

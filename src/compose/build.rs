@@ -25,6 +25,8 @@ pub struct Inputs {
     pub members: super::Members,
     /// What an earlier kplan made otherwise.
     pub earlier: super::Earlier,
+    /// Whether the cluster is being restored.
+    pub restoring: super::Restoring,
     /// The artifacts of the version set, with what the lock pins.
     pub artifacts: Artifacts,
 }

@@ -153,6 +153,7 @@ mod tests {
             token: Secret::new("dop_v1_token"),
             members: crate::compose::Members::default(),
             earlier: crate::compose::Earlier::default(),
+            restoring: crate::compose::Restoring::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

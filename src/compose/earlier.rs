@@ -86,6 +86,7 @@ mod tests {
             token: Secret::new("token"),
             members: Members::default(),
             earlier: Earlier::of(snapshot),
+            restoring: crate::compose::Restoring::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

@@ -11,11 +11,13 @@ pub mod network;
 pub mod nodes;
 pub mod platform;
 pub mod project;
+pub mod restoring;
 pub mod storage;
 
 pub use build::{Inputs, address};
 pub use earlier::Earlier;
 pub use members::Members;
+pub use restoring::Restoring;
 
 use build::{Builder, to};
 use kplan_model::{Codec as _, Declarations, Value};

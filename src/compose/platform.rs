@@ -3,7 +3,7 @@
 //! and the Application everything else comes from.
 
 use super::build::{Builder, address, to};
-use super::{k3s, network, storage};
+use super::{k3s, network, restoring, storage};
 use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
@@ -53,6 +53,7 @@ pub fn declare(builder: &mut Builder<'_>) {
     }
     if let Some(backup) = &spec.backup {
         ready.push(backups(builder, backup, &ready));
+        ready.extend(restoring::declare(builder, &ready));
     }
     if let Some(gitops) = &spec.gitops {
         delivery(builder, gitops, ready);
@@ -127,6 +128,7 @@ fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Add
         repository_password: repository_password(builder, backup),
         volumes: builder.spec.storage.csi.value,
         schedules,
+        restoring: restoring::is_under_way(builder),
     };
     let address = builder.add_with(velero(), &args, backup.span, meta(after.to_vec()));
     builder.field_at("version", backup.version.span);

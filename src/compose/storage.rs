@@ -134,12 +134,11 @@ fn backup(builder: &mut Builder<'_>) {
     recovery(builder, wanted);
 }
 
-/// Where recovery kits lie in the bucket. Velero takes a bucket with other folders at its root for
+/// Where a cluster's recovery kits lie in a bucket, below Velero's prefix. Velero takes a bucket with other folders at its root for
 /// somebody else's (`ObjectStoreLayout` in its persistence package); `plugins/` is what it leaves to
 /// others.
-fn kit_prefix(builder: &Builder<'_>, root: Option<&str>) -> String {
-    let root = root.map(|root| format!("{root}/")).unwrap_or_default();
-    format!("{root}plugins/kplan/{}/", builder.spec.name())
+pub fn kit_prefix(root: &str, cluster: &str) -> String {
+    format!("{root}plugins/kplan/{cluster}/")
 }
 
 /// What a lost cluster is made again from, and the key that says who made it. They outlive the
@@ -162,9 +161,13 @@ fn recovery(builder: &mut Builder<'_>, wanted: &Backup) {
         ),
         BackupStore::Existing { .. } => (at.access_key, at.secret_key),
     };
+    let root = at
+        .prefix
+        .map(|prefix| format!("{prefix}/"))
+        .unwrap_or_default();
     let args = KitArgs {
         bucket: at.bucket,
-        prefix: kit_prefix(builder, at.prefix.as_deref()),
+        prefix: kit_prefix(&root, builder.spec.name()),
         region: at.region,
         endpoint: at.endpoint,
         access_key,

@@ -156,7 +156,10 @@ mod tests {
     use kplan_providers::local::{Made as _, Signing};
 
     fn signer() -> Signer {
-        let made = Signing::make("kits").unwrap();
+        let made = Signing::make(&kplan_providers::local::RandomPasswordArgs {
+            purpose: "kits".to_owned(),
+        })
+        .unwrap();
         Signer {
             private_key: made.private_key,
             public_key: made.public_key,

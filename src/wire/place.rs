@@ -233,10 +233,7 @@ impl StatePlace {
 
     /// The identity, where there is one.
     pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
-        match std::env::var("KPLAN_IDENTITY") {
-            Ok(setting) if !setting.trim().is_empty() => Identity::from_setting(&setting).map(Some),
-            _ => Identity::load(&self.identity_file),
-        }
+        identity_of(&self.identity_file)
     }
 
     /// The identity, made on first use. A new one opens no state that is there already, so then
@@ -258,6 +255,18 @@ impl StatePlace {
         }
         Ok(identity)
     }
+}
+
+fn identity_of(file: &Path) -> Result<Option<Identity>, StoreError> {
+    match std::env::var("KPLAN_IDENTITY") {
+        Ok(setting) if !setting.trim().is_empty() => Identity::from_setting(&setting).map(Some),
+        _ => Identity::load(file),
+    }
+}
+
+/// The identity of whoever runs kplan here, where there is one.
+pub fn identity() -> Result<Option<Identity>, StoreError> {
+    identity_of(&super::identity_file())
 }
 
 fn absolute(dir: &Path) -> String {

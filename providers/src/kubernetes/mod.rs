@@ -19,6 +19,7 @@ pub mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod velero;
+pub mod velero_restore;
 pub mod wait;
 
 pub use argocd::{Argocd, ArgocdArgs};
@@ -34,3 +35,4 @@ pub use in_process::InProcess;
 pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
 pub use session::Session;
 pub use velero::{Schedule, Velero, VeleroArgs};
+pub use velero_restore::{RestoreArgs, VeleroRestore};

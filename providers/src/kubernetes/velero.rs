@@ -70,6 +70,9 @@ kplan_model::object! {
         pub volumes: bool,
         /// The backups.
         pub schedules: Vec<Schedule>,
+        /// While the cluster is being restored nothing is written to the bucket or deleted from it,
+        /// and no backup is made. `None` is no.
+        pub restoring: Option<bool>,
     }
 }
 
@@ -101,6 +104,10 @@ static FIELDS: &[Field] = &[
     .secret(),
     Field::in_place("volumes", "Whether what is in volumes is backed up too."),
     Field::in_place("schedules", "The backups that are made again and again."),
+    Field::in_place(
+        "restoring",
+        "Whether the bucket is only read and no backup is made, until the cluster is restored.",
+    ),
     INVENTORY,
     WAITING,
     FAILED,
@@ -151,11 +158,7 @@ impl BundleKind for Velero {
             objects.push(node_agent(args));
         }
         objects.push(location(args)?);
-        objects.extend(
-            args.schedules
-                .iter()
-                .map(|schedule| backup(schedule, args.volumes)),
-        );
+        objects.extend(args.schedules.iter().map(|schedule| backup(schedule, args)));
         Ok(objects)
     }
 }
@@ -324,6 +327,10 @@ fn node_agent(args: &VeleroArgs) -> Value {
     })
 }
 
+fn is_restoring(args: &VeleroArgs) -> bool {
+    args.restoring == Some(true)
+}
+
 fn location(args: &VeleroArgs) -> Result<Value, ProviderError> {
     let mut storage = json!({ "bucket": args.bucket.known()? });
     if let Some(prefix) = &args.prefix {
@@ -336,7 +343,7 @@ fn location(args: &VeleroArgs) -> Result<Value, ProviderError> {
         "spec": {
             "provider": "aws",
             "default": true,
-            "accessMode": "ReadWrite",
+            "accessMode": if is_restoring(args) { "ReadOnly" } else { "ReadWrite" },
             "objectStorage": storage,
             "credential": { "name": CREDENTIALS, "key": "cloud" },
             "config": {
@@ -350,11 +357,11 @@ fn location(args: &VeleroArgs) -> Result<Value, ProviderError> {
     }))
 }
 
-fn backup(schedule: &Schedule, volumes: bool) -> Value {
+fn backup(schedule: &Schedule, args: &VeleroArgs) -> Value {
     let mut template = json!({
         "ttl": schedule.ttl,
         "storageLocation": "default",
-        "snapshotMoveData": volumes,
+        "snapshotMoveData": args.volumes,
     });
     if !schedule.namespaces.is_empty() {
         template["includedNamespaces"] = Value::from(schedule.namespaces.clone());
@@ -367,7 +374,7 @@ fn backup(schedule: &Schedule, volumes: bool) -> Value {
         "kind": "Schedule",
         "metadata": { "name": schedule.name, "namespace": NAMESPACE },
         "spec": {
-            "paused": schedule.paused,
+            "paused": schedule.paused || is_restoring(args),
             "schedule": schedule.cron,
             // After a restore every schedule would otherwise fire at once.
             "skipImmediately": true,

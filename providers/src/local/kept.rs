@@ -100,6 +100,9 @@ static SIGNING: KindInfo = info(
 
 /// How a secret is made, and what is lost with it.
 pub trait Made: Send + Sync + 'static {
+    /// What is asked for.
+    type Args: ObjectCodec;
+
     /// What was made.
     type Attrs: ObjectCodec;
 
@@ -107,18 +110,19 @@ pub trait Made: Send + Sync + 'static {
     const INFO: &'static KindInfo;
 
     /// Makes one.
-    fn make(purpose: &str) -> Result<Self::Attrs, ProviderError>;
+    fn make(args: &Self::Args) -> Result<Self::Attrs, ProviderError>;
 }
 
 /// For a login: another one is as good.
 pub struct Login;
 
 impl Made for Login {
+    type Args = RandomPasswordArgs;
     type Attrs = RandomPasswordAttrs;
     const INFO: &'static KindInfo = &LOGIN;
 
-    fn make(purpose: &str) -> Result<RandomPasswordAttrs, ProviderError> {
-        password(purpose)
+    fn make(args: &RandomPasswordArgs) -> Result<RandomPasswordAttrs, ProviderError> {
+        password(&args.purpose)
     }
 }
 
@@ -126,11 +130,12 @@ impl Made for Login {
 pub struct Repository;
 
 impl Made for Repository {
+    type Args = RandomPasswordArgs;
     type Attrs = RandomPasswordAttrs;
     const INFO: &'static KindInfo = &REPOSITORY;
 
-    fn make(purpose: &str) -> Result<RandomPasswordAttrs, ProviderError> {
-        password(purpose)
+    fn make(args: &RandomPasswordArgs) -> Result<RandomPasswordAttrs, ProviderError> {
+        password(&args.purpose)
     }
 }
 
@@ -145,13 +150,14 @@ fn password(purpose: &str) -> Result<RandomPasswordAttrs, ProviderError> {
 pub struct Signing;
 
 impl Made for Signing {
+    type Args = RandomPasswordArgs;
     type Attrs = SigningKeyAttrs;
     const INFO: &'static KindInfo = &SIGNING;
 
-    fn make(purpose: &str) -> Result<SigningKeyAttrs, ProviderError> {
+    fn make(args: &RandomPasswordArgs) -> Result<SigningKeyAttrs, ProviderError> {
         let pair = authority::ed25519()?;
         Ok(SigningKeyAttrs {
-            purpose: purpose.to_owned(),
+            purpose: args.purpose.clone(),
             private_key: pair.key,
             public_key: STANDARD.encode(pair.public),
         })
@@ -168,7 +174,7 @@ impl<M> Default for Kept<M> {
 }
 
 impl<M: Made> Resource for Kept<M> {
-    type Args = RandomPasswordArgs;
+    type Args = M::Args;
     type Attrs = M::Attrs;
 
     const INFO: &'static KindInfo = M::INFO;
@@ -187,21 +193,21 @@ impl<M: Made> Resource for Kept<M> {
 
     async fn find(
         &self,
-        _wanted: Wanted<'_, RandomPasswordArgs>,
+        _wanted: Wanted<'_, M::Args>,
     ) -> Result<Vec<Found<M::Attrs>>, ProviderError> {
         Ok(Vec::new())
     }
 
     async fn create(
         &self,
-        wanted: Wanted<'_, RandomPasswordArgs>,
+        wanted: Wanted<'_, M::Args>,
         _permit: &Permit,
     ) -> Result<Found<M::Attrs>, CreateFailed<M::Attrs>> {
         Ok(Found {
             // What a secret is known by must say nothing about it.
             id: RemoteId::new(secret::random_id()?),
             created_at: None,
-            attrs: M::make(&wanted.args.purpose)?,
+            attrs: M::make(wanted.args)?,
             role: kplan_model::FoundAs::Asked,
         })
     }
@@ -209,7 +215,7 @@ impl<M: Made> Resource for Kept<M> {
     async fn update(
         &self,
         _known: &Known,
-        _args: &RandomPasswordArgs,
+        _args: &M::Args,
         _changed: &FieldSet,
         _permit: &Permit,
     ) -> Result<M::Attrs, ProviderError> {

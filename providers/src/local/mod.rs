@@ -2,6 +2,7 @@
 //! all there is.
 
 mod kept;
+mod restore_request;
 
 use kplan_model::{Known, ObjectCodec, ProviderError, RemoteId};
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ pub use kept::{
     Kept, Login, Made, RandomPasswordArgs, RandomPasswordAttrs, Repository, Signing,
     SigningKeyAttrs,
 };
+
+pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
 
 /// What is on record of one.
 pub(crate) fn recorded<A: ObjectCodec>(known: &Known) -> Result<A, ProviderError> {

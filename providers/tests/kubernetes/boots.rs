@@ -251,6 +251,7 @@ fn velero_args(rig: &Rig, booted: &Booted, schedules: &[&str]) -> VeleroArgs {
         endpoint: rig.running.endpoints().spaces_url.clone().into(),
         access_key: text(&booted.ground.key, "access_key"),
         secret_key: Input::Known(attr(&booted.ground.key, "secret_key")),
+        restoring: None,
         repository_password: Some(Secret::new("kopia-pass").into()),
         volumes: true,
         schedules: schedules

@@ -369,6 +369,7 @@ fn velero_args(upstream: &Upstream) -> VeleroArgs {
         endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
         access_key: "DO00".to_owned().into(),
         secret_key: Secret::new("s3cret").into(),
+        restoring: None,
         repository_password: Some(Secret::new("kopia-pass").into()),
         volumes: true,
         schedules: vec![velero::Schedule {

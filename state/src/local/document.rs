@@ -90,6 +90,11 @@ impl Document {
         self.state.serial
     }
 
+    /// Who can read the state in it, `age1…`.
+    pub fn recipients(&self) -> &[String] {
+        &self.state.key.recipients
+    }
+
     /// Whether it may take the place of a state: one of another never, an older one only when
     /// forced.
     ///

@@ -1,0 +1,470 @@
+//! `velero_restore`: brings back what was in a cluster from one of its backups, before anything else
+//! fills it.
+//!
+//! Velero never overwrites what is there (its "Restore Reference"), so this comes before Argo CD: a
+//! claim that GitOps made first would stay empty. What kplan made itself is left out by its label.
+
+use super::bundle::OWNER;
+use super::connect::{Kubernetes, Role};
+use super::object::{Object, Type};
+use super::session::{Ownership, Session};
+use super::velero::NAMESPACE;
+use crate::k3s::access::Access;
+use kplan_model::{
+    Change, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundAs, Input, Kind, KindInfo, Known,
+    ObjectCodec as _, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical,
+    Wanted,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const API: &str = "velero.io/v1";
+/// The rules that change objects on their way.
+const MODIFIERS: &str = "kplan-restore";
+/// How often the backup is looked for: Velero reads the bucket once a minute.
+const LOOKS: u32 = 60;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many claims a message names.
+const NAMED: usize = 3;
+/// Namespaces that kplan and K3s fill: their old content would fight the new one.
+const OWN: [&str; 5] = [
+    "argocd",
+    "kube-node-lease",
+    "kube-public",
+    "kube-system",
+    "velero",
+];
+/// The id of a load balancer that went with the old cluster. On a restored Service it would make
+/// the cloud controller look for that one instead of making another (its `annotations.md`).
+const LOAD_BALANCER: &str = "kubernetes.digitalocean.com/load-balancer-id";
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct RestoreArgs {
+        /// How the cluster is reached.
+        pub access: Input<Access>,
+        /// The backup's name.
+        pub backup: Input<String>,
+        /// Namespaces that are left out, besides those kplan fills.
+        pub excluded_namespaces: Vec<String>,
+        /// Whether a restore that lacks something is good enough.
+        pub accept_partial: bool,
+    }
+}
+
+kplan_model::object! {
+    /// How far it is.
+    pub struct RestoreAttrs {
+        /// Velero's own word for it.
+        pub phase: String,
+        /// Objects that were restored.
+        pub items_restored: i64,
+        /// Objects that are to be.
+        pub total_items: i64,
+        /// What Velero remarked on.
+        pub warnings: i64,
+        /// What Velero could not restore.
+        pub errors: i64,
+        /// What it waits for.
+        pub waiting: Option<String>,
+        /// Why it is not good enough.
+        pub failed: Option<String>,
+    }
+}
+
+static FIELDS: &[Field] = &[
+    Field::in_place("access", "How the cluster is reached.")
+        .secret()
+        .reaches(),
+    Field::new("backup", Change::Replace, "The backup's name."),
+    Field::new(
+        "excluded_namespaces",
+        Change::Replace,
+        "Namespaces that are left out.",
+    ),
+    Field::in_place(
+        "accept_partial",
+        "Whether a restore that lacks something is good enough.",
+    ),
+    Field::computed("phase", "Velero's own word for how far it is."),
+    Field::computed("items_restored", "Objects that were restored."),
+    Field::computed("total_items", "Objects that are to be."),
+    Field::computed("warnings", "What Velero remarked on."),
+    Field::computed("errors", "What Velero could not restore."),
+    Field::computed("waiting", "What it waits for."),
+    Field::computed("failed", "Why it is not good enough."),
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("velero_restore"),
+    terraform: "kplan_velero_restore",
+    doc: "What was in the cluster, brought back from a backup.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &[],
+    holds: None,
+    // A minute until Velero has read the bucket, then what a small cluster takes.
+    typical: Typical {
+        create: 150,
+        update: 5,
+        delete: 5,
+    },
+    max_parallel: 1,
+    operations: &[],
+};
+
+/// The kind.
+pub struct VeleroRestore(pub Kubernetes);
+
+fn object(name: &str) -> Object {
+    Object::new(API, "Restore", Some(NAMESPACE), name)
+}
+
+/// The name of the restore of a backup: the same each time, so that one whose answer was lost is
+/// found again.
+fn name_of(backup: &str) -> String {
+    format!("kplan-{backup}")
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value
+        .pointer(path)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn number(value: &Value, path: &str) -> i64 {
+    value.pointer(path).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// What a restore is of.
+fn restore(args: &RestoreArgs) -> Result<Value, ProviderError> {
+    let backup = args.backup.known()?;
+    let mut excluded: Vec<&str> = OWN.to_vec();
+    excluded.extend(args.excluded_namespaces.iter().map(String::as_str));
+    Ok(json!({
+        "apiVersion": API,
+        "kind": "Restore",
+        "metadata": { "name": name_of(backup), "namespace": NAMESPACE },
+        "spec": {
+            "backupName": backup,
+            "excludedNamespaces": excluded,
+            // Without it nothing outside of namespaces comes back where some are left out.
+            "includeClusterResources": true,
+            "labelSelector": {
+                "matchExpressions": [{ "key": OWNER, "operator": "DoesNotExist" }],
+            },
+            "restorePVs": true,
+            "existingResourcePolicy": "none",
+            "resourceModifier": { "kind": "ConfigMap", "name": MODIFIERS },
+        },
+    }))
+}
+
+/// Services lose the id of their old load balancer.
+fn modifiers() -> Value {
+    let patch = json!({ "metadata": { "annotations": { LOAD_BALANCER: null } } });
+    let rules = json!({
+        "version": "v1",
+        "resourceModifierRules": [{
+            "conditions": { "groupResource": "services", "resourceNameRegex": ".*" },
+            "mergePatches": [{ "patchData": patch.to_string() }],
+        }],
+    });
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": MODIFIERS, "namespace": NAMESPACE },
+        // Velero reads YAML, of which JSON is a part.
+        "data": { "rules.yaml": rules.to_string() },
+    })
+}
+
+impl VeleroRestore {
+    fn session(&self, args: &RestoreArgs) -> Result<Session, ProviderError> {
+        self.0.session(args.access.known()?, Role::Admin)
+    }
+
+    /// Waits until Velero has found the backup in the bucket.
+    async fn found(&self, session: &Session, backup: &str) -> Result<(), ProviderError> {
+        let at = Object::new(API, "Backup", Some(NAMESPACE), backup);
+        for _ in 0..LOOKS {
+            if let Some(seen) = session.get(&at).await? {
+                return usable(backup, text(&seen, "/status/phase"));
+            }
+            self.0.pause(PAUSE).await;
+        }
+        let message = format!("Velero has found no backup named {backup} in its bucket");
+        Err(ProviderError::new(ErrorKind::NotFound, message)
+            .help("`kplan backup list` shows those that are there"))
+    }
+
+    async fn seen(&self, args: &RestoreArgs) -> Result<Option<RestoreAttrs>, ProviderError> {
+        let session = self.session(args)?;
+        let name = name_of(args.backup.known()?);
+        let Some(seen) = session.get(&object(&name)).await? else {
+            return Ok(None);
+        };
+        let mut attrs = attrs_of(&seen, args.accept_partial);
+        if attrs.waiting.is_none() && attrs.failed.is_none() {
+            attrs.waiting = unbound(&session, &name).await?;
+        }
+        Ok(Some(attrs))
+    }
+}
+
+fn usable(backup: &str, phase: &str) -> Result<(), ProviderError> {
+    if matches!(phase, "Completed" | "PartiallyFailed") {
+        return Ok(());
+    }
+    let message = format!("the backup {backup} is {phase}, which cannot be restored");
+    Err(ProviderError::new(ErrorKind::Invalid, message))
+}
+
+fn attrs_of(seen: &Value, accept_partial: bool) -> RestoreAttrs {
+    let phase = text(seen, "/status/phase");
+    let mut attrs = RestoreAttrs {
+        phase: if phase.is_empty() { "New" } else { phase }.to_owned(),
+        items_restored: number(seen, "/status/progress/itemsRestored"),
+        total_items: number(seen, "/status/progress/totalItems"),
+        warnings: number(seen, "/status/warnings"),
+        errors: number(seen, "/status/errors"),
+        waiting: None,
+        failed: None,
+    };
+    match attrs.phase.as_str() {
+        "Completed" => {}
+        "PartiallyFailed" if accept_partial => {}
+        "PartiallyFailed" => {
+            attrs.failed = Some(format!(
+                "{} objects could not be restored; `velero restore describe {} --details` names \
+                 them, `kplan restore --accept-partial` goes on without them",
+                attrs.errors,
+                text(seen, "/metadata/name"),
+            ));
+        }
+        "Failed" | "FailedValidation" => {
+            let why = text(seen, "/status/failureReason");
+            let errors = seen.pointer("/status/validationErrors");
+            let errors = errors.map(Value::to_string).unwrap_or_default();
+            attrs.failed = Some(format!("Velero says {}: {why}{errors}", attrs.phase));
+        }
+        _ => {
+            attrs.waiting = Some(format!(
+                "restoring: {} of {} objects",
+                attrs.items_restored, attrs.total_items
+            ));
+        }
+    }
+    attrs
+}
+
+/// Restored claims that have no volume yet, but for those that wait for their first pod.
+async fn unbound(session: &Session, restore: &str) -> Result<Option<String>, ProviderError> {
+    let labels = format!("velero.io/restore-name={restore}");
+    let claims = session
+        .list(&Type::new("v1", "PersistentVolumeClaim"), &labels)
+        .await?;
+    if claims.iter().all(is_bound) {
+        return Ok(None);
+    }
+    let classes = session
+        .list(&Type::new("storage.k8s.io/v1", "StorageClass"), "")
+        .await?;
+    Ok(waits_for_volumes(&claims, &classes))
+}
+
+fn is_bound(claim: &Value) -> bool {
+    text(claim, "/status/phase") == "Bound"
+}
+
+/// Which of the claims should have a volume by now.
+fn waits_for_volumes(claims: &[Value], classes: &[Value]) -> Option<String> {
+    let patient = |claim: &Value| {
+        let class = text(claim, "/spec/storageClassName");
+        classes.iter().any(|one| {
+            text(one, "/metadata/name") == class
+                && text(one, "/volumeBindingMode") == "WaitForFirstConsumer"
+        })
+    };
+    let open = claims
+        .iter()
+        .filter(|claim| !is_bound(claim) && !patient(claim));
+    let names: Vec<String> = open
+        .map(|claim| {
+            let namespace = text(claim, "/metadata/namespace");
+            format!("{namespace}/{}", text(claim, "/metadata/name"))
+        })
+        .collect();
+    let shown = names
+        .iter()
+        .take(NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} restored claims have no volume yet: {shown}",
+            names.len()
+        )
+    })
+}
+
+impl Resource for VeleroRestore {
+    type Args = RestoreArgs;
+    type Attrs = RestoreAttrs;
+
+    const INFO: &'static KindInfo = &INFO;
+
+    async fn read(&self, known: &Known) -> Result<Option<RestoreAttrs>, ProviderError> {
+        self.seen(&RestoreArgs::from_object(&known.args)?).await
+    }
+
+    async fn read_all(
+        &self,
+        known: &[Known],
+    ) -> Result<BTreeMap<RemoteId, RestoreAttrs>, ProviderError> {
+        let mut all = BTreeMap::new();
+        for one in known {
+            if let Some(attrs) = self.read(one).await? {
+                all.insert(one.id.clone(), attrs);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn find(
+        &self,
+        wanted: Wanted<'_, RestoreArgs>,
+    ) -> Result<Vec<Found<RestoreAttrs>>, ProviderError> {
+        let seen = self.seen(wanted.args).await?;
+        let name = name_of(wanted.args.backup.known()?);
+        Ok(seen
+            .map(|attrs| Found {
+                id: RemoteId::new(name),
+                created_at: None,
+                attrs,
+                role: FoundAs::Asked,
+            })
+            .into_iter()
+            .collect())
+    }
+
+    async fn create(
+        &self,
+        wanted: Wanted<'_, RestoreArgs>,
+        permit: &Permit,
+    ) -> Result<Found<RestoreAttrs>, CreateFailed<RestoreAttrs>> {
+        let session = self.session(wanted.args)?;
+        let backup = wanted.args.backup.known().map_err(ProviderError::from)?;
+        self.found(&session, backup).await?;
+        session.apply(permit, &modifiers(), Ownership::Take).await?;
+        session
+            .apply(permit, &restore(wanted.args)?, Ownership::Take)
+            .await?;
+        let attrs = self.seen(wanted.args).await?;
+        Ok(Found {
+            id: RemoteId::new(name_of(backup)),
+            created_at: None,
+            attrs: attrs.unwrap_or_else(|| attrs_of(&Value::Null, false)),
+            role: FoundAs::Asked,
+        })
+    }
+
+    /// Only what counts as good enough, which is read anew.
+    async fn update(
+        &self,
+        _known: &Known,
+        args: &RestoreArgs,
+        _changed: &FieldSet,
+        _permit: &Permit,
+    ) -> Result<RestoreAttrs, ProviderError> {
+        let seen = self.seen(args).await?;
+        seen.ok_or_else(|| ProviderError::new(ErrorKind::NotFound, "the restore is gone"))
+    }
+
+    /// What was restored stays.
+    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        let args = RestoreArgs::from_object(&known.args)?;
+        let session = self.session(&args)?;
+        session.delete(permit, &object(known.id.as_str())).await
+    }
+
+    fn readiness(&self, attrs: &RestoreAttrs) -> Readiness {
+        match (&attrs.failed, &attrs.waiting) {
+            (Some(why), _) => Readiness::Failed(why.clone()),
+            (None, Some(what)) => Readiness::Waiting(what.clone()),
+            (None, None) => Readiness::Ready,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(status: &Value) -> Value {
+        json!({ "metadata": { "name": "kplan-nightly-1" }, "status": status })
+    }
+
+    #[test]
+    fn only_a_whole_restore_is_good_enough_unless_said_otherwise() {
+        let partial = seen(&json!({ "phase": "PartiallyFailed", "errors": 2 }));
+        let failed = attrs_of(&partial, false).failed.unwrap();
+        assert!(
+            failed.contains("2 objects") && failed.contains("--accept-partial"),
+            "{failed}"
+        );
+        assert_eq!(attrs_of(&partial, true).failed, None);
+        let running = seen(&json!({
+            "phase": "InProgress", "progress": { "itemsRestored": 3, "totalItems": 40 },
+        }));
+        assert_eq!(
+            attrs_of(&running, false).waiting.unwrap(),
+            "restoring: 3 of 40 objects"
+        );
+        let whole = attrs_of(&seen(&json!({ "phase": "Completed" })), false);
+        assert_eq!((whole.waiting, whole.failed), (None, None));
+        for phase in ["Failed", "FailedValidation"] {
+            let failed = seen(&json!({ "phase": phase, "validationErrors": ["no such backup"] }));
+            assert!(
+                attrs_of(&failed, true)
+                    .failed
+                    .unwrap()
+                    .contains("no such backup")
+            );
+        }
+    }
+
+    #[test]
+    fn what_kplan_and_k3s_fill_themselves_is_left_out() {
+        let args = RestoreArgs {
+            access: Input::Known(Access {
+                server: String::new(),
+                server_ca: String::new(),
+                client_ca: String::new(),
+                client_ca_key: kplan_model::Secret::new("key"),
+            }),
+            backup: Input::Known("nightly-1".to_owned()),
+            excluded_namespaces: vec!["scratch".to_owned()],
+            accept_partial: false,
+        };
+        let restore = restore(&args).unwrap();
+        let left_out = restore["spec"]["excludedNamespaces"].to_string();
+        for namespace in ["argocd", "kube-system", "velero", "scratch"] {
+            assert!(left_out.contains(namespace), "{left_out}");
+        }
+        let own = &restore["spec"]["labelSelector"]["matchExpressions"][0];
+        assert_eq!(
+            (own["key"].as_str(), own["operator"].as_str()),
+            (Some(OWNER), Some("DoesNotExist"))
+        );
+        let rules = modifiers()["data"]["rules.yaml"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(rules.contains("load-balancer-id"), "{rules}");
+    }
+}

@@ -1,0 +1,72 @@
+//! `restore_request`: that a cluster is being restored, and from what. It is on record before anything
+//! is made, so that whoever carries on after an interruption restores too, instead of letting Argo CD
+//! fill the empty cluster.
+
+use super::Made;
+use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct RestoreRequestArgs {
+        /// The backup's name.
+        pub backup: String,
+        /// Namespaces that are left out, besides those kplan makes itself.
+        pub excluded_namespaces: Vec<String>,
+        /// Whether a restore that lacks something is good enough.
+        pub accept_partial: bool,
+    }
+}
+
+kplan_model::object! {
+    /// What is on record.
+    pub struct RestoreRequestAttrs {
+        /// The backup's name.
+        pub backup: String,
+    }
+}
+
+static FIELDS: &[Field] = &[
+    Field::new("backup", Change::Replace, "The backup's name."),
+    Field::new(
+        "excluded_namespaces",
+        Change::Replace,
+        "Namespaces that are left out.",
+    ),
+    Field::new(
+        "accept_partial",
+        Change::Replace,
+        "Whether a restore that lacks something is good enough.",
+    ),
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("restore_request"),
+    terraform: "kplan_restore_request",
+    doc: "That the cluster is being restored, until it was.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &[],
+    holds: None,
+    typical: Typical {
+        create: 1,
+        update: 1,
+        delete: 1,
+    },
+    max_parallel: 1,
+    operations: &[],
+};
+
+/// How it is made.
+pub struct RestoreRequest;
+
+impl Made for RestoreRequest {
+    type Args = RestoreRequestArgs;
+    type Attrs = RestoreRequestAttrs;
+    const INFO: &'static KindInfo = &INFO;
+
+    fn make(args: &RestoreRequestArgs) -> Result<RestoreRequestAttrs, ProviderError> {
+        Ok(RestoreRequestAttrs {
+            backup: args.backup.clone(),
+        })
+    }
+}

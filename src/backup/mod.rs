@@ -1,0 +1,192 @@
+//! The backup bucket as kplan itself reads it: which backups are there, and where kits lie.
+
+pub mod verify;
+
+use crate::compose::storage;
+use crate::error::{Failure, Problem};
+use crate::load::{Loaded, Secrets};
+use crate::wire::{Cloud, StatePlace};
+use kplan_model::{ObjectStore, ProviderError, Secret, Snapshot, Value};
+use kplan_providers::recovery::KitPlace;
+use kplan_providers::spaces::Keys;
+use kplan_schema::spec::{Backup as Wanted, BackupStore};
+use serde_json::Value as Json;
+
+/// Where Velero keeps backups, below its prefix.
+const BACKUPS: &str = "backups/";
+
+/// One backup, as its own file in the bucket tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Its name.
+    pub name: String,
+    /// Velero's word for how it ended.
+    pub phase: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// When Velero deletes it, RFC 3339.
+    pub expires: String,
+    /// Objects in it.
+    pub items: u64,
+    /// What could not be backed up.
+    pub errors: u64,
+}
+
+impl Backup {
+    /// Whether everything is in it.
+    pub fn is_whole(&self) -> bool {
+        self.phase == "Completed"
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Self {
+        let json: Json = serde_json::from_slice(bytes).unwrap_or_default();
+        let text = |path: &str| {
+            let value = json.pointer(path).and_then(Json::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let number = |path: &str| json.pointer(path).and_then(Json::as_u64).unwrap_or(0);
+        let phase = text("/status/phase");
+        Self {
+            name: name.to_owned(),
+            phase: if phase.is_empty() {
+                "Unreadable".to_owned()
+            } else {
+                phase
+            },
+            started: text("/status/startTimestamp"),
+            expires: text("/status/expiration"),
+            items: number("/status/progress/itemsBackedUp"),
+            errors: number("/status/errors"),
+        }
+    }
+}
+
+/// Every backup in the bucket, the oldest first.
+///
+/// # Errors
+/// Those of the store.
+pub fn all(objects: &dyn ObjectStore) -> Result<Vec<Backup>, ProviderError> {
+    let listing = objects.list(BACKUPS, None)?;
+    let files: Vec<String> = listing
+        .objects
+        .into_iter()
+        .map(|object| object.key)
+        .filter(|key| key.ends_with("/velero-backup.json"))
+        .collect();
+    let contents = objects.get_all(&files)?;
+    let mut backups: Vec<Backup> = files
+        .iter()
+        .zip(contents)
+        .filter_map(|(key, bytes)| {
+            let name = key.strip_prefix(BACKUPS)?.split_once('/')?.0;
+            Some(Backup::read(name, &bytes?))
+        })
+        .collect();
+    backups.sort_by(|a, b| (&a.started, &a.name).cmp(&(&b.started, &b.name)));
+    Ok(backups)
+}
+
+/// The file has no `[backup]`.
+pub fn none(loaded: &Loaded) -> Problem {
+    Problem::error(
+        "backup::none",
+        format!(
+            "{} has no `[backup]`, so there is no bucket with backups",
+            loaded.file
+        ),
+    )
+    .help("add `[backup]`, or name another file with -f")
+}
+
+/// The bucket, from its root or from Velero's prefix on, with a key that reads it.
+///
+/// # Errors
+/// `backup::none` without `[backup]`; `backup::no_credentials` where no key is at hand.
+pub fn place(
+    loaded: &Loaded,
+    cloud: &Cloud,
+    secrets: &Secrets,
+    snapshot: Option<&Snapshot>,
+) -> Result<KitPlace, Failure> {
+    let Some(wanted) = &loaded.spec.backup else {
+        return Err(none(loaded).into());
+    };
+    let (bucket, root, region, endpoint) = parts(wanted);
+    let keys = match &wanted.store {
+        BackupStore::Existing {
+            access_key,
+            secret_key,
+            ..
+        } => secrets.get(&secret_key.value).map(|secret| Keys {
+            access_key: access_key.as_str().to_owned(),
+            secret_key: secret.clone(),
+        }),
+        BackupStore::Own { .. } => snapshot.and_then(operator_keys).or_else(from_environment),
+    };
+    let Some(keys) = keys else {
+        let message = format!("there is no key to read the bucket {bucket} with");
+        let problem = Problem::error("backup::no_credentials", message).help(
+            "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY: a key that may read that \
+             bucket, made in DigitalOcean's control panel under Spaces, or with `doctl spaces keys \
+             create`",
+        );
+        return Err(problem.into());
+    };
+    Ok(KitPlace {
+        bucket,
+        prefix: root,
+        region,
+        endpoint: cloud.spaces_url.clone().unwrap_or(endpoint),
+        keys,
+    })
+}
+
+/// Bucket, Velero's prefix with a slash at its end, region and address.
+fn parts(wanted: &Wanted) -> (String, String, String, String) {
+    match &wanted.store {
+        BackupStore::Own { bucket, region, .. } => (
+            bucket.to_string(),
+            String::new(),
+            region.to_string(),
+            format!("https://{region}.digitaloceanspaces.com"),
+        ),
+        BackupStore::Existing { place, .. } => (
+            place.bucket.clone(),
+            match place.prefix.as_str() {
+                "" => String::new(),
+                prefix => format!("{prefix}/"),
+            },
+            place.region().to_owned(),
+            place.url(),
+        ),
+    }
+}
+
+/// The operator's key on record: it opens every bucket of the account.
+fn operator_keys(snapshot: &Snapshot) -> Option<Keys> {
+    let record = snapshot.resources.get(&storage::operator_key())?;
+    let text = |name: &str| record.attribute(name);
+    match (text("access_key")?, text("secret_key")?) {
+        (Value::Str(access_key), Value::Secret(secret_key)) if secret_key.expose().is_some() => {
+            Some(Keys {
+                access_key: access_key.to_string(),
+                secret_key,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn from_environment() -> Option<Keys> {
+    let get = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    Some(Keys {
+        access_key: get("SPACES_ACCESS_KEY_ID")?,
+        secret_key: Secret::new(get("SPACES_SECRET_ACCESS_KEY")?),
+    })
+}
+
+/// The same bucket where the cluster's kits lie.
+pub fn kits(mut place: KitPlace, state: &StatePlace) -> KitPlace {
+    place.prefix = storage::kit_prefix(&place.prefix, &state.cluster);
+    place
+}
