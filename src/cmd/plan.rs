@@ -3,14 +3,14 @@
 use crate::cli::{Format, Global, PlanArgs};
 use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
-use crate::compose::Earlier;
+use crate::compose::{Earlier, Restoring, k3s, platform};
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::{Action, Declarations, Owner, Plan, Step, Value};
+use kplan_model::{Action, Address, Declarations, Owner, Plan, Step, Value};
 use std::sync::Arc;
 
 /// Runs it.
@@ -131,6 +131,7 @@ fn notes(planned: &Planned) -> Vec<String> {
     notes.extend(left_behind(&planned.plan));
     if planned.plan.mode == kplan_model::PlanMode::Apply {
         notes.extend(Earlier::of(&planned.snapshot).notes());
+        notes.extend(begun_anew(planned));
     }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
@@ -153,6 +154,20 @@ fn left_behind(plan: &Plan) -> Option<String> {
     plan.steps.iter().any(goes).then(|| {
         "what the cluster made itself (load balancers of Services, volumes and snapshots of \
          claims) is not destroyed and goes on billing: delete those Services and claims first"
+            .to_owned()
+    })
+}
+
+/// A cluster that is gone is made again empty, and Argo CD fills it before anybody can restore.
+fn begun_anew(planned: &Planned) -> Option<String> {
+    let cluster = k3s::cluster();
+    let known = |address: &Address| planned.snapshot.resources.contains_key(address);
+    let made = |step: &Step| step.address == cluster && step.action == Action::Create;
+    let anew = known(&cluster) && planned.plan.steps.iter().any(made);
+    let restoring = Restoring::of(&planned.snapshot).from().is_some();
+    (anew && known(&platform::velero()) && !restoring).then(|| {
+        "the cluster is gone and would be made again empty. `kplan restore` instead of apply brings \
+         back what its backups hold, which is not possible any more once Argo CD has filled it"
             .to_owned()
     })
 }

@@ -24,6 +24,7 @@ mod lifecycle;
 mod lock;
 mod operations;
 mod reference;
+mod restore;
 mod secrets;
 mod shared;
 mod state;

@@ -2,9 +2,9 @@
 //! a bucket in it where both keep their state.
 
 use super::{Folder, SMALL};
-use kplan_model::{Address, Owner, Resource as _, Secret, Wanted};
+use kplan_model::{Address, ObjectStore as _, Owner, Resource as _, Secret, Wanted};
 use kplan_providers::http::{Reqwest, Statistics, system_clock};
-use kplan_providers::spaces::{Bucket, BucketArgs, Keys, Spaces, SpacesConfig};
+use kplan_providers::spaces::{Bucket, BucketArgs, Keys, SharedObjects, Spaces, SpacesConfig};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -24,9 +24,59 @@ pub(crate) fn file_at(backend: &str) -> String {
 pub(crate) struct Shared {
     /// Whose cloud it is in.
     pub(crate) first: Folder,
-    access_key: String,
-    secret_key: String,
-    endpoint: String,
+    keys: SpacesAccess,
+}
+
+/// A key that opens every bucket of a folder's cloud.
+pub(crate) struct SpacesAccess {
+    /// Its id.
+    pub(crate) access_key: String,
+    /// The key.
+    pub(crate) secret_key: String,
+    /// Where Spaces is.
+    pub(crate) endpoint: String,
+}
+
+impl SpacesAccess {
+    /// Made by the cloud's own API, as its control panel would.
+    pub(crate) fn of(folder: &Folder) -> Self {
+        let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
+        let note = std::fs::read_to_string(note).expect("the cloud's addresses");
+        let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
+        let endpoint = note["endpoints"]["spaces_url"].as_str().expect("Spaces");
+        let asked =
+            json!({ "name": "state", "grants": [{ "bucket": "", "permission": "fullaccess" }] });
+        let answer = folder.cloud("POST", "/v2/spaces/keys", Some(&asked));
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        let start = body.find('{').expect("an object");
+        let end = body.rfind('}').expect("an object");
+        let body: Value = serde_json::from_str(&body[start..=end]).expect("an object");
+        let half = |name: &str| body["key"][name].as_str().expect("a half").to_owned();
+        Self {
+            access_key: half("access_key"),
+            secret_key: half("secret_key"),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
+    /// The objects of a bucket below a prefix.
+    pub(crate) fn objects(&self, bucket: &str, prefix: &str) -> SharedObjects {
+        SharedObjects::open(&self.spaces(), "fra1", bucket, prefix).expect("a client")
+    }
+
+    fn spaces(&self) -> Spaces {
+        Spaces::new(SpacesConfig {
+            endpoint: Some(self.endpoint.clone()),
+            keys: Some(Keys {
+                access_key: self.access_key.clone(),
+                secret_key: Secret::new(self.secret_key.clone()),
+            }),
+            transport: Arc::new(Reqwest::new().expect("a client")),
+            statistics: Arc::new(Statistics::default()),
+            now: system_clock(),
+            scale: 1,
+        })
+    }
 }
 
 impl Shared {
@@ -34,24 +84,8 @@ impl Shared {
     pub(crate) fn with(scale: f64) -> Self {
         let first = Folder::with("").scaled(scale);
         first.kplan(&["sandbox", "inspect", "--json"]).ok();
-        let note = first.path().join(".kplan/.sandbox/cloud/endpoint.json");
-        let note = std::fs::read_to_string(note).expect("the cloud's addresses");
-        let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
-        let endpoint = note["endpoints"]["spaces_url"].as_str().expect("Spaces");
-        let asked =
-            json!({ "name": "state", "grants": [{ "bucket": "", "permission": "fullaccess" }] });
-        let answer = first.cloud("POST", "/v2/spaces/keys", Some(&asked));
-        let body = answer.split_once("\r\n\r\n").expect("a body").1;
-        let start = body.find('{').expect("an object");
-        let end = body.rfind('}').expect("an object");
-        let body: Value = serde_json::from_str(&body[start..=end]).expect("an object");
-        let half = |name: &str| body["key"][name].as_str().expect("a half").to_owned();
-        let shared = Self {
-            access_key: half("access_key"),
-            secret_key: half("secret_key"),
-            endpoint: endpoint.to_owned(),
-            first,
-        };
+        let keys = SpacesAccess::of(&first);
+        let shared = Self { keys, first };
         shared.make_bucket();
         shared.first.write(&shared.file());
         shared
@@ -66,7 +100,7 @@ impl Shared {
     pub(crate) fn backend(&self) -> String {
         format!(
             "s3://{NAME}/clusters?region=fra1&endpoint={}",
-            self.endpoint
+            self.keys.endpoint
         )
     }
 
@@ -86,39 +120,21 @@ impl Shared {
     pub(crate) fn command(&self, folder: &Folder, arguments: &[&str]) -> Command {
         let mut command = folder.command(arguments);
         command
-            .env("SPACES_ACCESS_KEY_ID", &self.access_key)
-            .env("SPACES_SECRET_ACCESS_KEY", &self.secret_key)
+            .env("SPACES_ACCESS_KEY_ID", &self.keys.access_key)
+            .env("SPACES_SECRET_ACCESS_KEY", &self.keys.secret_key)
             .env("KPLAN_STATE_LEASE_SCALE", LEASE_SCALE);
         command
     }
 
     /// The id of the bucket's key.
     pub(crate) fn access_key(&self) -> &str {
-        &self.access_key
+        &self.keys.access_key
     }
 
     /// Puts an object into the bucket.
     pub(crate) fn put(&self, key: &str, bytes: &'static [u8]) {
-        let objects = self.spaces().objects("fra1", NAME, None).expect("keys");
-        let address: Address = "bucket.state".parse().expect("an address");
-        let permit = kplan_model::testing::permit(&address).expect("a permit");
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let put = runtime.block_on(objects.put(&permit, key, bytes.into()));
+        let put = self.keys.objects(NAME, "").put_new(key, bytes);
         assert!(put.is_ok(), "{key} was not put");
-    }
-
-    fn spaces(&self) -> Spaces {
-        Spaces::new(SpacesConfig {
-            endpoint: Some(self.endpoint.clone()),
-            keys: Some(Keys {
-                access_key: self.access_key.clone(),
-                secret_key: Secret::new(self.secret_key.clone()),
-            }),
-            transport: Arc::new(Reqwest::new().expect("a client")),
-            statistics: Arc::new(Statistics::default()),
-            now: system_clock(),
-            scale: 1,
-        })
     }
 
     fn make_bucket(&self) {
@@ -145,7 +161,7 @@ impl Shared {
             args: &args,
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let made = runtime.block_on(Bucket(self.spaces()).create(wanted, &permit));
+        let made = runtime.block_on(Bucket(self.keys.spaces()).create(wanted, &permit));
         assert!(made.is_ok(), "the bucket was not made");
     }
 }
