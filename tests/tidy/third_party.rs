@@ -88,6 +88,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "axum",
             "base64",
             "bytes",
+            "flate2",
             "form_urlencoded",
             "futures-util",
             "getrandom",

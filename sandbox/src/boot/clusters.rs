@@ -343,10 +343,7 @@ impl Nodes {
         );
         let opened = Cluster::open(id, config, store, clock, rng).await;
         let cluster = opened.map_err(|error| StartError::Api(error.to_string()))?;
-        let network = self.inner.network.clone();
-        cluster.set_bucket_check(Arc::new(move |bucket, region, endpoint, key, secret| {
-            network.check_bucket(bucket, region, endpoint, key, secret)
-        }));
+        cluster.set_bucket_access(Arc::new(self.inner.network.clone()));
         self.keep_cluster(id, cluster.clone());
         Ok(cluster)
     }

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 
+use crate::kubernetes::{BucketAccess, BucketKey};
 use crate::mirror::Mirror;
-use crate::spaces::Spaces;
+use crate::spaces::{Session, Spaces};
 
 /// The services droplets reach, by the authority (`host:port`) of the URLs that lead to them.
 #[derive(Clone, Debug)]
@@ -70,16 +71,9 @@ impl Network {
 }
 
 impl Network {
-    /// Whether a pod that has a Spaces key can use a bucket through an endpoint; the error is what
-    /// the object store says.
-    pub(super) fn check_bucket(
-        &self,
-        bucket: &str,
-        region: &str,
-        endpoint: &str,
-        access_key: &str,
-        secret_key: &str,
-    ) -> Result<(), String> {
+    /// A session with the sandbox's Spaces, when the endpoint is theirs.
+    fn session(&self, at: &BucketKey) -> Result<Session, String> {
+        let endpoint = &at.endpoint;
         let uri: Uri = endpoint
             .parse()
             .map_err(|_invalid| format!("{endpoint:?} is not a URL"))?;
@@ -89,11 +83,28 @@ impl Network {
             .and_then(|host| host.strip_suffix(".digitaloceanspaces.com"));
         let region = match named {
             Some(named) => named,
-            None if authority == self.spaces_authority => region,
+            None if authority == self.spaces_authority => &at.region,
             None => return Err(NetworkError::NoInternet(authority).to_string()),
         };
-        self.spaces
-            .check_bucket(bucket, region, access_key, secret_key)
+        self.spaces.session(region, &at.access_key, &at.secret_key)
+    }
+}
+
+impl BucketAccess for Network {
+    fn list(&self, at: &BucketKey, prefix: &str) -> Result<Vec<String>, String> {
+        self.session(at)?.list(&at.bucket, prefix)
+    }
+
+    fn get(&self, at: &BucketKey, key: &str) -> Result<Option<Bytes>, String> {
+        self.session(at)?.get(&at.bucket, key)
+    }
+
+    fn put(&self, at: &BucketKey, key: &str, bytes: Vec<u8>) -> Result<(), String> {
+        self.session(at)?.put(&at.bucket, key, bytes)
+    }
+
+    fn delete(&self, at: &BucketKey, key: &str) -> Result<(), String> {
+        self.session(at)?.delete(&at.bucket, key)
     }
 }
 

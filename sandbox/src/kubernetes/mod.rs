@@ -7,6 +7,7 @@ mod apiserver;
 mod authn;
 mod authz;
 mod bootstrap;
+mod bucket;
 mod controllers;
 mod defaults;
 mod disruption;
@@ -39,6 +40,7 @@ use axum::Router;
 use serde::{Deserialize, Serialize};
 
 pub use authn::Identity;
+pub use bucket::{BucketAccess, BucketKey};
 pub use serve::ServerGuard;
 
 use crate::clock::Clock;
@@ -129,16 +131,11 @@ pub struct NodeFacts {
     pub etcd: bool,
 }
 
-/// Asks the object store whether a bucket can be used: bucket, region, endpoint, access key,
-/// secret key; the error is what the store said.
-pub type BucketCheck =
-    Arc<dyn Fn(&str, &str, &str, &str, &str) -> Result<(), String> + Send + Sync>;
-
 /// What controllers learn from outside, shared with the task that runs them.
 pub(crate) struct Outside {
     pub(crate) etcd: etcd::Members,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
-    pub(crate) bucket_check: Option<BucketCheck>,
+    pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
 }
 
 struct Inner {
@@ -205,7 +202,7 @@ impl Cluster {
         let outside = Arc::new(Mutex::new(Outside {
             etcd: etcd::Members::open(store.clone(), id)?,
             nodes,
-            bucket_check: None,
+            bucket_access: None,
         }));
         let wake = Arc::new(tokio::sync::Notify::new());
         let face = Arc::new(api::Face {
@@ -261,10 +258,9 @@ impl Cluster {
         api::router(self.inner.face.clone())
     }
 
-    /// How the cluster asks the object store about backup locations. Without it they stay
-    /// unavailable.
-    pub fn set_bucket_check(&self, check: BucketCheck) {
-        self.outside(|outside| outside.bucket_check = Some(check));
+    /// How the cluster's pods reach the object store. Without it backup locations stay unavailable.
+    pub fn set_bucket_access(&self, access: Arc<dyn BucketAccess>) {
+        self.outside(|outside| outside.bucket_access = Some(access));
     }
 
     /// A node's kubelet starts (again) and reports to this control plane.

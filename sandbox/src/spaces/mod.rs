@@ -25,6 +25,7 @@ mod policy;
 mod presigned;
 mod records;
 mod rights;
+mod session;
 mod settings;
 mod tagging;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use access::Peer;
 pub(crate) use presigned::{percent_decode, to_hex};
+pub(crate) use session::Session;
 
 use cors::Crossing;
 
@@ -266,32 +268,6 @@ impl Spaces {
                 );
             });
         }
-    }
-
-    /// Whether a key can write to a bucket at a region's endpoint; the error is what an answer
-    /// would say.
-    pub fn check_bucket(
-        &self,
-        bucket: &str,
-        region: &str,
-        access_key: &str,
-        secret_key: &str,
-    ) -> Result<(), String> {
-        let key = access::find_key(&self.shared, access_key).map_err(|error| said(&error))?;
-        if key.secret_key != secret_key {
-            return Err(
-                "SignatureDoesNotMatch: the secret key is not this access key's".to_owned(),
-            );
-        }
-        let caller = access::Caller::with_key(&key, region.to_owned());
-        if !caller.may_write(bucket) {
-            return Err(format!(
-                "AccessDenied: the key has no grant to write to the bucket {bucket:?}"
-            ));
-        }
-        self.shared
-            .in_bucket(&caller, bucket, |_, _| Ok(()))
-            .map_err(|error| said(&error))
     }
 
     /// The names of all buckets, without a look at what is in them.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Pass;
+use super::velero::CONTENT;
 use super::workload::PODS;
 use crate::kubernetes::object::{self, Object, items, number, set, text};
 
@@ -44,11 +45,15 @@ fn bind(pass: &mut Pass<'_>, claim: &Object) {
         return;
     }
     let name = format!("pvc-{}", object::uid(claim));
+    // A claim that was restored with its data brings it along; any other volume is new.
+    let content = object::annotation(claim, CONTENT).unwrap_or(object::uid(claim));
     let capacity = claim["spec"]["resources"]["requests"].clone();
     if pass.get(VOLUMES, "", &name).is_none() {
         pass.create(json!({
             "apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": provisioner}},
+            "metadata": {"name": name, "annotations": {
+                "pv.kubernetes.io/provisioned-by": provisioner, CONTENT: content,
+            }},
             "spec": {
                 "accessModes": claim["spec"]["accessModes"],
                 "capacity": capacity,

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -30,10 +31,14 @@ use tokio::time::Instant;
 use super::apiserver::ApiServer;
 use super::object::{self, Object};
 use super::write::{DeleteOptions, Target, WriteOptions};
-use super::{BucketCheck, NodeFacts, Outside};
+use super::{BucketAccess, NodeFacts, Outside};
 
 /// Passes in a row that change something before the task lets others run.
 const BURST: usize = 64;
+
+/// What a period lasts at least, whatever the clock's scale: a clock that runs thousands of times
+/// faster must not keep the task busy, and objects write their times in whole seconds.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
 
 /// A kubelet as the control plane knows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,7 +63,7 @@ pub(crate) struct Controllers {
 pub(crate) struct Pass<'a> {
     pub(crate) server: &'a ApiServer,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
-    pub(crate) bucket_check: Option<BucketCheck>,
+    pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
     pub(crate) ca_certificates: &'a str,
     timers: &'a mut Timers,
 }
@@ -134,15 +139,15 @@ impl Controllers {
     }
 
     fn pass(&mut self, server: &ApiServer) {
-        let (nodes, bucket_check) = {
+        let (nodes, bucket_access) = {
             let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
-            (outside.nodes.clone(), outside.bucket_check.clone())
+            (outside.nodes.clone(), outside.bucket_access.clone())
         };
         let timers = &mut self.timers;
         let mut pass = Pass {
             server,
             nodes,
-            bucket_check,
+            bucket_access,
             ca_certificates: &self.ca_certificates,
             timers,
         };
@@ -181,6 +186,16 @@ impl Timers {
         !timer.waits
     }
 
+    /// Whether a period is over; the next one begins when this says so.
+    fn every(&mut self, key: String, period: Duration) -> bool {
+        let over = self.due(key.clone(), period);
+        if over && let Some(timer) = self.running.get_mut(&key) {
+            timer.due = Instant::now() + period;
+            timer.waits = true;
+        }
+        over
+    }
+
     fn sweep(&mut self) {
         self.running
             .retain(|_, timer| std::mem::take(&mut timer.asked));
@@ -203,6 +218,24 @@ impl Pass<'_> {
         let lag = self.server.clock.scaled(lag);
         self.timers
             .due(format!("{what}/{}", object::uid(object)), lag)
+    }
+
+    /// Whether a period of the real cluster is over once more. The first begins when first asked
+    /// about, the next when this says so.
+    pub(crate) fn every(&mut self, what: &str, object: &Value, period: Duration) -> bool {
+        let period = self.server.clock.scaled(period).max(SHORTEST_PERIOD);
+        self.timers
+            .every(format!("{what}/{}", object::uid(object)), period)
+    }
+
+    /// Whether a moment of the clock has come.
+    pub(crate) fn reached(&mut self, what: &str, object: &Value, moment: Timestamp) -> bool {
+        let left = moment.duration_since(self.server.clock.now());
+        let key = format!("{what}/{moment}/{}", object::uid(object));
+        match Duration::try_from(left) {
+            Ok(left) if !left.is_zero() => self.timers.due(key, left),
+            _ => true,
+        }
     }
 
     /// All objects of a collection.

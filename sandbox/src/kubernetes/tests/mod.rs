@@ -12,6 +12,7 @@ mod refusals;
 mod rollouts;
 mod served;
 mod upstream;
+mod velero;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

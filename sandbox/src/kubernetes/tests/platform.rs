@@ -1,13 +1,11 @@
-//! Argo CD, Velero and volumes: ready for the right reasons only.
-
-use std::sync::Arc;
+//! Argo CD and volumes: ready for the right reasons only.
 
 use serde_json::{Value, json};
 
 use super::{CRD, Client, Cluster, cluster, condition, deployment, established, plain_node};
 
 /// A definition that takes anything, with the status of the real one where it matters.
-async fn define(client: &Client, group: &str, plural: &str, kind: &str) {
+pub(super) async fn define(client: &Client, group: &str, plural: &str, kind: &str) {
     let name = format!("{plural}.{group}");
     let version = if group == "argoproj.io" {
         "v1alpha1"
@@ -25,13 +23,13 @@ async fn define(client: &Client, group: &str, plural: &str, kind: &str) {
     established(client, &name).await;
 }
 
-async fn namespace(client: &Client, name: &str) {
+pub(super) async fn namespace(client: &Client, name: &str) {
     client
         .create("/api/v1/namespaces", &json!({"metadata": {"name": name}}))
         .await;
 }
 
-async fn run(client: &Client, namespace: &str, name: &str, kind: &str) {
+pub(super) async fn run(client: &Client, namespace: &str, name: &str, kind: &str) {
     let mut object = deployment(name, 1);
     object["metadata"]["namespace"] = namespace.into();
     object["kind"] = kind.into();
@@ -49,7 +47,7 @@ async fn run(client: &Client, namespace: &str, name: &str, kind: &str) {
         .await;
 }
 
-async fn with_node() -> (Cluster, Client) {
+pub(super) async fn with_node() -> (Cluster, Client) {
     let cluster = cluster().await;
     cluster.register_node(plain_node("n1"));
     let client = Client::admin(&cluster);
@@ -108,115 +106,6 @@ async fn an_application_syncs_when_argo_cd_runs() {
     );
     client.call("DELETE", &place, "", &Value::Null).await;
     client.until_gone(&place).await;
-}
-
-const VELERO: &str = "/apis/velero.io/v1/namespaces/velero";
-
-/// Velero's definitions, and a location whose bucket opens to the keys `a` and `s`.
-async fn with_velero(cluster: &Cluster, client: &Client) {
-    for (plural, kind) in [
-        ("backupstoragelocations", "BackupStorageLocation"),
-        ("schedules", "Schedule"),
-        ("backups", "Backup"),
-    ] {
-        define(client, "velero.io", plural, kind).await;
-    }
-    namespace(client, "velero").await;
-    let location = json!({"metadata": {"name": "default"}, "spec": {
-        "provider": "aws", "objectStorage": {"bucket": "b"},
-        "config": {"region": "fra1", "s3Url": "https://fra1.example.com"},
-        "credential": {"name": "cloud-credentials", "key": "cloud"}}});
-    client
-        .create(&format!("{VELERO}/backupstoragelocations"), &location)
-        .await;
-    cluster.set_bucket_check(Arc::new(|bucket, region, endpoint, access, secret| {
-        assert_eq!(
-            (bucket, region, endpoint),
-            ("b", "fra1", "https://fra1.example.com")
-        );
-        let right = (access, secret) == ("a", "s");
-        if right {
-            Ok(())
-        } else {
-            Err("SignatureDoesNotMatch".to_owned())
-        }
-    }));
-}
-
-fn credentials(secret: &str) -> Value {
-    let ini = format!("[default]\naws_access_key_id=a\naws_secret_access_key={secret}\n");
-    json!({"metadata": {"name": "cloud-credentials"}, "stringData": {"cloud": ini}})
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_backup_location_needs_server_credentials_and_bucket() {
-    let (cluster, client) = with_node().await;
-    with_velero(&cluster, &client).await;
-    let place = format!("{VELERO}/backupstoragelocations/default");
-    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
-    assert_eq!(
-        client.get(&place).await.get("status"),
-        None,
-        "no server looks at it yet"
-    );
-    run(&client, "velero", "velero", "Deployment").await;
-    let down = client
-        .until(&place, |l| l["status"]["phase"] == "Unavailable")
-        .await;
-    let why = down["status"]["message"].as_str().unwrap();
-    assert!(why.contains("\"cloud-credentials\" not found"), "{why}");
-    let secrets = "/api/v1/namespaces/velero/secrets";
-    client.create(secrets, &credentials("wrong")).await;
-    client
-        .until(&place, |l| {
-            l["status"]["message"] == "SignatureDoesNotMatch"
-        })
-        .await;
-    let media = "application/merge-patch+json";
-    client
-        .call(
-            "PATCH",
-            &format!("{secrets}/cloud-credentials"),
-            media,
-            &credentials("s"),
-        )
-        .await;
-    client
-        .until(&place, |l| l["status"]["phase"] == "Available")
-        .await;
-    client
-        .create(
-            &format!("{VELERO}/backups"),
-            &json!({"metadata": {"name": "one"}, "spec": {}}),
-        )
-        .await;
-    client
-        .until(&format!("{VELERO}/backups/one"), |b| {
-            b["status"]["phase"] == "Completed"
-        })
-        .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn schedules_are_enabled_when_their_cron_expression_is_one() {
-    let (cluster, client) = with_node().await;
-    with_velero(&cluster, &client).await;
-    run(&client, "velero", "velero", "Deployment").await;
-    for (name, cron, phase) in [
-        ("nightly", "0 2 * * *", "Enabled"),
-        ("never", "0 25 * * *", "FailedValidation"),
-    ] {
-        let schedule =
-            json!({"metadata": {"name": name}, "spec": {"schedule": cron, "template": {}}});
-        client
-            .create(&format!("{VELERO}/schedules"), &schedule)
-            .await;
-        client
-            .until(&format!("{VELERO}/schedules/{name}"), |s| {
-                s["status"]["phase"] == phase
-            })
-            .await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -178,14 +178,28 @@ async fn a_socket_serves_the_same() {
 }
 
 #[tokio::test]
-async fn a_pod_learns_whether_its_key_can_write() {
-    let (cloud, spaces, _) = bucket("demo").await;
+async fn a_pod_may_what_its_key_may() {
+    let (cloud, spaces, admin) = bucket("demo").await;
     cloud.add_key("WRITER", &[("demo", "readwrite")]);
     cloud.add_key("READER", &[("demo", "read")]);
     let check = |bucket: &str, region: &str, key: &str, secret: &str| {
-        spaces.check_bucket(bucket, region, key, secret)
+        let session = spaces.session(region, key, secret)?;
+        session.put(bucket, "a/k", b"v".to_vec())
     };
     assert_eq!(check("demo", "fra1", "WRITER", "secret-of-WRITER"), Ok(()));
+    assert_eq!(read(&admin, "demo", "a/k").await, "v");
+    let reader = spaces
+        .session("fra1", "READER", "secret-of-READER")
+        .unwrap();
+    assert_eq!(reader.list("demo", "a/").unwrap(), ["a/k"]);
+    assert_eq!(reader.get("demo", "a/k").unwrap().unwrap(), "v");
+    assert_eq!(reader.get("demo", "none").unwrap(), None);
+    assert!(reader.delete("demo", "a/k").is_err());
+    let writer = spaces
+        .session("fra1", "WRITER", "secret-of-WRITER")
+        .unwrap();
+    writer.delete("demo", "a/k").unwrap();
+    assert!(reader.list("demo", "").unwrap().is_empty());
     for (bucket, region, key, secret, why) in [
         ("demo", "ams3", "WRITER", "secret-of-WRITER", "NoSuchBucket"),
         ("demo", "fra1", "WRITER", "guess", "SignatureDoesNotMatch"),
