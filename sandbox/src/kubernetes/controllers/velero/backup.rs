@@ -172,11 +172,11 @@ fn write(pass: &Pass<'_>, backup: &Object) -> Result<Value, String> {
 }
 
 fn log(name: &str, items: &[Item], errors: &Messages) -> String {
-    let mut log = format!("level=info msg=\"Backing up\" backup={name}\n");
-    for item in items {
+    let mut lines = vec![format!("level=info msg=\"Backing up\" backup={name}")];
+    lines.extend(items.iter().map(|item| {
         let (kind, path) = (item.kind.qualified(), item.path());
-        log.push_str(&format!("level=info msg=\"Backed up {kind} {path}\"\n"));
-    }
-    log.push_str(&errors.lines("error"));
-    log
+        format!("level=info msg=\"Backed up {kind} {path}\"")
+    }));
+    lines.extend(errors.lines("error"));
+    lines.join("\n")
 }

@@ -214,10 +214,10 @@ impl Messages {
     }
 
     /// One line each, for the log.
-    pub(super) fn lines(&self, level: &str) -> String {
+    pub(super) fn lines(&self, level: &str) -> Vec<String> {
         let all = self.velero.iter().chain(&self.cluster);
         all.chain(self.namespaces.values().flatten())
-            .map(|text| format!("level={level} msg={text:?}\n"))
+            .map(|text| format!("level={level} msg={text:?}"))
             .collect()
     }
 }

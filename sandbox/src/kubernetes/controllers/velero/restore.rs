@@ -220,15 +220,13 @@ fn report(pass: &Pass<'_>, restore: &Object, run: &Run<'_>, store: &Store, quiet
     }
     set(&mut status, &["completionTimestamp"], pass.server.now());
     if !quiet {
-        let log = [
-            "level=info msg=\"starting restore\"\n".to_owned(),
-            run.warnings.lines("warning"),
-            run.errors.lines("error"),
-            "level=info msg=\"restore completed\"\n".to_owned(),
-        ];
+        let mut log = vec!["level=info msg=\"starting restore\"".to_owned()];
+        log.extend(run.warnings.lines("warning"));
+        log.extend(run.errors.lines("error"));
+        log.push("level=info msg=\"restore completed\"".to_owned());
         let results = json!({"errors": run.errors.json(), "warnings": run.warnings.json()});
         for (suffix, bytes) in [
-            ("logs", gzip(log.concat().as_bytes())),
+            ("logs", gzip(log.join("\n").as_bytes())),
             ("results", gzip_json(&results)),
         ] {
             // A restore is not undone because nobody can read about it.

@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
         if !namespace.is_empty() {
             self.ensure_namespace(from, &namespace)?;
         }
-        let mut object = self.prepared(stored);
+        let mut object = prepared(stored);
         if !namespace.is_empty() {
             set(&mut object, &["metadata", "namespace"], namespace.clone());
         }
@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
         let stored = self.plan.archive.get("namespaces");
         let stored = stored.and_then(|all| all.iter().find(|(_, one)| object::name(one) == from));
         let mut namespace = match stored {
-            Some((_, namespace)) => self.prepared(namespace),
+            Some((_, namespace)) => prepared(namespace),
             None => serde_json::json!({"apiVersion": "v1", "kind": "Namespace"}),
         };
         set(&mut namespace, &["metadata", "name"], name);
@@ -225,27 +225,6 @@ impl<'a> Run<'a> {
         let resource = self.pass.server.catalogue().stored("/namespaces");
         let resource = resource.ok_or("namespaces are not served")?;
         self.create(&resource, "", namespace)
-    }
-
-    /// The object without what its old cluster knew of it.
-    fn prepared(&self, stored: &Value) -> Value {
-        let mut object = stored.clone();
-        for field in [
-            "generateName",
-            "selfLink",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "ownerReferences",
-            "managedFields",
-        ] {
-            remove(&mut object, &["metadata", field]);
-        }
-        remove(&mut object, &["status"]);
-        object
     }
 
     fn mark(&self, object: &mut Value) {
@@ -322,7 +301,7 @@ impl<'a> Run<'a> {
             return;
         }
         let (namespace, name) = (object::namespace(found), object::name(found));
-        let mut there = self.prepared(found);
+        let mut there = prepared(found);
         for label in [RESTORE, BACKUP] {
             remove(&mut there, &["metadata", "labels", label]);
         }
@@ -357,6 +336,27 @@ impl<'a> Run<'a> {
         );
         self.warnings.add(namespace, text);
     }
+}
+
+/// The object without what its old cluster knew of it.
+fn prepared(stored: &Value) -> Value {
+    let mut object = stored.clone();
+    for field in [
+        "generateName",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "ownerReferences",
+        "managedFields",
+    ] {
+        remove(&mut object, &["metadata", field]);
+    }
+    remove(&mut object, &["status"]);
+    object
 }
 
 /// A label's value that a name fits into, as Velero shortens it.
