@@ -259,7 +259,14 @@ fn server(args: &VeleroArgs) -> Value {
                         "image": format!("velero/velero:{}", args.version),
                         "imagePullPolicy": "IfNotPresent",
                         "command": ["/velero"],
-                        "args": ["server", "--features=EnableCSI", "--uploader-type=kopia"],
+                        // A schedule does not fire the moment it is made. The server's own flag:
+                        // the field of a schedule is one that Velero takes back once it has acted.
+                        "args": [
+                            "server",
+                            "--features=EnableCSI",
+                            "--schedule-skip-immediately=true",
+                            "--uploader-type=kopia",
+                        ],
                         "env": environment(),
                         "ports": [{ "name": "metrics", "containerPort": 8085, "protocol": "TCP" }],
                         "resources": { "requests": { "cpu": "100m", "memory": "128Mi" } },
@@ -376,8 +383,6 @@ fn backup(schedule: &Schedule, args: &VeleroArgs) -> Value {
         "spec": {
             "paused": schedule.paused || is_restoring(args),
             "schedule": schedule.cron,
-            // After a restore every schedule would otherwise fire at once.
-            "skipImmediately": true,
             "template": template,
         },
     })

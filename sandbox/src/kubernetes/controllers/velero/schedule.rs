@@ -52,7 +52,11 @@ fn last(schedule: &Value) -> Option<Timestamp> {
 fn validate(pass: &Pass<'_>, schedule: &Object) {
     let wrong = cron_error(text(schedule, &["spec", "schedule"]).unwrap_or_default());
     let now = pass.server.now();
+    let skips = skips_by_default(pass, schedule);
     pass.adjust(SCHEDULES, schedule, |schedule| {
+        if schedule["spec"].get("skipImmediately").is_none() {
+            set(schedule, &["spec", "skipImmediately"], skips);
+        }
         if flag(schedule, &["spec", "skipImmediately"]) {
             set(schedule, &["spec", "skipImmediately"], false);
             set(schedule, &["status", "lastSkipped"], now);
@@ -72,6 +76,15 @@ fn validate(pass: &Pass<'_>, schedule: &Object) {
             }
         }
     });
+}
+
+/// The server's flag: what a schedule that does not say begins with.
+fn skips_by_default(pass: &Pass<'_>, schedule: &Object) -> bool {
+    let server = pass.get("apps/deployments", object::namespace(schedule), "velero");
+    let args = server.as_ref().and_then(|server| {
+        server.pointer("/spec/template/spec/containers/0/args")?.as_array()
+    });
+    args.is_some_and(|args| args.iter().any(|arg| arg == "--schedule-skip-immediately=true"))
 }
 
 /// Whether a backup of the schedule is under way: the next one waits for it.
