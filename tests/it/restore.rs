@@ -2,11 +2,15 @@
 //! backup.
 
 use crate::support::bucket::SpacesAccess;
+use crate::support::cluster::Cluster;
 use crate::support::{Folder, Run};
 use kplan::kit::frame;
 use kplan_model::ObjectStore as _;
 use kplan_providers::local::{Made as _, RandomPasswordArgs, Signing};
 use kplan_providers::recovery::Signer;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 const BUCKET: &str = "acme-single-backup";
 const KITS: &str = "plugins/kplan/single/";
@@ -39,11 +43,119 @@ impl Life {
         std::fs::remove_dir_all(state).expect("the state was there");
     }
 
+    /// A namespace with something of everything, and a backup of it.
+    fn work_and_back_up(&self) {
+        let cluster = Cluster::of(&self.folder, "single");
+        for object in shop() {
+            cluster.apply(&object);
+        }
+        cluster.until(CLAIM, "/status/phase", "Bound");
+        cluster.apply(&json!({
+            "apiVersion": "velero.io/v1", "kind": "Backup",
+            "metadata": { "name": "drill", "namespace": "velero" },
+            "spec": { "storageLocation": "default", "snapshotMoveData": true, "ttl": "720h0m0s" },
+        }));
+        cluster.until(
+            "velero.io/v1 Backup velero/drill",
+            "/status/phase",
+            "Completed",
+        );
+    }
+
+    /// What somebody has who lost everything but the bucket, Git and the identity.
+    fn lose_everything(&self) {
+        let droplets = self.folder.inspect()["resources"]["droplets"].clone();
+        for droplet in droplets.as_array().expect("droplets") {
+            let id = droplet["id"].as_str().expect("an id");
+            self.folder
+                .cloud("DELETE", &format!("/v2/droplets/{id}"), None);
+        }
+        self.lose_the_state();
+    }
+
     fn kits(&self) -> Vec<String> {
         let kits = self.keys.objects(BUCKET, KITS);
         let listing = kits.list("", None).expect("a list");
         listing.objects.into_iter().map(|kit| kit.key).collect()
     }
+}
+
+const CLAIM: &str = "v1 PersistentVolumeClaim shop/data";
+
+fn shop() -> [Value; 5] {
+    let pod = json!({
+        "metadata": { "labels": { "app": "web" } },
+        "spec": {
+            "containers": [{
+                "name": "web", "image": "nginx:1.29",
+                "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+            }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+        },
+    });
+    [
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "settings", "namespace": "shop" }, "data": { "colour": "green" },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": { "name": "data", "namespace": "shop" },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "do-block-storage",
+                "resources": { "requests": { "storage": "5Gi" } },
+            },
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "shop" },
+            "spec": {
+                "replicas": 1, "selector": { "matchLabels": { "app": "web" } }, "template": pod,
+            },
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": "web", "namespace": "shop",
+                "annotations": { "kubernetes.digitalocean.com/load-balancer-id": "dead" },
+            },
+            "spec": {
+                "type": "LoadBalancer", "selector": { "app": "web" },
+                "ports": [{ "port": 80, "protocol": "TCP" }],
+            },
+        }),
+    ]
+}
+
+/// Everything of the shop is there, its volume holds what it held, and backups go on.
+fn assert_back(folder: &Folder, content: &Value) {
+    let cluster = Cluster::of(folder, "single");
+    let settings = cluster.get("v1 ConfigMap shop/settings").expect("settings");
+    assert_eq!(settings["data"]["colour"], "green");
+    assert!(cluster.get("apps/v1 Deployment shop/web").is_some());
+    let claim = cluster.until(CLAIM, "/status/phase", "Bound");
+    assert_eq!(&content_of(&cluster, &claim), content);
+    let service = cluster.get("v1 Service shop/web").expect("a service");
+    let annotations = service["metadata"]["annotations"].to_string();
+    assert!(!annotations.contains("load-balancer-id"), "{annotations}");
+    let location = cluster.get("velero.io/v1 BackupStorageLocation velero/default");
+    assert_eq!(
+        location.expect("a location")["spec"]["accessMode"],
+        "ReadWrite"
+    );
+    let schedule = cluster.get("velero.io/v1 Schedule velero/nightly");
+    assert_eq!(schedule.expect("a schedule")["spec"]["paused"], false);
+}
+
+/// What a claim's volume holds, as the embedded cloud tells.
+fn content_of(cluster: &Cluster, claim: &Value) -> Value {
+    let volume = claim["spec"]["volumeName"].as_str().expect("a volume");
+    let volume = cluster.get(&format!("v1 PersistentVolume {volume}"));
+    let volume = volume.expect("a volume");
+    let content = &volume["metadata"]["annotations"]["sandbox.kplan.dev/content"];
+    assert!(content.is_string(), "{volume:#}");
+    content.clone()
 }
 
 fn stranger() -> Signer {
@@ -137,4 +249,60 @@ fn a_kit_is_there_before_the_first_droplet_and_the_last_ten_stay() {
         life.folder.apply().ok();
     }
     assert_eq!(life.kits().len(), 10);
+}
+
+#[test]
+fn a_lost_cluster_comes_back_from_its_backup_before_argocd_fills_it() {
+    let life = Life::begin();
+    life.work_and_back_up();
+    let verified = life.kplan(&["backup", "verify", "drill", "--sandbox"]).ok();
+    assert!(verified.out.contains("drill is whole"), "{}", verified.out);
+    let cluster = Cluster::of(&life.folder, "single");
+    let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
+    life.lose_everything();
+    let run = life
+        .kplan(&["restore", "--from", "drill", "--sandbox", "--auto-approve"])
+        .ok();
+    let at = |what: &str| {
+        let found = run.out.find(what);
+        found.unwrap_or_else(|| panic!("no {what} in {}", run.out))
+    };
+    let restored = at("velero_restore.main: Creation complete");
+    assert!(at("velero.main: Creation complete") < restored);
+    assert!(restored < at("argocd.main: Creating"));
+    assert!(restored < at("argocd_application.root: Creating"));
+    assert!(at("argocd_application.root: Creation complete") < at("velero.main: Modifying"));
+    assert_back(&life.folder, &content);
+    life.folder.assert_no_changes();
+}
+
+#[test]
+fn a_restore_that_is_killed_is_carried_on_by_the_next_apply() {
+    let life = Life::begin();
+    life.work_and_back_up();
+    let cluster = Cluster::of(&life.folder, "single");
+    let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
+    life.lose_everything();
+    let mut command =
+        life.folder
+            .command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);
+    command
+        .env("SPACES_ACCESS_KEY_ID", &life.keys.access_key)
+        .env("SPACES_SECRET_ACCESS_KEY", &life.keys.secret_key)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().expect("kplan starts");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while life.folder.count("droplets") == 0 {
+        assert!(Instant::now() < deadline, "no droplet was made");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    // Whoever comes next knows nothing of a restore, and restores all the same.
+    let run = life.folder.apply().ok();
+    assert!(run.out.contains("velero_restore.main"), "{}", run.out);
+    life.folder.apply().ok();
+    assert_back(&life.folder, &content);
+    life.folder.assert_no_changes();
 }

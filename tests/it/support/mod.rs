@@ -2,6 +2,7 @@
 //! cleared environment.
 
 pub(crate) mod bucket;
+pub(crate) mod cluster;
 
 use kplan_model::Snapshot;
 use kplan_state::{Identity, LocalReader};

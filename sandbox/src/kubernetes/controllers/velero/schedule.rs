@@ -82,9 +82,14 @@ fn validate(pass: &Pass<'_>, schedule: &Object) {
 fn skips_by_default(pass: &Pass<'_>, schedule: &Object) -> bool {
     let server = pass.get("apps/deployments", object::namespace(schedule), "velero");
     let args = server.as_ref().and_then(|server| {
-        server.pointer("/spec/template/spec/containers/0/args")?.as_array()
+        server
+            .pointer("/spec/template/spec/containers/0/args")?
+            .as_array()
     });
-    args.is_some_and(|args| args.iter().any(|arg| arg == "--schedule-skip-immediately=true"))
+    args.is_some_and(|args| {
+        args.iter()
+            .any(|arg| arg == "--schedule-skip-immediately=true")
+    })
 }
 
 /// Whether a backup of the schedule is under way: the next one waits for it.

@@ -1,0 +1,99 @@
+//! The Kubernetes API of a folder's cluster, as its user calls it.
+
+use super::Folder;
+use kplan_model::{Address, Codec as _, Permit};
+use kplan_providers::http::system_clock;
+use kplan_providers::k3s::Access;
+use kplan_providers::kubernetes::object::Object;
+use kplan_providers::kubernetes::session::Ownership;
+use kplan_providers::kubernetes::{
+    Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role, Session,
+};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// A session with it.
+pub(crate) struct Cluster {
+    session: Session,
+    runtime: Runtime,
+    permit: Permit,
+}
+
+impl Cluster {
+    /// The cluster on record.
+    #[track_caller]
+    pub(crate) fn of(folder: &Folder, name: &str) -> Self {
+        let snapshot = folder.snapshot(name);
+        let at: Address = "k3s.cluster".parse().expect("an address");
+        let access = snapshot.resources[&at].attribute("access");
+        let access = Access::decode(&access.expect("its access")).expect("its access");
+        let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
+        let note = std::fs::read_to_string(note).expect("the cloud's addresses");
+        let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
+        let proxy = note["endpoints"]["proxy_url"].as_str().expect("a proxy");
+        let runtime = Runtime::new().expect("a runtime");
+        let kubernetes = Kubernetes::new(KubernetesConfig {
+            connector: Arc::new(Network {
+                proxy_url: Some(proxy.to_owned()),
+            }),
+            now: system_clock(),
+            calls: Arc::new(KubernetesCalls::default()),
+            scale: 1,
+        });
+        let entered = runtime.enter();
+        let session = kubernetes.session(&access, Role::Admin).expect("a session");
+        drop(entered);
+        Self {
+            session,
+            runtime,
+            permit: kplan_model::testing::permit(&at).expect("a permit"),
+        }
+    }
+
+    /// Applies an object.
+    #[track_caller]
+    pub(crate) fn apply(&self, object: &Value) {
+        let applied = self.session.apply(&self.permit, object, Ownership::Take);
+        let applied = self.runtime.block_on(applied);
+        assert!(applied.is_ok(), "{object}: {}", applied.unwrap_err());
+    }
+
+    /// An object, if it is there. `what` is `apiVersion kind namespace/name`.
+    #[track_caller]
+    pub(crate) fn get(&self, what: &str) -> Option<Value> {
+        let mut words = what.split(' ');
+        let (of, kind) = (
+            words.next().expect("a version"),
+            words.next().expect("a kind"),
+        );
+        let place = words.next().expect("a name");
+        let (namespace, name) = match place.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, place),
+        };
+        let object = Object::new(of, kind, namespace, name);
+        let seen = self.runtime.block_on(self.session.get(&object));
+        seen.unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// Waits until an object's field has that value; gives the object.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, path: &str, value: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let seen = self.get(what);
+            if let Some(seen) = seen.as_ref()
+                && seen.pointer(path).and_then(Value::as_str) == Some(value)
+            {
+                return seen.clone();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{what} is never {value}: {seen:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
