@@ -1,5 +1,6 @@
 //! The backup bucket as kplan itself reads it: which backups are there, and where kits lie.
 
+pub mod overdue;
 pub mod verify;
 
 use crate::compose::storage;
@@ -13,7 +14,7 @@ use kplan_schema::spec::{Backup as Wanted, BackupStore};
 use serde_json::Value as Json;
 
 /// Where Velero keeps backups, below its prefix.
-const BACKUPS: &str = "backups/";
+pub const BACKUPS: &str = "backups/";
 
 /// One backup, as its own file in the bucket tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,24 @@ pub fn none(loaded: &Loaded) -> Problem {
         ),
     )
     .help("add `[backup]`, or name another file with -f")
+}
+
+/// The same bucket by the record of its kits: needs no secret of the file.
+///
+/// # Errors
+/// Where the record's secrets are sealed.
+pub fn on_record(snapshot: &Snapshot, cluster: &str) -> Result<Option<KitPlace>, ProviderError> {
+    let Some(record) = snapshot.resources.get(&storage::kit()) else {
+        return Ok(None);
+    };
+    let (mut place, _) = kplan_providers::recovery::of_record(&record.args)?;
+    let own = storage::kit_prefix("", cluster);
+    place.prefix = place
+        .prefix
+        .strip_suffix(&own)
+        .unwrap_or_default()
+        .to_owned();
+    Ok(Some(place))
 }
 
 /// The bucket, from its root or from Velero's prefix on, with a key that reads it.

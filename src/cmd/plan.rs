@@ -1,15 +1,18 @@
 //! `kplan plan`: what apply would do. Reads the cloud, writes nothing, takes no lock.
 
+use crate::backup;
 use crate::cli::{Format, Global, PlanArgs};
 use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
 use crate::compose::{Earlier, Restoring, k3s, platform};
 use crate::error::CommandResult;
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, blocking};
+use crate::kit;
 use crate::load;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
+use kplan_model::ObjectStore as _;
 use kplan_model::{Action, Address, Declarations, Owner, Plan, Step, Value};
 use std::sync::Arc;
 
@@ -92,7 +95,8 @@ pub async fn show(
 ) {
     let dry_runs = dry_run::ask(session, planned).await;
     let statistics = session.statistics(planned, declarations);
-    let notes = notes(planned);
+    let mut notes = notes(planned);
+    notes.extend(overdue(session, planned).await);
     let kinds = session.kinds();
     if as_json {
         let complete = !planned.report.is_partial();
@@ -155,6 +159,32 @@ fn left_behind(plan: &Plan) -> Option<String> {
         "what the cluster made itself (load balancers of Services, volumes and snapshots of \
          claims) is not destroyed and goes on billing: delete those Services and claims first"
             .to_owned()
+    })
+}
+
+/// Schedules that are behind, from one list of the bucket; or that nobody could look.
+async fn overdue(session: &Session, planned: &Planned) -> Vec<String> {
+    let (Some(wanted), kplan_model::PlanMode::Apply, Some(since)) = (
+        &session.loaded.spec.backup,
+        planned.plan.mode,
+        backup::overdue::expected_since(&planned.snapshot),
+    ) else {
+        return Vec::new();
+    };
+    // The embedded cloud's clock is not ours: there only what its store dated itself is compared.
+    let since = (!session.cloud.embedded).then_some(since);
+    let looking = async {
+        let Some(place) = backup::on_record(&planned.snapshot, &session.place.cluster)? else {
+            return Ok(Vec::new());
+        };
+        let objects = kit::objects_at(&place, None)?;
+        let listing = blocking(move || objects.list(backup::BACKUPS, None)).await??;
+        Ok::<_, crate::error::Failure>(backup::overdue::overdue(wanted, &listing, since))
+    };
+    looking.await.unwrap_or_else(|failure| {
+        let first = failure.problems.first();
+        let why = first.map_or_else(String::new, |problem| problem.message.clone());
+        vec![format!("nobody could look whether backups are made: {why}")]
     })
 }
 

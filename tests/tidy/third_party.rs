@@ -155,6 +155,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "base64",
             "clap",
             "clap_complete",
+            "cronexpr",
             "flate2",
             "futures-util",
             "indicatif",

@@ -1,0 +1,164 @@
+//! Schedules whose newest backup is older than they allow: backups stop silently, and are missed on
+//! the day they are needed.
+
+use crate::compose::{Restoring, platform};
+use kplan_model::{Listing, Snapshot, Timestamp};
+use kplan_schema::spec::{Backup as Wanted, Schedule};
+use std::collections::BTreeMap;
+
+/// How much later than its schedule a backup may be there: what a large one takes.
+const GRACE: i64 = 2 * 60 * 60 * 1000;
+
+/// The words of a schedule as the five fields they stand for.
+const WORDS: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+
+/// Whether backups should be there at all, and since when: Velero is on record, and nothing keeps
+/// it from making them.
+pub fn expected_since(snapshot: &Snapshot) -> Option<Timestamp> {
+    let velero = snapshot.resources.get(&platform::velero())?;
+    let restoring = Restoring::of(snapshot).from().is_some();
+    (!restoring).then_some(velero.created_at)
+}
+
+/// What a plan says about each schedule that is behind. `listing` is everything below `backups/`,
+/// with the store's own times; `since` is when Velero was installed, where clocks can be compared.
+pub fn overdue(wanted: &Wanted, listing: &Listing, since: Option<Timestamp>) -> Vec<String> {
+    let newest = newest(listing);
+    let schedules = wanted.schedules.iter().filter(|one| !one.paused.value);
+    schedules
+        .filter_map(|schedule| {
+            let last = newest.get(schedule.name.as_str()).copied();
+            let due = next(schedule, last.or(since)?)?;
+            (due.0 + GRACE < listing.now.0).then(|| sentence(schedule, last, due))
+        })
+        .collect()
+}
+
+/// By schedule: when the newest backup was completed. Velero names them `SCHEDULE-YYYYMMDDhhmmss`.
+fn newest(listing: &Listing) -> BTreeMap<&str, Timestamp> {
+    let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for object in &listing.objects {
+        let mut parts = object.key.split('/').skip(1);
+        let (Some(name), Some("velero-backup.json")) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        if let Some((schedule, at)) = name.rsplit_once('-')
+            && at.len() == 14
+            && at.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let seen = newest.entry(schedule).or_insert(object.modified);
+            *seen = (*seen).max(object.modified);
+        }
+    }
+    newest
+}
+
+/// The schedule's next time after a moment, in UTC as Velero counts.
+fn next(schedule: &Schedule, after: Timestamp) -> Option<Timestamp> {
+    let cron = schedule.cron.as_str();
+    let fields = WORDS.iter().find(|(word, _)| *word == cron);
+    let fields = fields.map_or(cron, |(_, fields)| fields);
+    let crontab = cronexpr::parse_crontab(&format!("{fields} UTC")).ok()?;
+    let after = jiff::Timestamp::from_millisecond(after.0).ok()?;
+    let next = crontab.find_next(after).ok()?;
+    Some(Timestamp(next.timestamp().as_millisecond()))
+}
+
+fn sentence(schedule: &Schedule, last: Option<Timestamp>, due: Timestamp) -> String {
+    let shown = |at: Timestamp| {
+        jiff::Timestamp::from_millisecond(at.0).map_or_else(
+            |_| String::new(),
+            |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        )
+    };
+    let newest = match last {
+        Some(last) => format!("its newest backup is of {}", shown(last)),
+        None => "there is none yet".to_owned(),
+    };
+    format!(
+        "backups by the schedule {} are overdue: {newest}, and one was due at {}. `kubectl -n velero \
+         get backups,backupstoragelocations` says why",
+        schedule.name,
+        shown(due)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kplan_model::Listed;
+    use kplan_schema::Source;
+
+    const HOUR: i64 = 60 * 60 * 1000;
+    /// 2026-11-29 02:10 UTC.
+    const NIGHT: i64 = 1_795_918_200_000;
+
+    fn wanted(schedules: &str) -> Wanted {
+        let text = format!(
+            "[cluster]\nname='demo'\nregion='fra1'\n[servers]\nsize='s-2vcpu-4gb'\n[network]\n\
+             api_allow=['203.0.113.0/24']\n[backup]\nbucket='acme-demo'\nschedules=[{schedules}]\n"
+        );
+        let parsed = kplan_schema::parse(&Source::new("cluster.toml", text));
+        parsed.spec.expect("a spec").backup.expect("backups")
+    }
+
+    fn listing(now: i64, backups: &[(&str, i64)]) -> Listing {
+        let objects = backups.iter().map(|(name, at)| Listed {
+            key: format!("backups/{name}/velero-backup.json"),
+            modified: Timestamp(*at),
+        });
+        Listing {
+            objects: objects.collect(),
+            now: Timestamp(now),
+        }
+    }
+
+    #[test]
+    fn a_backup_is_missed_two_hours_after_its_time() {
+        let nightly = wanted("{name='nightly',cron='0 2 * * *'}");
+        let last = [("nightly-20261129020000", NIGHT)];
+        let at = |hours: i64| overdue(&nightly, &listing(NIGHT + hours * HOUR, &last), None);
+        assert_eq!(at(23), Vec::<String>::new());
+        assert_eq!(at(25), Vec::<String>::new());
+        let said = at(26).join("");
+        assert!(
+            said.contains("nightly") && said.contains("2026-11-30 02:00 UTC"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn each_schedule_is_judged_by_its_own_backups_and_paused_ones_are_not() {
+        let both = wanted(
+            "{name='nightly',cron='0 2 * * *'},{name='nightly-db',cron='@hourly'},\
+             {name='old',cron='@hourly',paused=true}",
+        );
+        let last = [
+            ("nightly-20261129020000", NIGHT),
+            ("nightly-db-20261128020000", NIGHT - 24 * HOUR),
+            ("by-hand", NIGHT),
+        ];
+        let said = overdue(&both, &listing(NIGHT + HOUR, &last), None);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("nightly-db"), "{said:?}");
+    }
+
+    #[test]
+    fn none_at_all_is_told_once_one_should_be_there() {
+        let nightly = wanted("{name='nightly',cron='0 2 * * *'}");
+        let empty = |now: i64| listing(now, &[]);
+        let since = Some(Timestamp(NIGHT));
+        assert!(overdue(&nightly, &empty(NIGHT + 20 * HOUR), since).is_empty());
+        let said = overdue(&nightly, &empty(NIGHT + 30 * HOUR), since).join("");
+        assert!(said.contains("there is none yet"), "{said}");
+        assert!(overdue(&nightly, &empty(NIGHT + 99 * HOUR), None).is_empty());
+    }
+}
