@@ -14,6 +14,9 @@ use crate::kubernetes::object::{self, Object, items, number, set, text};
 const CLAIMS: &str = "/persistentvolumeclaims";
 const VOLUMES: &str = "/persistentvolumes";
 
+/// K3s's own provisioner, whose volumes are folders of a node.
+const LOCAL: &str = "rancher.io/local-path";
+
 /// Creating and attaching a block volume.
 const PROVISION: Duration = Duration::from_secs(8);
 
@@ -49,7 +52,7 @@ fn bind(pass: &mut Pass<'_>, claim: &Object) {
     let content = object::annotation(claim, CONTENT).unwrap_or(object::uid(claim));
     let capacity = claim["spec"]["resources"]["requests"].clone();
     if pass.get(VOLUMES, "", &name).is_none() {
-        pass.create(json!({
+        let mut volume = json!({
             "apiVersion": "v1", "kind": "PersistentVolume",
             "metadata": {"name": name, "annotations": {
                 "pv.kubernetes.io/provisioned-by": provisioner, CONTENT: content,
@@ -60,13 +63,21 @@ fn bind(pass: &mut Pass<'_>, claim: &Object) {
                 "storageClassName": object::name(&class),
                 "persistentVolumeReclaimPolicy": class["reclaimPolicy"],
                 "volumeMode": claim["spec"]["volumeMode"],
-                "csi": {"driver": provisioner, "volumeHandle": object::uid(claim)},
                 "claimRef": {
                     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": object::name(claim),
                     "namespace": object::namespace(claim), "uid": object::uid(claim),
                 },
             },
-        }));
+        });
+        if provisioner == LOCAL {
+            let path = format!("/var/lib/rancher/k3s/storage/{name}");
+            let place = json!({"path": path, "type": "DirectoryOrCreate"});
+            set(&mut volume, &["spec", "hostPath"], place);
+        } else {
+            let handle = json!({"driver": provisioner, "volumeHandle": object::uid(claim)});
+            set(&mut volume, &["spec", "csi"], handle);
+        }
+        pass.create(volume);
     }
     if let Some(volume) = pass.get(VOLUMES, "", &name) {
         pass.adjust(VOLUMES, &volume, |volume| {
@@ -108,7 +119,7 @@ fn provisions(pass: &Pass<'_>, provisioner: &str) -> bool {
                 .is_some()
                 && serving("apps/statefulsets", "csi-do-controller", "readyReplicas")
         }
-        "rancher.io/local-path" => serving(
+        LOCAL => serving(
             "apps/deployments",
             "local-path-provisioner",
             "availableReplicas",

@@ -101,6 +101,7 @@ async fn installed(cluster: &Cluster, client: &Client, account: &Account, mode: 
         ("schedules", "Schedule"),
         ("backups", "Backup"),
         ("restores", "Restore"),
+        ("deletebackuprequests", "DeleteBackupRequest"),
     ] {
         define(client, "velero.io", plural, kind).await;
     }
@@ -588,6 +589,34 @@ async fn namespaces_are_left_out_renamed_and_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sandbox_that_was_killed_finishes_what_it_began() {
+    let account = Account::new().await;
+    let (_cluster, client) = ready(&account, 1, "a", "ReadWrite").await;
+    with_shop(&client).await;
+    let spec = json!({"includedNamespaces": ["shop"], "snapshotMoveData": true});
+    let backup = back_up(&client, "one", spec, "Completed").await;
+    let files = account.keys("");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Killed after the last file was written, before the cluster was told.
+    let before = json!({"status": {"phase": "InProgress", "completionTimestamp": null}});
+    let place = format!("{VELERO}/backups/one");
+    client.call("PATCH", &place, MERGE, &before).await;
+    let again = ended(&client, "backups", "one", "Completed").await;
+    assert_eq!(again["status"], backup["status"]);
+    assert_eq!(account.keys(""), files);
+    let shop = "/api/v1/namespaces/shop/configmaps/settings";
+    client.call("DELETE", shop, "", &Value::Null).await;
+    let spec = json!({"backupName": "one"});
+    restore(&client, "r1", spec, "Completed").await;
+    // Killed after it had made the map.
+    let place = format!("{VELERO}/restores/r1");
+    let restored = client.get(&place).await;
+    client.call("PATCH", &place, MERGE, &before).await;
+    let again = ended(&client, "restores", "r1", "Completed").await;
+    assert_eq!(again["status"]["warnings"], restored["status"]["warnings"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn custom_objects_come_back_after_their_definition() {
     let account = Account::new().await;
     let (_old, client) = ready(&account, 1, "a", "ReadWrite").await;
@@ -623,7 +652,20 @@ async fn expired_backups_and_those_gone_from_the_bucket_go() {
     client.until_gone(&format!("{VELERO}/backups/short")).await;
     assert!(account.keys("c/backups/short/").is_empty());
     assert_eq!(account.keys("c/kopia/shop/").len(), 3);
-    client.get(&format!("{VELERO}/backups/long")).await;
+    let requests = format!("{VELERO}/deletebackuprequests");
+    for (name, backup) in [("long", "long"), ("none", "none")] {
+        let request = json!({"metadata": {"name": name}, "spec": {"backupName": backup}});
+        client.create(&requests, &request).await;
+    }
+    client.until_gone(&format!("{VELERO}/backups/long")).await;
+    client.until_gone(&format!("{requests}/long")).await;
+    assert!(account.keys("c/backups/").is_empty());
+    let none = client
+        .until(&format!("{requests}/none"), |r| {
+            r["status"]["phase"] == "Processed"
+        })
+        .await;
+    assert_eq!(none["status"]["errors"][0], "backup not found");
 }
 
 #[tokio::test(start_paused = true)]

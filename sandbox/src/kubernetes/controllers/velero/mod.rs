@@ -7,6 +7,7 @@
 mod backup;
 mod contents;
 mod cron;
+mod deletion;
 mod filter;
 mod layout;
 mod locations;
@@ -31,6 +32,7 @@ const LOCATIONS: &str = "velero.io/backupstoragelocations";
 const SCHEDULES: &str = "velero.io/schedules";
 const BACKUPS: &str = "velero.io/backups";
 const RESTORES: &str = "velero.io/restores";
+const DELETIONS: &str = "velero.io/deletebackuprequests";
 
 /// The server's first look at a new object.
 const NOTICE: Duration = Duration::from_secs(5);
@@ -55,6 +57,9 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
     }
     for restore in served(pass, RESTORES) {
         restore::reconcile(pass, &restore);
+    }
+    for request in served(pass, DELETIONS) {
+        deletion::reconcile(pass, &request);
     }
 }
 

@@ -117,7 +117,7 @@ fn collect(pass: &Pass<'_>, location: &Object) {
 }
 
 /// Deletes a backup from its bucket: what volumes held, its files, its description last.
-fn erase(store: &Store, name: &str) -> Result<(), String> {
+pub(super) fn erase(store: &Store, name: &str) -> Result<(), String> {
     if let Some(bytes) = store.get(&file(name, "-volumeinfo.json.gz"))?
         && let Ok(infos) = gunzip(&bytes)
     {
