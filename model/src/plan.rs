@@ -65,6 +65,8 @@ pub enum Reason {
     /// What it runs on is interrupted by this plan: besides what changes of it itself, it is
     /// waited for until it was seen working again.
     ParentDisrupted(Address),
+    /// What it runs on is about to be powered off: of an operation that prepares it for that.
+    PoweredOff(Address),
     /// `--replace`.
     Requested,
     /// Its container is replaced or gone.

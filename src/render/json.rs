@@ -97,7 +97,11 @@ fn operations(plan: &Plan) -> Vec<Json> {
                 "address": step.address.to_string(),
                 "operation": operated.name(),
                 "does": operated.doc(),
-                "before": if operated.undone { Json::Null } else { json!("delete") },
+                "before": match &step.reason {
+                    _ if operated.undone => Json::Null,
+                    kplan_model::Reason::PoweredOff(_) => json!("power_off"),
+                    _ => json!("delete"),
+                },
             })
         })
         .collect()
@@ -176,6 +180,7 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         | Reason::Changed
         | Reason::Unfinished
         | Reason::ParentDisrupted(_)
+        | Reason::PoweredOff(_)
         | Reason::Vanished
         | Reason::Kept
         | Reason::DestroyRequested => None,

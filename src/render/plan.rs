@@ -193,10 +193,10 @@ fn operation(step: &Step) -> String {
         return step.address.to_string();
     };
     let (name, doc) = (operated.name(), operated.doc());
-    let before = if operated.undone {
-        ""
-    } else {
-        " before it is destroyed"
+    let before = match &step.reason {
+        _ if operated.undone => String::new(),
+        Reason::PoweredOff(parent) => format!(" before {parent} is powered off"),
+        _ => " before it is destroyed".to_owned(),
     };
     format!("{} {doc}{before} ({name})", step.address)
 }
@@ -209,6 +209,7 @@ fn because(step: &Step) -> Option<String> {
         | Reason::Changed
         | Reason::Tainted
         | Reason::Requested
+        | Reason::PoweredOff(_)
         | Reason::DestroyRequested => None,
         Reason::CannotUpdate(fields) => Some(format!(
             "because {} cannot be changed on the living resource",
@@ -230,6 +231,14 @@ fn because(step: &Step) -> Option<String> {
         Reason::ParentDisrupted(parent) => Some(format!(
             "because {parent}, on which it runs, is interrupted; nothing after it begins before it works again"
         )),
+        Reason::Kept
+            if step
+                .before
+                .as_ref()
+                .is_some_and(|it| it.operations.is_empty()) =>
+        {
+            Some("once it works again".to_owned())
+        }
         Reason::Kept => {
             Some("because an earlier run prepared it for its destruction, and it stays".to_owned())
         }

@@ -71,16 +71,13 @@ fn servers_are_resized_one_after_the_other_each_seen_working_before_the_next() {
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
     assert!(
         plan.out
-            .contains("Plan: 0 to add, 3 to change, 0 to destroy."),
+            .contains("Plan: 0 to add, 3 to change, 0 to destroy"),
         "{}",
         plan.out
     );
-    assert_eq!(
-        plan.out.matches("will be waited for").count(),
-        3,
-        "{}",
-        plan.out
-    );
+    for words in ["(drain)", "will be waited for", "(uncordon)"] {
+        assert_eq!(plan.out.matches(words).count(), 3, "{}", plan.out);
+    }
     let events = folder
         .kplan(&["apply", "--sandbox", "--auto-approve", "--json"])
         .ok();
@@ -109,9 +106,12 @@ fn servers_are_resized_one_after_the_other_each_seen_working_before_the_next() {
     }
     let expected: Vec<String> = (0..3)
         .flat_map(|at| {
+            let node = format!("k3s_node.servers[{at}]");
             [
+                node.clone(),
                 format!("droplet.servers[{at}]"),
-                format!("k3s_node.servers[{at}]"),
+                node.clone(),
+                node,
             ]
         })
         .collect();

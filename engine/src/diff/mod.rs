@@ -123,6 +123,15 @@ impl Change {
         }
     }
 
+    /// Whether it powers off what is running. What is found off is only powered on.
+    pub fn powers_off(&self) -> bool {
+        let Self::Update { changes, .. } = self else {
+            return false;
+        };
+        let any = |wanted| changes.iter().any(|change| change.disruption == wanted);
+        any(Disruption::PowerOff) && !any(Disruption::Restart)
+    }
+
     /// Whether the resource on record could be read and is neither destroyed nor made anew.
     pub fn stays(&self) -> bool {
         matches!(

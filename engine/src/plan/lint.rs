@@ -266,12 +266,34 @@ impl<'a> Lint<'a> {
         let delete = self.destroy.get(&(&step.address, step.remote()));
         let sound = match delete {
             Some(delete) => !operated.undone && delete.requires.contains(&step.id),
-            None => operated.undone,
+            None => operated.undone || self.is_undone_later(step, operated),
         };
         if !sound || step.action != Action::Operate {
             let message = "it prepares a delete that does not follow, or undoes what is to be done";
             self.report("lint::operation", step, message);
         }
+    }
+
+    /// Whether the operation prepares the interruption of what its resource runs on, and is undone
+    /// once that is over.
+    fn is_undone_later(&self, step: &Step, operated: &kplan_model::Operated) -> bool {
+        let prepares = |later: &&Step| {
+            let on_it = later.remote().and_then(|id| self.running.get(id.as_str()));
+            later.action == Action::Update
+                && later.interrupts()
+                && later.requires.contains(&step.id)
+                && on_it.is_some_and(|on_it| on_it.contains(&&step.address))
+        };
+        let undoes = |later: &Step| {
+            let same = later
+                .operation
+                .is_some_and(|other| other.undone && other.info.name == operated.info.name);
+            same && later.address == step.address
+        };
+        let steps = &self.plan.steps;
+        let first = steps.iter().find(prepares);
+        let undo = steps.iter().find(|later| undoes(later));
+        matches!((first, undo), (Some(first), Some(undo)) if self.comes_after(undo.id, first.id))
     }
 
     fn references(&mut self, step: &Step) {

@@ -1,5 +1,5 @@
-//! Operations: what is done to a resource before it is destroyed, and undone where it stays after
-//! all.
+//! Operations: what is done to a resource before it is destroyed, or before what it runs on is
+//! interrupted, and undone where it stays.
 
 use super::draft::{Draft, Drafts};
 use super::make::Inputs;
@@ -19,7 +19,12 @@ pub(super) fn require(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Dra
         return;
     }
     let undone = undo(inputs, drafts);
-    let prepared = before_deletes(inputs, chosen, &undone, drafts);
+    let mut peers = Peers::of(inputs, chosen, drafts);
+    for (kind, undo) in &undone {
+        peers.coming.entry(kind).or_default().push(*undo);
+    }
+    let mut prepared = before_deletes(inputs, &peers, drafts);
+    prepared.extend(around_interruptions(inputs, &peers, drafts));
     if prepared.is_empty() {
         return;
     }
@@ -36,50 +41,115 @@ pub(super) fn require(inputs: &Inputs<'_, '_>, chosen: &[bool], drafts: &mut Dra
 /// The operations before deletes, each with the delete that it precedes.
 fn before_deletes(
     inputs: &Inputs<'_, '_>,
-    chosen: &[bool],
-    undone: &[(&Kind, usize)],
+    peers: &Peers<'_>,
     drafts: &mut Drafts,
 ) -> Vec<(usize, usize)> {
     let mut prepared = Vec::new();
-    let deletes = operable(inputs, drafts);
-    if deletes.is_empty() {
-        return prepared;
-    }
-    let mut peers = Peers::of(inputs, chosen, drafts);
-    for (kind, undo) in undone {
-        peers.coming.entry(kind).or_default().push(*undo);
-    }
-    for (delete, record) in deletes {
-        let kind = record.address.kind();
-        for info in table(inputs, kind) {
-            let skipped = inputs.options.skip_operations.contains(info.name);
-            if skipped
-                || !info.is_for(&record.args)
-                || (info.needs_peer && !peers.has_other(&record.address, info))
-            {
-                continue;
-            }
+    for (delete, record) in operable(inputs, drafts) {
+        for info in applicable(inputs, peers, &record) {
             let first = outermost(inputs, drafts, delete);
-            let requires = drafts.all[first].requires.clone();
-            let draft = &drafts.all[delete];
-            let done = Operated {
-                info: *info,
-                undone: false,
-            };
-            let step = Draft::operate(&record, done, draft.reason.clone());
-            let operate = drafts.push(step);
-            for first in requires {
-                drafts.require(operate, first);
-            }
-            drafts.require(first, operate);
+            let reason = drafts.all[delete].reason.clone();
+            let operate = prepare(&record, info, reason, first, drafts);
             drafts.require(delete, operate);
             if info.needs_peer {
-                peers.come_first(kind, operate, drafts);
+                peers.come_first(record.address.kind(), operate, drafts);
             }
             prepared.push((operate, first));
         }
     }
     prepared
+}
+
+/// The operations around what interrupts something that others run on: before it, and undone once
+/// they were seen working again. Only those that can be undone, and of what works.
+fn around_interruptions(
+    inputs: &Inputs<'_, '_>,
+    peers: &Peers<'_>,
+    drafts: &mut Drafts,
+) -> Vec<(usize, usize)> {
+    let mut prepared = Vec::new();
+    for (at, node) in inputs.diff.nodes.iter().enumerate() {
+        let parent = node.change.disrupted_by().cloned();
+        let record = node.record.as_deref();
+        let works = record.filter(|record| record.status == Status::Ready);
+        let (Some(parent), Some(record)) = (parent, works) else {
+            continue;
+        };
+        let interrupted = inputs.graph.position(&parent);
+        let off = interrupted.filter(|at| inputs.diff.nodes[*at].change.powers_off());
+        let off = off.and_then(|parent| drafts.make[parent]);
+        let (Some(first), Some(back)) = (off, drafts.make[at]) else {
+            continue;
+        };
+        for info in applicable(inputs, peers, record) {
+            if info.undo.is_none() {
+                continue;
+            }
+            let reason = Reason::PoweredOff(parent.clone());
+            let operate = prepare(record, info, reason, first, drafts);
+            if info.needs_peer {
+                peers.come_first(record.address.kind(), operate, drafts);
+            }
+            prepared.push((operate, first));
+            // What an earlier run began on it is undone behind the same wait already.
+            if !record.operations.contains(info.name) {
+                put_back(record, info, back, drafts);
+            }
+        }
+    }
+    prepared
+}
+
+/// Undoes the operation once the resource is back, before anything that waits for that: the next of
+/// a group is only touched when this one takes its share again.
+fn put_back(record: &Recorded, info: &OperationInfo, back: usize, drafts: &mut Drafts) -> usize {
+    let behind: Vec<usize> = (0..drafts.all.len())
+        .filter(|later| drafts.all[*later].requires.contains(&back))
+        .collect();
+    let undone = Operated {
+        info: *info,
+        undone: true,
+    };
+    let undo = drafts.push(Draft::operate(record, undone, Reason::Kept));
+    drafts.require(undo, back);
+    for later in behind {
+        drafts.require(later, undo);
+    }
+    undo
+}
+
+/// The kind's operations that make sense for a record.
+fn applicable<'a>(
+    inputs: &'a Inputs<'_, '_>,
+    peers: &'a Peers<'_>,
+    record: &'a Recorded,
+) -> impl Iterator<Item = &'static OperationInfo> + 'a {
+    table(inputs, record.address.kind()).iter().filter(|info| {
+        let skipped = inputs.options.skip_operations.contains(info.name);
+        let lonely = info.needs_peer && !peers.has_other(&record.address, info);
+        !skipped && !lonely && info.is_for(&record.args)
+    })
+}
+
+/// The step that does it, before `first` and behind all that `first` is behind.
+fn prepare(
+    record: &Recorded,
+    info: &OperationInfo,
+    reason: Reason,
+    first: usize,
+    drafts: &mut Drafts,
+) -> usize {
+    let requires = drafts.all[first].requires.clone();
+    let done = Operated {
+        info: *info,
+        undone: false,
+    };
+    let operate = drafts.push(Draft::operate(record, done, reason));
+    for earlier in requires {
+        drafts.require(operate, earlier);
+    }
+    drafts.require(first, operate);
+    operate
 }
 
 /// The deletes, each with the record of what it destroys, before which operations make sense: it
@@ -161,7 +231,9 @@ impl<'a> Peers<'a> {
                     there.insert(node.address, args);
                 }
             }
-            let comes = matches!(node.change, Change::Create { .. } | Change::Await { .. });
+            // What is only away for a while takes its own turn.
+            let comes = matches!(node.change, Change::Create { .. } | Change::Await { .. })
+                && node.change.disrupted_by().is_none();
             if let Some(make) = drafts.make[at].filter(|_| comes) {
                 peers.coming.entry(kind).or_default().push(make);
             }
@@ -194,7 +266,9 @@ fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usiz
             continue;
         };
         let targets = &inputs.options.targets;
-        let within = targets.is_empty() || targets.contains(node.address);
+        // What is waited for on the way is made whole, too.
+        let on_the_way = drafts.make[at].is_some();
+        let within = targets.is_empty() || targets.contains(node.address) || on_the_way;
         if record.operations.is_empty() || !within || !node.change.stays() {
             continue;
         }
@@ -210,10 +284,10 @@ fn undo<'a>(inputs: &Inputs<'a, '_>, drafts: &mut Drafts) -> Vec<(&'a Kind, usiz
                 info: *info,
                 undone: true,
             };
-            let undo = drafts.push(Draft::operate(record, undone, Reason::Kept));
-            if let Some(make) = drafts.make[at] {
-                drafts.require(undo, make);
-            }
+            let undo = match drafts.make[at] {
+                Some(back) => put_back(record, info, back, drafts),
+                None => drafts.push(Draft::operate(record, undone, Reason::Kept)),
+            };
             steps.push((node.address.kind(), undo));
         }
     }

@@ -78,15 +78,19 @@ async fn the_next_member_comes_after_what_runs_on_this_one_is_back() {
     let planned = plan(&lab, &grown, &apply()).await;
     assert_eq!(
         plan_text(&planned),
-        "0 ~ vm.s[0] {size}\n1 ~ agent.s[0] after 0\n2 ~ vm.s[1] {size} after 0 1\n\
-         3 ~ agent.s[1] after 0 1 2\n4 ~ vm.s[2] {size} after 2 3\n\
-         5 ~ agent.s[2] after 0 2 3 4\n6 + app.x[0] after 1 3 5\n"
+        "0 ! agent.s[0] drain\n1 ~ vm.s[0] {size} after 0\n2 ~ agent.s[0] after 1\n\
+         3 ! agent.s[0] fill after 2\n4 ! agent.s[1] drain after 1 2 3\n\
+         5 ~ vm.s[1] {size} after 1 2 3 4\n6 ~ agent.s[1] after 1 2 3 5\n\
+         7 ! agent.s[1] fill after 6\n8 ! agent.s[2] drain after 5 6 7\n\
+         9 ~ vm.s[2] {size} after 5 6 7 8\n10 ~ agent.s[2] after 1 5 6 7 9\n\
+         11 ! agent.s[2] fill after 10\n12 + app.x[0] after 2 3 6 7 10 11\n"
     );
+    assert_eq!(planned.steps[0].reason, Reason::PoweredOff(at("vm.s[0]")));
     assert_eq!(
-        planned.steps[1].reason,
+        planned.steps[2].reason,
         Reason::ParentDisrupted(at("vm.s[0]"))
     );
-    assert!(planned.steps[1].only_waits());
+    assert!(planned.steps[2].only_waits());
     let updates = lab.cloud.count(Verb::Update);
     let done = report(&mut lab, &grown).await;
     assert!(done.is_complete(), "{done:?}");
@@ -135,7 +139,10 @@ async fn the_wait_is_carried_on_even_when_the_file_changed_back() {
     let status = |lab: &Lab| lab.state().resources[&at("agent.s[0]")].status;
     assert_eq!(status(&lab), Status::Unfinished);
     let planned = plan(&lab, &grown, &apply()).await;
-    assert_eq!(plan_text(&planned), "0 ~ agent.s[0]\n");
+    assert_eq!(
+        plan_text(&planned),
+        "0 ~ agent.s[0]\n1 ! agent.s[0] fill after 0\n"
+    );
     assert_eq!(planned.steps[0].reason, Reason::Unfinished);
     let began = Instant::now();
     // Another member is to change now: first the one that is down has to be back.
@@ -178,7 +185,7 @@ async fn an_interrupt_during_the_wait_says_that_it_is_not_back() {
     assert_eq!(stopped.unfinished[0].address, at("agent.s[0]"));
     let said = stopped.unfinished[0].error.to_string();
     assert!(said.contains("not ready yet"), "{said}");
-    assert_eq!((stopped.done.len(), stopped.not_started.len()), (1, 4));
+    assert_eq!((stopped.done.len(), stopped.not_started.len()), (2, 9));
     assert!(lab.state().in_doubt.is_empty());
     settled(&mut lab, &grown).await;
     assert_eq!(lab.cloud.most_down(), 1);
@@ -193,7 +200,8 @@ async fn what_does_not_come_back_is_waited_for_again_and_never_replaced() {
     assert_eq!(failed.failed[0].address, at("agent.s[0]"));
     let help = failed.failed[0].error.help.clone().unwrap_or_default();
     assert!(help.contains("waits for it again"), "{help}");
-    assert_eq!(failed.not_started[0].address, at("vm.s[1]"));
+    let begun = |address: &str| failed.done.iter().any(|step| step.address == at(address));
+    assert!(begun("vm.s[0]") && !begun("vm.s[1]") && !begun("agent.s[1]"));
     let planned = plan(&lab, &grown, &apply()).await;
     let gone = |plan: &Plan| plan.steps.iter().any(|step| step.action == Action::Delete);
     assert!(!gone(&planned), "{}", plan_text(&planned));
@@ -226,13 +234,16 @@ async fn a_target_brings_the_waits_before_and_after_it() {
     targeted.targets.insert(at("vm.s[1]"));
     assert_eq!(
         plan_text(&plan(&lab, &grown, &targeted).await),
-        "0 ~ vm.s[1] {size}\n1 ~ agent.s[1] after 0\n"
+        "0 ! agent.s[1] drain\n1 ~ vm.s[1] {size} after 0\n2 ~ agent.s[1] after 1\n\
+         3 ! agent.s[1] fill after 2\n"
     );
     let life = timeout(Duration::from_secs(20), lab.apply(&grown)).await;
     assert!(life.is_err());
     assert_eq!(
         plan_text(&plan(&lab, &grown, &targeted).await),
-        "0 ~ agent.s[0]\n1 ~ vm.s[1] {size} after 0\n2 ~ agent.s[1] after 0 1\n"
+        "0 ~ agent.s[0]\n1 ! agent.s[0] fill after 0\n2 ! agent.s[1] drain after 0 1\n\
+         3 ~ vm.s[1] {size} after 0 1 2\n4 ~ agent.s[1] after 0 1 3\n\
+         5 ! agent.s[1] fill after 4\n"
     );
 }
 
@@ -267,21 +278,28 @@ async fn the_linter_insists_on_the_waits() {
     };
     assert_eq!(
         plan_text(&planned.plan),
-        "0 ~ vm.s[0] {size}\n1 ~ agent.s[0] after 0\n2 ~ vm.s[1] {size} after 0 1\n\
-         3 ~ agent.s[1] after 0 1 2\n"
+        "0 ! agent.s[0] drain\n1 ~ vm.s[0] {size} after 0\n2 ~ agent.s[0] after 1\n\
+         3 ! agent.s[0] fill after 2\n4 ! agent.s[1] drain after 1 2 3\n\
+         5 ~ vm.s[1] {size} after 1 2 3 4\n6 ~ agent.s[1] after 1 2 3 5\n\
+         7 ! agent.s[1] fill after 6\n"
     );
     assert_eq!(codes(&planned.plan), Vec::<&str>::new());
     // The second member does not wait for the first one's agent.
     let mut hasty = planned.plan.clone();
-    hasty.steps[2].requires = [StepId(0)].into();
-    hasty.steps[3].requires = [StepId(2)].into();
+    hasty.steps[4].requires = [StepId(1)].into();
+    hasty.steps[5].requires = [StepId(1), StepId(4)].into();
+    hasty.steps[6].requires = [StepId(5)].into();
     assert_eq!(codes(&hasty), ["lint::group"]);
+    // It stays drained.
+    let mut idle = planned.plan.clone();
+    idle.steps.pop();
+    assert_eq!(codes(&idle), ["lint::operation"]);
     // Nothing waits for the last.
     let mut careless = planned.plan.clone();
-    careless.steps.pop();
-    assert_eq!(codes(&careless), ["lint::settle"]);
+    careless.steps.truncate(6);
+    assert_eq!(codes(&careless), ["lint::operation", "lint::settle"]);
     // It waits for what nothing interrupts.
     let mut idle = planned.plan.clone();
-    idle.steps[3].reason = Reason::ParentDisrupted(at("vm.s[2]"));
+    idle.steps[6].reason = Reason::ParentDisrupted(at("vm.s[2]"));
     assert_eq!(codes(&idle), ["lint::settle", "lint::unfinished"]);
 }
