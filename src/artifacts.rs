@@ -86,6 +86,12 @@ impl Artifacts {
         self.version(component, &version)
     }
 
+    /// The version of a component that is used where nothing says another.
+    pub fn default_version(&self, component: &str) -> String {
+        let version = self.set.default_version(component);
+        version.unwrap_or_default().to_owned()
+    }
+
     /// One file of a version.
     pub fn file(&self, component: &str, version: &str, file: &str) -> Vec<ArtifactRef> {
         self.version(component, version)
@@ -127,6 +133,7 @@ impl Artifacts {
     /// What kplan itself fetches and applies. The K3s binary is fetched by the nodes.
     pub fn manifests(&self, spec: &Spec) -> Vec<ArtifactRef> {
         let mut used = self.all("digitalocean-ccm");
+        used.extend(self.all("system-upgrade-controller"));
         if spec.storage.csi.value {
             used.extend(self.all("csi-digitalocean"));
         }

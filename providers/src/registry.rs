@@ -6,7 +6,7 @@ use crate::http::Now;
 use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
     Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
-    Kubernetes, Velero, VeleroRestore,
+    K3sUpgrade, Kubernetes, UpgradeController, Velero, VeleroRestore,
 };
 use crate::local::{Kept, Login, Repository, RestoreRequest, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
@@ -43,6 +43,8 @@ pub fn all(clients: &Clients) -> Registry {
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);
     bundled::<Csi>(clients, &mut registry);
+    bundled::<UpgradeController>(clients, &mut registry);
+    registry.add(K3sUpgrade(clients.kubernetes.clone()));
     bundled::<Velero>(clients, &mut registry);
     registry.add(VeleroRestore(clients.kubernetes.clone()));
     bundled::<Argocd>(clients, &mut registry);

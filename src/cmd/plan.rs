@@ -136,6 +136,7 @@ fn notes(planned: &Planned) -> Vec<String> {
     if planned.plan.mode == kplan_model::PlanMode::Apply {
         notes.extend(Earlier::of(&planned.snapshot).notes());
         notes.extend(begun_anew(planned));
+        notes.extend(upgraded(planned));
     }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
@@ -159,6 +160,26 @@ fn left_behind(plan: &Plan) -> Option<String> {
         "what the cluster made itself (load balancers of Services, volumes and snapshots of \
          claims) is not destroyed and goes on billing: delete those Services and claims first"
             .to_owned()
+    })
+}
+
+/// What an upgrade of K3s does to the nodes.
+fn upgraded(planned: &Planned) -> Option<String> {
+    let mut steps = planned.plan.steps.iter();
+    let step = steps.find(|step| {
+        step.address == platform::upgrade() && step.action == Action::Update && !step.only_waits()
+    })?;
+    let from = step.before.as_ref()?.attrs.get("version")?;
+    let to = step.args.as_ref()?.get("version")?;
+    let (Value::Str(from), Value::Str(to)) = (from, to) else {
+        return None;
+    };
+    (from != to).then(|| {
+        format!(
+            "K3s goes from {from} to {to} on every node: servers one at a time, then agents one at a \
+             time. A node is drained first where its pods can run elsewhere; disruption budgets are \
+             kept. There is no way back to {from} but a restore"
+        )
     })
 }
 

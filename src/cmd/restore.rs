@@ -4,7 +4,7 @@
 //! again like by any apply, and what a backup holds is put into it before Argo CD fills it; where it
 //! is still there, nothing but the state was lost, and that is back.
 
-use crate::artifacts::read_lock;
+use crate::artifacts::{LOCK_FILE, read_lock};
 use crate::backup::{self, Backup};
 use crate::cli::{ApplyArgs, Global, PlanningArgs, RestoreArgs};
 use crate::cmd::apply;
@@ -92,36 +92,48 @@ fn unpack_here(
     args: &RestoreArgs,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    let (Some(kit), Some(digest)) = (&args.kit, &args.trust_kit) else {
-        return Ok(());
-    };
-    if global.file.exists() || !Path::new(kit).is_file() {
+    if global.file.exists() {
         return Ok(());
     }
+    let (Some(kit), Some(digest)) = (&args.kit, &args.trust_kit) else {
+        let message = format!("{} is not here", global.file.display());
+        let problem = Problem::error("file::unreadable", message).help(
+            "bring it from version control, with kplan.lock beside it. Where that is lost, too, both \
+             come out of a recovery kit in a file: --kit FILE --trust-kit SHA256",
+        );
+        return Err(problem.into());
+    };
     let frame = frame::open(&read_file(Path::new(kit))?, kit)?;
     trusted(&frame, None, Some(digest), kit)?;
     let identity = crate::wire::identity()?.ok_or_else(no_identity)?;
     let contents = KitContents::open(frame.contents(), &identity)?;
     let folder = global.file.parent().unwrap_or(Path::new("."));
     for (name, text) in &contents.files {
-        // A kit holds plain names, and one that was signed by somebody else might not.
-        let plain = Path::new(name)
-            .file_name()
-            .is_some_and(|plain| plain == name.as_str());
-        let target = if name.ends_with(".toml") {
-            global.file.clone()
+        let target = if name == LOCK_FILE {
+            kit::trusted_in(folder, global.sandbox)
         } else {
-            folder.join(name)
+            // There is one besides the lock, whatever it was called where the kit was made.
+            global.file.clone()
         };
-        if plain && !target.exists() {
-            std::fs::write(&target, text).map_err(|error| {
-                let message = format!("cannot write {}: {error}", target.display());
-                Problem::error("cli::file", message)
-            })?;
+        if !target.exists() {
+            write_file(&target, text)?;
             terminal.note(&format!("Wrote {} from the kit.", target.display()));
         }
     }
     Ok(())
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|error| {
+            let message = format!("cannot write {}: {error}", path.display());
+            Problem::error("cli::file", message).into()
+        })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -14,7 +14,8 @@ use crate::render::{Terminal, problem};
 use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refusal};
-use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot};
+use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot, Value};
+use kplan_providers::kubernetes::k3s_upgrade;
 use kplan_state::Notice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -71,6 +72,7 @@ impl Session {
         secrets: &load::Secrets,
     ) -> Result<(), Failure> {
         self.not_taken(snapshot).await?;
+        self.can_upgrade(snapshot)?;
         backup_store::can_be_opened(self, snapshot, secrets).await
     }
 
@@ -92,6 +94,30 @@ impl Session {
             token: self.cloud.token.clone(),
         };
         compose::compose(&self.loaded.spec, &inputs)
+    }
+
+    /// The nodes can go from the version they run to the file's.
+    fn can_upgrade(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let wanted = &self.loaded.spec.k3s.version;
+        let record = snapshot.resources.get(&compose::platform::upgrade());
+        let running = record.and_then(|record| record.attribute("version"));
+        let Some(Value::Str(running)) = running else {
+            return Ok(());
+        };
+        if running.is_empty() {
+            return Ok(());
+        }
+        let Err(why) = k3s_upgrade::allowed(running.as_str(), &wanted.to_string()) else {
+            return Ok(());
+        };
+        let problem = Problem::error("k3s::skew", why).help(format!(
+            "nothing was changed. The nodes run {running}; go to each minor version in turn, with an \
+             apply for each"
+        ));
+        Err(Failure::with(
+            Exit::Refused,
+            self.at(problem, load::origin(wanted.span)),
+        ))
     }
 
     /// A state in which nothing is on record, beside resources that carry the cluster's name and

@@ -81,6 +81,11 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
             password: to(&database::cluster(), "password"),
         });
     }
+    // What the others run: a node newer than its servers may not join, and an upgrade takes all.
+    let version = match builder.inputs.members.version() {
+        Some(version) => version.to_owned(),
+        None => spec.k3s.version.to_string(),
+    };
     let args = NodeArgs {
         boot,
         droplet_id: to(&at, "id"),
@@ -101,8 +106,8 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         disable: if server { disabled(builder) } else { vec![] },
         labels: labels(pool),
         taints: taints(pool),
-        version: spec.k3s.version.to_string(),
-        binary: builder.inputs.artifacts.k3s(&spec.k3s.version.to_string()),
+        binary: builder.inputs.artifacts.k3s(&version),
+        version,
         api: Some(NodeApi {
             endpoint: endpoint(builder),
             server_ca: to(&pki(), "certificates.server_ca"),
@@ -121,7 +126,6 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         meta.after = database::parts(builder);
     }
     builder.add_with(node(pool.name(), index), &args, pool.span(), meta);
-    builder.field_at("version", spec.k3s.version.span);
 }
 
 /// How a node comes to its cluster.

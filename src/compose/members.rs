@@ -18,6 +18,8 @@ pub(super) enum Birth {
 pub struct Members {
     living: BTreeSet<u32>,
     births: BTreeMap<Address, Birth>,
+    /// The version of K3s on the nodes.
+    version: Option<String>,
     /// By index: the servers' addresses in the VPC.
     addresses: BTreeMap<u32, String>,
 }
@@ -28,7 +30,10 @@ impl Members {
         let node = Kind::new("k3s_node");
         let nodes = snapshot.resources.values();
         let nodes = nodes.filter(|record| *record.address.kind() == node);
-        let mut members = Self::default();
+        let mut members = Self {
+            version: running(snapshot),
+            ..Self::default()
+        };
         for record in nodes.filter(|record| record.status != Status::Tainted) {
             let at = &record.address;
             if at.name() == SERVERS_POOL && record.status == Status::Ready {
@@ -56,6 +61,11 @@ impl Members {
         Some(address)
     }
 
+    /// The version of K3s that new nodes begin with beside the others.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref().filter(|_| !self.living.is_empty())
+    }
+
     /// How many servers became nodes.
     pub(super) fn servers(&self) -> u32 {
         u32::try_from(self.living.len()).unwrap_or(u32::MAX)
@@ -79,6 +89,20 @@ impl Members {
         let stands = !matches!(birth, Birth::Joined(index) if index >= count);
         stands.then_some(birth)
     }
+}
+
+/// The oldest version on living nodes; nothing where no node is on record.
+fn running(snapshot: &Snapshot) -> Option<String> {
+    let text = |value: Option<Value>| match value {
+        Some(Value::Str(text)) if !text.is_empty() => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    let seen = snapshot.resources.get(&super::platform::upgrade());
+    let seen = seen.and_then(|record| text(record.attrs.get("version").cloned()));
+    // A cluster from before there were upgrades: its nodes run what they were made with.
+    let node = super::k3s::node(SERVERS_POOL, 0);
+    let made = snapshot.resources.get(&node);
+    seen.or_else(|| made.and_then(|record| text(record.args.get("version").cloned())))
 }
 
 /// By the server whose droplet the node depends on besides its own.

@@ -8,7 +8,7 @@ use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, GithubApp, Schedule, VeleroArgs,
+    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, UpgradeControllerArgs, VeleroArgs,
 };
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
@@ -23,6 +23,11 @@ pub fn argocd() -> Address {
 /// The password of Argo CD's administrator.
 pub fn argocd_admin() -> Address {
     address("random_password", "argocd_admin")
+}
+
+/// The version of K3s on living nodes.
+pub fn upgrade() -> Address {
+    address("k3s_upgrade", "main")
 }
 
 /// Velero.
@@ -51,6 +56,7 @@ pub fn declare(builder: &mut Builder<'_>) {
     if spec.storage.csi.value {
         ready.push(csi(builder, &ready));
     }
+    upgrades(builder, &ready);
     if let Some(backup) = &spec.backup {
         ready.push(backups(builder, backup, &ready));
         ready.extend(restoring::declare(builder, &ready));
@@ -106,6 +112,36 @@ fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
     };
     let span = builder.spec.storage.span;
     builder.add_with(address("csi", "main"), &args, span, meta(after.to_vec()))
+}
+
+/// The controller that exchanges K3s on living nodes, and the version they are to run. Nothing waits
+/// for them.
+fn upgrades(builder: &mut Builder<'_>, after: &[Address]) {
+    let version = builder.spec.k3s.version.clone();
+    let (artifacts, sources) = pinned(builder.inputs.artifacts.all("system-upgrade-controller"));
+    let args = UpgradeControllerArgs {
+        access: access(),
+        objects: Applied,
+        version: builder
+            .inputs
+            .artifacts
+            .default_version("system-upgrade-controller"),
+        artifacts,
+        sources: Some(sources),
+        kubectl: version.kubernetes(),
+    };
+    let address = address("system_upgrade_controller", "main");
+    let controller = builder.add_with(address, &args, version.span, meta(after.to_vec()));
+    let args = K3sUpgradeArgs {
+        access: access(),
+        version: version.to_string(),
+    };
+    let mut behind = vec![controller];
+    for pool in builder.spec.pools() {
+        behind.extend((0..pool.count().value).map(|index| k3s::node(pool.name(), index)));
+    }
+    builder.add_with(upgrade(), &args, version.span, meta(behind));
+    builder.field_at("version", version.span);
 }
 
 fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {

@@ -31,3 +31,4 @@ mod state;
 mod support;
 #[path = "../tidy/mod.rs"]
 mod tidy;
+mod upgrade;

@@ -141,8 +141,6 @@ kplan_model::object! {
 const AT_START: &str = "K3s reads it when the node first starts, and changing it on a living node \
                         is not supported yet: replace the node's droplet (--replace)";
 const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
-const UPGRADE: &str = "upgrading K3s on a living node is not supported yet: replace the node's \
-                       droplet (--replace), servers one at a time";
 const DATA: &str = "the data of a living cluster does not move to another datastore by an apply";
 
 static FIELDS: &[Field] = &[
@@ -222,7 +220,10 @@ static FIELDS: &[Field] = &[
         "Taints the node registers with.",
     )
     .by(Compare::Set),
-    Field::new("version", Change::Refuse(UPGRADE), "K3s's version."),
+    Field::ignored(
+        "version",
+        "The version of K3s it starts with; `k3s_upgrade` changes that of living nodes.",
+    ),
     Field::ignored("binary", "Where K3s's binary comes from, and its digest."),
     Field::ignored("api", "Where to ask whether the node is back.").reaches(),
     Field::computed("name", "The node's name."),

@@ -154,6 +154,16 @@ impl Kubernetes {
         tokio::time::sleep((cloud / self.0.config.scale.max(1)).max(SHORTEST_PAUSE)).await;
     }
 
+    /// A session with a cluster as whoever the endpoint's certificate names.
+    ///
+    /// # Errors
+    /// Where no client can be made of it.
+    pub fn session_at(&self, endpoint: &Endpoint) -> Result<Session, ProviderError> {
+        let client = self.0.config.connector.connect(endpoint)?;
+        let calls = Arc::clone(&self.0.config.calls);
+        Ok(Session::new(client, calls, self.0.config.scale))
+    }
+
     /// The session with a cluster.
     pub fn session(&self, access: &Access, role: Role) -> Result<Session, ProviderError> {
         let now = (self.0.config.now)();
@@ -184,12 +194,7 @@ impl Kubernetes {
             certificate: signed.certificate,
             key: signed.key,
         };
-        let client = self.0.config.connector.connect(&endpoint)?;
-        let session = Session::new(
-            client,
-            Arc::clone(&self.0.config.calls),
-            self.0.config.scale,
-        );
+        let session = self.session_at(&endpoint)?;
         let valid = i64::try_from(VALID.as_millis()).unwrap_or(i64::MAX);
         let until = Timestamp(now.0.saturating_add(valid));
         kept.insert(

@@ -11,6 +11,7 @@ pub mod connect;
 pub mod csi;
 pub mod diff;
 pub mod in_process;
+pub mod k3s_upgrade;
 pub mod kind;
 pub mod manifest;
 pub mod object;
@@ -18,6 +19,7 @@ mod parallel;
 pub mod session;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod upgrade_controller;
 pub mod velero;
 pub mod velero_restore;
 pub mod wait;
@@ -32,7 +34,9 @@ pub use connect::{
 };
 pub use csi::{Csi, CsiArgs};
 pub use in_process::InProcess;
+pub use k3s_upgrade::{K3sUpgrade, K3sUpgradeArgs};
 pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
 pub use session::Session;
+pub use upgrade_controller::{UpgradeController, UpgradeControllerArgs};
 pub use velero::{Schedule, Velero, VeleroArgs};
 pub use velero_restore::{RestoreArgs, VeleroRestore};

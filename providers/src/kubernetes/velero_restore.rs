@@ -139,8 +139,11 @@ fn number(value: &Value, path: &str) -> i64 {
     value.pointer(path).and_then(Value::as_i64).unwrap_or(0)
 }
 
-/// What a restore is of.
-fn restore(args: &RestoreArgs) -> Result<Value, ProviderError> {
+/// What a restore is of, as Velero is told.
+///
+/// # Errors
+/// Where the backup's name is not known yet.
+pub fn restore(args: &RestoreArgs) -> Result<Value, ProviderError> {
     let backup = args.backup.known()?;
     let mut excluded: Vec<&str> = OWN.to_vec();
     excluded.extend(args.excluded_namespaces.iter().map(String::as_str));

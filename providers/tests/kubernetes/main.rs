@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod boots;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod upstream;

@@ -15,19 +15,20 @@ use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepository,
     ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs, Csi, CsiArgs,
-    GithubApp, Velero, VeleroArgs, manifest, velero,
+    GithubApp, RestoreArgs, UpgradeController, UpgradeControllerArgs, Velero, VeleroArgs,
+    k3s_upgrade, manifest, velero, velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
 
-struct Upstream {
-    source: Fetcher,
+pub(crate) struct Upstream {
+    pub(crate) source: Fetcher,
     set: VersionSet,
     _cache: TempDir,
 }
 
-fn upstream() -> Option<Upstream> {
+pub(crate) fn upstream() -> Option<Upstream> {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
         println!("skipped: needs KPLAN_TEST_UPSTREAM");
         return None;
@@ -45,7 +46,10 @@ fn upstream() -> Option<Upstream> {
 }
 
 impl Upstream {
-    fn artifacts(&self, component: &str) -> Vec<kplan_providers::artifacts::ArtifactRef> {
+    pub(crate) fn artifacts(
+        &self,
+        component: &str,
+    ) -> Vec<kplan_providers::artifacts::ArtifactRef> {
         let version = self.set.default_version(component).unwrap();
         self.set
             .resolve(&Lock::default(), component, version)
@@ -53,7 +57,7 @@ impl Upstream {
     }
 }
 
-fn access() -> Input<Access> {
+pub(crate) fn access() -> Input<Access> {
     Input::Unknown
 }
 
@@ -84,7 +88,13 @@ fn bundle(objects: Vec<Value>) -> Bundle {
 async fn every_manifest_is_read_whole() {
     let Some(upstream) = upstream() else { return };
     let mut count = 0;
-    for component in ["argo-cd", "csi-digitalocean", "digitalocean-ccm", "velero"] {
+    for component in [
+        "argo-cd",
+        "csi-digitalocean",
+        "digitalocean-ccm",
+        "system-upgrade-controller",
+        "velero",
+    ] {
         for artifact in upstream.artifacts(component) {
             assert!(
                 artifact.sha256.is_some(),
@@ -115,10 +125,8 @@ async fn every_manifest_is_read_whole() {
     assert!(count > 150, "{count}");
 }
 
-#[tokio::test]
-async fn the_cloud_controller_knows_its_vpc() {
-    let Some(upstream) = upstream() else { return };
-    let args = CcmArgs {
+pub(crate) fn ccm_args(upstream: &Upstream) -> CcmArgs {
+    CcmArgs {
         access: access(),
         objects: Applied,
         artifacts: pinned(upstream.artifacts("digitalocean-ccm")).0,
@@ -128,7 +136,13 @@ async fn the_cloud_controller_knows_its_vpc() {
         cluster_id: "demo-3f9a1c2e".to_owned(),
         load_balancer_type: "REGIONAL".to_owned(),
         api_url: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn the_cloud_controller_knows_its_vpc() {
+    let Some(upstream) = upstream() else { return };
+    let args = ccm_args(&upstream);
     let objects = Ccm::objects(&args, &upstream.source).await.unwrap();
     let deployment = find(
         &objects,
@@ -175,7 +189,7 @@ async fn the_cloud_controller_knows_its_vpc() {
     assert_eq!(env_of["DO_OVERRIDE_URL"]["value"], "http://127.0.0.1:1");
 }
 
-fn csi_args(upstream: &Upstream, default_class: Option<&str>) -> CsiArgs {
+pub(crate) fn csi_args(upstream: &Upstream, default_class: Option<&str>) -> CsiArgs {
     CsiArgs {
         access: access(),
         objects: Applied,
@@ -283,7 +297,7 @@ async fn the_volume_driver_reaches_the_metadata_service_and_tags_its_volumes() {
     }
 }
 
-fn argocd_args(upstream: &Upstream, file: &str, password: Option<&str>) -> ArgocdArgs {
+pub(crate) fn argocd_args(upstream: &Upstream, file: &str, password: Option<&str>) -> ArgocdArgs {
     let mut artifacts = upstream.artifacts("argo-cd");
     artifacts.retain(|artifact| artifact.file == file);
     let (artifacts, sources) = pinned(artifacts);
@@ -356,7 +370,7 @@ async fn argo_cd_is_whole_in_its_namespace_and_knows_the_health_of_applications(
     }
 }
 
-fn velero_args(upstream: &Upstream) -> VeleroArgs {
+pub(crate) fn velero_args(upstream: &Upstream) -> VeleroArgs {
     VeleroArgs {
         access: access(),
         objects: Applied,
@@ -403,6 +417,79 @@ async fn veleros_own_objects_fit_its_definitions() {
         .find(|object| object["kind"] == "BackupStorageLocation")
         .unwrap();
     assert_eq!(location["spec"]["config"]["checksumAlgorithm"], "");
+}
+
+#[tokio::test]
+async fn a_restore_fits_veleros_definition() {
+    let Some(upstream) = upstream() else { return };
+    let installed = Velero::objects(&velero_args(&upstream), &upstream.source).await;
+    let args = RestoreArgs {
+        access: access(),
+        backup: "nightly-20261129020000".to_owned().into(),
+        excluded_namespaces: vec!["scratch".to_owned()],
+        accept_partial: false,
+    };
+    let restore = velero_restore::restore(&args).unwrap();
+    fits_its_definition(&restore, definitions(&installed.unwrap())["Restore"]);
+}
+
+pub(crate) fn controller_args(upstream: &Upstream) -> UpgradeControllerArgs {
+    let (artifacts, sources) = pinned(upstream.artifacts("system-upgrade-controller"));
+    UpgradeControllerArgs {
+        access: access(),
+        objects: Applied,
+        artifacts,
+        sources: Some(sources),
+        version: "v0.20.1".to_owned(),
+        kubectl: "v1.35.6".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn upgrades_fit_their_definition_and_use_what_fits_the_cluster() {
+    let Some(upstream) = upstream() else { return };
+    let args = controller_args(&upstream);
+    let objects = UpgradeController::objects(&args, &upstream.source).await;
+    let objects = objects.unwrap();
+    let deployment = find(&objects, "Deployment", "system-upgrade-controller");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        container["image"],
+        "rancher/system-upgrade-controller:v0.20.1"
+    );
+    let settings = &find(&objects, "ConfigMap", "default-controller-env")["data"];
+    assert_eq!(
+        settings["SYSTEM_UPGRADE_JOB_KUBECTL_IMAGE"],
+        "rancher/kubectl:v1.35.6"
+    );
+    let bindings = objects.iter().filter(|one| one["subjects"].is_array());
+    for binding in bindings.clone() {
+        assert_eq!(
+            binding["subjects"][0]["namespace"], "system-upgrade",
+            "{binding}"
+        );
+    }
+    assert_eq!(bindings.count(), 3);
+    for kind in ["Role", "RoleBinding"] {
+        let all = objects.iter().filter(|one| one["kind"] == kind);
+        let places: Vec<&Value> = all.map(|one| &one["metadata"]["namespace"]).collect();
+        assert_eq!(places, [&json!("system-upgrade")], "{kind}");
+    }
+    let account = find(&objects, "ServiceAccount", "system-upgrade");
+    let definition = definitions(&objects)["Plan"];
+    for drain in [false, true] {
+        for plan in k3s_upgrade::plans("v1.35.6+k3s1", drain) {
+            fits_its_definition(&plan, definition);
+            assert_eq!(
+                plan["spec"]["serviceAccountName"],
+                account["metadata"]["name"]
+            );
+            assert_eq!(
+                plan["metadata"]["namespace"],
+                account["metadata"]["namespace"]
+            );
+        }
+    }
 }
 
 /// The definitions among objects, by the kind they define.

@@ -657,12 +657,3 @@ fn every_argument_has_a_field_and_no_secret_is_shown() {
         }
     }
 }
-
-#[test]
-fn another_version_on_a_living_node_is_refused_with_a_way() {
-    let field = K3sNode::INFO.field("version").unwrap();
-    let kplan_model::Change::Refuse(why) = field.change else {
-        panic!("{:?}", field.change);
-    };
-    assert!(why.contains("replace"), "{why}");
-}
