@@ -10,9 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::bundle::Files;
 use super::config::{Datastore, K3sConfig};
 use super::datastore::{DatastoreError, Endpoint};
+use super::machine::Disk;
 use super::pki::{self, Authorities, PkiError, Token};
-use super::{DropletFacts, Nodes};
-use crate::kubernetes::{Cluster, ClusterConfig, NodeFacts, NodeRole, ServerGuard};
+use super::{DropletFacts, Held, Nodes};
+use crate::kubernetes::{Cluster, ClusterConfig, NodeDisks, NodeFacts, NodeRole, ServerGuard};
 
 /// Collection of [`ClusterRecord`], keyed by id.
 pub(super) const CLUSTERS: &str = "boot/cluster";
@@ -207,7 +208,7 @@ impl Nodes {
             }
         }
         let served = cluster
-            .serve(sans(installed, &node), self.inner.log.get())
+            .serve(Some(&node), sans(installed, &node), self.inner.log.get())
             .await;
         let (address, guard) = served.map_err(|error| StartError::Api(error.to_string()))?;
         cluster.register_node(facts);
@@ -344,8 +345,35 @@ impl Nodes {
         let opened = Cluster::open(id, config, store, clock, rng).await;
         let cluster = opened.map_err(|error| StartError::Api(error.to_string()))?;
         cluster.set_bucket_access(Arc::new(self.inner.network.clone()));
+        cluster.set_disks(Arc::new(ClusterDisks {
+            nodes: self.held(),
+            cluster: id.to_owned(),
+        }));
         self.keep_cluster(id, cluster.clone());
         Ok(cluster)
+    }
+}
+
+/// The disks of one cluster's droplets.
+struct ClusterDisks {
+    nodes: Held,
+    cluster: String,
+}
+
+impl NodeDisks for ClusterDisks {
+    fn replace_k3s(&self, node: &str, version: &str) -> Result<(), String> {
+        let nodes = self.nodes.nodes().ok_or("the droplet is off")?;
+        let record = nodes.cluster_record(&self.cluster);
+        let droplet = record.and_then(|record| record.nodes.get(node).copied());
+        let droplet = droplet.ok_or_else(|| format!("no droplet is the node {node}"))?;
+        let disk = nodes.disk(droplet);
+        let disk = disk.ok_or_else(|| format!("K3s is not installed on droplet {droplet}"))?;
+        let disk = Disk {
+            version: version.to_owned(),
+            ..disk
+        };
+        let saved = nodes.save_disk(droplet, &disk);
+        saved.map_err(|error| error.to_string())
     }
 }
 
@@ -454,5 +482,6 @@ fn node_facts(installed: &Installed<'_>, name: String, role: NodeRole, etcd: boo
         cpu: droplet.vcpus,
         memory_mib: droplet.memory_mib,
         etcd,
+        version: installed.version.to_owned(),
     }
 }

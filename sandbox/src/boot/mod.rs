@@ -322,7 +322,8 @@ impl Nodes {
     pub fn router_of(&self, droplet: u64) -> Option<axum::Router> {
         let state = self.lock();
         let server = state.machines.get(&droplet)?.server.as_ref()?;
-        state.clusters.get(&server.cluster).map(Cluster::router)
+        let cluster = state.clusters.get(&server.cluster)?;
+        Some(cluster.router_of(&server.node))
     }
 
     /// What every droplet that is on is doing.

@@ -10,6 +10,7 @@ mod bootstrap;
 mod bucket;
 mod controllers;
 mod defaults;
+mod disks;
 mod disruption;
 mod etcd;
 mod managed_fields;
@@ -41,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 pub use authn::Identity;
 pub use bucket::{BucketAccess, BucketKey};
+pub use disks::NodeDisks;
 pub use serve::ServerGuard;
 
 use crate::clock::Clock;
@@ -129,6 +131,9 @@ pub struct NodeFacts {
     pub memory_mib: u32,
     /// Whether the node is a member of embedded etcd.
     pub etcd: bool,
+    /// Version of the K3s it runs, such as `v1.35.6+k3s1`; empty is the cluster's.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// What controllers learn from outside, shared with the task that runs them.
@@ -136,6 +141,34 @@ pub(crate) struct Outside {
     pub(crate) etcd: etcd::Members,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
+    pub(crate) disks: Option<Arc<dyn NodeDisks>>,
+    store: Store,
+    nodes_place: String,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Outside")
+            .field("nodes", &self.nodes.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outside {
+    fn keep_node(&mut self, name: &str, record: NodeRecord) {
+        // A record that cannot be written costs the node's restoration after a restart; the next
+        // request that writes reports the broken store.
+        drop(self.store.put(&self.nodes_place, name, &record));
+        self.nodes.insert(name.to_owned(), record);
+    }
+
+    /// A node's K3s was restarted as another version.
+    pub(crate) fn set_version(&mut self, name: &str, version: &str) {
+        if let Some(mut record) = self.nodes.get(name).cloned() {
+            version.clone_into(&mut record.facts.version);
+            self.keep_node(name, record);
+        }
+    }
 }
 
 struct Inner {
@@ -143,8 +176,6 @@ struct Inner {
     face: Arc<api::Face>,
     authority: pki::Authority,
     sans: Vec<String>,
-    store: Store,
-    nodes_place: String,
     outside: Arc<Mutex<Outside>>,
     wake: Arc<tokio::sync::Notify>,
     controllers: tokio::task::JoinHandle<()>,
@@ -203,11 +234,16 @@ impl Cluster {
             etcd: etcd::Members::open(store.clone(), id)?,
             nodes,
             bucket_access: None,
+            disks: None,
+            store,
+            nodes_place,
         }));
         let wake = Arc::new(tokio::sync::Notify::new());
         let face = Arc::new(api::Face {
             server: server.clone(),
             ca_certificates: config.server_ca_chain_pem.clone(),
+            outside: outside.clone(),
+            node: None,
         });
         let controllers = Controllers::new(
             config.server_ca_chain_pem.clone(),
@@ -221,8 +257,6 @@ impl Cluster {
                 face,
                 authority,
                 sans: config.sans,
-                store,
-                nodes_place,
                 outside,
                 wake,
                 controllers: task,
@@ -231,12 +265,13 @@ impl Cluster {
     }
 
     /// Serves the API with mutual TLS on a free loopback port; `sans` come on top of the
-    /// cluster's own. Dropping the guard stops this server.
+    /// cluster's own, and `node` is the one it runs on. Dropping the guard stops this server.
     ///
     /// # Errors
     /// When the certificate cannot be made or no port is free.
     pub async fn serve(
         &self,
+        node: Option<&str>,
         sans: Vec<String>,
         log: Option<&RequestLog>,
     ) -> Result<(SocketAddr, ServerGuard), ClusterError> {
@@ -249,13 +284,30 @@ impl Cluster {
             .inner
             .authority
             .server_config(&names, self.inner.server.clock.now())?;
-        serve::serve(self.router(), tls, log.cloned()).await
+        let router = node.map_or_else(|| self.router(), |node| self.router_of(node));
+        serve::serve(router, tls, log.cloned()).await
     }
 
     /// The API as a service for in-memory clients; put an [`Identity`] into the request's
     /// extensions, as TLS would.
     pub fn router(&self) -> Router {
         api::router(self.inner.face.clone())
+    }
+
+    /// The same as the server on a node answers it: `/version` says what runs there.
+    pub fn router_of(&self, node: &str) -> Router {
+        api::router(Arc::new(api::Face {
+            server: self.inner.server.clone(),
+            ca_certificates: self.inner.face.ca_certificates.clone(),
+            outside: self.inner.outside.clone(),
+            node: Some(node.to_owned()),
+        }))
+    }
+
+    /// What the machines under the nodes keep. Without it an upgrade changes the cluster's own
+    /// record of the node only.
+    pub fn set_disks(&self, disks: Arc<dyn NodeDisks>) {
+        self.outside(|outside| outside.disks = Some(disks));
     }
 
     /// How the cluster's pods reach the object store. Without it backup locations stay unavailable.
@@ -315,10 +367,7 @@ impl Cluster {
     }
 
     fn save_node(&self, name: &str, record: NodeRecord) {
-        // A record that cannot be written costs the node's restoration after a restart; the next
-        // request that writes reports the broken store.
-        drop(self.inner.store.put(&self.inner.nodes_place, name, &record));
-        self.outside(|outside| outside.nodes.insert(name.to_owned(), record));
+        self.outside(|outside| outside.keep_node(name, record));
     }
 
     fn outside<T>(&self, change: impl FnOnce(&mut Outside) -> T) -> T {

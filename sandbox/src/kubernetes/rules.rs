@@ -201,6 +201,12 @@ fn binding(collection: &str, object: &Value, causes: &mut Vec<Cause>) {
         if text(subject, &["name"]).is_none_or(str::is_empty) {
             causes.push(Cause::required(format!("subjects[{index}].name")));
         }
+        let account = text(subject, &["kind"]) == Some("ServiceAccount");
+        let anywhere = text(subject, &["namespace"]).is_none_or(str::is_empty);
+        // In a RoleBinding it is the binding's.
+        if account && anywhere && text(object, &["kind"]) == Some("ClusterRoleBinding") {
+            causes.push(Cause::required(format!("subjects[{index}].namespace")));
+        }
     }
 }
 

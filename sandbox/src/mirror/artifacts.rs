@@ -49,25 +49,43 @@ macro_rules! manifest {
     };
 }
 
-const fn k3s(file: &'static str, architecture: &'static str) -> Artifact {
+const fn k3s(version: &'static str, file: &'static str, architecture: &'static str) -> Artifact {
     Artifact {
         component: "k3s",
-        version: "v1.35.6+k3s1",
+        version,
         file,
         source: Source::Binary(architecture),
     }
 }
 
-/// Components, versions and file names are upstream's.
+/// Components, versions and file names are upstream's; a component's first version is its default.
 pub(super) const ARTIFACTS: &[Artifact] = &[
-    k3s("k3s", "amd64"),
-    k3s("k3s-arm64", "arm64"),
+    k3s("v1.35.6+k3s1", "k3s", "amd64"),
+    k3s("v1.35.6+k3s1", "k3s-arm64", "arm64"),
+    k3s("v1.34.9+k3s1", "k3s", "amd64"),
+    k3s("v1.34.9+k3s1", "k3s-arm64", "arm64"),
     manifest!("argo-cd", "v3.4.7", "install.yaml"),
     manifest!("argo-cd", "v3.4.7", "ha-install.yaml"),
     manifest!("csi-digitalocean", "v4.16.0", "crds.yaml"),
     manifest!("csi-digitalocean", "v4.16.0", "driver.yaml"),
     manifest!("csi-digitalocean", "v4.16.0", "snapshot-controller.yaml"),
     manifest!("digitalocean-ccm", "v0.1.68", "v0.1.68.yml"),
+    manifest!("system-upgrade-controller", "v0.20.1", "clusterrole.yaml"),
+    manifest!(
+        "system-upgrade-controller",
+        "v0.20.1",
+        "clusterrolebinding.yaml"
+    ),
+    manifest!(
+        "system-upgrade-controller",
+        "v0.20.1",
+        "system-upgrade-controller.yaml"
+    ),
+    manifest!(
+        "system-upgrade-controller",
+        "v0.20.1",
+        "upgrade.cattle.io_plans.yaml"
+    ),
     manifest!("velero", "v1.17.2", "velero.io_backuprepositories.yaml"),
     manifest!("velero", "v1.17.2", "velero.io_backups.yaml"),
     manifest!("velero", "v1.17.2", "velero.io_backupstoragelocations.yaml"),

@@ -80,6 +80,14 @@ pub fn k3s_binary_version(binary: &[u8]) -> Result<String, BinaryError> {
     Ok(version.to_owned())
 }
 
+/// The versions of K3s there is a binary of; the sandbox can run no others.
+pub(crate) fn k3s_versions() -> impl Iterator<Item = &'static str> {
+    let binaries = ARTIFACTS
+        .iter()
+        .filter(|artifact| artifact.component == "k3s");
+    binaries.map(|artifact| artifact.version)
+}
+
 /// The version set `sandbox`, computed from the bytes the mirror serves.
 pub fn version_set() -> Vec<MirrorArtifact> {
     ARTIFACTS

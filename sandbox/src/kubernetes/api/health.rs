@@ -20,13 +20,14 @@ const CHECKS: &[&str] = &[
 /// The answer, if the path is one of these.
 pub(super) fn answer(
     server: &ApiServer,
+    version: &str,
     path: &str,
     query: &Query,
 ) -> Option<Result<Response, ApiError>> {
     let path = path.trim_end_matches('/');
     let name = path.trim_start_matches('/');
     match name.split('/').next()? {
-        "version" if name == "version" => Some(Ok(version(server))),
+        "version" if name == "version" => Some(Ok(numbered(version))),
         probe @ ("healthz" | "livez" | "readyz") => {
             let check = name.trim_start_matches(probe).trim_start_matches('/');
             if !check.is_empty() && !CHECKS.contains(&check) {
@@ -56,13 +57,13 @@ fn healthy(probe: &str, query: &Query) -> Response {
     text.into_response()
 }
 
-fn version(server: &ApiServer) -> Response {
-    let plain = server.version.trim_start_matches('v');
+fn numbered(version: &str) -> Response {
+    let plain = version.trim_start_matches('v');
     let mut numbers = plain.split(['.', '+']);
     let body = json!({
         "major": numbers.next().unwrap_or_default(),
         "minor": numbers.next().unwrap_or_default(),
-        "gitVersion": server.version,
+        "gitVersion": version,
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -13,7 +13,7 @@ mod swagger;
 mod watch;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +24,7 @@ use http::{Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
+use super::Outside;
 use super::apiserver::ApiServer;
 use super::authn::Identity;
 use super::authz::{self, Attributes};
@@ -42,6 +43,22 @@ pub(crate) struct Face {
     pub(crate) server: Arc<ApiServer>,
     /// The certificates clients may trust, as `/cacerts` gives them.
     pub(crate) ca_certificates: String,
+    /// What is known about the nodes.
+    pub(crate) outside: Arc<Mutex<Outside>>,
+    /// The node whose server this is; `None` where no server in particular answers.
+    pub(crate) node: Option<String>,
+}
+
+impl Face {
+    /// Version of the K3s that answers.
+    fn version(&self) -> String {
+        let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = self.node.as_ref().and_then(|node| outside.nodes.get(node));
+        record
+            .map(|record| record.facts.version.clone())
+            .filter(|version| !version.is_empty())
+            .unwrap_or_else(|| self.server.version.clone())
+    }
 }
 
 /// The service; the client's [`Identity`] is a request extension.
@@ -324,7 +341,7 @@ fn face_of_server(
         .get(header::ACCEPT)
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
-    health::answer(&face.server, path, query)
+    health::answer(&face.server, &face.version(), path, query)
         .or_else(|| openapi::answer(&face.server, path, accept))
         .or_else(|| discovery::answer(&face.server, path, accept))
         .unwrap_or_else(|| Ok(no_page()))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Pass;
+use super::upgrade::{self, Step};
 use super::workload::PODS;
 use crate::kubernetes::object::{self, Object, flag, items, map, set, text};
 
@@ -53,19 +54,10 @@ fn ends(pod: &Value) -> bool {
 fn start(pass: &mut Pass<'_>, pod: &Object) {
     super::argocd::init_containers(pass, pod);
     if let Some((reason, message)) = missing(pass, pod) {
-        pass.adjust(PODS, pod, |pod| {
-            set(pod, &["status", "phase"], "Pending");
-            let waiting = json!({"waiting": {"reason": reason, "message": message}});
-            set(
-                pod,
-                &["status", "containerStatuses"],
-                containers(pod, &waiting, false),
-            );
-            pass.set_condition(pod, "Ready", false, "ContainersNotReady", &message);
-        });
+        waits(pass, pod, reason, &message);
         return;
     }
-    if !pass.due("start", pod, START) {
+    if !pass.due("start", pod, START) || !upgrade::initialised(pass, pod) {
         return;
     }
     let now = pass.server.now();
@@ -88,6 +80,20 @@ fn start(pass: &mut Pass<'_>, pod: &Object) {
         for kind in ["Initialized", "ContainersReady", "Ready"] {
             pass.set_condition(pod, kind, true, "", "");
         }
+    });
+}
+
+/// Shows why a pod's containers do not start.
+pub(super) fn waits(pass: &Pass<'_>, pod: &Object, reason: &str, message: &str) {
+    pass.adjust(PODS, pod, |pod| {
+        set(pod, &["status", "phase"], "Pending");
+        let waiting = json!({"waiting": {"reason": reason, "message": message}});
+        set(
+            pod,
+            &["status", "containerStatuses"],
+            containers(pod, &waiting, false),
+        );
+        pass.set_condition(pod, "Ready", false, "ContainersNotReady", message);
     });
 }
 
@@ -151,6 +157,16 @@ fn missing(pass: &Pass<'_>, pod: &Value) -> Option<(&'static str, String)> {
         .iter()
         .flat_map(|list| items(pod, &["spec", list]))
     {
+        for source in items(container, &["envFrom"]) {
+            for (field, kind) in [("secretRef", "secret"), ("configMapRef", "configmap")] {
+                if let Some(name) = text(source, &[field, "name"])
+                    && !flag(source, &[field, "optional"])
+                    && let Some(why) = lacks(kind, name, None)
+                {
+                    return Some(("CreateContainerConfigError", why));
+                }
+            }
+        }
         for variable in items(container, &["env"]) {
             for (field, kind) in [("secretKeyRef", "secret"), ("configMapKeyRef", "configmap")] {
                 let Some(reference) = object::at(variable, &["valueFrom", field]) else {
@@ -181,21 +197,38 @@ fn containers(pod: &Value, state: &Value, ready: bool) -> Vec<Value> {
 }
 
 fn finish(pass: &mut Pass<'_>, pod: &Object) {
-    if !pass.due("run", pod, RUN) {
-        return;
-    }
+    let failed = match upgrade::step(pass, pod) {
+        Some(Step::Runs) => return,
+        Some(Step::Failed(why)) => Some(why),
+        Some(Step::Done) => None,
+        None if pass.due("run", pod, RUN) => None,
+        None => return,
+    };
     let now = pass.server.now();
+    let (phase, ended) = match &failed {
+        None => (
+            "Succeeded",
+            json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}),
+        ),
+        Some(why) => (
+            "Failed",
+            json!({"terminated": {"exitCode": 1, "reason": "Error", "message": why, "finishedAt": now}}),
+        ),
+    };
+    let reason = if failed.is_none() {
+        "PodCompleted"
+    } else {
+        "PodFailed"
+    };
     pass.adjust(PODS, pod, |pod| {
-        set(pod, &["status", "phase"], "Succeeded");
-        let ended =
-            json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}});
+        set(pod, &["status", "phase"], phase);
         set(
             pod,
             &["status", "containerStatuses"],
             containers(pod, &ended, false),
         );
         for kind in ["ContainersReady", "Ready"] {
-            pass.set_condition(pod, kind, false, "PodCompleted", "");
+            pass.set_condition(pod, kind, false, reason, "");
         }
     });
 }

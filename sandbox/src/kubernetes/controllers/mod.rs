@@ -15,6 +15,7 @@ mod replica_sets;
 mod revisions;
 mod scheduler;
 mod stateful_sets;
+mod upgrade;
 mod velero;
 mod workload;
 
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 
 use super::apiserver::ApiServer;
 use super::object::{self, Object};
+use super::status::ApiError;
 use super::write::{DeleteOptions, Target, WriteOptions};
 use super::{BucketAccess, NodeFacts, Outside};
 
@@ -57,6 +59,7 @@ pub(crate) struct Controllers {
     outside: Arc<Mutex<Outside>>,
     wake: Arc<Notify>,
     timers: Timers,
+    applied: upgrade::Applied,
 }
 
 /// What a pass of the controllers works with.
@@ -65,7 +68,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
     pub(crate) ca_certificates: &'a str,
+    outside: &'a Mutex<Outside>,
     timers: &'a mut Timers,
+    applied: &'a mut upgrade::Applied,
 }
 
 /// Lags under way, by what they are for. Those nobody asks about in a pass are forgotten.
@@ -94,6 +99,7 @@ impl Controllers {
             outside,
             wake,
             timers: Timers::default(),
+            applied: upgrade::Applied::default(),
         }
     }
 
@@ -149,7 +155,9 @@ impl Controllers {
             nodes,
             bucket_access,
             ca_certificates: &self.ca_certificates,
+            outside: &self.outside,
             timers,
+            applied: &mut self.applied,
         };
         definitions::reconcile(&mut pass);
         namespaces::reconcile(&mut pass);
@@ -169,6 +177,7 @@ impl Controllers {
         garbage::reconcile(&mut pass);
         argocd::reconcile(&mut pass);
         velero::reconcile(&mut pass);
+        upgrade::reconcile(&mut pass);
         self.timers.sweep();
     }
 }
@@ -276,21 +285,56 @@ impl Pass<'_> {
 
     /// Deletes an object the way a client would.
     pub(crate) fn delete(&self, collection: &str, object: &Value) {
-        if let Some(resource) = self.server.catalogue().stored(collection) {
-            let (namespace, name) = (object::namespace(object), object::name(object));
-            let target = Target {
-                resource: &resource,
-                namespace,
-                name,
-                subresource: "",
-            };
-            let options = DeleteOptions {
-                uid: Some(object::uid(object).to_owned()),
-                ..DeleteOptions::default()
-            };
-            // Somebody else may have deleted it first.
-            drop(self.server.delete(target, &options));
+        // Somebody else may have deleted it first.
+        drop(self.delete_with(collection, object, DeleteOptions::default()));
+    }
+
+    /// The same with options; an eviction may be refused.
+    pub(crate) fn delete_with(
+        &self,
+        collection: &str,
+        object: &Value,
+        options: DeleteOptions,
+    ) -> Result<(), ApiError> {
+        let Some(resource) = self.server.catalogue().stored(collection) else {
+            return Ok(());
+        };
+        let (namespace, name) = (object::namespace(object), object::name(object));
+        let target = Target {
+            resource: &resource,
+            namespace,
+            name,
+            subresource: "",
+        };
+        let options = DeleteOptions {
+            uid: Some(object::uid(object).to_owned()),
+            ..options
+        };
+        self.server.delete(target, &options).map(|_| ())
+    }
+
+    /// Version of the K3s that a node runs.
+    pub(crate) fn version_of<'n>(&'n self, record: &'n NodeRecord) -> &'n str {
+        match record.facts.version.as_str() {
+            "" => &self.server.version,
+            version => version,
         }
+    }
+
+    /// Replaces a node's K3s and starts it again. The error is the machine's; nothing was changed
+    /// then.
+    pub(crate) fn replace_k3s(&mut self, node: &str, version: &str) -> Result<(), String> {
+        let outside = || self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not under the lock: whoever holds the droplets asks for it, too.
+        let disks = outside().disks.clone();
+        if let Some(disks) = disks {
+            disks.replace_k3s(node, version)?;
+        }
+        outside().set_version(node, version);
+        if let Some(record) = self.nodes.get_mut(node) {
+            version.clone_into(&mut record.facts.version);
+        }
+        Ok(())
     }
 
     /// Sets a condition in `status.conditions`; the transition time moves only with the status.

@@ -152,7 +152,7 @@ fn status(pass: &Pass<'_>, node: &mut Value, record: &NodeRecord, ready: bool) {
     set(node, &["status", "capacity"], resources.clone());
     set(node, &["status", "allocatable"], resources);
     let info = json!({
-        "kubeletVersion": pass.server.version,
+        "kubeletVersion": pass.version_of(record),
         "osImage": "Ubuntu 24.04 LTS",
         "kernelVersion": "6.8.0",
         "containerRuntimeVersion": "containerd://2.1.5-k3s1",
@@ -276,6 +276,14 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     }
     if at(node, &["status", "nodeInfo"]).is_none() {
         pass.adjust(NODES, node, |node| status(pass, node, record, false));
+        return;
+    }
+    if text(node, &["status", "nodeInfo", "kubeletVersion"]) != Some(pass.version_of(record)) {
+        // K3s was started again as another version.
+        pass.adjust(NODES, node, |node| status(pass, node, record, false));
+        pass.adjust(NODES, node, |node| {
+            set_taint(node, NOT_READY, &["NoSchedule"]);
+        });
         return;
     }
     if !was_ready && pass.due("ready", node, READY) {

@@ -24,8 +24,10 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
         return;
     }
     let nodes = pass.all("/nodes");
+    // What has ended is in nobody's way.
     let mut placed: Vec<(String, Object)> = pods
         .iter()
+        .filter(|pod| !object::ended(pod))
         .filter_map(|pod| {
             text(pod, &["spec", "nodeName"]).map(|node| (node.to_owned(), pod.clone()))
         })

@@ -11,6 +11,7 @@ mod platform;
 mod refusals;
 mod rollouts;
 mod served;
+mod upgrade;
 mod upstream;
 mod velero;
 
@@ -76,6 +77,7 @@ fn plain_node(name: &str) -> NodeFacts {
         cpu: 2,
         memory_mib: 4096,
         etcd: false,
+        version: String::new(),
     }
 }
 

@@ -50,7 +50,7 @@ async fn the_certificate_is_the_identity() {
         .await
         .unwrap();
     let (address, guard) = cluster
-        .serve(vec!["kubernetes".to_owned()], None)
+        .serve(None, vec!["kubernetes".to_owned()], None)
         .await
         .unwrap();
     let status = async |path: &str, pem: Option<String>| {

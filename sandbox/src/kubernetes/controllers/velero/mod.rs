@@ -76,7 +76,7 @@ fn served(pass: &Pass<'_>, collection: &str) -> Vec<Object> {
 }
 
 /// A span as Go writes it, such as `720h0m0s`; `None` when it is none.
-fn span(text: &str) -> Option<Duration> {
+pub(super) fn span(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {

@@ -1,0 +1,236 @@
+//! What the containers of upgrade pods do: `rancher/k3s-upgrade` and the kubectl before it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{GROUP, NAMESPACE, NODES, PLAN, PLANS, drain, may, wanted};
+use crate::kubernetes::controllers::workload::PODS;
+use crate::kubernetes::controllers::{Pass, kubelet};
+use crate::kubernetes::object::{self, Object, items, set, text};
+use crate::mirror::k3s_versions;
+
+/// How long a container takes that has little to do.
+const BRIEF: Duration = Duration::from_secs(2);
+
+/// Copying the binary and starting K3s again.
+const REPLACE: Duration = Duration::from_secs(30);
+
+/// How far a container is.
+pub(in crate::kubernetes::controllers) enum Step {
+    Runs,
+    Done,
+    /// It ends with an error and says this.
+    Failed(String),
+}
+
+/// Whether the pod is one of a plan's job.
+fn upgrades(pod: &Value) -> bool {
+    object::namespace(pod) == NAMESPACE && object::label(pod, PLAN).is_some()
+}
+
+/// The version an image of `rancher/k3s-upgrade` brings; `None` for other images.
+fn k3s_image(container: &Value) -> Option<String> {
+    let image = text(container, &["image"])?;
+    let (name, tag) = image.rsplit_once(':')?;
+    let name = name.trim_start_matches("docker.io/");
+    // Tags cannot have a plus.
+    (name == "rancher/k3s-upgrade").then(|| tag.replacen("-k3s", "+k3s", 1))
+}
+
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let init = items(pod, &["spec", "initContainers"]).iter();
+    init.chain(items(pod, &["spec", "containers"]))
+}
+
+/// Runs the init containers of an upgrade pod one after the other. Whether its containers may
+/// start; those of other pods may.
+pub(in crate::kubernetes::controllers) fn initialised(pass: &mut Pass<'_>, pod: &Object) -> bool {
+    if !upgrades(pod) {
+        return true;
+    }
+    let unknown = containers(pod).find(|container| {
+        k3s_image(container).is_some_and(|version| !k3s_versions().any(|known| known == version))
+    });
+    if let Some(container) = unknown {
+        let image = text(container, &["image"]).unwrap_or_default();
+        let message = format!("failed to pull image \"{image}\": not found");
+        kubelet::waits(pass, pod, "ErrImagePull", &message);
+        return false;
+    }
+    let all = items(pod, &["spec", "initContainers"]);
+    let ended = items(pod, &["status", "initContainerStatuses"]);
+    let ended = ended
+        .iter()
+        .filter(|status| status["state"]["terminated"]["exitCode"] == json!(0));
+    let done = ended.count();
+    let Some(container) = all.get(done) else {
+        return true;
+    };
+    match run(pass, pod, container) {
+        Step::Runs => pass.adjust(PODS, pod, |pod| record(pass, pod, done, None)),
+        Step::Done => pass.adjust(PODS, pod, |pod| record(pass, pod, done + 1, None)),
+        Step::Failed(why) => pass.adjust(PODS, pod, |pod| {
+            record(pass, pod, done, Some(&why));
+            set(pod, &["status", "phase"], "Failed");
+        }),
+    };
+    false
+}
+
+/// Writes down how far the init containers are: so many are done, and the next one runs or failed.
+fn record(pass: &Pass<'_>, pod: &mut Value, done: usize, failed: Option<&str>) {
+    let now = pass.server.now();
+    let old = items(pod, &["status", "initContainerStatuses"]).to_vec();
+    let all = items(pod, &["spec", "initContainers"]).to_vec();
+    let statuses: Vec<Value> = all
+        .iter()
+        .enumerate()
+        .map(|(index, container)| {
+            let state = match failed {
+                _ if index < done => {
+                    json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}})
+                }
+                Some(why) if index == done => {
+                    json!({"terminated": {"exitCode": 1, "reason": "Error", "message": why, "finishedAt": now}})
+                }
+                None if index == done => json!({"running": {"startedAt": now}}),
+                _ => json!({"waiting": {"reason": "PodInitializing"}}),
+            };
+            let kind = |state: &Value| state.as_object().and_then(|map| map.keys().next().cloned());
+            // Times stay those of the change.
+            let before = old.get(index).map(|status| &status["state"]);
+            let state = before
+                .filter(|before| kind(before) == kind(&state))
+                .cloned()
+                .unwrap_or(state);
+            json!({
+                "name": container["name"], "image": container["image"], "imageID": "",
+                "ready": index < done, "started": index == done && failed.is_none(),
+                "restartCount": 0, "state": state,
+            })
+        })
+        .collect();
+    set(pod, &["status", "initContainerStatuses"], statuses);
+}
+
+/// How far the pod's own container is; `None` for pods that are not a plan's.
+pub(in crate::kubernetes::controllers) fn step(pass: &mut Pass<'_>, pod: &Object) -> Option<Step> {
+    if !upgrades(pod) {
+        return None;
+    }
+    let container = items(pod, &["spec", "containers"]).first()?;
+    k3s_image(container)?;
+    Some(run(pass, pod, container))
+}
+
+fn run(pass: &mut Pass<'_>, pod: &Object, container: &Value) -> Step {
+    let name = text(container, &["name"]).unwrap_or_default();
+    if !pass.due(&format!("runs {name}"), pod, BRIEF) {
+        return Step::Runs;
+    }
+    let args: Vec<&str> = items(container, &["args"])
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    match (k3s_image(container), name, args.as_slice()) {
+        (Some(_), _, ["prepare", plan]) => prepare(pass, pod, container, plan),
+        // The image's own command, without arguments.
+        (Some(version), _, [] | ["upgrade"]) => upgrade(pass, pod, &version),
+        (Some(_), _, other) => Step::Failed(format!(
+            "the sandbox does not simulate {other:?} of this image"
+        )),
+        (None, "drain", ["drain", node, ..]) => drain::drain(pass, pod, node, &args),
+        (None, "cordon", ["cordon", node]) => drain::cordon(pass, pod, node),
+        _ => Step::Done,
+    }
+}
+
+/// `prepare <plan>`: until that plan works on no node and every server has this plan's version.
+fn prepare(pass: &Pass<'_>, pod: &Value, container: &Value, plan: &str) -> Step {
+    let account = text(pod, &["spec", "serviceAccountName"]).unwrap_or("default");
+    // A refusal reads like a plan that is not there yet: the script asks again.
+    if !may(pass, account, &wanted("get", GROUP, "plans", "", NAMESPACE))
+        || !may(pass, account, &wanted("list", "", "nodes", "", ""))
+    {
+        return Step::Runs;
+    }
+    let Some(other) = pass.get(PLANS, NAMESPACE, plan) else {
+        return Step::Runs;
+    };
+    if !items(&other, &["status", "applying"]).is_empty() {
+        return Step::Runs;
+    }
+    let env = items(container, &["env"]);
+    let wanted = env
+        .iter()
+        .find(|variable| variable["name"] == "SYSTEM_UPGRADE_PLAN_LATEST_VERSION")
+        .and_then(|variable| text(variable, &["value"]));
+    let mut servers = pass.all(NODES);
+    servers.retain(|node| object::label(node, "node-role.kubernetes.io/control-plane").is_some());
+    let same = servers.iter().all(|node| {
+        let version = text(node, &["status", "nodeInfo", "kubeletVersion"]).unwrap_or_default();
+        Some(version.replace('+', "-").as_str()) == wanted
+    });
+    if same && !servers.is_empty() {
+        Step::Done
+    } else {
+        Step::Runs
+    }
+}
+
+/// `upgrade`: replaces the binary by the image's and ends K3s, which systemd starts again.
+fn upgrade(pass: &mut Pass<'_>, pod: &Object, version: &str) -> Step {
+    let node = text(pod, &["spec", "nodeName"]).unwrap_or_default();
+    let Some(record) = pass.nodes.get(node) else {
+        return Step::Runs;
+    };
+    let current = pass.version_of(record).to_owned();
+    if current == version {
+        // Nobody learns of the end before the kubelet is back.
+        let back = pass.get(NODES, "", node).is_some_and(|node| {
+            object::is_true(&node, "Ready")
+                && text(&node, &["status", "nodeInfo", "kubeletVersion"]) == Some(version)
+        });
+        return if back { Step::Done } else { Step::Runs };
+    }
+    if numbers(&current) > numbers(version) {
+        return Step::Failed(format!(
+            "Error: Current k3s version {current} is higher than k3s version {version}"
+        ));
+    }
+    if !pass.due("replace", pod, REPLACE) {
+        return Step::Runs;
+    }
+    match pass.replace_k3s(node, version) {
+        Ok(()) => Step::Runs,
+        Err(why) => Step::Failed(why),
+    }
+}
+
+/// Major, minor and patch, which is all the script compares.
+fn numbers(version: &str) -> Vec<u64> {
+    let plain = version.trim_start_matches('v');
+    let plain = plain.split(['+', '-']).next().unwrap_or(plain);
+    plain
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_versions_and_compare_by_number() {
+        let image = |image: &str| k3s_image(&json!({"image": image}));
+        for name in ["rancher/k3s-upgrade", "docker.io/rancher/k3s-upgrade"] {
+            let tagged = format!("{name}:v1.35.6-k3s1");
+            assert_eq!(image(&tagged).as_deref(), Some("v1.35.6+k3s1"));
+        }
+        assert_eq!(image("rancher/kubectl:v1.30.3"), None);
+        assert!(numbers("v1.34.10+k3s1") > numbers("v1.34.9+k3s2"));
+        assert_eq!(numbers("v1.34.9+k3s1"), numbers("v1.34.9+k3s2"));
+    }
+}
