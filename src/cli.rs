@@ -179,9 +179,10 @@ pub struct ApplyArgs {
 /// `restore`.
 #[derive(Debug, Clone, Args)]
 pub struct RestoreArgs {
-    /// The backup's name, or `latest`: the newest whole one
-    #[arg(long, value_name = "BACKUP", default_value = "latest")]
-    pub from: String,
+    /// The backup's name, or `latest`: the newest whole one of the whole cluster. Default: what an
+    /// earlier restore began with, else `latest`
+    #[arg(long, value_name = "BACKUP")]
+    pub from: Option<String>,
     /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
     #[arg(long, value_name = "KIT")]
     pub kit: Option<String>,

@@ -218,6 +218,14 @@ impl Adapters {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
     }
 
+    /// The droplets of an owner, by id, with their names.
+    pub async fn droplets_of(
+        &self,
+        owner: &Owner,
+    ) -> Result<BTreeMap<String, String>, ProviderError> {
+        kplan_providers::digitalocean::droplets_of(&self.digitalocean, owner).await
+    }
+
     /// Once the button is pressed, nothing waits any longer for DigitalOcean's rate limit, and
     /// nothing is tried again there.
     pub fn stop_with(&self, cancel: Cancel) {

@@ -31,12 +31,29 @@ pub struct Backup {
     pub items: u64,
     /// What could not be backed up.
     pub errors: u64,
+    /// The namespaces in it, where not all are.
+    pub only: Vec<String>,
+    /// The namespaces left out of it.
+    pub without: Vec<String>,
+    /// Whether it is limited otherwise: by labels or by kinds.
+    pub limited: bool,
 }
 
 impl Backup {
     /// Whether everything is in it.
     pub fn is_whole(&self) -> bool {
         self.phase == "Completed"
+    }
+
+    /// What of the cluster is not in it, besides namespaces that were left out by name.
+    pub fn lacks(&self) -> Option<String> {
+        if !self.only.is_empty() {
+            return Some(format!("only the namespaces {}", self.only.join(", ")));
+        }
+        if self.limited {
+            return Some("only some kinds of objects, or those with some labels".to_owned());
+        }
+        None
     }
 
     fn read(name: &str, bytes: &[u8]) -> Self {
@@ -46,6 +63,15 @@ impl Backup {
             value.unwrap_or_default().to_owned()
         };
         let number = |path: &str| json.pointer(path).and_then(Json::as_u64).unwrap_or(0);
+        // `*` is everything.
+        let list = |path: &str| -> Vec<String> {
+            let items = json.pointer(path).and_then(Json::as_array);
+            let items = items.into_iter().flatten().filter_map(Json::as_str);
+            items
+                .filter(|item| *item != "*")
+                .map(str::to_owned)
+                .collect()
+        };
         let phase = text("/status/phase");
         Self {
             name: name.to_owned(),
@@ -58,6 +84,13 @@ impl Backup {
             expires: text("/status/expiration"),
             items: number("/status/progress/itemsBackedUp"),
             errors: number("/status/errors"),
+            only: list("/spec/includedNamespaces"),
+            without: list("/spec/excludedNamespaces"),
+            limited: !list("/spec/includedResources").is_empty()
+                || !list("/spec/includedNamespaceScopedResources").is_empty()
+                || ["/spec/labelSelector", "/spec/orLabelSelectors"]
+                    .iter()
+                    .any(|path| json.pointer(path).is_some_and(|value| !value.is_null())),
         }
     }
 }

@@ -24,7 +24,7 @@ const WORDS: [(&str, &str); 7] = [
 /// it from making them.
 pub fn expected_since(snapshot: &Snapshot) -> Option<Timestamp> {
     let velero = snapshot.resources.get(&platform::velero())?;
-    let restoring = Restoring::of(snapshot).from().is_some();
+    let restoring = Restoring::of(snapshot).wish().is_some();
     (!restoring).then_some(velero.created_at)
 }
 

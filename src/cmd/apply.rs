@@ -3,6 +3,7 @@
 use crate::cli::{ApplyArgs, Global};
 use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::{changes, show};
+use crate::cmd::restore;
 use crate::cmd::session::{self, Session};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -33,20 +34,9 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
     }
     let interrupts = Interrupts::listen();
     let session = interrupts.unless(Session::open(global, terminal)).await?;
-    in_session(global, args, &session, &interrupts, terminal).await
-}
-
-/// The same in a session that was opened before.
-pub async fn in_session(
-    global: &Global,
-    args: &ApplyArgs,
-    session: &Session,
-    interrupts: &Interrupts,
-    terminal: &mut Terminal,
-) -> CommandResult {
     let apply = Apply {
-        session,
-        interrupts,
+        session: &session,
+        interrupts: &interrupts,
         global,
         args,
         options: session::options(&args.planning, false)?,
@@ -56,7 +46,12 @@ pub async fn in_session(
         terminal.line("Apply cancelled.");
         return Ok(Exit::Error);
     };
-    let end = Box::pin(apply.rounds(&mut execution, first, terminal)).await;
+    let secrets = first.secrets.clone();
+    let mut end = Box::pin(apply.rounds(&mut execution, first, terminal)).await;
+    if matches!(end, Ok(Exit::Ok)) && apply.options.mode == PlanMode::Apply {
+        // A restore that an earlier run began, and this one finished.
+        end = restore::end(&session, global, &mut execution, &secrets, terminal).await;
+    }
     if let (Ok(Exit::Ok), PlanMode::Apply, false, Some(recorded)) =
         (&end, apply.options.mode, global.json, execution.recorded())
     {

@@ -14,7 +14,7 @@ use kplan_engine::{ExecuteOptions, Outcome, Report, Run};
 use kplan_model::{
     Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId, Text,
 };
-use kplan_state::{Writer, code};
+use kplan_state::{Document, Writer, code};
 use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
@@ -109,6 +109,39 @@ impl<'a> Execution<'a> {
             problems.push(Problem::error("state::not_written", error.to_string()));
         }
         Err(Failure::all(Exit::Error, problems))
+    }
+
+    /// Puts a state in the place of what is on record: of the one the lock is held for, or, with
+    /// a document to begin as, of none.
+    ///
+    /// # Errors
+    /// `state::exists` where somebody made one meanwhile; those of writing.
+    pub async fn put(
+        &mut self,
+        begin: Option<Document>,
+        next: Option<Snapshot>,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure> {
+        if let Some(document) = begin {
+            let place = &self.session.place;
+            let identity = place.identity()?.ok_or_else(crate::wire::no_identity)?;
+            let mut options = place.options(self.command, &self.args.lock_timeout)?;
+            let wanted = document.begin(&identity, &mut options)?;
+            let mut writer = blocking(place.opening(&identity, &options)).await??;
+            let there = writer.snapshot();
+            if there.lineage != wanted.lineage || there.serial != wanted.serial {
+                let message = "somebody made a state meanwhile; it was left as it is";
+                let problem = Problem::error("state::exists", message);
+                return Err(problem.help("run `kplan plan` to see what it knows").into());
+            }
+            place.bind()?;
+            notices(terminal, &writer.take_notices());
+            self.writer = Some(writer);
+        }
+        if let (Some(writer), Some(next)) = (&mut self.writer, next) {
+            writer.replace(next)?;
+        }
+        Ok(())
     }
 
     /// Runs the plan, which somebody agreed to. The lock stays until [`Self::close`], so another

@@ -215,7 +215,7 @@ fn begun_anew(planned: &Planned) -> Option<String> {
     let known = |address: &Address| planned.snapshot.resources.contains_key(address);
     let made = |step: &Step| step.address == cluster && step.action == Action::Create;
     let anew = known(&cluster) && planned.plan.steps.iter().any(made);
-    let restoring = Restoring::of(&planned.snapshot).from().is_some();
+    let restoring = Restoring::of(&planned.snapshot).wish().is_some();
     (anew && known(&platform::velero()) && !restoring).then(|| {
         "the cluster is gone and would be made again empty. `kplan restore` instead of apply brings \
          back what its backups hold, which is not possible any more once Argo CD has filled it"

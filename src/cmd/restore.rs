@@ -2,31 +2,38 @@
 //!
 //! A lost state comes back from the newest recovery kit. Where the cluster is gone, too, it is made
 //! again like by any apply, and what a backup holds is put into it before Argo CD fills it; where it
-//! is still there, nothing but the state was lost, and that is back.
+//! is still there, nothing but the state was lost, and that is back. Nothing is written before
+//! somebody agreed to it, and the lock of a state that is there is held from before it is read.
 
 use crate::artifacts::{LOCK_FILE, read_lock};
 use crate::backup::{self, Backup};
-use crate::cli::{ApplyArgs, Global, PlanningArgs, RestoreArgs};
-use crate::cmd::apply;
-use crate::cmd::session::{Session, notices, planning_policy};
-use crate::compose::{k3s, restoring};
+use crate::cli::{Global, RestoreArgs};
+use crate::cmd::execution::{Execution, consent};
+use crate::cmd::plan::show;
+use crate::cmd::session::{Session, planning_policy};
+use crate::compose::{Restoring, k3s, restoring};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
-use crate::kit::{self, frame};
+use crate::kit::{self, Name, frame};
 use crate::load::{self, Secrets};
 use crate::render::Terminal;
 use crate::wire::{SystemClock, no_identity};
-use kplan_engine::PlanOptions;
 use kplan_engine::clock::Clock as _;
-use kplan_model::{
-    Action, Meta, ObjectCodec as _, ObjectStore as _, PlanMode, Recorded, RemoteId, Snapshot,
-    Status,
-};
-use kplan_providers::local::{RestoreRequestArgs, RestoreRequestAttrs};
-use kplan_state::{Document, Identity, KitContents};
-use std::collections::BTreeSet;
+use kplan_engine::{PlanOptions, Planned};
+use kplan_model::{Action, Declarations, ObjectStore, PlanMode, ProviderError, Snapshot};
+use kplan_providers::local::RestoreRequestArgs;
+use kplan_state::KitContents;
+use serde_json::json;
 use std::path::Path;
+
+const QUESTION: &str = "Do you want to restore the cluster?
+  kplan will make what is described above, and put the backup into it.
+  Only 'yes' will be accepted to approve.";
+
+const STATE_QUESTION: &str = "Do you want to put this state back?
+  Nothing but the state is written.
+  Only 'yes' will be accepted to approve.";
 
 /// Runs it.
 pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -> CommandResult {
@@ -35,55 +42,76 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
         return Err(problem.help("add --auto-approve").into());
     }
     let interrupts = Interrupts::listen();
-    let beginning = async {
-        unpack_here(global, args, terminal)?;
-        let session = Session::open(global, terminal).await?;
-        let restore = Restore {
-            global,
-            args,
-            secrets: load::secrets(&session.loaded, planning_policy(true))?,
-            session,
-        };
-        let lost = restore.begin(terminal).await?;
-        Ok((restore.session, lost))
+    unpack_here(global, args, terminal)?;
+    let session = interrupts.unless(Session::open(global, terminal)).await?;
+    let restore = Restore {
+        global,
+        args,
+        secrets: load::secrets(&session.loaded, planning_policy(true))?,
+        session: &session,
+        interrupts: &interrupts,
     };
-    let (session, lost) = Box::pin(interrupts.unless(beginning)).await?;
-    if !lost {
+    let beginning = Box::pin(interrupts.unless(restore.begin(terminal)));
+    let (mut execution, plan) = match beginning.await? {
+        Begun::Refused => {
+            terminal.line("Restore cancelled. Nothing was written.");
+            return Ok(Exit::Error);
+        }
+        Begun::Done => return Ok(Exit::Ok),
+        Begun::Plan(execution, plan) => (*execution, *plan),
+    };
+    let how = if args.run.auto_approve {
+        "--auto-approve"
+    } else {
+        "prompt"
+    };
+    let mut exit = execution.run(plan.plan, how, terminal).await;
+    if matches!(exit, Ok(Exit::Ok)) {
+        exit = end(&session, global, &mut execution, &restore.secrets, terminal).await;
+    }
+    execution.close(terminal).await;
+    exit
+}
+
+/// Ends a restore that is done: Velero writes again and makes backups, and what was only for the
+/// time of the restore goes. Agreed to with the restore; anything else is left to the next plan.
+pub async fn end(
+    session: &Session,
+    global: &Global,
+    execution: &mut Execution<'_>,
+    secrets: &Secrets,
+    terminal: &mut Terminal,
+) -> CommandResult {
+    let Some(snapshot) = execution.recorded().cloned() else {
+        return Ok(Exit::Ok);
+    };
+    if !snapshot.resources.contains_key(&restoring::request()) {
         return Ok(Exit::Ok);
     }
-    let apply_args = as_apply(args);
-    let exit = apply::in_session(global, &apply_args, &session, &interrupts, terminal).await?;
-    if exit != Exit::Ok {
-        return Ok(exit);
+    let left = |why: &str| {
+        let message = format!("the backup is back, and {why}, so backups are still switched off");
+        Problem::error("restore::not_ended", message)
+            .help("run `kplan apply`: its plan switches them on again")
+    };
+    if Restoring::of(&snapshot).wish().is_some() {
+        return Err(Failure::with(Exit::Partial, left("it is not whole yet")));
     }
-    // What was only for the time of the restore ends: the wish, and the bucket being read-only.
+    let declarations = session.declared(&snapshot, secrets.clone());
+    let options = PlanOptions::new(PlanMode::Apply);
+    let planned = session.plan(&declarations, snapshot, &options).await?;
+    if planned.report.is_partial() || !Restoring::is_end(&planned.plan) {
+        return Err(Failure::with(
+            Exit::Partial,
+            left("something else is to be changed, too"),
+        ));
+    }
     if !global.json {
         terminal.line("\nThe backup is back. Backups are made again from now on:\n");
     }
-    let unasked = ApplyArgs {
-        run: crate::cli::RunArgs {
-            auto_approve: true,
-            ..apply_args.run
-        },
-        ..apply_args
-    };
-    apply::in_session(global, &unasked, &session, &interrupts, terminal).await
-}
-
-/// An apply with nothing but how it runs.
-fn as_apply(args: &RestoreArgs) -> ApplyArgs {
-    ApplyArgs {
-        planning: PlanningArgs {
-            target: Vec::new(),
-            replace: Vec::new(),
-            refresh_only: false,
-            refresh: true,
-            allow_destroy: Vec::new(),
-            skip_operation: Vec::new(),
-            secrets: args.secrets,
-        },
-        run: args.run.clone(),
-    }
+    show(session, &planned, &declarations, terminal, global.json).await;
+    execution
+        .run(planned.plan, "with the restore", terminal)
+        .await
 }
 
 /// On an empty machine a kit that is a file gives `cluster.toml` and `kplan.lock`, too.
@@ -179,182 +207,277 @@ struct Restore<'a> {
     global: &'a Global,
     args: &'a RestoreArgs,
     secrets: Secrets,
-    session: Session,
+    session: &'a Session,
+    interrupts: &'a Interrupts,
 }
 
-/// A state to go on with.
-struct Found {
-    snapshot: Snapshot,
-    /// Where it is from, when it is not here yet.
-    kit: Option<Kit>,
+/// What came of looking at it.
+enum Begun<'a> {
+    /// Somebody said no.
+    Refused,
+    /// There is nothing more to do.
+    Done,
+    /// The state is in order, and this is what was agreed to.
+    Plan(Box<Execution<'a>>, Box<Planned>),
 }
 
-/// What a kit gave.
+/// A kit that is trusted, and what is in it.
 struct Kit {
-    identity: Identity,
-    /// Who can read the state.
-    recipients: Vec<String>,
-    /// For people.
+    contents: KitContents,
+    snapshot: Snapshot,
+    /// For people: which one, of when.
     what: String,
 }
 
-impl Restore<'_> {
-    /// Puts the state in order; says whether the cluster is gone and will be made again.
-    async fn begin(&self, terminal: &mut Terminal) -> Result<bool, Failure> {
-        let found = self.state(terminal).await?;
-        let lost = self.is_lost(&found.snapshot).await?;
-        if !lost {
-            return self.only_the_state(found, terminal);
+impl<'a> Restore<'a> {
+    /// Everything before the first change.
+    async fn begin(&self, terminal: &mut Terminal) -> Result<Begun<'a>, Failure> {
+        let wanted = (self.global, self.interrupts);
+        let run = &self.args.run;
+        let mut execution =
+            Execution::open(self.session, wanted, run, "kplan restore", terminal).await?;
+        if execution.recorded().is_some() {
+            let snapshot = execution.recovered(terminal).await?;
+            return self.plan(execution, None, snapshot, terminal).await;
         }
-        let backup = self.backup(&found.snapshot).await?;
-        if !self.global.json {
-            terminal.line(&format!(
-                "Restoring from the backup {}, begun {}: {} objects.",
-                backup.name, backup.started, backup.items
-            ));
+        let kit = self.kit(terminal).await?;
+        self.say(&format!("Taking {}.", kit.what), terminal);
+        let there = self.droplets(&kit).await?;
+        if there {
+            return self.only_the_state(execution, kit, terminal).await;
         }
-        let mut next = found.snapshot.clone();
-        let record = self.request(&backup);
-        next.resources.insert(record.address.clone(), record);
-        self.put(&found, next, terminal)?;
-        Ok(true)
+        let snapshot = kit.snapshot.clone();
+        self.plan(execution, Some(kit), snapshot, terminal).await
     }
 
-    fn only_the_state(&self, found: Found, terminal: &mut Terminal) -> Result<bool, Failure> {
-        let Some(kit) = &found.kit else {
-            let message = format!(
-                "the cluster {} is there, and so is its state: nothing is lost",
-                self.session.place.cluster
-            );
-            let problem = Problem::error("restore::not_lost", message).help(
-                "single objects come back with Velero itself: `velero restore create --from-backup \
-                 NAME`; `kplan backup list` shows the names",
-            );
-            return Err(Failure::with(Exit::Refused, problem));
-        };
-        let what = kit.what.clone();
-        let next = found.snapshot.clone();
-        self.put(&found, next, terminal)?;
+    fn say(&self, line: &str, terminal: &mut Terminal) {
         if !self.global.json {
-            terminal.line(&format!(
-                "The cluster is there; only its state was lost, and that is back from {what}. Run \
-                 `kplan plan` next."
-            ));
+            terminal.line(line);
         }
-        Ok(false)
     }
 
-    /// The state that is here, or the one of a kit.
-    async fn state(&self, terminal: &mut Terminal) -> Result<Found, Failure> {
-        if self.session.place.exists()? {
-            let snapshot = self.session.recorded(terminal)?;
-            if !snapshot.in_doubt.is_empty() {
-                let message = "an earlier run was cut off, and what came of it is not clear yet";
-                let problem = Problem::error("state::in_doubt", message);
-                return Err(problem
-                    .help("run `kplan apply` or `kplan destroy` first")
-                    .into());
-            }
-            return Ok(Found {
-                snapshot,
-                kit: None,
+    async fn agreed(&self, question: &str, terminal: &mut Terminal) -> Result<bool, Failure> {
+        Ok(self.args.run.auto_approve || consent(terminal, question, "yes").await?)
+    }
+
+    /// Whether the kit's droplets are there. Ones of the same cluster that it does not know make
+    /// it too old to go by.
+    async fn droplets(&self, kit: &Kit) -> Result<bool, Failure> {
+        let there = self
+            .session
+            .adapters
+            .droplets_of(&kit.snapshot.owner)
+            .await?;
+        let records = kit.snapshot.resources.values();
+        let known: Vec<&str> = records
+            .filter(|record| record.address.kind().as_str() == "droplet")
+            .map(|record| record.id.as_str())
+            .collect();
+        let strangers: Vec<&str> = there
+            .iter()
+            .filter(|(id, _)| !known.contains(&id.as_str()))
+            .map(|(_, name)| name.as_str())
+            .collect();
+        if strangers.is_empty() {
+            return Ok(!there.is_empty());
+        }
+        let message = format!(
+            "{} is older than what exists: it does not know {}, which this cluster made since",
+            kit.what,
+            strangers.join(", ")
+        );
+        let problem = Problem::error("kit::stale", message).help(
+            "nothing was changed, and nothing that exists needs to go. Take a newer kit with --kit: \
+             one from the bucket, or `recovery.kit` from beside the state of whoever applied last",
+        );
+        Err(Failure::with(Exit::Refused, problem))
+    }
+
+    async fn only_the_state(
+        &self,
+        mut execution: Execution<'a>,
+        kit: Kit,
+        terminal: &mut Terminal,
+    ) -> Result<Begun<'a>, Failure> {
+        self.say(
+            "The cluster's droplets are there: only its state was lost.",
+            terminal,
+        );
+        if !self.agreed(STATE_QUESTION, terminal).await? {
+            return Ok(Begun::Refused);
+        }
+        let document = kit.contents.document()?;
+        let (serial, resources) = (kit.snapshot.serial, kit.snapshot.resources.len());
+        execution.put(Some(document), None, terminal).await?;
+        execution.close(terminal).await;
+        if self.global.json {
+            let document = json!({
+                "format_version": "1.0",
+                "restored": "state",
+                "kit": kit.what,
+                "serial": serial,
+                "resources": resources,
             });
+            terminal.line(&document.to_string());
+        } else {
+            terminal.line("The state is back. Run `kplan plan` next.");
         }
-        let (bytes, what) = self.kit_bytes().await?;
-        let frame = frame::open(&bytes, &what)?;
-        let session = &self.session;
-        let lock = kit::trusted_in(&session.loaded.folder, session.cloud.embedded);
-        let lock = read_lock(&lock)?;
-        let key = lock.kit_key(&session.place.cluster);
-        trusted(&frame, key, self.args.trust_kit.as_deref(), &what)?;
-        let identity = session.place.identity()?.ok_or_else(no_identity)?;
-        let contents = KitContents::open(frame.contents(), &identity)?;
-        if contents.cluster != session.place.cluster {
-            let message = format!(
-                "{what} is of the cluster {}, and the file is about {}",
-                contents.cluster, session.place.cluster
-            );
-            return Err(Failure::with(
-                Exit::Refused,
-                Problem::error("kit::other_cluster", message),
-            ));
-        }
-        let document = contents.document()?;
-        let recipients = document.recipients().to_vec();
-        let snapshot = Document::open(document, &identity)?;
-        let kit = Kit {
-            identity,
-            recipients,
-            what,
-        };
-        Ok(Found {
-            snapshot,
-            kit: Some(kit),
-        })
+        Ok(Begun::Done)
     }
 
-    /// The kit that was named, or the newest in the bucket.
-    async fn kit_bytes(&self) -> Result<(Vec<u8>, String), Failure> {
-        if let Some(name) = &self.args.kit
-            && Path::new(name).is_file()
-        {
-            return Ok((read_file(Path::new(name))?, name.clone()));
+    /// The plan that makes the cluster again and restores into it, agreed to and the state ready
+    /// for it.
+    async fn plan(
+        &self,
+        mut execution: Execution<'a>,
+        kit: Option<Kit>,
+        snapshot: Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<Begun<'a>, Failure> {
+        let begun = Restoring::of(&snapshot).wish().cloned();
+        if begun.is_none() && !self.is_lost(&snapshot).await? {
+            return Err(self.not_lost());
         }
-        let session = &self.session;
-        let place = backup::place(&session.loaded, &session.cloud, &self.secrets, None)?;
-        let place = backup::kits(place, &session.place);
-        let objects = kit::objects_at(&place, None)?;
-        let (bucket, wanted) = (place.bucket.clone(), self.args.kit.clone());
-        let looking = move || {
-            let name = match wanted {
-                Some(name) => Some(name),
-                None => objects
-                    .list("", None)?
-                    .objects
-                    .pop()
-                    .map(|newest| newest.key),
-            };
-            let Some(name) = name else { return Ok(None) };
-            Ok::<_, kplan_model::ProviderError>(objects.get(&name)?.map(|bytes| (bytes, name)))
-        };
-        let Some((bytes, name)) = blocking(looking).await?? else {
-            let message = format!("the bucket {bucket} has no such recovery kit");
-            let problem = Problem::error("kit::missing", message).help(
-                "is this the bucket of `[backup]`, and the cluster's name? A kit that is a file is \
-                 given with --kit FILE: every apply leaves one beside its state",
+        let wish = self.wish(begun, &snapshot, terminal).await?;
+        let mut next = snapshot;
+        // What writing it makes of it, so that the plan is about exactly that.
+        next.serial += 1;
+        let record = restoring::wish(&wish, SystemClock.now());
+        next.resources.insert(record.address.clone(), record);
+        let (planned, declarations) = self.planned(next.clone()).await?;
+        show(
+            self.session,
+            &planned,
+            &declarations,
+            terminal,
+            self.global.json,
+        )
+        .await;
+        if !self.agreed(QUESTION, terminal).await? {
+            return Ok(Begun::Refused);
+        }
+        let document = kit.map(|kit| kit.contents.document()).transpose()?;
+        execution.put(document, Some(next), terminal).await?;
+        Ok(Begun::Plan(Box::new(execution), Box::new(planned)))
+    }
+
+    async fn planned(&self, snapshot: Snapshot) -> Result<(Planned, Declarations), Failure> {
+        let session = self.session;
+        let declarations = session.declared(&snapshot, self.secrets.clone());
+        let options = PlanOptions::new(PlanMode::Apply);
+        let planned = session.plan(&declarations, snapshot, &options).await?;
+        if planned.report.is_partial() {
+            let unread: Vec<String> = planned
+                .report
+                .not_done
+                .iter()
+                .map(|item| item.address.to_string())
+                .collect();
+            let message = format!(
+                "not everything could be read, so nobody knows what is lost: {}",
+                unread.join(", ")
             );
-            return Err(problem.into());
-        };
-        Ok((bytes, format!("kit {name}")))
+            let problem = Problem::error("plan::partial", message);
+            return Err(problem
+                .help("nothing was changed; run it again when it can be read")
+                .into());
+        }
+        Ok((planned, declarations))
     }
 
     /// Whether the cluster is gone: a plan would make it.
     async fn is_lost(&self, snapshot: &Snapshot) -> Result<bool, Failure> {
-        let session = &self.session;
-        let declarations = session.declared(snapshot, self.secrets.clone());
-        let options = PlanOptions::new(PlanMode::Apply);
-        let planned = session
-            .plan(&declarations, snapshot.clone(), &options)
-            .await?;
-        if planned.report.is_partial() {
-            let message =
-                "something could not be read, so nobody knows whether the cluster is gone";
-            let problem = Problem::error("plan::partial", message);
-            return Err(problem
-                .help("nothing was changed; `kplan plan` names it")
-                .into());
-        }
+        let (planned, _) = self.planned(snapshot.clone()).await?;
         let cluster = k3s::cluster();
-        Ok(planned
-            .plan
-            .steps
-            .iter()
-            .any(|step| step.address == cluster && step.action == Action::Create))
+        let mut steps = planned.plan.steps.iter();
+        Ok(steps.any(|step| step.address == cluster && step.action == Action::Create))
     }
 
-    /// The backup to restore from.
-    async fn backup(&self, snapshot: &Snapshot) -> Result<Backup, Failure> {
-        let session = &self.session;
+    fn not_lost(&self) -> Failure {
+        let message = format!(
+            "the cluster {} is there, and so is its state: nothing is lost",
+            self.session.place.cluster
+        );
+        let problem = Problem::error("restore::not_lost", message).help(
+            "single objects come back with Velero itself: `velero restore create --from-backup \
+             NAME`; `kplan backup list` shows the names",
+        );
+        Failure::with(Exit::Refused, problem)
+    }
+
+    /// What is to be restored: what an earlier run began, unless this one says otherwise.
+    async fn wish(
+        &self,
+        begun: Option<RestoreRequestArgs>,
+        snapshot: &Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<RestoreRequestArgs, Failure> {
+        let args = self.args;
+        let name = match (&args.from, &begun) {
+            (Some(name), _) => name.as_str(),
+            (None, Some(begun)) => begun.backup.as_str(),
+            (None, None) => "latest",
+        };
+        let backup = self.backup(name, snapshot).await?;
+        let mut wish = begun.unwrap_or_else(|| RestoreRequestArgs {
+            backup: String::new(),
+            excluded_namespaces: Vec::new(),
+            accept_partial: false,
+        });
+        wish.backup.clone_from(&backup.name);
+        wish.accept_partial |= args.accept_partial;
+        if !args.exclude_namespace.is_empty() {
+            wish.excluded_namespaces.clone_from(&args.exclude_namespace);
+        }
+        self.enough(&backup, wish.accept_partial)?;
+        self.say(
+            &format!(
+                "Restoring from the backup {}, begun {}: {} objects{}.",
+                backup.name,
+                backup.started,
+                backup.items,
+                backup
+                    .lacks()
+                    .map(|what| format!(", {what}"))
+                    .unwrap_or_default()
+            ),
+            terminal,
+        );
+        Ok(wish)
+    }
+
+    /// What cannot be restored is refused before anything is made, and what lacks something has to
+    /// be agreed to by name.
+    fn enough(&self, backup: &Backup, accept_partial: bool) -> Result<(), Failure> {
+        let lacks = match backup.phase.as_str() {
+            "Completed" => backup.lacks(),
+            "PartiallyFailed" => Some(format!("{} objects are missing in it", backup.errors)),
+            phase => {
+                let message = format!(
+                    "the backup {} is {phase}: it cannot be restored",
+                    backup.name
+                );
+                let problem = Problem::error("backup::unusable", message);
+                return Err(problem.help("`kplan backup list` shows the others").into());
+            }
+        };
+        let Some(lacks) = lacks.filter(|_| !accept_partial) else {
+            return Ok(());
+        };
+        let message = format!(
+            "the backup {} is not the whole cluster: {lacks}",
+            backup.name
+        );
+        let problem = Problem::error("backup::partial", message).help(
+            "what is not in it cannot be restored later, because Argo CD fills the cluster. Take \
+             another with --from, or add --accept-partial",
+        );
+        Err(Failure::with(Exit::Refused, problem))
+    }
+
+    /// A backup by its name, or the newest of the whole cluster.
+    async fn backup(&self, name: &str, snapshot: &Snapshot) -> Result<Backup, Failure> {
+        let session = self.session;
         let place = backup::place(
             &session.loaded,
             &session.cloud,
@@ -363,74 +486,141 @@ impl Restore<'_> {
         )?;
         let objects = kit::objects_at(&place, None)?;
         let mut all = blocking(move || backup::all(&objects)).await??;
-        let latest = self.args.from == "latest";
-        let found = if latest {
-            all.iter().rposition(Backup::is_whole)
+        let found = if name == "latest" {
+            all.iter()
+                .rposition(|one| one.is_whole() && one.lacks().is_none())
         } else {
-            all.iter().position(|one| one.name == self.args.from)
+            all.iter().position(|one| one.name == name)
         };
         if let Some(at) = found {
             return Ok(all.swap_remove(at));
         }
-        let message = if latest {
-            format!("the bucket {} has no whole backup", place.bucket)
-        } else {
+        let message = if name == "latest" {
             format!(
-                "the bucket {} has no backup named {}",
-                place.bucket, self.args.from
+                "the bucket {} has no whole backup of the whole cluster",
+                place.bucket
             )
+        } else {
+            format!("the bucket {} has no backup named {name}", place.bucket)
         };
         let help = "`kplan backup list` shows those that are there. Without any, `kplan apply` makes \
                     the cluster anew, and Argo CD fills it from Git";
         Err(Problem::error("backup::missing", message).help(help).into())
     }
 
-    /// The wish to restore, as a record.
-    fn request(&self, backup: &Backup) -> Recorded {
-        let args = RestoreRequestArgs {
-            backup: backup.name.clone(),
-            excluded_namespaces: self.args.exclude_namespace.clone(),
-            accept_partial: self.args.accept_partial,
-        };
-        let attrs = RestoreRequestAttrs {
-            backup: backup.name.clone(),
-        };
-        Recorded {
-            address: restoring::request(),
-            id: RemoteId::new(backup.name.clone()),
-            args: args.to_object(),
-            attrs: attrs.to_object(),
-            meta: Meta::default(),
-            depends_on: Vec::new(),
-            status: Status::Ready,
-            created_at: SystemClock.now(),
-            operations: BTreeSet::new(),
-            version: 1,
+    /// The kit that was named, or the newest in the bucket that is signed as it has to be.
+    async fn kit(&self, terminal: &mut Terminal) -> Result<Kit, Failure> {
+        let session = self.session;
+        let lock = kit::trusted_in(&session.loaded.folder, session.cloud.embedded);
+        let lock = read_lock(&lock)?;
+        let key = lock.kit_key(&session.place.cluster);
+        let digest = self.args.trust_kit.as_deref();
+        if let Some(name) = &self.args.kit {
+            let bytes = match Path::new(name).is_file() {
+                true => read_file(Path::new(name))?,
+                false => self.fetched(name).await?,
+            };
+            let frame = frame::open(&bytes, name)?;
+            trusted(&frame, key, digest, name)?;
+            return self.opened(&frame, name);
         }
-    }
-
-    /// Writes the state where it belongs.
-    fn put(&self, found: &Found, next: Snapshot, terminal: &mut Terminal) -> Result<(), Failure> {
-        let place = &self.session.place;
-        let command = "kplan restore";
-        let mut options = place.options(command, &self.args.run.lock_timeout)?;
-        options.lineage = Some(next.lineage.clone());
-        let identity = match &found.kit {
-            Some(kit) => kit.identity.clone(),
-            None => place.identity()?.ok_or_else(no_identity)?,
-        };
-        let mut writer = place.writer(&identity, &options)?;
-        place.bind()?;
-        notices(terminal, &writer.take_notices());
-        if let Some(kit) = &found.kit {
-            let known = writer.recipients().to_vec();
-            for recipient in kit.recipients.iter().filter(|one| !known.contains(one)) {
-                writer.add_recipient(recipient)?;
+        let mut refused = None;
+        for name in self.names().await?.into_iter().rev() {
+            let frame = frame::open(&self.fetched(&name).await?, &name);
+            let checked = frame.and_then(|frame| {
+                as_named(&frame, &name)?;
+                trusted(&frame, key, digest, &name)?;
+                Ok(frame)
+            });
+            match checked {
+                Ok(frame) => return self.opened(&frame, &name),
+                Err(failure) => {
+                    let first = failure.problems.first();
+                    let why = first.map_or_else(String::new, |problem| problem.message.clone());
+                    terminal.note(&format!("kit::left_aside: {why}"));
+                    refused.get_or_insert(failure);
+                }
             }
         }
-        writer.replace(next)?;
-        let said = writer.close(command, SystemClock.now())?;
-        notices(terminal, &said);
-        Ok(())
+        Err(refused.unwrap_or_else(|| self.no_kit()))
     }
+
+    fn no_kit(&self) -> Failure {
+        let message = "the backup bucket has no recovery kit of this cluster";
+        Problem::error("kit::missing", message)
+            .help(
+                "is this the bucket of `[backup]`, and the cluster's name? A kit that is a file is \
+                 given with --kit FILE: every apply leaves one beside its state",
+            )
+            .into()
+    }
+
+    /// The names of the kits in the bucket, the oldest first.
+    async fn names(&self) -> Result<Vec<String>, Failure> {
+        let objects = self.kits()?;
+        let listing = blocking(move || objects.list("", None)).await??;
+        let keys = listing.objects.into_iter();
+        let mut names: Vec<Name> = keys.filter_map(|object| Name::parse(&object.key)).collect();
+        names.sort();
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
+    fn kits(&self) -> Result<impl ObjectStore + 'static, Failure> {
+        let session = self.session;
+        let place = backup::place(&session.loaded, &session.cloud, &self.secrets, None)?;
+        let place = backup::kits(place, &session.place);
+        Ok(kit::objects_at(&place, None)?)
+    }
+
+    async fn fetched(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let objects = self.kits()?;
+        let wanted = name.to_owned();
+        let bytes: Result<_, ProviderError> = blocking(move || objects.get(&wanted)).await?;
+        bytes?.ok_or_else(|| {
+            let message = format!("there is no kit {name}: neither a file nor in the bucket");
+            Problem::error("kit::missing", message).into()
+        })
+    }
+
+    fn opened(&self, frame: &frame::Frame, name: &str) -> Result<Kit, Failure> {
+        let identity = self.session.place.identity()?.ok_or_else(no_identity)?;
+        let contents = KitContents::open(frame.contents(), &identity)?;
+        let header = &frame.header;
+        let document = contents.document()?;
+        let fits = contents.cluster == header.cluster
+            && document.lineage() == header.lineage
+            && document.serial() == header.serial;
+        let cluster = &self.session.place.cluster;
+        if contents.cluster != *cluster || !fits {
+            let message = format!(
+                "{name} is of the cluster {}, and the file is about {cluster}",
+                contents.cluster
+            );
+            let problem = Problem::error("kit::other_cluster", message);
+            return Err(Failure::with(Exit::Refused, problem));
+        }
+        let at = jiff::Timestamp::from_millisecond(header.at);
+        let at = at.map_or_else(
+            |_| String::new(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        );
+        Ok(Kit {
+            snapshot: document.open(&identity)?,
+            what: format!("kit {name} of {at}, serial {}", header.serial),
+            contents,
+        })
+    }
+}
+
+/// A kit that lies under another name than its own was put there by somebody else.
+fn as_named(frame: &frame::Frame, name: &str) -> Result<(), Failure> {
+    let own = Name::of(frame).to_string();
+    if own == name {
+        return Ok(());
+    }
+    let message = format!("{name} is the kit {own} under another name");
+    Err(Failure::with(
+        Exit::Refused,
+        Problem::error("kit::renamed", message),
+    ))
 }

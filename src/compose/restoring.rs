@@ -3,9 +3,13 @@
 
 use super::build::{Builder, address, to};
 use super::k3s;
-use kplan_model::{Address, Input, Meta, ObjectCodec as _, Snapshot, Status, Value};
+use kplan_model::{
+    Action, Address, Input, Meta, ObjectCodec as _, Plan, Recorded, RemoteId, Snapshot, Status,
+    Timestamp, Value,
+};
 use kplan_providers::kubernetes::RestoreArgs;
-use kplan_providers::local::RestoreRequestArgs;
+use kplan_providers::local::{RestoreRequestArgs, RestoreRequestAttrs};
+use std::collections::BTreeSet;
 
 /// See the module. The default is a cluster that is not.
 #[derive(Clone, Debug, Default)]
@@ -33,30 +37,71 @@ impl Restoring {
         Self(wanted.and_then(|record| RestoreRequestArgs::from_object(&record.args).ok()))
     }
 
-    /// The backup it is restored from.
-    pub fn from(&self) -> Option<&str> {
-        self.0.as_ref().map(|request| request.backup.as_str())
+    /// The wish that is not fulfilled yet.
+    pub fn wish(&self) -> Option<&RestoreRequestArgs> {
+        self.0.as_ref()
+    }
+
+    /// Whether it ends with a plan: nothing in it but Velero writing again, and what was only for
+    /// the time of the restore going.
+    pub fn is_end(plan: &Plan) -> bool {
+        plan.steps.iter().all(|step| {
+            let velero = step.address == super::platform::velero();
+            let own = step.address == request() || step.address == restore();
+            match step.action {
+                Action::Update => velero,
+                Action::Delete => own,
+                Action::Record | Action::Forget => true,
+                Action::Create | Action::Operate => false,
+            }
+        })
+    }
+}
+
+/// What is on record of a wish: it goes before the restore does, so that one that was fulfilled is
+/// never taken for one that was not.
+pub fn wish(args: &RestoreRequestArgs, at: Timestamp) -> Recorded {
+    let attrs = RestoreRequestAttrs {
+        backup: args.backup.clone(),
+    };
+    Recorded {
+        address: request(),
+        id: RemoteId::new(args.backup.clone()),
+        args: args.to_object(),
+        attrs: attrs.to_object(),
+        meta: meta_of_wish(),
+        depends_on: vec![restore()],
+        status: Status::Ready,
+        created_at: at,
+        operations: BTreeSet::new(),
+        version: 1,
+    }
+}
+
+fn meta_of_wish() -> Meta {
+    Meta {
+        after: vec![restore()],
+        ..Meta::default()
     }
 }
 
 /// Declares the wish and the restore, behind `after`; gives what has to come after it.
 pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) -> Option<Address> {
-    let request_args = builder.inputs.restoring.0.clone()?;
-    builder.add(request(), &request_args, None);
+    let wish = builder.inputs.restoring.0.clone()?;
     let args = RestoreArgs {
         access: to(&k3s::cluster(), "access"),
-        backup: Input::Known(request_args.backup.clone()),
-        excluded_namespaces: request_args.excluded_namespaces.clone(),
-        accept_partial: request_args.accept_partial,
+        backup: Input::Known(wish.backup.clone()),
+        excluded_namespaces: wish.excluded_namespaces.clone(),
+        accept_partial: wish.accept_partial,
     };
-    let mut after = after.to_vec();
-    after.push(request());
     let meta = Meta {
         inside: Some(k3s::cluster()),
-        after,
+        after: after.to_vec(),
         ..Meta::default()
     };
-    Some(builder.add_with(restore(), &args, None, meta))
+    let restore = builder.add_with(restore(), &args, None, meta);
+    builder.add_with(request(), &wish, None, meta_of_wish());
+    Some(restore)
 }
 
 /// Whether Velero is to leave its bucket alone.

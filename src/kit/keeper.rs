@@ -1,6 +1,6 @@
 //! Makes kits of the state as it is recorded and keeps them.
 
-use super::{KEPT, frame, object_name};
+use super::{Name, frame, too_many};
 use crate::artifacts::{self, lock_path};
 use crate::error::Failure;
 use crate::load::Loaded;
@@ -146,27 +146,31 @@ impl Inner {
             &sealed,
             signer,
         )?;
-        let digest = kplan_providers::k3s::pki::secret::sha256_hex(&kit);
+        let sealed = frame::open(&kit, "the kit that was just made");
+        let sealed = sealed.map_err(|failure| of_failure(&failure))?;
         let objects = self.objects(place)?;
-        objects.put_new(&object_name(snapshot.serial, &digest), &kit)?;
+        objects.put_new(&Name::of(&sealed).to_string(), &kit)?;
         put_file(&self.place.dir.join(LOCAL_COPY), &kit)?;
-        prune(&objects)
+        prune(&objects, &snapshot.lineage)
     }
 }
 
-/// Deletes all but the newest.
-fn prune(objects: &SharedObjects) -> Result<(), ProviderError> {
-    let mut keys: Vec<String> = objects
-        .list("", None)?
+fn keys(objects: &SharedObjects) -> Result<Vec<String>, ProviderError> {
+    let listing = objects.list("", None)?;
+    Ok(listing
         .objects
         .into_iter()
         .map(|object| object.key)
-        .collect();
-    keys.truncate(keys.len().saturating_sub(KEPT));
-    if keys.is_empty() {
+        .collect())
+}
+
+/// Deletes all of this state's but the newest.
+fn prune(objects: &SharedObjects, lineage: &str) -> Result<(), ProviderError> {
+    let old = too_many(&keys(objects)?, lineage);
+    if old.is_empty() {
         Ok(())
     } else {
-        objects.delete(&keys)
+        objects.delete(&old)
     }
 }
 
@@ -198,8 +202,8 @@ impl KitKeeper for Keeper {
     fn lies<'a>(&'a self, place: &'a KitPlace) -> BoxFuture<'a, Result<bool, ProviderError>> {
         let place = place.clone();
         Box::pin(self.blocking(move |inner| {
-            let listing = inner.objects(&place)?.list("", None)?;
-            Ok(!listing.objects.is_empty())
+            let found = keys(&inner.objects(&place)?)?;
+            Ok(found.iter().any(|key| Name::parse(key).is_some()))
         }))
     }
 
@@ -207,12 +211,7 @@ impl KitKeeper for Keeper {
         let place = place.clone();
         Box::pin(self.blocking(move |inner| {
             let objects = inner.objects(&place)?;
-            let keys: Vec<String> = objects
-                .list("", None)?
-                .objects
-                .into_iter()
-                .map(|object| object.key)
-                .collect();
+            let keys = keys(&objects)?;
             if keys.is_empty() {
                 Ok(())
             } else {

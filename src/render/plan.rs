@@ -239,9 +239,10 @@ fn because(step: &Step) -> Option<String> {
         {
             Some("once it works again".to_owned())
         }
-        Reason::Kept => {
-            Some("because an earlier run prepared it for its destruction, and it stays".to_owned())
-        }
+        Reason::Kept => Some(
+            "because an earlier run prepared it for its end or for a power-off, and it stays"
+                .to_owned(),
+        ),
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())

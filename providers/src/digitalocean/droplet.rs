@@ -12,7 +12,7 @@ use crate::k3s::boot::{self, ADDRESS_VALID, Addresses, BootArgs};
 use crate::spaces::{Keys, Spaces};
 use kplan_model::{
     Change, Compare, CreateFailed, Disruption, ErrorKind, Field, FieldSet, Found, FoundOrNot,
-    Input, Kind, KindInfo, Known, Otherwise, Permit, ProviderError, Readiness, RemoteId,
+    Input, Kind, KindInfo, Known, Otherwise, Owner, Permit, ProviderError, Readiness, RemoteId,
     ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use remote::DropletRemote;
@@ -430,4 +430,18 @@ impl Resource for Droplet {
             status => Readiness::Waiting(format!("status is \"{status}\"")),
         }
     }
+}
+
+/// The droplets that carry an owner's tag, by id, with their names. One list.
+///
+/// # Errors
+/// Those of the list.
+pub async fn droplets_of(
+    cloud: &DigitalOcean,
+    owner: &Owner,
+) -> Result<BTreeMap<String, String>, ProviderError> {
+    let list = DropletRemote::list().with("tag_name", owner.tag());
+    let droplets: Vec<DropletRemote> = cloud.http().list(&list).await?;
+    let named = droplets.into_iter();
+    Ok(named.map(|droplet| (droplet.id(), droplet.name)).collect())
 }

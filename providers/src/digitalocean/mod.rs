@@ -26,7 +26,7 @@ mod vpc;
 pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
-pub use droplet::{Droplet, DropletArgs, DropletAttrs};
+pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};
 pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,

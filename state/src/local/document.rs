@@ -7,6 +7,8 @@ use super::reader::{LocalReader, missing};
 use crate::error::{code, damaged, error, error_help};
 use crate::identity::Identity;
 use crate::keyring::Keyring;
+use crate::local::WriteOptions;
+use crate::seed::Seed;
 use crate::wire::snapshot::SnapshotWire;
 use crate::wire::{Unreadable, WrongFormat, check};
 use kplan_model::{Snapshot, StoreError};
@@ -90,9 +92,9 @@ impl Document {
         self.state.serial
     }
 
-    /// Who can read the state in it, `age1…`.
-    pub fn recipients(&self) -> &[String] {
-        &self.state.key.recipients
+    /// The lineage of the state in it.
+    pub fn lineage(&self) -> &str {
+        &self.state.lineage
     }
 
     /// Whether it may take the place of a state: one of another never, an older one only when
@@ -125,6 +127,25 @@ impl Document {
             ));
         }
         Ok(())
+    }
+
+    /// Lets a state that is made with these options begin as this one: under its serial and its data
+    /// key, readable for the same recipients. Gives the state.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn begin(
+        self,
+        identity: &Identity,
+        options: &mut WriteOptions,
+    ) -> Result<Snapshot, StoreError> {
+        let key = self.state.key.clone();
+        let snapshot = self.open(identity)?;
+        options.seed = Some(Seed {
+            snapshot: snapshot.clone(),
+            key,
+        });
+        Ok(snapshot)
     }
 
     /// The state in it.
