@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Client, condition, config, deployment, established, plain_node};
+use crate::boot::tests::rig::{Node, Rig};
 use crate::clock::Clock;
 use crate::kubernetes::{Cluster, ClusterConfig, NodeFacts, NodeRole};
 use crate::mirror::{Mirror, version_set};
@@ -440,4 +441,48 @@ async fn an_upgrade_goes_on_after_a_restart_and_lasts() {
     });
     let old = |node: &Value| condition(node, "Ready") && version_of(node) == OLD;
     client.until("/api/v1/nodes/a1", old).await;
+}
+
+/// A droplet whose bundle names the old version of K3s.
+fn old_droplet() -> Node {
+    let mut node = Node::single();
+    let mut set = version_set().into_iter();
+    let old = set.find(|one| one.version == OLD && one.file == "k3s");
+    let old = old.unwrap();
+    let env = format!(
+        "K3S_VERSION={OLD}\nK3S_BINARY_URL=http://127.0.0.1:9001{}\nK3S_BINARY_SHA256={}\n",
+        old.url_path, old.sha256
+    );
+    node.files
+        .insert("files/etc/kplan/k3s.env".to_owned(), (0o644, env));
+    // Without a cloud controller manager nothing would run on it.
+    node.config["kubelet-arg"] = json!([]);
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_boots_the_upgraded_k3s_ever_after() {
+    let mut rig = Rig::new(60.0).await;
+    let node = old_droplet();
+    rig.boot(&node).await;
+    let client = Client::admin(&rig.cluster());
+    assert_eq!(version_of(&ready(&client, "demo-server-1").await), OLD);
+    install(&client).await;
+    client.create(PLANS, &plan("servers", NEW, "Exists")).await;
+    complete(&client, "servers", NEW).await;
+    assert_eq!(version_of(&ready(&client, "demo-server-1").await), NEW);
+    drop(client);
+    for power_cycle in [true, false] {
+        if power_cycle {
+            rig.nodes.droplet_stopped(node.id).unwrap();
+            rig.power_on(&node).await;
+        } else {
+            rig.restart();
+        }
+        rig.settled(node.id).await;
+        let client = Client::admin(&rig.cluster());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(version_of(&ready(&client, "demo-server-1").await), NEW);
+        assert_eq!(client.get("/version").await["gitVersion"], json!(NEW));
+    }
 }
