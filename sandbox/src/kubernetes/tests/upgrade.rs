@@ -381,6 +381,45 @@ async fn a_downgrade_fails_and_the_same_version_only_labels() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_cordons_a_node_after_its_upgrade_means_it() {
+    let (_, client) = three(&Store::in_memory()).await;
+    client.create(PLANS, &draining(NEW, &json!({}))).await;
+    complete(&client, "agents", NEW).await;
+    let cordon = json!({"spec": {"unschedulable": true}});
+    client
+        .call("PATCH", "/api/v1/nodes/a1", MERGE, &cordon)
+        .await;
+    let jobs = client.get(JOBS).await;
+    assert!(!jobs["items"].as_array().unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(cordoned(&ready(&client, "a1").await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_rights_a_drain_is_refused_and_the_controller_does_nothing() {
+    let (_, client) = three(&Store::in_memory()).await;
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let drop_binding = async |name: &str| {
+        let path = format!("{bindings}/{name}");
+        let (code, _) = client.call("DELETE", &path, "", &Value::Null).await;
+        assert_eq!(code, 200);
+    };
+    drop_binding("system-upgrade-drainer").await;
+    client.create(PLANS, &draining(NEW, &json!({}))).await;
+    job(&client, |job| job["status"]["failed"] == json!(1)).await;
+    let pods = client
+        .get("/api/v1/namespaces/system-upgrade/pods")
+        .await
+        .to_string();
+    assert!(pods.contains("cannot patch resource"), "{pods}");
+    drop_binding("system-upgrade").await;
+    client.create(PLANS, &plan("servers", NEW, "Exists")).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let plan = client.get(&format!("{PLANS}/servers")).await;
+    assert!(plan["status"].is_null(), "{plan:#}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_image_that_is_not_there_is_not_pulled() {
     let (_, client) = three(&Store::in_memory()).await;
     client
