@@ -19,7 +19,8 @@ pub struct Name {
     pub serial: u64,
     /// The beginning of the state's lineage.
     pub lineage: String,
-    digest: String,
+    /// The beginning of its SHA-256.
+    pub digest: String,
 }
 
 impl Name {

@@ -4,7 +4,7 @@
 use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
 use crate::support::{Folder, Run};
-use kplan::kit::frame;
+use kplan::kit::{Name, frame};
 use kplan_model::ObjectStore as _;
 use kplan_providers::local::{Made as _, RandomPasswordArgs, Signing};
 use kplan_providers::recovery::Signer;
@@ -177,6 +177,7 @@ fn a_lost_state_comes_back_from_its_kit_and_nothing_else_changes() {
     assert!(refused.err.contains("kplan restore"), "{}", refused.err);
     let back = life.kplan(RESTORE).ok();
     assert!(back.out.contains("only its state was lost"), "{}", back.out);
+    assert!(back.out.contains("The state is back"), "{}", back.out);
     assert_eq!(life.folder.inspect()["resources"], before["resources"]);
     life.folder.assert_no_changes();
     let again = life.kplan(RESTORE).expect_code(6);
@@ -192,13 +193,35 @@ fn a_kit_of_somebody_elses_is_refused_unless_it_is_named_by_its_digest() {
     let taken = frame::open(&ours, "ours").expect("a whole kit");
     let header = &taken.header;
     let state = (header.lineage.as_str(), header.serial + 1);
-    // The same contents, which only need public keys to be made, under another signature.
-    let forged = frame::seal("single", state, 0, taken.contents(), &stranger()).expect("a kit");
-    kits.put_new("999999999999-0.kit", &forged)
-        .expect("it is put");
+    // The same contents, which only need public keys to be made, under another signature; one of
+    // ours under a newer name; and something that is no kit.
+    let later = header.at + 1000;
+    let forged = frame::seal("single", state, later, taken.contents(), &stranger()).expect("a kit");
+    let name = Name::of(&frame::open(&forged, "forged").expect("a kit")).to_string();
+    kits.put_new(&name, &forged).expect("it is put");
+    let replayed = Name {
+        at: later + 1000,
+        ..Name::of(&taken)
+    }
+    .to_string();
+    kits.put_new(&replayed, &ours).expect("it is put");
+    kits.put_new("zzz.kit", b"junk").expect("it is put");
     life.lose_the_state();
-    let refused = life.kplan(RESTORE).expect_code(6);
-    assert!(refused.err.contains("kit::not_trusted"), "{}", refused.err);
+    for (kit, code) in [
+        (&name, "kit::not_trusted"),
+        (&"zzz.kit".to_owned(), "kit::damaged"),
+    ] {
+        let asked: Vec<&str> = [RESTORE, &["--kit", kit]].concat();
+        let refused = life.kplan(&asked);
+        assert!(refused.err.contains(code), "{}", refused.err);
+    }
+    assert!(
+        !life
+            .folder
+            .path()
+            .join(".kplan/.sandbox/state/single")
+            .exists()
+    );
     let mut named = RESTORE.to_vec();
     named.extend(["--kit", &newest]);
     let wrong: Vec<&str> = [named.as_slice(), &["--trust-kit", "00"]].concat();
@@ -218,6 +241,89 @@ fn a_kit_of_somebody_elses_is_refused_unless_it_is_named_by_its_digest() {
     let trusted: Vec<&str> = [named.as_slice(), &["--trust-kit", &taken.digest]].concat();
     life.kplan(&trusted).ok();
     life.folder.assert_no_changes();
+    // Without a name the newest of ours is taken, and what was left aside is told.
+    life.folder.apply().ok();
+    life.lose_the_state();
+    let lock = life.folder.path().join(".kplan/.sandbox/kplan.lock");
+    let text = format!(
+        "format = 1\n[kit_keys]\nsingle = \"{}\"\n",
+        taken.header.public_key
+    );
+    std::fs::write(lock, text).expect("a lock");
+    let taken = life.kplan(RESTORE).ok();
+    assert!(taken.out.contains(&newest), "{}", taken.out);
+    for left in [&name, &replayed] {
+        assert!(taken.err.contains(left), "{}", taken.err);
+    }
+    life.folder.assert_no_changes();
+}
+
+#[test]
+fn after_a_restore_the_next_kit_is_newer_and_nothing_is_written_before_consent() {
+    let life = Life::begin();
+    let serial = life.folder.snapshot("single").serial;
+    life.lose_the_state();
+    let refused = life.kplan(&["restore", "--sandbox"]).expect_code(1);
+    assert!(
+        refused.out.contains("Nothing was written"),
+        "{}",
+        refused.out
+    );
+    assert!(
+        !life
+            .folder
+            .path()
+            .join(".kplan/.sandbox/state/single")
+            .exists()
+    );
+    life.kplan(RESTORE).ok();
+    assert_eq!(life.folder.snapshot("single").serial, serial);
+    let text = std::fs::read_to_string(life.folder.path().join("cluster.toml")).expect("the file");
+    life.folder.write(&text.replace("\"30d\"", "\"31d\""));
+    life.folder.apply().ok();
+    life.lose_the_state();
+    let back = life.kplan(RESTORE).ok();
+    let newest = life.kits().pop().expect("a kit");
+    assert!(back.out.contains(&newest), "{}", back.out);
+    life.folder.assert_no_changes();
+}
+
+#[test]
+fn a_kit_from_before_the_cluster_is_not_gone_by() {
+    let life = Life::begin();
+    let droplets = life.folder.count("droplets");
+    let kits = life.kits();
+    life.lose_the_state();
+    // The one from before the first droplet.
+    let old: Vec<&str> = [RESTORE, &["--kit", &kits[0]]].concat();
+    let refused = life.kplan(&old).expect_code(6);
+    assert!(refused.err.contains("kit::stale"), "{}", refused.err);
+    assert!(refused.err.contains("single-servers-0"), "{}", refused.err);
+    assert_eq!(life.folder.count("droplets"), droplets);
+}
+
+#[test]
+fn a_backup_that_is_not_the_whole_cluster_has_to_be_agreed_to() {
+    let life = Life::begin();
+    life.work_and_back_up();
+    let cluster = Cluster::of(&life.folder, "single");
+    cluster.apply(&json!({
+        "apiVersion": "velero.io/v1", "kind": "Backup",
+        "metadata": { "name": "part", "namespace": "velero" },
+        "spec": { "storageLocation": "default", "includedNamespaces": ["default"] },
+    }));
+    cluster.until(
+        "velero.io/v1 Backup velero/part",
+        "/status/phase",
+        "Completed",
+    );
+    life.lose_everything();
+    let part: Vec<&str> = [RESTORE, &["--from", "part"]].concat();
+    let refused = life.kplan(&part).expect_code(6);
+    assert!(refused.err.contains("backup::partial"), "{}", refused.err);
+    assert_eq!(life.folder.count("droplets"), 0);
+    let run = life.kplan(RESTORE).ok();
+    assert!(run.out.contains("from the backup drill"), "{}", run.out);
 }
 
 #[test]
@@ -299,10 +405,9 @@ fn a_restore_that_is_killed_is_carried_on_by_the_next_apply() {
     }
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
-    // Whoever comes next knows nothing of a restore, and restores all the same.
+    // Whoever comes next knows nothing of a restore, and restores all the same, to its end.
     let run = life.folder.apply().ok();
     assert!(run.out.contains("velero_restore.main"), "{}", run.out);
-    life.folder.apply().ok();
     assert_back(&life.folder, &content);
     life.folder.assert_no_changes();
 }

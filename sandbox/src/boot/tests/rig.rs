@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::pki::{PKI, Pki};
 use crate::boot::{DropletFacts, Network, NodeStatus, Nodes, Phase};
 use crate::facts::CloudFacts;
+use crate::kubernetes::Cluster;
 use crate::mirror::{Mirror, version_set};
 use crate::spaces::testkit::{TestCloud, client, presign_get, presign_put};
 use crate::spaces::{Spaces, SpacesConfig};
@@ -90,6 +91,12 @@ impl Rig {
             (self.network.clone(), self.store.clone(), self.clock.clone());
         self.nodes = Nodes::open(network, facts, store, clock, Rng::seeded(1)).unwrap();
         self.nodes.resume().unwrap();
+    }
+
+    /// The only cluster that runs.
+    pub(crate) fn cluster(&self) -> Cluster {
+        let state = self.nodes.lock();
+        state.clusters.values().next().unwrap().clone()
     }
 
     fn public_key(&self) -> String {

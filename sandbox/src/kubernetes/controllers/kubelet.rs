@@ -198,11 +198,10 @@ fn containers(pod: &Value, state: &Value, ready: bool) -> Vec<Value> {
 
 fn finish(pass: &mut Pass<'_>, pod: &Object) {
     let failed = match upgrade::step(pass, pod) {
-        Some(Step::Runs) => return,
         Some(Step::Failed(why)) => Some(why),
         Some(Step::Done) => None,
         None if pass.due("run", pod, RUN) => None,
-        None => return,
+        Some(Step::Runs) | None => return,
     };
     let now = pass.server.now();
     let (phase, ended) = match &failed {

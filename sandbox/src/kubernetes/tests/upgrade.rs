@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Client, condition, config, deployment, established, plain_node};
+use crate::boot::tests::rig::{Node, Rig};
 use crate::clock::Clock;
 use crate::kubernetes::{Cluster, ClusterConfig, NodeFacts, NodeRole};
 use crate::mirror::{Mirror, version_set};
@@ -380,6 +381,45 @@ async fn a_downgrade_fails_and_the_same_version_only_labels() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_cordons_a_node_after_its_upgrade_means_it() {
+    let (_, client) = three(&Store::in_memory()).await;
+    client.create(PLANS, &draining(NEW, &json!({}))).await;
+    complete(&client, "agents", NEW).await;
+    let cordon = json!({"spec": {"unschedulable": true}});
+    client
+        .call("PATCH", "/api/v1/nodes/a1", MERGE, &cordon)
+        .await;
+    let jobs = client.get(JOBS).await;
+    assert!(!jobs["items"].as_array().unwrap().is_empty());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(cordoned(&ready(&client, "a1").await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_rights_a_drain_is_refused_and_the_controller_does_nothing() {
+    let (_, client) = three(&Store::in_memory()).await;
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let drop_binding = async |name: &str| {
+        let path = format!("{bindings}/{name}");
+        let (code, _) = client.call("DELETE", &path, "", &Value::Null).await;
+        assert_eq!(code, 200);
+    };
+    drop_binding("system-upgrade-drainer").await;
+    client.create(PLANS, &draining(NEW, &json!({}))).await;
+    job(&client, |job| job["status"]["failed"] == json!(1)).await;
+    let pods = client
+        .get("/api/v1/namespaces/system-upgrade/pods")
+        .await
+        .to_string();
+    assert!(pods.contains("cannot patch resource"), "{pods}");
+    drop_binding("system-upgrade").await;
+    client.create(PLANS, &plan("servers", NEW, "Exists")).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let plan = client.get(&format!("{PLANS}/servers")).await;
+    assert!(plan["status"].is_null(), "{plan:#}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_image_that_is_not_there_is_not_pulled() {
     let (_, client) = three(&Store::in_memory()).await;
     client
@@ -440,4 +480,48 @@ async fn an_upgrade_goes_on_after_a_restart_and_lasts() {
     });
     let old = |node: &Value| condition(node, "Ready") && version_of(node) == OLD;
     client.until("/api/v1/nodes/a1", old).await;
+}
+
+/// A droplet whose bundle names the old version of K3s.
+fn old_droplet() -> Node {
+    let mut node = Node::single();
+    let mut set = version_set().into_iter();
+    let old = set.find(|one| one.version == OLD && one.file == "k3s");
+    let old = old.unwrap();
+    let env = format!(
+        "K3S_VERSION={OLD}\nK3S_BINARY_URL=http://127.0.0.1:9001{}\nK3S_BINARY_SHA256={}\n",
+        old.url_path, old.sha256
+    );
+    node.files
+        .insert("files/etc/kplan/k3s.env".to_owned(), (0o644, env));
+    // Without a cloud controller manager nothing would run on it.
+    node.config["kubelet-arg"] = json!([]);
+    node
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_droplet_boots_the_upgraded_k3s_ever_after() {
+    let mut rig = Rig::new(60.0).await;
+    let node = old_droplet();
+    rig.boot(&node).await;
+    let client = Client::admin(&rig.cluster());
+    assert_eq!(version_of(&ready(&client, "demo-server-1").await), OLD);
+    install(&client).await;
+    client.create(PLANS, &plan("servers", NEW, "Exists")).await;
+    complete(&client, "servers", NEW).await;
+    assert_eq!(version_of(&ready(&client, "demo-server-1").await), NEW);
+    drop(client);
+    for power_cycle in [true, false] {
+        if power_cycle {
+            rig.nodes.droplet_stopped(node.id).unwrap();
+            rig.power_on(&node).await;
+        } else {
+            rig.restart();
+        }
+        rig.settled(node.id).await;
+        let client = Client::admin(&rig.cluster());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(version_of(&ready(&client, "demo-server-1").await), NEW);
+        assert_eq!(client.get("/version").await["gitVersion"], json!(NEW));
+    }
 }

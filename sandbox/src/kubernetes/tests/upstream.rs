@@ -117,7 +117,14 @@ async fn apply_all(client: &Client, objects: Vec<Value>, namespace: &str) -> Vec
             .await;
         applied.push((path, object));
     }
-    for object in rest {
+    for mut object in rest {
+        // Some leave it to a kustomization where their accounts are.
+        let subjects = object.get_mut("subjects").and_then(Value::as_array_mut);
+        for subject in subjects.into_iter().flatten() {
+            if subject["kind"] == "ServiceAccount" && subject["namespace"].is_null() {
+                subject["namespace"] = namespace.into();
+            }
+        }
         let path = path_of(client, &object, namespace).await;
         let path = path
             .unwrap_or_else(|| panic!("{} {} is not served", object["apiVersion"], object["kind"]));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::job::hostname;
 use super::{JOBS, NODE, NODES, PLAN, PLANS, Pass, VERSION, plan_label, set_condition};
 use crate::kubernetes::controllers::velero::span;
 use crate::kubernetes::controllers::workload::set_label;
@@ -23,14 +24,17 @@ pub(super) fn reconcile(pass: &mut Pass<'_>, job: &Object) {
         pass.delete(JOBS, job);
         return;
     }
+    let applying = items(&plan, &["status", "applying"]);
+    let in_turn = applying.iter().any(|name| name == hostname(&node));
     if object::is_true(job, "Failed") {
-        failed(pass, job, &plan, &node);
+        // One of an older content of the plan says nothing about this one.
+        let hash = text(&plan, &["status", "latestHash"]);
+        if in_turn && object::label(job, &plan_label(object::name(&plan))) == hash {
+            failed(pass, job, &plan, &node);
+        }
     } else if object::is_true(job, "Complete") {
         complete(pass, job, &plan, &node);
-    } else if !items(&plan, &["status", "applying"])
-        .iter()
-        .any(|name| name == object::name(&node))
-    {
+    } else if !in_turn {
         // It is not this node's turn any more.
         pass.delete(JOBS, job);
     }
@@ -62,6 +66,10 @@ fn complete(pass: &mut Pass<'_>, job: &Object, plan: &Object, node: &Object) {
     let Some(hash) = object::label(job, &key) else {
         return;
     };
+    if object::label(node, &key) == Some(hash) {
+        // Whoever cordons the node later means it.
+        return;
+    }
     let drains = at(plan, &["spec", "drain"]).is_some_and(|drain| !drain.is_null());
     let delay = text(plan, &["spec", "postCompleteDelay"]).and_then(span);
     let over = delay.is_none_or(|delay| pass.due("post-complete", job, delay));
