@@ -120,6 +120,15 @@ pub fn all(objects: &dyn ObjectStore) -> Result<Vec<Backup>, ProviderError> {
     Ok(backups)
 }
 
+/// Whether the backup of that name is whole.
+///
+/// # Errors
+/// Those of the store.
+pub fn is_whole(objects: &dyn ObjectStore, name: &str) -> Result<bool, ProviderError> {
+    let bytes = objects.get(&format!("{BACKUPS}{name}/velero-backup.json"))?;
+    Ok(bytes.is_some_and(|bytes| Backup::read(name, &bytes).is_whole()))
+}
+
 /// The file has no `[backup]`.
 pub fn none(loaded: &Loaded) -> Problem {
     Problem::error(
@@ -142,11 +151,8 @@ pub fn on_record(snapshot: &Snapshot, cluster: &str) -> Result<Option<KitPlace>,
     };
     let (mut place, _) = kplan_providers::recovery::of_record(&record.args)?;
     let own = storage::kit_prefix("", cluster);
-    place.prefix = place
-        .prefix
-        .strip_suffix(&own)
-        .unwrap_or_default()
-        .to_owned();
+    let root = place.prefix.strip_suffix(&own).map_or(0, str::len);
+    place.prefix.truncate(root);
     Ok(Some(place))
 }
 

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// How much later than its schedule a backup may be there: what a large one takes.
 const GRACE: i64 = 2 * 60 * 60 * 1000;
 
+/// How many of a schedule's newest backups are looked into for a whole one.
+const LOOKED_AT: usize = 3;
+
 /// The words of a schedule as the five fields they stand for.
 const WORDS: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
@@ -29,22 +32,46 @@ pub fn expected_since(snapshot: &Snapshot) -> Option<Timestamp> {
 }
 
 /// What a plan says about each schedule that is behind. `listing` is everything below `backups/`,
-/// with the store's own times; `since` is when Velero was installed, where clocks can be compared.
-pub fn overdue(wanted: &Wanted, listing: &Listing, since: Option<Timestamp>) -> Vec<String> {
-    let newest = newest(listing);
-    let schedules = wanted.schedules.iter().filter(|one| !one.paused.value);
-    schedules
-        .filter_map(|schedule| {
-            let last = newest.get(schedule.name.as_str()).copied();
-            let due = next(schedule, last.or(since)?)?;
-            (due.0 + GRACE < listing.now.0).then(|| sentence(schedule, last, due))
-        })
-        .collect()
+/// with the store's own times; `since` is when Velero was installed, where clocks can be compared;
+/// `is_whole` reads whether the backup of a name is, because Velero keeps failed ones, too.
+pub fn overdue<E>(
+    wanted: &Wanted,
+    listing: &Listing,
+    since: Option<Timestamp>,
+    is_whole: impl Fn(&str) -> Result<bool, E>,
+) -> Result<Vec<String>, E> {
+    let made = by_schedule(listing);
+    let mut said = Vec::new();
+    for schedule in wanted.schedules.iter().filter(|one| !one.paused.value) {
+        let backups = made
+            .get(schedule.name.as_str())
+            .map_or(&[][..], Vec::as_slice);
+        let newest = &backups[backups.len().saturating_sub(LOOKED_AT)..];
+        let mut last = None;
+        for (at, name) in newest.iter().rev() {
+            if is_whole(name)? {
+                last = Some(*at);
+                break;
+            }
+        }
+        // Of those that were looked at none is whole: the last whole one is older than all.
+        let oldest = newest.first().map(|(at, _)| *at);
+        let Some(from) = last.or(oldest).or(since) else {
+            continue;
+        };
+        if let Some(due) = next(schedule, from)
+            && (due.0 + GRACE < listing.now.0 || (last.is_none() && backups.len() >= LOOKED_AT))
+        {
+            said.push(sentence(schedule, last, due, backups.len()));
+        }
+    }
+    Ok(said)
 }
 
-/// By schedule: when the newest backup was completed. Velero names them `SCHEDULE-YYYYMMDDhhmmss`.
-fn newest(listing: &Listing) -> BTreeMap<&str, Timestamp> {
-    let mut newest: BTreeMap<&str, Timestamp> = BTreeMap::new();
+/// By schedule: its backups, the oldest first, with when each was completed. Velero names them
+/// `SCHEDULE-YYYYMMDDhhmmss`.
+fn by_schedule(listing: &Listing) -> BTreeMap<&str, Vec<(Timestamp, &str)>> {
+    let mut made: BTreeMap<&str, Vec<(Timestamp, &str)>> = BTreeMap::new();
     for object in &listing.objects {
         let mut parts = object.key.split('/').skip(1);
         let (Some(name), Some("velero-backup.json")) = (parts.next(), parts.next()) else {
@@ -54,11 +81,15 @@ fn newest(listing: &Listing) -> BTreeMap<&str, Timestamp> {
             && at.len() == 14
             && at.bytes().all(|byte| byte.is_ascii_digit())
         {
-            let seen = newest.entry(schedule).or_insert(object.modified);
-            *seen = (*seen).max(object.modified);
+            made.entry(schedule)
+                .or_default()
+                .push((object.modified, name));
         }
     }
-    newest
+    for backups in made.values_mut() {
+        backups.sort();
+    }
+    made
 }
 
 /// The schedule's next time after a moment, in UTC as Velero counts.
@@ -72,7 +103,7 @@ fn next(schedule: &Schedule, after: Timestamp) -> Option<Timestamp> {
     Some(Timestamp(next.timestamp().as_millisecond()))
 }
 
-fn sentence(schedule: &Schedule, last: Option<Timestamp>, due: Timestamp) -> String {
+fn sentence(schedule: &Schedule, last: Option<Timestamp>, due: Timestamp, there: usize) -> String {
     let shown = |at: Timestamp| {
         jiff::Timestamp::from_millisecond(at.0).map_or_else(
             |_| String::new(),
@@ -80,7 +111,8 @@ fn sentence(schedule: &Schedule, last: Option<Timestamp>, due: Timestamp) -> Str
         )
     };
     let newest = match last {
-        Some(last) => format!("its newest backup is of {}", shown(last)),
+        Some(last) => format!("its newest whole backup is of {}", shown(last)),
+        None if there > 0 => "none of its newest ones is whole".to_owned(),
         None => "there is none yet".to_owned(),
     };
     format!(
@@ -119,6 +151,31 @@ mod tests {
             objects: objects.collect(),
             now: Timestamp(now),
         }
+    }
+
+    /// As if every backup were whole.
+    fn overdue(wanted: &Wanted, listing: &Listing, since: Option<Timestamp>) -> Vec<String> {
+        super::overdue(wanted, listing, since, |_| Ok::<_, ()>(true)).unwrap()
+    }
+
+    #[test]
+    fn backups_that_failed_are_none() {
+        let nightly = wanted("{name='nightly',cron='0 2 * * *'}");
+        let made = [
+            ("nightly-20261127020000", NIGHT - 48 * HOUR),
+            ("nightly-20261128020000", NIGHT - 24 * HOUR),
+            ("nightly-20261129020000", NIGHT),
+        ];
+        let listing = listing(NIGHT + HOUR, &made);
+        let judged = |whole: &[&str]| {
+            let is_whole = |name: &str| Ok::<_, ()>(whole.contains(&name));
+            super::overdue(&nightly, &listing, None, is_whole)
+                .unwrap()
+                .join("")
+        };
+        assert_eq!(judged(&["nightly-20261129020000"]), "");
+        assert!(judged(&["nightly-20261127020000"]).contains("2026-11-27"));
+        assert!(judged(&[]).contains("none of its newest"));
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn count(bytes: &[u8]) -> Result<usize, String> {
             .map_err(|error| error.to_string())?
             .into_owned();
         let shown = path.display().to_string();
-        if !shown.ends_with(".json") {
+        if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
         let mut text = Vec::new();

@@ -199,8 +199,13 @@ async fn overdue(session: &Session, planned: &Planned) -> Vec<String> {
             return Ok(Vec::new());
         };
         let objects = kit::objects_at(&place, None)?;
-        let listing = blocking(move || objects.list(backup::BACKUPS, None)).await??;
-        Ok::<_, crate::error::Failure>(backup::overdue::overdue(wanted, &listing, since))
+        let wanted = wanted.clone();
+        let said = blocking(move || {
+            let listing = objects.list(backup::BACKUPS, None)?;
+            let is_whole = |name: &str| backup::is_whole(&objects, name);
+            backup::overdue::overdue(&wanted, &listing, since, is_whole)
+        });
+        Ok::<_, crate::error::Failure>(said.await??)
     };
     looking.await.unwrap_or_else(|failure| {
         let first = failure.problems.first();

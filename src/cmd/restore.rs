@@ -429,7 +429,7 @@ impl<'a> Restore<'a> {
         if !args.exclude_namespace.is_empty() {
             wish.excluded_namespaces.clone_from(&args.exclude_namespace);
         }
-        self.enough(&backup, wish.accept_partial)?;
+        Self::enough(&backup, wish.accept_partial)?;
         self.say(
             &format!(
                 "Restoring from the backup {}, begun {}: {} objects{}.",
@@ -448,7 +448,7 @@ impl<'a> Restore<'a> {
 
     /// What cannot be restored is refused before anything is made, and what lacks something has to
     /// be agreed to by name.
-    fn enough(&self, backup: &Backup, accept_partial: bool) -> Result<(), Failure> {
+    fn enough(backup: &Backup, accept_partial: bool) -> Result<(), Failure> {
         let lacks = match backup.phase.as_str() {
             "Completed" => backup.lacks(),
             "PartiallyFailed" => Some(format!("{} objects are missing in it", backup.errors)),
@@ -516,9 +516,10 @@ impl<'a> Restore<'a> {
         let key = lock.kit_key(&session.place.cluster);
         let digest = self.args.trust_kit.as_deref();
         if let Some(name) = &self.args.kit {
-            let bytes = match Path::new(name).is_file() {
-                true => read_file(Path::new(name))?,
-                false => self.fetched(name).await?,
+            let bytes = if Path::new(name).is_file() {
+                read_file(Path::new(name))?
+            } else {
+                self.fetched(name).await?
             };
             let frame = frame::open(&bytes, name)?;
             trusted(&frame, key, digest, name)?;
@@ -542,10 +543,10 @@ impl<'a> Restore<'a> {
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| self.no_kit()))
+        Err(refused.unwrap_or_else(Self::no_kit))
     }
 
-    fn no_kit(&self) -> Failure {
+    fn no_kit() -> Failure {
         let message = "the backup bucket has no recovery kit of this cluster";
         Problem::error("kit::missing", message)
             .help(

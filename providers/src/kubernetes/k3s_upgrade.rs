@@ -24,6 +24,11 @@ const MARK: &str = "kplan.dev/upgrade";
 const SERVERS: &str = "kplan-servers";
 const AGENTS: &str = "kplan-agents";
 const ROLE: &str = "node-role.kubernetes.io/control-plane";
+/// The jobs of the controller's.
+const JOBS: &str = "upgrade.cattle.io/plan";
+const PLAN_API: &str = "upgrade.cattle.io/v1";
+/// The attempt a plan is for.
+const ATTEMPT: &str = "kplan.dev/attempt";
 /// The image that brings K3s's binary; its tag follows the version.
 const IMAGE: &str = "rancher/k3s-upgrade";
 /// Seconds after which a drain no longer waits for pods that are being deleted.
@@ -202,7 +207,7 @@ fn plan(name: &str, version: &str, servers: bool, drain: bool) -> Value {
         spec["prepare"] = json!({ "image": IMAGE, "args": ["prepare", SERVERS] });
     }
     json!({
-        "apiVersion": "upgrade.cattle.io/v1",
+        "apiVersion": PLAN_API,
         "kind": "Plan",
         "metadata": { "name": name, "namespace": NAMESPACE },
         "spec": spec,
@@ -224,6 +229,23 @@ impl K3sUpgrade {
         })
     }
 
+    /// What the plans are annotated with: a job of the controller's that failed for good is begun
+    /// again only when its plan changes, and one that runs must not be disturbed.
+    async fn attempt(&self, session: &Session) -> Result<String, ProviderError> {
+        let jobs = session.list(&Type::new("batch/v1", "Job"), JOBS).await?;
+        if failing(&jobs).is_none() {
+            let plan = Object::new(PLAN_API, "Plan", Some(NAMESPACE), SERVERS);
+            let seen = session.get(&plan).await?;
+            let annotations = seen
+                .as_ref()
+                .and_then(|it| it.pointer("/metadata/annotations"));
+            if let Some(attempt) = annotations.and_then(|all| all.get(ATTEMPT)?.as_str()) {
+                return Ok(attempt.to_owned());
+            }
+        }
+        crate::k3s::pki::secret::random_id()
+    }
+
     /// Marks the nodes that are behind and puts up the plans.
     async fn begin(
         &self,
@@ -240,7 +262,9 @@ impl K3sUpgrade {
             allowed(&oldest(&nodes), &args.version)
                 .map_err(|why| ProviderError::new(ErrorKind::Invalid, why))?;
             let drain = can_drain(&nodes);
-            for plan in plans(&args.version, drain) {
+            let attempt = self.attempt(&session).await?;
+            for mut plan in plans(&args.version, drain) {
+                plan["metadata"]["annotations"] = json!({ ATTEMPT: attempt });
                 session.apply(permit, &plan, Ownership::Take).await?;
             }
             let mark = json!({ "metadata": { "labels": { MARK: mark_of(&args.version) } } });
@@ -270,19 +294,17 @@ async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>,
         return Ok(None);
     }
     let all = done.len() + left.len();
-    let mut said = format!("{} of {all} nodes are upgraded", done.len());
+    let mut said = vec![format!("{} of {all} nodes are upgraded", done.len())];
     if let Some(at) = closed.first() {
-        said.push_str(&format!("; {at} is being drained and upgraded"));
+        said.push(format!("{at} is being drained and upgraded"));
         let budgets = session
             .list(&Type::new("policy/v1", "PodDisruptionBudget"), "")
             .await?;
-        said.push_str(&held_up(&budgets));
+        said.extend(held_up(&budgets));
     }
-    let jobs = session
-        .list(&Type::new("batch/v1", "Job"), "upgrade.cattle.io/plan")
-        .await?;
-    said.push_str(&failing(&jobs));
-    Ok(Some(said))
+    let jobs = session.list(&Type::new("batch/v1", "Job"), JOBS).await?;
+    said.extend(failing(&jobs));
+    Ok(Some(said.join("; ")))
 }
 
 fn is_closed(node: &Value) -> bool {
@@ -290,7 +312,7 @@ fn is_closed(node: &Value) -> bool {
 }
 
 /// Budgets that let no pod go.
-fn held_up(budgets: &[Value]) -> String {
+fn held_up(budgets: &[Value]) -> Option<String> {
     let strict: Vec<String> = budgets
         .iter()
         .filter(|budget| {
@@ -306,30 +328,21 @@ fn held_up(budgets: &[Value]) -> String {
             )
         })
         .collect();
-    if strict.is_empty() {
-        return String::new();
-    }
-    format!(
-        "; these disruption budgets let no pod go: {}",
-        strict.join(", ")
-    )
+    let names = strict.join(", ");
+    (!strict.is_empty()).then(|| format!("these disruption budgets let no pod go: {names}"))
 }
 
 /// Jobs of the controller's that failed at least once.
-fn failing(jobs: &[Value]) -> String {
+fn failing(jobs: &[Value]) -> Option<String> {
     let failed = jobs.iter().filter(|job| {
         let failed = job.pointer("/status/failed").and_then(Value::as_i64);
         let succeeded = job.pointer("/status/succeeded").and_then(Value::as_i64);
         failed.unwrap_or(0) > 0 && succeeded.unwrap_or(0) == 0
     });
     let names: Vec<&str> = failed.map(name_of).take(NAMED).collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    format!(
-        "; failing jobs, whose logs are in the namespace {NAMESPACE}: {}",
-        names.join(", ")
-    )
+    let said = names.join(", ");
+    (!names.is_empty())
+        .then(|| format!("failing jobs, whose logs are in the namespace {NAMESPACE}: {said}"))
 }
 
 impl Resource for K3sUpgrade {
@@ -478,9 +491,9 @@ mod tests {
             "metadata": { "name": "web", "namespace": "shop" },
             "status": { "disruptionsAllowed": 0 },
         });
-        assert!(held_up(&[budget]).contains("shop/web"));
+        assert!(held_up(&[budget]).unwrap().contains("shop/web"));
         let job = json!({ "metadata": { "name": "apply-x" }, "status": { "failed": 2 } });
-        assert!(failing(&[job]).contains("apply-x"));
-        assert_eq!((held_up(&[]), failing(&[])), (String::new(), String::new()));
+        assert!(failing(&[job]).unwrap().contains("apply-x"));
+        assert_eq!((held_up(&[]), failing(&[])), (None, None));
     }
 }

@@ -10,6 +10,7 @@ use super::object::{Object, Type};
 use super::session::{Ownership, Session};
 use super::velero::NAMESPACE;
 use crate::k3s::access::Access;
+use crate::k3s::pki::secret::sha256_hex;
 use kplan_model::{
     Change, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundAs, Input, Kind, KindInfo, Known,
     ObjectCodec as _, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical,
@@ -28,6 +29,11 @@ const LOOKS: u32 = 60;
 const PAUSE: Duration = Duration::from_secs(5);
 /// How many claims a message names.
 const NAMED: usize = 3;
+/// Characters the value of a label may have.
+const LABEL: usize = 63;
+/// On the rules: the backup of which an earlier attempt brought back a part. Velero does not touch
+/// what is there, so a later attempt that calls itself complete is not.
+const PARTIAL: &str = "kplan.dev/partial";
 /// Namespaces that kplan and K3s fill: their old content would fight the new one.
 const OWN: [&str; 5] = [
     "argocd",
@@ -128,6 +134,17 @@ fn name_of(backup: &str) -> String {
     format!("kplan-{backup}")
 }
 
+/// A name as the value of a label, as Velero shortens it (its `label.GetValidName`): 63 characters,
+/// of which the last six are the beginning of a SHA-256 of the whole.
+fn label_value(name: &str) -> String {
+    if name.len() <= LABEL {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(LABEL - 6).collect();
+    let digest: String = sha256_hex(name.as_bytes()).chars().take(6).collect();
+    kept + &digest
+}
+
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value
         .pointer(path)
@@ -164,6 +181,11 @@ pub fn restore(args: &RestoreArgs) -> Result<Value, ProviderError> {
             "resourceModifier": { "kind": "ConfigMap", "name": MODIFIERS },
         },
     }))
+}
+
+/// Where the rules are.
+fn rules() -> Object {
+    Object::new("v1", "ConfigMap", Some(NAMESPACE), MODIFIERS)
 }
 
 /// Services lose the id of their old load balancer.
@@ -204,6 +226,24 @@ impl VeleroRestore {
             .help("`kplan backup list` shows those that are there"))
     }
 
+    /// Whether an attempt before this one brought back a part.
+    async fn earlier_part(
+        &self,
+        session: &Session,
+        name: &str,
+    ) -> Result<Option<String>, ProviderError> {
+        let rules = session.get(&rules()).await?;
+        let annotations = rules
+            .as_ref()
+            .and_then(|it| it.pointer("/metadata/annotations"));
+        let part = annotations.and_then(|all| all.get(PARTIAL)?.as_str());
+        Ok((part == Some(name)).then(|| {
+            "an earlier attempt restored a part, and Velero does not touch what is there; `kplan \
+             restore --accept-partial` goes on with it, or destroy the cluster and restore anew"
+                .to_owned()
+        }))
+    }
+
     async fn seen(&self, args: &RestoreArgs) -> Result<Option<RestoreAttrs>, ProviderError> {
         let session = self.session(args)?;
         let name = name_of(args.backup.known()?);
@@ -211,6 +251,9 @@ impl VeleroRestore {
             return Ok(None);
         };
         let mut attrs = attrs_of(&seen, args.accept_partial);
+        if attrs.failed.is_none() && !args.accept_partial {
+            attrs.failed = self.earlier_part(&session, &name).await?;
+        }
         if attrs.waiting.is_none() && attrs.failed.is_none() {
             attrs.waiting = unbound(&session, &name).await?;
         }
@@ -266,7 +309,7 @@ fn attrs_of(seen: &Value, accept_partial: bool) -> RestoreAttrs {
 
 /// Restored claims that have no volume yet, but for those that wait for their first pod.
 async fn unbound(session: &Session, restore: &str) -> Result<Option<String>, ProviderError> {
-    let labels = format!("velero.io/restore-name={restore}");
+    let labels = format!("velero.io/restore-name={}", label_value(restore));
     let claims = session
         .list(&Type::new("v1", "PersistentVolumeClaim"), &labels)
         .await?;
@@ -392,7 +435,13 @@ impl Resource for VeleroRestore {
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         let args = RestoreArgs::from_object(&known.args)?;
         let session = self.session(&args)?;
-        session.delete(permit, &object(known.id.as_str())).await
+        let restore = object(known.id.as_str());
+        let seen = session.get(&restore).await?;
+        if seen.is_some_and(|seen| text(&seen, "/status/phase") == "PartiallyFailed") {
+            let mark = json!({ "metadata": { "annotations": { PARTIAL: restore.name } } });
+            session.merge(permit, &rules(), &mark).await?;
+        }
+        session.delete(permit, &restore).await
     }
 
     fn readiness(&self, attrs: &RestoreAttrs) -> Readiness {
@@ -439,6 +488,18 @@ mod tests {
                     .contains("no such backup")
             );
         }
+    }
+
+    #[test]
+    fn labels_are_shortened_as_velero_does() {
+        assert_eq!(label_value("kplan-drill"), "kplan-drill");
+        let long = format!("kplan-{}-20261129020000", "n".repeat(60));
+        let short = label_value(&long);
+        assert_eq!(short.len(), LABEL);
+        assert!(
+            long.starts_with(&short[..57]) && !long.ends_with(&short[57..]),
+            "{short}"
+        );
     }
 
     #[test]

@@ -123,12 +123,11 @@ impl Resource for RecoveryKit {
     async fn read(&self, known: &Known) -> Result<Option<KitAttrs>, ProviderError> {
         let (place, _) = of_record(&known.args)?;
         match self.0.lies(&place).await {
-            Ok(true) => Ok(Some(attrs(&place))),
             Ok(false) => Ok(None),
             Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
             // A store that does not answer is no reason to leave the droplets alone: the next
             // apply that reaches it writes a new one anyhow.
-            Err(_) => Ok(Some(attrs(&place))),
+            Ok(true) | Err(_) => Ok(Some(attrs(&place))),
         }
     }
 

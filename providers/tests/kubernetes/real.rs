@@ -94,9 +94,9 @@ impl Real {
         applied.unwrap_or_else(|error| panic!("{address}: {error}"));
         let mut lines = read_inventory(&bundle.inventory()).unwrap();
         // With the digests that were applied nobody would be asked.
-        lines
-            .iter_mut()
-            .for_each(|line| line.digest = "another".to_owned());
+        for line in &mut lines {
+            "another".clone_into(&mut line.digest);
+        }
         let differ = diff::previews(&self.session, &bundle, &lines).await;
         let differ = differ.unwrap_or_else(|error| panic!("{address}: {error}"));
         assert!(differ.is_empty(), "{address}: {differ:#?}");

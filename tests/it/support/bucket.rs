@@ -85,7 +85,7 @@ impl Shared {
         let first = Folder::with("").scaled(scale);
         first.kplan(&["sandbox", "inspect", "--json"]).ok();
         let keys = SpacesAccess::of(&first);
-        let shared = Self { keys, first };
+        let shared = Self { first, keys };
         shared.make_bucket();
         shared.first.write(&shared.file());
         shared

@@ -57,7 +57,9 @@ impl Cluster {
     pub(crate) fn apply(&self, object: &Value) {
         let applied = self.session.apply(&self.permit, object, Ownership::Take);
         let applied = self.runtime.block_on(applied);
-        assert!(applied.is_ok(), "{object}: {}", applied.unwrap_err());
+        if let Err(error) = applied {
+            panic!("{object}: {error}");
+        }
     }
 
     /// An object, if it is there. `what` is `apiVersion kind namespace/name`.
