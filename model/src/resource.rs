@@ -103,10 +103,22 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Reads all of them at once, by list calls read to the last page. An id that no list shows
     /// is left out of the answer; whether it is really absent is for the engine to confirm.
+    ///
+    /// A kind of which there is one in a cluster has no list, and is read on its own.
     fn read_all(
         &self,
         known: &[Known],
-    ) -> impl Future<Output = Result<BTreeMap<RemoteId, Self::Attrs>, ProviderError>> + Send;
+    ) -> impl Future<Output = Result<BTreeMap<RemoteId, Self::Attrs>, ProviderError>> + Send {
+        async move {
+            let mut all = BTreeMap::new();
+            for one in known {
+                if let Some(attrs) = self.read(one).await? {
+                    all.insert(one.id.clone(), attrs);
+                }
+            }
+            Ok(all)
+        }
+    }
 
     /// What exists already with the owner's tag or the deterministic name that a create would
     /// give: candidates for a create whose answer was lost, and for the look before a create.

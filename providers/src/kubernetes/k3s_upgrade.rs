@@ -17,7 +17,6 @@ use kplan_model::{
     Wanted,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// The mark of a node that is to be upgraded; its value is the version.
 const MARK: &str = "kplan.dev/upgrade";
@@ -152,6 +151,15 @@ fn mark_of(version: &str) -> String {
     version.replace('+', "-")
 }
 
+/// Whether a node runs what its mark says, or something newer: somebody may have gone on by hand.
+fn has_come_to(version: &str, mark: &str) -> bool {
+    let marked = mark.replace("-k3s", "+k3s");
+    match (numbers(version), numbers(&marked)) {
+        (Some(runs), Some(marked)) => runs >= marked,
+        _ => mark_of(version) == mark,
+    }
+}
+
 /// Whether pods of a drained node have somewhere to go.
 fn can_drain(nodes: &[Value]) -> bool {
     let takes_pods = |node: &&Value| {
@@ -284,7 +292,7 @@ async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>,
         .iter()
         .filter_map(|node| label(node, MARK).map(|mark| (node, mark)));
     let (done, left): (Vec<_>, Vec<_>) =
-        marked.partition(|(node, mark)| mark_of(version_of(node)) == *mark);
+        marked.partition(|(node, mark)| has_come_to(version_of(node), mark));
     let closed: Vec<&str> = nodes
         .iter()
         .filter(|node| label(node, MARK).is_some() && is_closed(node))
@@ -357,19 +365,6 @@ impl Resource for K3sUpgrade {
         self.seen(&args).await.map(Some)
     }
 
-    async fn read_all(
-        &self,
-        known: &[Known],
-    ) -> Result<BTreeMap<RemoteId, K3sUpgradeAttrs>, ProviderError> {
-        let mut all = BTreeMap::new();
-        for one in known {
-            if let Some(attrs) = self.read(one).await? {
-                all.insert(one.id.clone(), attrs);
-            }
-        }
-        Ok(all)
-    }
-
     /// It is about nodes that are there anyhow: nothing is made that could be there twice.
     async fn find(
         &self,
@@ -439,6 +434,13 @@ mod tests {
         ] {
             assert!(allowed(from, to).unwrap_err().contains(word), "{to}");
         }
+    }
+
+    #[test]
+    fn a_mark_from_before_holds_nothing_up() {
+        assert!(has_come_to("v1.35.6+k3s1", "v1.35.6-k3s1"));
+        assert!(has_come_to("v1.35.7+k3s1", "v1.35.6-k3s1"));
+        assert!(!has_come_to("v1.34.9+k3s1", "v1.35.6-k3s1"));
     }
 
     fn node(name: &str, version: &str, tainted: bool) -> Value {

@@ -17,7 +17,6 @@ use kplan_model::{
     Wanted,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const API: &str = "velero.io/v1";
@@ -366,19 +365,6 @@ impl Resource for VeleroRestore {
 
     async fn read(&self, known: &Known) -> Result<Option<RestoreAttrs>, ProviderError> {
         self.seen(&RestoreArgs::from_object(&known.args)?).await
-    }
-
-    async fn read_all(
-        &self,
-        known: &[Known],
-    ) -> Result<BTreeMap<RemoteId, RestoreAttrs>, ProviderError> {
-        let mut all = BTreeMap::new();
-        for one in known {
-            if let Some(attrs) = self.read(one).await? {
-                all.insert(one.id.clone(), attrs);
-            }
-        }
-        Ok(all)
     }
 
     async fn find(

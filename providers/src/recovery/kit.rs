@@ -8,7 +8,6 @@ use kplan_model::{
     ObjectCodec as _, Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Typical,
     Wanted,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 kplan_model::object! {
@@ -129,19 +128,6 @@ impl Resource for RecoveryKit {
             // apply that reaches it writes a new one anyhow.
             Ok(true) | Err(_) => Ok(Some(attrs(&place))),
         }
-    }
-
-    async fn read_all(
-        &self,
-        known: &[Known],
-    ) -> Result<BTreeMap<RemoteId, KitAttrs>, ProviderError> {
-        let mut all = BTreeMap::new();
-        for one in known {
-            if let Some(attrs) = self.read(one).await? {
-                all.insert(one.id.clone(), attrs);
-            }
-        }
-        Ok(all)
     }
 
     /// Another one is as good: one that landed without an answer is one more beside it.
