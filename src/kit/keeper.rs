@@ -118,15 +118,9 @@ impl Inner {
 
     fn land(&self, place: &KitPlace, signer: &Signer) -> Result<(), ProviderError> {
         let lock = self.trust(signer)?;
-        let reader = self.place.reader(None);
-        let found = reader.read().map_err(|error| of_state(&error))?;
-        let Some(snapshot) = found.snapshot else {
-            return Err(ProviderError::new(
-                ErrorKind::Bug,
-                "there is no state to keep",
-            ));
-        };
-        let document = reader.document().map_err(|error| of_state(&error))?;
+        // One look: while an apply runs, the next one would find a later state.
+        let document = self.place.reader(None).document();
+        let document = document.map_err(|error| of_state(&error))?;
         let contents = KitContents {
             cluster: self.place.cluster.clone(),
             kplan: env!("CARGO_PKG_VERSION").to_owned(),
@@ -137,11 +131,11 @@ impl Inner {
             state: document.to_json().map_err(|error| of_state(&error))?,
         };
         let sealed = contents
-            .seal(&found.recipients)
+            .seal(document.recipients())
             .map_err(|error| of_state(&error))?;
         let kit = frame::seal(
             &self.place.cluster,
-            (&snapshot.lineage, snapshot.serial),
+            (document.lineage(), document.serial()),
             SystemClock.now().0,
             &sealed,
             signer,
@@ -151,7 +145,7 @@ impl Inner {
         let objects = self.objects(place)?;
         objects.put_new(&Name::of(&sealed).to_string(), &kit)?;
         put_file(&self.place.dir.join(LOCAL_COPY), &kit)?;
-        prune(&objects, &snapshot.lineage)
+        prune(&objects, document.lineage())
     }
 }
 

@@ -92,6 +92,11 @@ impl Document {
         self.state.serial
     }
 
+    /// Who can read the state in it, `age1…`.
+    pub fn recipients(&self) -> &[String] {
+        &self.state.key.recipients
+    }
+
     /// The lineage of the state in it.
     pub fn lineage(&self) -> &str {
         &self.state.lineage
