@@ -268,9 +268,11 @@ impl Adapters {
 
 /// `SPACES_ACCESS_KEY_ID` and `SPACES_SECRET_ACCESS_KEY`, for the real cloud only.
 fn spaces_keys(cloud: &Cloud) -> Option<Keys> {
-    if cloud.embedded {
-        return None;
-    }
+    keys_of_environment().filter(|_| !cloud.embedded)
+}
+
+/// The Spaces key of whoever runs kplan here.
+pub fn keys_of_environment() -> Option<Keys> {
     let get = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     Some(Keys {
         access_key: get("SPACES_ACCESS_KEY_ID")?,

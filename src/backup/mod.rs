@@ -6,11 +6,12 @@ pub mod verify;
 use crate::compose::storage;
 use crate::error::{Failure, Problem};
 use crate::load::{Loaded, Secrets};
-use crate::wire::{Cloud, StatePlace};
-use kplan_model::{ObjectStore, ProviderError, Secret, Snapshot, Value};
+use crate::wire::{Cloud, StatePlace, keys_of_environment};
+use kplan_model::{ObjectStore, ProviderError, Snapshot, Value};
 use kplan_providers::recovery::KitPlace;
 use kplan_providers::spaces::Keys;
 use kplan_schema::spec::{Backup as Wanted, BackupStore};
+use kplan_schema::value::S3Place;
 use serde_json::Value as Json;
 
 /// Where Velero keeps backups, below its prefix.
@@ -169,7 +170,7 @@ pub fn place(
     let Some(wanted) = &loaded.spec.backup else {
         return Err(none(loaded).into());
     };
-    let (bucket, root, region, endpoint) = parts(wanted);
+    let at = address(wanted);
     let keys = match &wanted.store {
         BackupStore::Existing {
             access_key,
@@ -179,10 +180,12 @@ pub fn place(
             access_key: access_key.as_str().to_owned(),
             secret_key: secret.clone(),
         }),
-        BackupStore::Own { .. } => snapshot.and_then(operator_keys).or_else(from_environment),
+        BackupStore::Own { .. } => snapshot
+            .and_then(operator_keys)
+            .or_else(keys_of_environment),
     };
     let Some(keys) = keys else {
-        let message = format!("there is no key to read the bucket {bucket} with");
+        let message = format!("there is no key to read the bucket {} with", at.bucket);
         let problem = Problem::error("backup::no_credentials", message).help(
             "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY: a key that may read that \
              bucket, made in DigitalOcean's control panel under Spaces, or with `doctl spaces keys \
@@ -191,32 +194,24 @@ pub fn place(
         return Err(problem.into());
     };
     Ok(KitPlace {
-        bucket,
-        prefix: root,
-        region,
-        endpoint: cloud.spaces_url.clone().unwrap_or(endpoint),
+        prefix: at.root(),
+        region: at.region().to_owned(),
+        endpoint: cloud.spaces_url.clone().unwrap_or_else(|| at.url()),
+        bucket: at.bucket,
         keys,
     })
 }
 
-/// Bucket, Velero's prefix with a slash at its end, region and address.
-fn parts(wanted: &Wanted) -> (String, String, String, String) {
+/// Where it is; one of kplan's own has no prefix.
+fn address(wanted: &Wanted) -> S3Place {
     match &wanted.store {
-        BackupStore::Own { bucket, region, .. } => (
-            bucket.to_string(),
-            String::new(),
-            region.to_string(),
-            format!("https://{region}.digitaloceanspaces.com"),
-        ),
-        BackupStore::Existing { place, .. } => (
-            place.bucket.clone(),
-            match place.prefix.as_str() {
-                "" => String::new(),
-                prefix => format!("{prefix}/"),
-            },
-            place.region().to_owned(),
-            place.url(),
-        ),
+        BackupStore::Own { bucket, region, .. } => S3Place {
+            bucket: bucket.to_string(),
+            prefix: String::new(),
+            region: Some(region.to_string()),
+            endpoint: None,
+        },
+        BackupStore::Existing { place, .. } => place.value.clone(),
     }
 }
 
@@ -233,14 +228,6 @@ fn operator_keys(snapshot: &Snapshot) -> Option<Keys> {
         }
         _ => None,
     }
-}
-
-fn from_environment() -> Option<Keys> {
-    let get = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-    Some(Keys {
-        access_key: get("SPACES_ACCESS_KEY_ID")?,
-        secret_key: Secret::new(get("SPACES_SECRET_ACCESS_KEY")?),
-    })
 }
 
 /// The same bucket where the cluster's kits lie.

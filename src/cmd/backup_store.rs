@@ -53,10 +53,7 @@ pub async fn can_be_opened(
 
 /// Where Velero's Kopia keeps what volumes hold.
 fn repositories(place: &S3Place) -> String {
-    match place.prefix.as_str() {
-        "" => "kopia/".to_owned(),
-        prefix => format!("{prefix}/kopia/"),
-    }
+    format!("{}kopia/", place.root())
 }
 
 fn begun_before(session: &Session, place: &S3Place, span: Option<kplan_schema::Span>) -> Failure {

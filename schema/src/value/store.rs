@@ -208,6 +208,15 @@ impl S3Place {
         self
     }
 
+    /// What every object's key begins with: the prefix with a slash behind it, or nothing.
+    pub fn root(&self) -> String {
+        if self.prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.prefix)
+        }
+    }
+
     /// The store's address.
     pub fn url(&self) -> String {
         self.endpoint
