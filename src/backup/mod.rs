@@ -34,8 +34,6 @@ pub struct Backup {
     pub errors: u64,
     /// The namespaces in it, where not all are.
     pub only: Vec<String>,
-    /// The namespaces left out of it.
-    pub without: Vec<String>,
     /// Whether it is limited otherwise: by labels or by kinds.
     pub limited: bool,
 }
@@ -86,7 +84,6 @@ impl Backup {
             items: number("/status/progress/itemsBackedUp"),
             errors: number("/status/errors"),
             only: list("/spec/includedNamespaces"),
-            without: list("/spec/excludedNamespaces"),
             limited: !list("/spec/includedResources").is_empty()
                 || !list("/spec/includedNamespaceScopedResources").is_empty()
                 || ["/spec/labelSelector", "/spec/orLabelSelectors"]
@@ -131,7 +128,7 @@ pub fn is_whole(objects: &dyn ObjectStore, name: &str) -> Result<bool, ProviderE
 }
 
 /// The file has no `[backup]`.
-pub fn none(loaded: &Loaded) -> Problem {
+fn none(loaded: &Loaded) -> Problem {
     Problem::error(
         "backup::none",
         format!(

@@ -2,6 +2,7 @@
 //! whole, and hold what they say. (A release of Velero's plugin damaged such files on storage that is
 //! not AWS's and called the backup complete: velero-io/velero issue 9951.)
 
+use super::BACKUPS;
 use flate2::read::GzDecoder;
 use kplan_model::{ObjectStore, ProviderError};
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub struct Verified {
 /// Those of the store; what is wrong with the backup is in the answer.
 pub fn verify(objects: &dyn ObjectStore, name: &str) -> Result<Verified, ProviderError> {
     let mut found = Verified::default();
-    let file = |suffix: &str| format!("backups/{name}/{suffix}");
+    let file = |suffix: &str| format!("{BACKUPS}{name}/{suffix}");
     let (meta, archive, list, volumes) = (
         file("velero-backup.json"),
         file(&format!("{name}.tar.gz")),
