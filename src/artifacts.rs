@@ -1,5 +1,6 @@
 //! The artifacts a plan rests on: the version set, and what `kplan.lock` pins of it.
 
+use crate::addons::AddonParts;
 use crate::error::{Failure, Problem};
 use crate::load::Loaded;
 use crate::wire::Cloud;
@@ -7,6 +8,7 @@ use kplan_model::ProviderError;
 use kplan_providers::artifacts::{ArtifactRef, Fetcher, FetcherConfig, Lock, Mirror, VersionSet};
 use kplan_schema::Spec;
 use kplan_schema::spec::Gitops;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ pub const LOCK_FILE: &str = "kplan.lock";
 pub struct Artifacts {
     set: VersionSet,
     lock: Lock,
+    addons: BTreeMap<String, AddonParts>,
 }
 
 impl Artifacts {
@@ -26,6 +29,7 @@ impl Artifacts {
         Ok(Self {
             set: VersionSet::embedded()?,
             lock: Lock::default(),
+            addons: BTreeMap::new(),
         })
     }
 
@@ -34,6 +38,7 @@ impl Artifacts {
         Ok(Self {
             set: VersionSet::embedded()?,
             lock,
+            addons: BTreeMap::new(),
         })
     }
 
@@ -42,6 +47,7 @@ impl Artifacts {
         Ok(Self {
             set: VersionSet::served(listing, mirror)?,
             lock: Lock::default(),
+            addons: BTreeMap::new(),
         })
     }
 
@@ -55,7 +61,20 @@ impl Artifacts {
         Ok(Self {
             set: VersionSet::embedded()?,
             lock: read_lock(&lock_path(&loaded.folder))?,
+            addons: BTreeMap::new(),
         })
+    }
+
+    /// The same with the file's own add-ons, as [`crate::addons`] found them.
+    #[must_use]
+    pub fn with_addons(mut self, addons: BTreeMap<String, AddonParts>) -> Self {
+        self.addons = addons;
+        self
+    }
+
+    /// What an add-on is made of; nothing where nobody looked for it.
+    pub fn addon(&self, name: &str) -> AddonParts {
+        self.addons.get(name).cloned().unwrap_or_default()
     }
 
     /// Its name, for the plan's header.
@@ -137,12 +156,20 @@ impl Artifacts {
         if spec.storage.csi.value {
             used.extend(self.all("csi-digitalocean"));
         }
+        if spec.addons.sealed_secrets.value {
+            used.extend(self.all("sealed-secrets"));
+        }
         if let Some(backup) = &spec.backup {
             used.extend(self.version("velero", backup.version.as_str()));
         }
         if let Some(gitops) = &spec.gitops {
             used.extend(self.argocd(gitops));
         }
+        used.extend(
+            self.addons
+                .values()
+                .filter_map(|parts| parts.artifact.clone()),
+        );
         used
     }
 }
@@ -164,18 +191,18 @@ pub fn read_lock(path: &Path) -> Result<Lock, Failure> {
     }
 }
 
-/// The fetcher with its cache: `$XDG_CACHE_HOME/kplan` or `~/.cache/kplan`.
-/// The embedded cloud has its own mirror, whatever the file says.
-pub fn fetcher(loaded: &Loaded, embedded: bool) -> Result<Arc<Fetcher>, Failure> {
+/// The fetcher with its cache: `$XDG_CACHE_HOME/kplan` or `~/.cache/kplan`. What the embedded cloud
+/// serves comes from itself, whatever `[mirror]` says: `direct` is the address of its mirror.
+pub fn fetcher(loaded: &Loaded, direct: Option<&str>) -> Result<Arc<Fetcher>, Failure> {
     use kplan_schema::spec::Mirror as Wanted;
-    let wanted = loaded.spec.mirror.as_ref().filter(|_| !embedded);
-    let mirror = wanted.map(|mirror| match mirror {
+    let mirror = loaded.spec.mirror.as_ref().map(|mirror| match mirror {
         Wanted::Url(url) => Mirror::Url(url.value.clone()),
         Wanted::Folder(folder) => Mirror::Folder(loaded.folder.join(&folder.value)),
     });
     Ok(Arc::new(Fetcher::new(FetcherConfig {
         cache: cache(),
         mirror,
+        direct: direct.map(str::to_owned),
     })?))
 }
 

@@ -3,6 +3,7 @@
 //! The command line and the composition root; everything else is in the library crates. See
 //! `ARCHITECTURE.md`.
 
+pub mod addons;
 pub mod artifacts;
 pub mod backup;
 pub mod cli;

@@ -25,6 +25,8 @@ pub struct Loaded {
     pub folder: PathBuf,
     /// Its own name, without the folder.
     pub file: String,
+    /// The files beside it that it names, by their paths as it writes them.
+    pub beside: BTreeMap<String, String>,
 }
 
 /// Reads and checks the file. Every problem is reported, not only the first.
@@ -42,13 +44,72 @@ pub fn file(path: &Path) -> Result<Loaded, Failure> {
     let Some(spec) = parsed.spec else {
         return Err(Failure::all(Exit::Error, problems));
     };
+    let folder = folder_of(path);
+    let beside = beside(&spec, &folder, &masked)?;
     Ok(Loaded {
         spec,
         source: masked,
         warnings: problems,
-        folder: folder_of(path),
+        folder,
         file: name_of(path),
+        beside,
     })
+}
+
+/// Reads the files that the file names beside it; all that cannot be read are reported together.
+fn beside(
+    spec: &Spec,
+    folder: &Path,
+    source: &Arc<NamedSource<String>>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
+    for (key, file) in spec.local_files() {
+        match one_beside(folder, file.as_str()) {
+            Ok(text) => drop(files.insert(file.to_string(), text)),
+            Err(why) => {
+                let problem = Problem::error("file::beside", format!("{key}: {why}"));
+                let problem = problem.help(
+                    "these files are read with the file, and are in its recovery kits: put it beside \
+                     it, as text",
+                );
+                problems.push(match file.span {
+                    Some(span) => problem.at(source, (span.start, span.end), "named here"),
+                    None => problem,
+                });
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(files)
+    } else {
+        Err(Failure::all(Exit::Error, problems))
+    }
+}
+
+/// A link must not lead out: the text would be shown in plans and kept in kits.
+fn one_beside(folder: &Path, name: &str) -> Result<String, String> {
+    let cannot = |error: std::io::Error| format!("cannot read {name}: {error}");
+    let path = folder.join(name).canonicalize().map_err(cannot)?;
+    let root = worktree(folder).canonicalize().map_err(cannot)?;
+    if !path.starts_with(&root) {
+        return Err(format!(
+            "{name} is a link that leads out of {}",
+            root.display()
+        ));
+    }
+    let size = std::fs::metadata(&path).map_err(cannot)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(format!("{name} has {size} bytes; at most 1 MiB are read"));
+    }
+    let bytes = std::fs::read(&path).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))
+}
+
+/// The root of the Git checkout the folder is in, or the folder where it is in none.
+fn worktree(folder: &Path) -> PathBuf {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let root = whole.ancestors().find(|at| at.join(".git").exists());
+    root.unwrap_or(&whole).to_owned()
 }
 
 /// Which cluster a file is about.

@@ -299,6 +299,7 @@ pub fn registry_of_nowhere() -> Registry {
     let fetcher = Fetcher::new(FetcherConfig {
         cache: PathBuf::new(),
         mirror: None,
+        direct: None,
     });
     let (Ok(fetcher), Ok(artifacts)) = (fetcher, Artifacts::embedded()) else {
         return Registry::default();

@@ -5,10 +5,11 @@ use crate::digitalocean::{self, DigitalOcean};
 use crate::http::Now;
 use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
-    Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm, CloudSecret, Csi,
-    K3sUpgrade, Kubernetes, UpgradeController, Velero, VeleroRestore,
+    AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm,
+    CloudSecret, Csi, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets, UpgradeController,
+    Velero, VeleroRestore,
 };
-use crate::local::{Kept, Login, Repository, RestoreRequest, Signing};
+use crate::local::{Kept, Login, Repository, RestoreRequest, Sealing, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
@@ -34,10 +35,11 @@ pub struct Clients {
 /// Every kind there is.
 pub fn all(clients: &Clients) -> Registry {
     let mut registry = cloud(&clients.digitalocean, &clients.spaces);
-    registry.add(Kept::<Login>::default());
-    registry.add(Kept::<Repository>::default());
-    registry.add(Kept::<Signing>::default());
-    registry.add(Kept::<RestoreRequest>::default());
+    registry.add(Kept::<Login>::new(Arc::clone(&clients.now)));
+    registry.add(Kept::<Repository>::new(Arc::clone(&clients.now)));
+    registry.add(Kept::<Signing>::new(Arc::clone(&clients.now)));
+    registry.add(Kept::<Sealing>::new(Arc::clone(&clients.now)));
+    registry.add(Kept::<RestoreRequest>::new(Arc::clone(&clients.now)));
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
@@ -47,6 +49,9 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(K3sUpgrade(clients.kubernetes.clone()));
     bundled::<Velero>(clients, &mut registry);
     registry.add(VeleroRestore(clients.kubernetes.clone()));
+    bundled::<SealedSecrets>(clients, &mut registry);
+    bundled::<AddonManifest>(clients, &mut registry);
+    bundled::<HelmRelease>(clients, &mut registry);
     bundled::<Argocd>(clients, &mut registry);
     bundled::<ArgocdRepository>(clients, &mut registry);
     bundled::<ArgocdApplication>(clients, &mut registry);

@@ -97,6 +97,8 @@ codes! {
     StateBackendInvalid = Error "state_backend_invalid",
     /// Not a bucket for backups.
     BackupStoreInvalid = Error "backup_store_invalid",
+    /// Not where an add-on can come from.
+    AddonInvalid = Error "addon_invalid",
     /// Not a network in CIDR notation.
     CidrInvalid = Error "cidr_invalid",
     /// Not a cron schedule.
@@ -104,6 +106,8 @@ codes! {
     /// Not a duration.
     DurationInvalid = Error "duration_invalid",
 
+    /// An add-on that comes after one that is not there, or after itself.
+    AddonOrder = Error "addon_order",
     /// Two things of one kind with one name.
     DuplicateName = Error "duplicate_name",
     /// A derived name is longer than its place allows.

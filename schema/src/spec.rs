@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::span::{Span, Spanned};
 use crate::value::{
-    AccessKey, ArgoCdVersion, BucketName, Cidr, CronSchedule, DatabaseSize, DatabaseVersion,
-    Datastore, DnsLabel, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue,
-    RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, SizeSlug,
-    SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
+    AccessKey, ArgoCdVersion, ArtifactUrl, BucketName, ChartName, ChartRepository, ChartVersion,
+    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, DnsLabel, Environment,
+    FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile, RegionSlug, RepoPath,
+    RepoUrl, ResourceName, Retention, S3Place, SecretSource, Sha256, SizeSlug, SqlName,
+    SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -45,6 +46,8 @@ pub struct Spec {
     pub cloud_controller: CloudController,
     /// `[addons]`; always present.
     pub addons: Addons,
+    /// `[[addon]]`, in the order of the file; names are unique, and `after` names others of them.
+    pub own_addons: Vec<Addon>,
     /// `[[ssh_key]]`
     pub ssh_keys: Vec<SshKey>,
     /// `[[droplet]]`
@@ -324,7 +327,7 @@ pub struct CloudController {
     pub span: Option<Span>,
 }
 
-/// `[addons]`: components K3s brings along.
+/// `[addons]`: components K3s brings along, and Sealed Secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addons {
     /// The Traefik ingress controller; default false.
@@ -333,8 +336,64 @@ pub struct Addons {
     pub metrics_server: Spanned<bool>,
     /// The `local-path` storage class on the nodes' own disks; default: true when CSI is off.
     pub local_storage: Spanned<bool>,
+    /// Sealed Secrets with a key of kplan's; default false.
+    pub sealed_secrets: Spanned<bool>,
     /// The table's header.
     pub span: Option<Span>,
+}
+
+/// One `[[addon]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addon {
+    /// Part of the address, and the name of a chart's release.
+    pub name: Spanned<DnsLabel>,
+    /// The namespace; `None` leaves it to the default of a manifest or a chart.
+    pub namespace: Option<Spanned<DnsLabel>>,
+    /// The add-ons it comes after.
+    pub after: Vec<Spanned<DnsLabel>>,
+    /// What it is.
+    pub source: AddonSource,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// What an add-on is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddonSource {
+    /// A manifest behind an address.
+    Manifest {
+        /// Where it is.
+        url: Spanned<ArtifactUrl>,
+        /// Its digest; `None` leaves it to the lock.
+        sha256: Option<Spanned<Sha256>>,
+    },
+    /// A manifest beside the file.
+    File(Spanned<LocalFile>),
+    /// A Helm chart.
+    Helm {
+        /// Where it is.
+        chart: Chart,
+        /// Its digest; `None` leaves it to the lock.
+        sha256: Option<Spanned<Sha256>>,
+        /// A file with values beside the file.
+        values: Option<Spanned<LocalFile>>,
+    },
+}
+
+/// Where a Helm chart is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chart {
+    /// In a repository, whose index says where the archive is.
+    Repository {
+        /// The repository.
+        repo: Spanned<ChartRepository>,
+        /// The chart's name in it.
+        name: Spanned<ChartName>,
+        /// Its version.
+        version: Spanned<ChartVersion>,
+    },
+    /// An archive behind an address.
+    Archive(Spanned<ArtifactUrl>),
 }
 
 /// One `[[ssh_key]]`.
@@ -567,6 +626,19 @@ impl Spec {
         self.endpoint
             .as_ref()
             .is_some_and(|endpoint| endpoint.reserved_ip.value)
+    }
+
+    /// Every file beside this one that it names, with the key that names it.
+    pub fn local_files(&self) -> Vec<(&'static str, &Spanned<LocalFile>)> {
+        let named = self
+            .own_addons
+            .iter()
+            .filter_map(|addon| match &addon.source {
+                AddonSource::File(file) => Some(("addon.manifest.file", file)),
+                AddonSource::Helm { values, .. } => Some(("addon.helm.values", values.as_ref()?)),
+                AddonSource::Manifest { .. } => None,
+            });
+        named.collect()
     }
 
     /// Every secret source of the file, with the path of its key, in the order of the file's

@@ -1,5 +1,6 @@
 //! `kplan lock`: fetches what the file uses once and records the digests of what was not pinned.
 
+use crate::addons;
 use crate::artifacts::{self, Artifacts, lock_path};
 use crate::cli::Global;
 use crate::error::{CommandResult, Problem};
@@ -14,14 +15,20 @@ pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
     let loaded = load::file(&global.file)?;
     let path = lock_path(&loaded.folder);
     let mut lock: Lock = artifacts::read_lock(&path)?;
-    let fetcher = artifacts::fetcher(&loaded, false)?;
-    let set = Artifacts::locked(lock.clone())?;
+    let fetcher = artifacts::fetcher(&loaded, None)?;
+    let own = addons::found(&loaded, &lock, &fetcher).await?;
+    let set = Artifacts::locked(lock.clone())?.with_addons(own);
     for artifact in set.used(&loaded.spec) {
         let digest = fetcher.digest(&artifact).await?;
         lock.record(&artifact, digest);
     }
+    addons::note_repositories(&loaded, &set, &mut lock);
+    let own = addons::found(&loaded, &lock, &fetcher).await?;
     // Checked now, and in the cache for the applies to come.
-    for artifact in Artifacts::locked(lock.clone())?.manifests(&loaded.spec) {
+    for artifact in Artifacts::locked(lock.clone())?
+        .with_addons(own)
+        .manifests(&loaded.spec)
+    {
         fetcher.bytes(&artifact).await?;
     }
     let text = lock.render()?;

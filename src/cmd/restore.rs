@@ -23,6 +23,7 @@ use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Action, Declarations, ObjectStore, PlanMode, ProviderError, Snapshot};
 use kplan_providers::local::RestoreRequestArgs;
+use kplan_schema::value::LocalFile;
 use kplan_state::KitContents;
 use serde_json::json;
 use std::path::Path;
@@ -139,6 +140,11 @@ fn unpack_here(
     for (name, text) in &contents.files {
         let target = if name == LOCK_FILE {
             kit::trusted_in(folder, global.sandbox)
+        } else if let Some(beside) = name.strip_prefix(kit::BESIDE) {
+            match LocalFile::parse(beside) {
+                Some(path) => folder.join(path.as_str()),
+                None => continue,
+            }
         } else {
             // There is one besides the lock, whatever it was called where the kit was made.
             global.file.clone()

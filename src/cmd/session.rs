@@ -1,6 +1,7 @@
 //! What `plan`, `apply` and `destroy` share: the file, the cloud, the state as it is, and a plan
 //! of the one against the other.
 
+use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
 use crate::cmd::backup_store;
@@ -46,8 +47,10 @@ impl Session {
         let cloud = Cloud::choose(global, &loaded, terminal).await?;
         let place = StatePlace::of(global, &loaded.identified())?;
         not_renamed(global, &loaded, &place)?;
-        let fetcher = artifacts::fetcher(&loaded, cloud.embedded)?;
+        let fetcher = artifacts::fetcher(&loaded, cloud.mirror_url.as_deref())?;
         let artifacts = Artifacts::of(&loaded, &cloud).await?;
+        let lock = artifacts::read_lock(&artifacts::lock_path(&loaded.folder))?;
+        let artifacts = artifacts.with_addons(addons::found(&loaded, &lock, &fetcher).await?);
         let kits = Arc::new(Keeper::new(&loaded, &cloud, place.clone()));
         let adapters = Adapters::new(&cloud, artifacts, fetcher, kits)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! `Spec` → `Declarations`: which resources the file asks for and what each needs of the others.
 //! Typed by the providers' arguments; no IO.
 
+pub mod addons;
 pub mod build;
 pub mod database;
 pub mod earlier;

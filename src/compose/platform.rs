@@ -3,12 +3,13 @@
 //! and the Application everything else comes from.
 
 use super::build::{Builder, address, to};
-use super::{k3s, network, restoring, storage};
+use super::{addons, k3s, network, restoring, storage};
 use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, UpgradeControllerArgs, VeleroArgs,
+    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs, UpgradeControllerArgs,
+    VeleroArgs,
 };
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
@@ -25,6 +26,11 @@ pub fn argocd_admin() -> Address {
     address("random_password", "argocd_admin")
 }
 
+/// The key of Sealed Secrets.
+pub fn sealing_key() -> Address {
+    address("sealing_key", "main")
+}
+
 /// The version of K3s on living nodes.
 pub fn upgrade() -> Address {
     address("k3s_upgrade", "main")
@@ -35,12 +41,12 @@ pub fn velero() -> Address {
     address("velero", "main")
 }
 
-fn access<T>() -> Input<T> {
+pub(super) fn access<T>() -> Input<T> {
     to(&k3s::cluster(), "access")
 }
 
 /// Everything here lives in the cluster and goes with it.
-fn meta(after: Vec<Address>) -> Meta {
+pub(super) fn meta(after: Vec<Address>) -> Meta {
     Meta {
         inside: Some(k3s::cluster()),
         after,
@@ -57,10 +63,17 @@ pub fn declare(builder: &mut Builder<'_>) {
         ready.push(csi(builder, &ready));
     }
     upgrades(builder, &ready);
+    if spec.addons.sealed_secrets.value {
+        ready.push(sealed_secrets(builder, &ready));
+    }
+    let mut for_addons = ready.clone();
     if let Some(backup) = &spec.backup {
         ready.push(backups(builder, backup, &ready));
-        ready.extend(restoring::declare(builder, &ready));
+        let restored = restoring::declare(builder, &ready);
+        for_addons.extend(restored.clone());
+        ready.extend(restored);
     }
+    addons::declare(builder, &for_addons);
     if let Some(gitops) = &spec.gitops {
         delivery(builder, gitops, ready);
     }
@@ -142,6 +155,28 @@ fn upgrades(builder: &mut Builder<'_>, after: &[Address]) {
     }
     builder.add_with(upgrade(), &args, version.span, meta(behind));
     builder.field_at("version", version.span);
+}
+
+/// What was sealed can be opened before anything from Git or from a backup asks for it.
+fn sealed_secrets(builder: &mut Builder<'_>, after: &[Address]) -> Address {
+    let span = builder.spec.addons.sealed_secrets.span;
+    let key = RandomPasswordArgs {
+        purpose: "secrets sealed for the cluster".to_owned(),
+    };
+    builder.add(sealing_key(), &key, span);
+    let certificate = to::<String>(&sealing_key(), "certificate");
+    builder.output("sealed_secrets_certificate", certificate.encode());
+    let (artifacts, sources) = pinned(builder.inputs.artifacts.all("sealed-secrets"));
+    let args = SealedSecretsArgs {
+        access: access(),
+        objects: Applied,
+        artifacts,
+        sources: Some(sources),
+        certificate,
+        private_key: to(&sealing_key(), "private_key"),
+    };
+    let address = address("sealed_secrets", "main");
+    builder.add_with(address, &args, span, meta(after.to_vec()))
 }
 
 fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {

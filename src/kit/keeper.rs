@@ -1,6 +1,6 @@
 //! Makes kits of the state as it is recorded and keeps them.
 
-use super::{Name, frame, too_many};
+use super::{BESIDE, Name, frame, too_many};
 use crate::artifacts::{self, lock_path};
 use crate::error::Failure;
 use crate::load::Loaded;
@@ -25,8 +25,8 @@ pub struct Keeper(Arc<Inner>);
 
 struct Inner {
     place: StatePlace,
-    /// The file's name and text.
-    spec: (String, String),
+    /// The file and those beside it: name and text.
+    files: BTreeMap<String, String>,
     lock: PathBuf,
     /// Goes before the endpoint of any bucket: the embedded cloud's.
     endpoint: Option<String>,
@@ -81,9 +81,14 @@ fn of_disk(path: &Path, error: &std::io::Error) -> ProviderError {
 impl Keeper {
     /// Of the state in that place.
     pub fn new(loaded: &Loaded, cloud: &Cloud, place: StatePlace) -> Self {
+        let beside = loaded.beside.iter();
+        let mut files: BTreeMap<String, String> = beside
+            .map(|(name, text)| (format!("{BESIDE}{name}"), text.clone()))
+            .collect();
+        files.insert(loaded.file.clone(), loaded.source.inner().clone());
         Self(Arc::new(Inner {
             place,
-            spec: (loaded.file.clone(), loaded.source.inner().clone()),
+            files,
             lock: trusted_in(&loaded.folder, cloud.embedded),
             endpoint: cloud.spaces_url.clone(),
         }))
@@ -121,13 +126,12 @@ impl Inner {
         // One look: while an apply runs, the next one would find a later state.
         let document = self.place.reader(None).document();
         let document = document.map_err(|error| of_state(&error))?;
+        let mut files = self.files.clone();
+        files.insert(artifacts::LOCK_FILE.to_owned(), lock);
         let contents = KitContents {
             cluster: self.place.cluster.clone(),
             kplan: env!("CARGO_PKG_VERSION").to_owned(),
-            files: BTreeMap::from([
-                (self.spec.0.clone(), self.spec.1.clone()),
-                (artifacts::LOCK_FILE.to_owned(), lock),
-            ]),
+            files,
             state: document.to_json().map_err(|error| of_state(&error))?,
         };
         let sealed = contents

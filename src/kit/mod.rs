@@ -7,6 +7,9 @@ mod keeper;
 
 pub use keeper::{Keeper, LOCAL_COPY, objects_at, trusted_in};
 
+/// Before the names of files that `cluster.toml` names beside it, in a kit.
+pub const BESIDE: &str = "beside/";
+
 /// Kits that stay in the bucket: one for each of the last applies.
 pub const KEPT: usize = 10;
 

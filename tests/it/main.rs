@@ -7,6 +7,7 @@
     reason = "helpers of tests stand outside test functions; a failing one fails its test"
 )]
 
+mod addons;
 mod backup_store;
 mod buckets;
 mod budget;

@@ -62,17 +62,6 @@ impl Life {
         );
     }
 
-    /// What somebody has who lost everything but the bucket, Git and the identity.
-    fn lose_everything(&self) {
-        let droplets = self.folder.inspect()["resources"]["droplets"].clone();
-        for droplet in droplets.as_array().expect("droplets") {
-            let id = droplet["id"].as_str().expect("an id");
-            self.folder
-                .cloud("DELETE", &format!("/v2/droplets/{id}"), None);
-        }
-        self.lose_the_state();
-    }
-
     fn kits(&self) -> Vec<String> {
         let kits = self.keys.objects(BUCKET, KITS);
         let listing = kits.list("", None).expect("a list");
@@ -160,7 +149,8 @@ fn content_of(cluster: &Cluster, claim: &Value) -> Value {
 
 fn stranger() -> Signer {
     let purpose = "somebody else's".to_owned();
-    let made = Signing::make(&RandomPasswordArgs { purpose }).expect("a key");
+    let made =
+        Signing::make(&RandomPasswordArgs { purpose }, kplan_model::Timestamp(0)).expect("a key");
     Signer {
         private_key: made.private_key,
         public_key: made.public_key,
@@ -317,7 +307,7 @@ fn a_backup_that_is_not_the_whole_cluster_has_to_be_agreed_to() {
         "/status/phase",
         "Completed",
     );
-    life.lose_everything();
+    life.folder.lose_everything();
     let part: Vec<&str> = [RESTORE, &["--from", "part"]].concat();
     let refused = life.kplan(&part).expect_code(6);
     assert!(refused.err.contains("backup::partial"), "{}", refused.err);
@@ -365,7 +355,7 @@ fn a_lost_cluster_comes_back_from_its_backup_before_argocd_fills_it() {
     assert!(verified.out.contains("drill is whole"), "{}", verified.out);
     let cluster = Cluster::of(&life.folder, "single");
     let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
-    life.lose_everything();
+    life.folder.lose_everything();
     let run = life
         .kplan(&["restore", "--from", "drill", "--sandbox", "--auto-approve"])
         .ok();
@@ -388,7 +378,7 @@ fn a_restore_that_is_killed_is_carried_on_by_the_next_apply() {
     life.work_and_back_up();
     let cluster = Cluster::of(&life.folder, "single");
     let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
-    life.lose_everything();
+    life.folder.lose_everything();
     let mut command =
         life.folder
             .command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);

@@ -33,12 +33,16 @@ pub struct FetcherConfig {
     pub cache: PathBuf,
     /// `[mirror]`.
     pub mirror: Option<Mirror>,
+    /// Addresses that begin so are fetched from themselves, whatever the mirror: those of a cloud
+    /// that serves its own artifacts.
+    pub direct: Option<String>,
 }
 
 /// Fetches, keeps and checks artifacts.
 pub struct Fetcher {
     cache: Cache,
-    mirror: Option<Mirror>,
+    pub(super) mirror: Option<Mirror>,
+    direct: Option<String>,
     http: reqwest::Client,
     /// Digests computed in this run of what had none, by `component/version/file`.
     learned: Mutex<BTreeMap<String, (ArtifactRef, String)>>,
@@ -89,6 +93,7 @@ impl Fetcher {
         Ok(Self {
             cache: Cache::new(config.cache),
             mirror: config.mirror,
+            direct: config.direct,
             http,
             learned: Mutex::default(),
         })
@@ -142,7 +147,12 @@ impl Fetcher {
 
     async fn download(&self, artifact: &ArtifactRef) -> Result<Incoming, Failed> {
         let mut incoming = self.cache.begin()?;
-        let url = match &self.mirror {
+        let direct = |start: &String| artifact.url.starts_with(start.as_str());
+        let mirror = self
+            .mirror
+            .as_ref()
+            .filter(|_| !self.direct.as_ref().is_some_and(direct));
+        let url = match mirror {
             Some(Mirror::Folder(folder)) => {
                 let file = folder
                     .join(&artifact.component)
@@ -157,38 +167,81 @@ impl Fetcher {
             }
             None => artifact.url.clone(),
         };
+        self.stream(&artifact.path(), &url, &mut incoming).await?;
+        within_limit(artifact, incoming)
+    }
+
+    /// What is behind an address, whole and not kept: for listings, which say what is new.
+    pub(super) async fn text(&self, url: &str, max: u64) -> Result<Vec<u8>, ProviderError> {
+        let mut bytes = Bounded {
+            bytes: Vec::new(),
+            max,
+        };
+        let read = self.stream(url, url, &mut bytes).await;
+        read.map_err(|failed| failed.error)?;
+        Ok(bytes.bytes)
+    }
+
+    /// Reads what is behind an address, until `into` has enough.
+    async fn stream(&self, what: &str, url: &str, into: &mut impl Sink) -> Result<(), Failed> {
         let failed = |error: reqwest::Error| Failed {
             error: ProviderError::new(
                 ErrorKind::Transient,
-                format!(
-                    "{} could not be fetched: {}",
-                    artifact.path(),
-                    chain(&error)
-                ),
+                format!("{what} could not be fetched: {}", chain(&error)),
+            )
+            .help(
+                "without the network, a [mirror] or a folder has to have it; what was fetched once \
+                 stays in the cache",
             ),
             again: true,
         };
-        let mut answer = self.http.get(&url).send().await.map_err(failed)?;
+        let mut answer = self.http.get(url).send().await.map_err(failed)?;
         if !answer.status().is_success() {
             let status = answer.status();
             let error = ProviderError::new(
                 ErrorKind::Invalid,
-                format!(
-                    "{} could not be fetched: GET {url} answered {status}",
-                    artifact.path()
-                ),
+                format!("{what} could not be fetched: GET {url} answered {status}"),
             )
             .help("check the version, or name a [mirror] that has it");
             let again = status.is_server_error() || status.as_u16() == 429;
             return Err(Failed { error, again });
         }
         while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-            incoming.write(&chunk)?;
-            if incoming.length() > MAX_BYTES {
+            if !into.take(&chunk)? {
                 break;
             }
         }
-        within_limit(artifact, incoming)
+        Ok(())
+    }
+}
+
+/// Where bytes go.
+trait Sink {
+    /// Takes some; whether it takes more.
+    fn take(&mut self, bytes: &[u8]) -> Result<bool, ProviderError>;
+}
+
+impl Sink for Incoming {
+    fn take(&mut self, bytes: &[u8]) -> Result<bool, ProviderError> {
+        self.write(bytes)?;
+        Ok(self.length() <= MAX_BYTES)
+    }
+}
+
+/// Bytes in memory.
+struct Bounded {
+    bytes: Vec<u8>,
+    max: u64,
+}
+
+impl Sink for Bounded {
+    fn take(&mut self, bytes: &[u8]) -> Result<bool, ProviderError> {
+        self.bytes.extend_from_slice(bytes);
+        if u64::try_from(self.bytes.len()).unwrap_or(u64::MAX) <= self.max {
+            return Ok(true);
+        }
+        let message = format!("the listing is larger than {} bytes", self.max);
+        Err(ProviderError::new(ErrorKind::Invalid, message))
     }
 }
 
@@ -276,6 +329,7 @@ mod tests {
         let config = FetcherConfig {
             cache: folder.path().join("cache"),
             mirror: Some(Mirror::Folder(mirror)),
+            direct: None,
         };
         (folder, Fetcher::new(config).unwrap())
     }

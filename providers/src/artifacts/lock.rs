@@ -25,6 +25,9 @@ pub struct LockedArtifact {
     pub url: String,
     /// SHA-256 of the bytes, hexadecimal.
     pub sha256: String,
+    /// The chart repository whose index named the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,9 +117,28 @@ impl Lock {
             .map(|one| one.sha256.as_str())
     }
 
+    /// What is recorded of one file.
+    pub fn get(&self, component: &str, version: &str, file: &str) -> Option<&LockedArtifact> {
+        self.artifacts.get(&key(component, version, file))
+    }
+
+    /// Records which repository's index named an artifact that is recorded.
+    pub fn came_from(&mut self, artifact: &ArtifactRef, repo: &str) {
+        let key = key(&artifact.component, &artifact.version, &artifact.file);
+        if let Some(locked) = self.artifacts.get_mut(&key) {
+            locked.repo = Some(repo.to_owned());
+        }
+    }
+
+    /// Takes out what is recorded of one file.
+    pub fn forget(&mut self, component: &str, version: &str, file: &str) {
+        self.artifacts.remove(&key(component, version, file));
+    }
+
     /// Records a digest that was computed from bytes.
     pub fn record(&mut self, artifact: &ArtifactRef, sha256: String) {
         let locked = LockedArtifact {
+            repo: None,
             component: artifact.component.clone(),
             version: artifact.version.clone(),
             file: artifact.file.clone(),

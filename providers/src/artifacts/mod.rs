@@ -2,6 +2,7 @@
 //! fetched once, kept by content, checked before every use.
 
 mod cache;
+mod chart;
 mod fetch;
 mod lock;
 mod version_set;

@@ -1,6 +1,7 @@
 //! A set of objects that belong together: labelled, applied in order, pruned, found again.
 
 use super::connect::Kubernetes;
+use super::manifest::is_built_in;
 use super::object::{self, Object, Type, digest};
 use super::parallel;
 use super::session::{Ownership, Session};
@@ -94,12 +95,7 @@ fn stage(of: &Type) -> usize {
         "CustomResourceDefinition" => 0,
         "Namespace" => 1,
         "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" => 3,
-        _ if of.group().is_empty()
-            || of.group().ends_with(".k8s.io") && of.kind != "VolumeSnapshotClass" =>
-        {
-            2
-        }
-        _ if matches!(of.group(), "apps" | "batch" | "autoscaling" | "policy") => 2,
+        _ if is_built_in(of) => 2,
         _ => 4,
     }
 }
@@ -307,7 +303,8 @@ impl Target<'_> {
     }
 
     /// Applies one object. One of a new definition is tried again for a while: a server serves a
-    /// type a moment after it says that it is established.
+    /// type a moment after it says that it is established, and what judges its objects may have been
+    /// applied just before them.
     async fn apply(
         &self,
         value: &Value,
@@ -316,15 +313,41 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let mut look = 0;
         loop {
-            match self.session.apply(self.permit, value, ownership).await {
-                Err(error) if new && error.kind == ErrorKind::NotFound && look < LOOKS / 4 => {
-                    self.pause(look).await;
-                    look += 1;
-                }
-                other => return other.map(drop),
+            let applied = async {
+                self.is_placed(value).await?;
+                self.session.apply(self.permit, value, ownership).await
+            };
+            let Err(error) = applied.await else {
+                return Ok(());
+            };
+            let looks = match error.kind {
+                ErrorKind::NotFound => LOOKS / 4,
+                _ if is_unjudged(&error) => LOOKS,
+                _ => 0,
+            };
+            if !new || look >= looks {
+                return Err(error);
             }
+            self.pause(look).await;
+            look += 1;
         }
     }
+
+    /// What lives in a namespace and names none would never be found again.
+    async fn is_placed(&self, value: &Value) -> Result<(), ProviderError> {
+        let object = Object::of(value)?;
+        if object.namespace.is_some() || !self.session.resource(&object.of).await?.namespaced {
+            return Ok(());
+        }
+        let message = format!("{object} lives in a namespace and names none");
+        Err(ProviderError::new(ErrorKind::Invalid, message)
+            .help("write its namespace into the manifest"))
+    }
+}
+
+/// Whether an object was refused because what has to judge it does not run yet.
+fn is_unjudged(error: &ProviderError) -> bool {
+    error.message.contains("failed calling webhook")
 }
 
 /// Everything labelled as the owner's, of the types of an inventory, by identity.

@@ -11,6 +11,8 @@ use crate::k3s::access::Access;
 use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
 use serde_json::Value;
 
+/// The namespace of Kubernetes's own parts, and of what belongs to them.
+pub(super) const SYSTEM: &str = "kube-system";
 const NAME: &str = "digitalocean-cloud-controller-manager";
 
 kplan_model::object! {

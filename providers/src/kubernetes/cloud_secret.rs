@@ -1,6 +1,7 @@
 //! `cloud_secret`: the token with which controllers in the cluster call `DigitalOcean`, where the
 //! cloud controller and the volume driver look for it.
 
+use super::ccm::SYSTEM;
 use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
@@ -78,7 +79,7 @@ impl BundleKind for CloudSecret {
         Ok(vec![json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": { "name": "digitalocean", "namespace": "kube-system" },
+            "metadata": { "name": "digitalocean", "namespace": SYSTEM },
             "type": "Opaque",
             "data": { "access-token": data(token) },
         })])

@@ -77,6 +77,10 @@ pub trait BundleKind: Send + Sync + 'static {
     /// The kind, its fields and what changing them means.
     const INFO: &'static KindInfo;
 
+    /// Whether it is made anew when it turns out never to work. What somebody else's objects hold
+    /// would be lost with them, so theirs are waited for instead, with the reason.
+    const IS_REMADE: bool = true;
+
     /// The connection among the arguments.
     fn access(args: &Self::Args) -> &Input<Access>;
 
@@ -85,6 +89,15 @@ pub trait BundleKind: Send + Sync + 'static {
         args: &Self::Args,
         artifacts: &dyn ArtifactSource,
     ) -> impl Future<Output = Result<Vec<serde_json::Value>, ProviderError>> + Send;
+
+    /// What comes before its objects are applied.
+    fn before_apply(
+        to: &Target<'_>,
+        args: &Self::Args,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send {
+        let _ = (to, args);
+        async { Ok(()) }
+    }
 
     /// What comes before its objects are deleted. An error leaves all of them.
     fn before_delete(
@@ -175,7 +188,8 @@ impl<K: BundleKind> Bundled<K> {
         match seen.state {
             Readiness::Ready => waiting = K::waits_for(session, args).await?,
             Readiness::Waiting(what) => waiting = Some(what),
-            Readiness::Failed(why) => failed = Some(why),
+            Readiness::Failed(why) if K::IS_REMADE => failed = Some(why),
+            Readiness::Failed(why) => waiting = Some(why),
         }
         Ok(Some(BundleAttrs {
             objects: seen.objects,
@@ -292,6 +306,8 @@ impl<K: BundleKind> Resource for Bundled<K> {
             session: &session,
             permit,
         };
+        let prepared = K::before_apply(&to, wanted.args).await;
+        prepared.map_err(CreateFailed::from)?;
         // Nobody's fields are respected when it is first installed: there is nobody yet, or
         // somebody who is to be taken over.
         match bundle.apply(&to, |_, _| true, Ownership::Take).await {
@@ -318,6 +334,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             session: &session,
             permit,
         };
+        K::before_apply(&to, args).await?;
         bundle.update(&to, &before).await?;
         Ok(applied(bundle.inventory()))
     }

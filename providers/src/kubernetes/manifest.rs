@@ -1,35 +1,79 @@
 //! Reads manifests: YAML with several documents, to JSON with every field kept.
 
-use super::object::Object;
+use super::object::{Object, Type};
 use kplan_model::{ErrorKind, ProviderError};
 use serde::Deserialize as _;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-/// Kinds that live in no namespace, of those that manifests hold.
+/// Kinds of Kubernetes itself that live in no namespace.
 const CLUSTER_WIDE: &[&str] = &[
     "APIService",
     "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
     "ClusterRole",
     "ClusterRoleBinding",
+    "ClusterTrustBundle",
     "CustomResourceDefinition",
+    "DeviceClass",
+    "FlowSchema",
+    "IPAddress",
     "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
     "MutatingWebhookConfiguration",
     "Namespace",
     "Node",
     "PersistentVolume",
     "PriorityClass",
+    "PriorityLevelConfiguration",
+    "ResourceSlice",
     "RuntimeClass",
+    "ServiceCIDR",
     "StorageClass",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
     "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
     "VolumeSnapshotClass",
 ];
 
+/// The API groups of Kubernetes itself.
+const BUILT_IN: &[&str] = &[
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// Whether a type is one of Kubernetes itself, not of a definition.
+pub(super) fn is_built_in(of: &Type) -> bool {
+    BUILT_IN.contains(&of.group())
+}
+
+/// Whether an object is known to live in no namespace.
 fn is_cluster_wide(object: &Value) -> bool {
-    object["kind"]
-        .as_str()
-        .is_some_and(|kind| CLUSTER_WIDE.contains(&kind))
+    let api = object["apiVersion"].as_str().unwrap_or_default();
+    let of = Type::new(api, object["kind"].as_str().unwrap_or_default());
+    let known = is_built_in(&of) || of.group() == "snapshot.storage.k8s.io";
+    known && CLUSTER_WIDE.contains(&of.kind.as_str())
 }
 
 fn refused(what: &str, why: &str) -> ProviderError {
@@ -76,6 +120,37 @@ pub fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Value>, ProviderError> {
 pub fn in_namespace(objects: &mut [Value], namespace: &str) {
     for object in objects {
         if !is_cluster_wide(object) && object["metadata"].get("namespace").is_none() {
+            object["metadata"]["namespace"] = Value::from(namespace);
+        }
+    }
+}
+
+/// The same for manifests of which nothing is known: what a definition defines is put into the
+/// namespace only where that definition is in the manifest and says that it lives in one.
+pub fn place(objects: &mut [Value], namespace: &str) {
+    let defined: BTreeSet<(String, String)> = objects
+        .iter()
+        .filter(|object| object["kind"] == "CustomResourceDefinition")
+        .filter(|definition| definition["spec"]["scope"] == "Namespaced")
+        .filter_map(|definition| {
+            let spec = &definition["spec"];
+            let text = |value: &Value| Some(value.as_str()?.to_owned());
+            Some((text(&spec["group"])?, text(&spec["names"]["kind"])?))
+        })
+        .collect();
+    for object in objects {
+        let Ok(Object {
+            of, namespace: own, ..
+        }) = Object::of(object)
+        else {
+            continue;
+        };
+        let lives_in_one = if is_built_in(&of) {
+            !is_cluster_wide(object)
+        } else {
+            defined.contains(&(of.group().to_owned(), of.kind.clone()))
+        };
+        if lives_in_one && own.is_none() {
             object["metadata"]["namespace"] = Value::from(namespace);
         }
     }
@@ -140,6 +215,14 @@ mod tests {
         assert!(parse("test", b"a: [").is_err());
     }
 
+    const MIXED: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: \
+        {name: a}, spec: {group: example.org, scope: Namespaced, names: {kind: Pool}}}\n---\n\
+        {apiVersion: example.org/v1, kind: Pool, metadata: {name: a}}\n---\n\
+        {apiVersion: example.org/v1, kind: Pool, metadata: {name: b, namespace: own}}\n---\n\
+        {apiVersion: cert-manager.io/v1, kind: Issuer, metadata: {name: a}}\n---\n\
+        {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}\n---\n\
+        {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: a}}";
+
     #[test]
     fn only_what_names_no_namespace_gets_one() {
         let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n\
@@ -152,6 +235,28 @@ mod tests {
             .map(|o| o["metadata"]["namespace"].as_str())
             .collect();
         assert_eq!(namespaces, [Some("x"), Some("b"), None]);
+        let mut objects = parse("test", MIXED.as_bytes()).unwrap();
+        place(&mut objects, "x");
+        let placed: Vec<_> = objects
+            .iter()
+            .map(|o| {
+                (
+                    o["kind"].as_str().unwrap(),
+                    o["metadata"]["namespace"].as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            placed,
+            [
+                ("CustomResourceDefinition", None),
+                ("Pool", Some("x")),
+                ("Pool", Some("own")),
+                ("Issuer", None),
+                ("Deployment", Some("x")),
+                ("ClusterRole", None),
+            ]
+        );
         let role = b"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: a, namespace: b}}";
         assert_eq!(
             parse("test", role).unwrap()[0]["metadata"],

@@ -1,6 +1,7 @@
 //! Kubernetes: server-side apply with an inventory, readiness, pruning, the server's own dry run;
 //! and one file per kind that is made of Kubernetes objects.
 
+pub mod addon_manifest;
 pub mod argocd;
 pub mod argocd_application;
 pub mod argocd_repository;
@@ -10,12 +11,15 @@ pub mod cloud_secret;
 pub mod connect;
 pub mod csi;
 pub mod diff;
+pub mod helm_release;
 pub mod in_process;
 pub mod k3s_upgrade;
 pub mod kind;
 pub mod manifest;
+mod namespace;
 pub mod object;
 mod parallel;
+pub mod sealed_secrets;
 pub mod session;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,6 +28,7 @@ pub mod velero;
 pub mod velero_restore;
 pub mod wait;
 
+pub use addon_manifest::{AddonManifest, AddonManifestArgs};
 pub use argocd::{Argocd, ArgocdArgs};
 pub use argocd_application::{ArgocdApplication, ArgocdApplicationArgs};
 pub use argocd_repository::{ArgocdRepository, ArgocdRepositoryArgs, GithubApp};
@@ -33,9 +38,11 @@ pub use connect::{
     Connector, Endpoint, Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role,
 };
 pub use csi::{Csi, CsiArgs};
+pub use helm_release::{HelmRelease, HelmReleaseArgs};
 pub use in_process::InProcess;
 pub use k3s_upgrade::{K3sUpgrade, K3sUpgradeArgs};
 pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
+pub use sealed_secrets::{SealedSecrets, SealedSecretsArgs};
 pub use session::Session;
 pub use upgrade_controller::{UpgradeController, UpgradeControllerArgs};
 pub use velero::{Schedule, Velero, VeleroArgs};

@@ -153,6 +153,15 @@ fn schedule(value: &Value) -> Readiness {
     }
 }
 
+/// Whether K3s took a chart up. Its job is looked at by `helm_release`.
+fn helm_chart(value: &Value) -> Readiness {
+    match condition(value, "Failed") {
+        Some(("True", message)) => waiting(message),
+        _ if text(value, "/status/jobName").is_empty() => waiting("no job yet"),
+        _ => Readiness::Ready,
+    }
+}
+
 /// Whether an object does what it is for. What has no such notion is ready as soon as it exists.
 pub fn state(value: &Value) -> Readiness {
     match (text(value, "/apiVersion"), text(value, "/kind")) {
@@ -166,6 +175,7 @@ pub fn state(value: &Value) -> Readiness {
         }
         ("argoproj.io/v1alpha1", "Application") => application(value),
         ("velero.io/v1", "BackupStorageLocation") => backup_location(value),
+        ("helm.cattle.io/v1", "HelmChart") => helm_chart(value),
         ("velero.io/v1", "Schedule") => schedule(value),
         _ => Readiness::Ready,
     }

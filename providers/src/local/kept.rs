@@ -2,12 +2,13 @@
 //! keeps. They differ in how they are made and in what is lost with them.
 
 use super::{all_recorded, recorded};
+use crate::http::Now;
 use crate::k3s::pki::{authority, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kplan_model::{
     Change, CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, ObjectCodec,
-    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Typical, Wanted,
+    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -53,7 +54,7 @@ static KEY_FIELDS: &[Field] = &[
     Field::computed("public_key", "The public half, 32 bytes in base64."),
 ];
 
-const fn info(
+pub(super) const fn info(
     (kind, terraform): (&'static str, &'static str),
     doc: &'static str,
     fields: &'static [Field],
@@ -109,8 +110,8 @@ pub trait Made: Send + Sync + 'static {
     /// Its kind.
     const INFO: &'static KindInfo;
 
-    /// Makes one.
-    fn make(args: &Self::Args) -> Result<Self::Attrs, ProviderError>;
+    /// Makes one, at that moment.
+    fn make(args: &Self::Args, now: Timestamp) -> Result<Self::Attrs, ProviderError>;
 }
 
 /// For a login: another one is as good.
@@ -121,7 +122,10 @@ impl Made for Login {
     type Attrs = RandomPasswordAttrs;
     const INFO: &'static KindInfo = &LOGIN;
 
-    fn make(args: &RandomPasswordArgs) -> Result<RandomPasswordAttrs, ProviderError> {
+    fn make(
+        args: &RandomPasswordArgs,
+        _now: Timestamp,
+    ) -> Result<RandomPasswordAttrs, ProviderError> {
         password(&args.purpose)
     }
 }
@@ -134,7 +138,10 @@ impl Made for Repository {
     type Attrs = RandomPasswordAttrs;
     const INFO: &'static KindInfo = &REPOSITORY;
 
-    fn make(args: &RandomPasswordArgs) -> Result<RandomPasswordAttrs, ProviderError> {
+    fn make(
+        args: &RandomPasswordArgs,
+        _now: Timestamp,
+    ) -> Result<RandomPasswordAttrs, ProviderError> {
         password(&args.purpose)
     }
 }
@@ -154,7 +161,7 @@ impl Made for Signing {
     type Attrs = SigningKeyAttrs;
     const INFO: &'static KindInfo = &SIGNING;
 
-    fn make(args: &RandomPasswordArgs) -> Result<SigningKeyAttrs, ProviderError> {
+    fn make(args: &RandomPasswordArgs, _now: Timestamp) -> Result<SigningKeyAttrs, ProviderError> {
         let pair = authority::ed25519()?;
         Ok(SigningKeyAttrs {
             purpose: args.purpose.clone(),
@@ -165,11 +172,16 @@ impl Made for Signing {
 }
 
 /// The kind of secrets that are made so.
-pub struct Kept<M>(PhantomData<fn() -> M>);
+pub struct Kept<M> {
+    now: Now,
+    how: PhantomData<fn() -> M>,
+}
 
-impl<M> Default for Kept<M> {
-    fn default() -> Self {
-        Self(PhantomData)
+impl<M> Kept<M> {
+    /// With a clock.
+    pub fn new(now: Now) -> Self {
+        let how = PhantomData;
+        Self { now, how }
     }
 }
 
@@ -207,7 +219,7 @@ impl<M: Made> Resource for Kept<M> {
             // What a secret is known by must say nothing about it.
             id: RemoteId::new(secret::random_id()?),
             created_at: None,
-            attrs: M::make(wanted.args)?,
+            attrs: M::make(wanted.args, (self.now)())?,
             role: kplan_model::FoundAs::Asked,
         })
     }

@@ -3,6 +3,7 @@
 
 mod kept;
 mod restore_request;
+mod sealing_key;
 
 use kplan_model::{Known, ObjectCodec, ProviderError, RemoteId};
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ pub use kept::{
 };
 
 pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
+pub use sealing_key::{Sealing, SealingKeyAttrs};
 
 /// What is on record of one.
 pub(crate) fn recorded<A: ObjectCodec>(known: &Known) -> Result<A, ProviderError> {

@@ -3,7 +3,7 @@
 //! fill the empty cluster.
 
 use super::Made;
-use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
+use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Timestamp, Typical};
 
 kplan_model::object! {
     /// What is asked for.
@@ -64,7 +64,10 @@ impl Made for RestoreRequest {
     type Attrs = RestoreRequestAttrs;
     const INFO: &'static KindInfo = &INFO;
 
-    fn make(args: &RestoreRequestArgs) -> Result<RestoreRequestAttrs, ProviderError> {
+    fn make(
+        args: &RestoreRequestArgs,
+        _now: Timestamp,
+    ) -> Result<RestoreRequestAttrs, ProviderError> {
         Ok(RestoreRequestAttrs {
             backup: args.backup.clone(),
         })

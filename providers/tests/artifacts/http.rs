@@ -9,7 +9,12 @@ use tempfile::TempDir;
 
 fn fetcher(folder: &TempDir, mirror: Option<Mirror>) -> Fetcher {
     let cache = folder.path().join("cache");
-    Fetcher::new(FetcherConfig { cache, mirror }).unwrap()
+    Fetcher::new(FetcherConfig {
+        cache,
+        mirror,
+        direct: None,
+    })
+    .unwrap()
 }
 
 fn artifact(url: String, sha256: Option<String>) -> ArtifactRef {

@@ -124,7 +124,12 @@ impl Rig {
         let folder = TempDir::new().unwrap();
         let cache = folder.path().to_owned();
         let own = mirror.is_none();
-        let fetcher = Fetcher::new(FetcherConfig { cache, mirror }).unwrap();
+        let fetcher = Fetcher::new(FetcherConfig {
+            cache,
+            mirror,
+            direct: None,
+        })
+        .unwrap();
         let set = version_set(at, &transport).await;
         let clients = Clients {
             digitalocean,

@@ -37,6 +37,7 @@ pub(crate) fn upstream() -> Option<Upstream> {
     let config = FetcherConfig {
         cache: cache.path().to_owned(),
         mirror: Some(Mirror::Folder(folder.into())),
+        direct: None,
     };
     Some(Upstream {
         source: Fetcher::new(config).unwrap(),

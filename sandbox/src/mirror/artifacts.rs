@@ -70,6 +70,7 @@ pub(super) const ARTIFACTS: &[Artifact] = &[
     manifest!("csi-digitalocean", "v4.16.0", "driver.yaml"),
     manifest!("csi-digitalocean", "v4.16.0", "snapshot-controller.yaml"),
     manifest!("digitalocean-ccm", "v0.1.68", "v0.1.68.yml"),
+    manifest!("sealed-secrets", "v0.36.6", "controller.yaml"),
     manifest!("system-upgrade-controller", "v0.20.1", "clusterrole.yaml"),
     manifest!(
         "system-upgrade-controller",

@@ -31,6 +31,7 @@ impl Lowerer<'_> {
             backup: present(&raw.backup).map(|table| self.backup(&table, &cluster)),
             cloud_controller: self.cloud_controller(&present(&raw.cloud_controller)),
             addons: Self::addons(&present(&raw.addons), &storage),
+            own_addons: self.own_addons(&raw.addon),
             ssh_keys: self.ssh_keys(&raw.ssh_key),
             droplets: self.droplets(&raw.droplet),
             volumes: self.volumes(&raw.volume),

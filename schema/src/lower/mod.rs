@@ -4,6 +4,7 @@
     reason = "fields are handed over as they are declared; `Opt` says more than `Option<&Leaf>`"
 )]
 
+mod addon;
 mod cluster;
 mod k3s;
 mod nodes;

@@ -209,7 +209,7 @@ impl Lowerer<'_> {
     }
 
     /// Refuses keys that mean something only beside another one, which is not there.
-    fn only_with(&mut self, other: &str, written: &[(&str, Option<Span>)]) {
+    pub(super) fn only_with(&mut self, other: &str, written: &[(&str, Option<Span>)]) {
         for (key, span) in written {
             let Some(span) = span else { continue };
             self.report.push(
@@ -264,12 +264,14 @@ impl Lowerer<'_> {
                 traefik: Spanned::default_of(false),
                 metrics_server: Spanned::default_of(true),
                 local_storage: Spanned::default_of(local_storage),
+                sealed_secrets: Spanned::default_of(false),
                 span: None,
             },
             Some(raw) => Addons {
                 traefik: flag(&raw.traefik, false),
                 metrics_server: flag(&raw.metrics_server, true),
                 local_storage: flag(&raw.local_storage, local_storage),
+                sealed_secrets: flag(&raw.sealed_secrets, false),
                 span: Some(raw.span),
             },
         }

@@ -40,9 +40,9 @@ raw_table! {
         storage: Opt<RawStorage>,
         /// The credentials of the controllers inside the cluster.
         cloud_controller: Opt<RawCloudController>,
-        /// Components K3s brings along.
+        /// Components K3s brings along, and Sealed Secrets.
         addons: Opt<RawAddons>,
-        /// Manifests or Helm charts of your own. Not yet supported.
+        /// Manifests or Helm charts of your own.
         addon: Opt<Vec<Leaf<RawAddon>>>,
         /// SSH public keys to register with DigitalOcean and put on every droplet.
         ssh_key: Opt<Vec<Leaf<RawSshKey>>>,
@@ -387,7 +387,7 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[addons]`: components K3s brings along.
+    /// `[addons]`: components K3s brings along, and Sealed Secrets.
     RawAddons {
         /// The Traefik ingress controller.
         #[schemars(extend("default" = false))]
@@ -398,16 +398,23 @@ raw_table! {
         /// The `local-path` storage class on the nodes' own disks. Default: true when
         /// `[storage] csi` is false.
         local_storage: Opt<bool>,
+        /// Bitnami's Sealed Secrets, with a key that kplan keeps: secrets in Git that only this
+        /// cluster can read, and can still read after a restore.
+        #[schemars(extend("default" = false))]
+        sealed_secrets: Opt<bool>,
     }
 }
 
 raw_table! {
-    /// `[[addon]]`: a pinned manifest or Helm chart of your own. Not yet supported.
+    /// `[[addon]]`: a pinned manifest or Helm chart of your own. Exactly one of `manifest` and `helm`.
     RawAddon {
-        /// DNS label, unique.
+        /// DNS label, unique; part of the address, and the name of a chart's release.
         name: Req<String>,
-        /// Namespace to install into.
+        /// Namespace to install into; it is made where it is not there. Default: `default` for what
+        /// a manifest puts nowhere itself, the add-on's name for a chart.
         namespace: Opt<String>,
+        /// Names of add-ons this one comes after.
+        after: Opt<Vec<Leaf<String>>>,
         /// A manifest.
         manifest: Opt<RawAddonManifest>,
         /// A Helm chart.
@@ -416,25 +423,34 @@ raw_table! {
 }
 
 raw_table! {
-    /// A manifest, pinned by its digest.
+    /// `[[addon]] manifest`: exactly one of `url` and `file`.
+    #[schemars(extend("minProperties" = 1))]
     RawAddonManifest {
-        /// Address of the manifest.
-        url: Req<String>,
-        /// SHA-256 of its bytes, in hexadecimal digits.
-        sha256: Req<String>,
+        /// HTTPS address of the manifest.
+        url: Opt<String>,
+        /// SHA-256 of what is behind `url`, in hexadecimal digits. Without it, `kplan lock` records
+        /// it.
+        sha256: Opt<String>,
+        /// A manifest in this folder or below it.
+        file: Opt<String>,
     }
 }
 
 raw_table! {
-    /// A Helm chart, pinned by its version.
+    /// `[[addon]] helm`: `repo`, `chart` and `version`, or `url`.
     RawAddonHelm {
-        /// Address of the chart repository.
-        repo: Req<String>,
+        /// HTTPS address of the chart repository.
+        repo: Opt<String>,
         /// Name of the chart.
-        chart: Req<String>,
-        /// Version of the chart.
-        version: Req<String>,
-        /// Values file, relative to `cluster.toml`.
+        chart: Opt<String>,
+        /// Version of the chart; no range.
+        version: Opt<String>,
+        /// HTTPS address of the chart's archive (`….tgz`), for charts that are in no repository.
+        url: Opt<String>,
+        /// SHA-256 of the chart's archive, in hexadecimal digits. Without it, `kplan lock` records
+        /// it.
+        sha256: Opt<String>,
+        /// File with values, in this folder or below it.
         values: Opt<String>,
     }
 }

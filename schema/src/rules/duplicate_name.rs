@@ -8,7 +8,7 @@ use crate::span::Spanned;
 use crate::spec::{Pool, Spec};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "Names are unique among agent pools, droplets, volumes, SSH keys and schedules.";
+pub(super) const SUMMARY: &str = "Names are unique among agent pools, droplets, volumes, SSH keys, add-ons and schedules.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     distinct("agent pool", spec.agents.iter().map(|pool| &pool.name), report);
@@ -16,6 +16,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     no_node(spec, report);
     distinct("volume", spec.volumes.iter().map(|volume| &volume.name), report);
     distinct("SSH key", spec.ssh_keys.iter().map(|key| &key.name), report);
+    distinct("add-on", spec.own_addons.iter().map(|addon| &addon.name), report);
     let schedules = spec.backup.iter().flat_map(|backup| &backup.schedules);
     distinct("backup schedule", schedules.map(|schedule| &schedule.name), report);
 }

@@ -28,6 +28,7 @@ macro_rules! rules {
 }
 
 rules! {
+    addon_order,
     api_allow_empty,
     api_allow_open,
     api_endpoint_missing,

@@ -1,12 +1,12 @@
-//! An agent pool or droplet named like something kplan makes itself.
+//! An agent pool, droplet or add-on named like something that is made without it.
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::span::{Span, Spanned};
-use crate::spec::{SERVERS_POOL, Spec};
+use crate::spec::{AddonSource, SERVERS_POOL, Spec};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "No pool is named `servers`, and no droplet like a pool.";
+pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, and no chart like one of K3s's own.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     for pool in &spec.agents {
@@ -20,6 +20,31 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             let message = format!("a droplet cannot be named `{}`, like a pool", droplet.name);
             judge(&droplet.name, pool.span(), &message, report);
         }
+    }
+    charts(spec, report);
+}
+
+/// The releases that K3s installs itself, or removes where they are switched off.
+const OF_K3S: [&str; 2] = ["traefik", "traefik-crd"];
+
+fn charts(spec: &Spec, report: &mut Report) {
+    for addon in &spec.own_addons {
+        let is_chart = matches!(addon.source, AddonSource::Helm { .. });
+        if !is_chart || !OF_K3S.contains(&addon.name.as_str()) {
+            continue;
+        }
+        report.judge(
+            Finding::new(
+                Code::NameReserved,
+                format!("a chart's release cannot be named `{}`", addon.name),
+            )
+            .label(addon.name.span, "K3s's own")
+            .why("K3s installs a release of that name, or removes it where Traefik is switched off.")
+            .remedy(format!(
+                "Name it `own-{}`, or use `[addons] traefik = true`.",
+                addon.name
+            )),
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! The leaves of the file as types: a value of one of these types is valid by construction.
 
+mod addon;
 mod git;
 mod kube;
 mod name;
@@ -10,6 +11,7 @@ mod store;
 mod time;
 mod version;
 
+pub use addon::{ArtifactUrl, ChartName, ChartRepository, ChartVersion, LocalFile, Sha256};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};
 pub use name::{BucketName, DnsLabel, Hostname, ResourceName, SqlName, SshPublicKey, Tag};

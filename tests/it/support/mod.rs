@@ -204,6 +204,19 @@ impl Folder {
             .ok();
     }
 
+    /// Destroys every droplet behind kplan's back, and what it knows of them: what somebody is left
+    /// with who has nothing but the bucket, Git and the identity.
+    #[track_caller]
+    pub(crate) fn lose_everything(&self) {
+        let droplets = self.inspect()["resources"]["droplets"].clone();
+        for droplet in droplets.as_array().expect("droplets") {
+            let id = droplet["id"].as_str().expect("an id");
+            self.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
+        }
+        let state = self.path().join(".kplan/.sandbox/state");
+        std::fs::remove_dir_all(state).expect("the state was there");
+    }
+
     /// The state, opened with the identity that the runs made.
     #[track_caller]
     pub(crate) fn snapshot(&self, cluster: &str) -> Snapshot {

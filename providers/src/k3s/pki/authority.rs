@@ -32,6 +32,8 @@ pub enum Purpose {
     },
     /// Names a client.
     Client,
+    /// What others encrypt to.
+    Sealing,
 }
 
 /// Whom a certificate names, and how long.
@@ -85,6 +87,13 @@ fn params(subject: Subject<'_>, purpose: Purpose) -> CertificateParams {
             params.is_ca = IsCa::ExplicitNoCa;
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
+        Purpose::Sealing => {
+            params.is_ca = IsCa::ExplicitNoCa;
+            params.key_usages = vec![
+                KeyUsagePurpose::KeyEncipherment,
+                KeyUsagePurpose::DataEncipherment,
+            ];
         }
     }
     params
@@ -140,6 +149,20 @@ pub fn rsa() -> Result<Secret, ProviderError> {
     let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
         .map_err(|error| failed("no RSA key could be made", &error))?;
     Ok(pem_key(&pair))
+}
+
+/// A new RSA key of 4096 bits with a certificate that it signs itself, for whoever encrypts to it.
+pub fn sealing(subject: Subject<'_>) -> Result<Signed, ProviderError> {
+    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_4096)
+        .map_err(|error| failed("no RSA key could be made", &error))?;
+    let certificate = params(subject, Purpose::Sealing)
+        .self_signed(&pair)
+        .map_err(|error| failed("the certificate could not be signed", &error))?;
+    Ok(Signed {
+        certificate: certificate.pem(),
+        der: certificate.der().to_vec(),
+        key: pem_key(&pair),
+    })
 }
 
 /// A new Ed25519 key pair.

@@ -14,6 +14,7 @@ mod nodes;
 mod replica_sets;
 mod revisions;
 mod scheduler;
+mod sealed_secrets;
 mod stateful_sets;
 mod upgrade;
 mod velero;
@@ -176,6 +177,7 @@ impl Controllers {
         kubelet::reconcile(&mut pass);
         garbage::reconcile(&mut pass);
         argocd::reconcile(&mut pass);
+        sealed_secrets::reconcile(&mut pass);
         velero::reconcile(&mut pass);
         upgrade::reconcile(&mut pass);
         self.timers.sweep();

@@ -1,0 +1,239 @@
+//! `helm_release`: a Helm chart, installed by the controller that K3s brings along. The chart goes
+//! into the cluster with the object that asks for it, so what was checked is what is installed.
+
+use super::ccm::SYSTEM;
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::object::{Object, Type};
+use super::session::{FIELD_MANAGER, Session};
+use super::wait;
+use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
+use crate::k3s::access::Access;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kplan_model::{
+    Change, ErrorKind, Field, Input, Kind, KindInfo, ProviderError, Readiness, ReplaceOrder,
+    Typical,
+};
+use serde_json::{Value, json};
+
+/// The API of K3s's Helm controller.
+pub const CHART_API: &str = "helm.cattle.io/v1";
+/// Bytes of an archive that fit a `ConfigMap` of 1 MiB in base64, with some room: the controller
+/// hands the chart to its job in one (k3s-io/helm-controller issue 267).
+const MAX_ARCHIVE: usize = 780_000;
+/// The label of a chart's job and pods.
+const CHART_LABEL: &str = "helmcharts.helm.cattle.io/chart";
+/// What Helm annotates everything of a release with.
+const RELEASE: &str = "meta.helm.sh/release-name";
+/// Seconds a job may be older than the change it is for: the times are whole seconds, and of two
+/// servers. No job is made and over within them.
+const SLACK: i64 = 2;
+
+kplan_model::object! {
+    /// What is asked for.
+    pub struct HelmReleaseArgs {
+        /// How the cluster is reached.
+        pub access: Input<Access>,
+        /// Always applied.
+        pub objects: Applied,
+        /// The chart's archive.
+        pub artifacts: Vec<ArtifactPin>,
+        /// Where it comes from; not compared, because a mirror changes no bytes.
+        pub sources: Option<Sources>,
+        /// The release's name.
+        pub name: String,
+        /// The namespace of the release; it is made where it is not there, and stays.
+        pub namespace: String,
+        /// Values, in YAML.
+        pub values: Option<String>,
+    }
+}
+
+static FIELDS: &[Field] = &[
+    ACCESS,
+    OBJECTS,
+    Field::in_place("artifacts", "The chart's archive, with its digest."),
+    SOURCES,
+    Field::new("name", Change::Replace, "The release's name."),
+    Field::new(
+        "namespace",
+        Change::Replace,
+        "The namespace of the release; made where it is not there.",
+    ),
+    Field::in_place("values", "Values, in YAML."),
+    INVENTORY,
+    WAITING,
+    FAILED,
+];
+
+static INFO: KindInfo = KindInfo {
+    kind: Kind::new("helm_release"),
+    terraform: "helm_release",
+    doc: "A Helm chart, installed by the controller that K3s brings along.",
+    fields: FIELDS,
+    replace: ReplaceOrder::DeleteFirst,
+    identity: &["name", "namespace"],
+    holds: None,
+    typical: Typical {
+        create: 90,
+        update: 60,
+        delete: 40,
+    },
+    max_parallel: 4,
+    operations: &[],
+};
+
+/// The kind.
+pub struct HelmRelease;
+
+impl BundleKind for HelmRelease {
+    type Args = HelmReleaseArgs;
+
+    const INFO: &'static KindInfo = &INFO;
+    const IS_REMADE: bool = false;
+
+    fn access(args: &HelmReleaseArgs) -> &Input<Access> {
+        &args.access
+    }
+
+    async fn objects(
+        args: &HelmReleaseArgs,
+        artifacts: &dyn ArtifactSource,
+    ) -> Result<Vec<Value>, ProviderError> {
+        let [pin] = args.artifacts.as_slice() else {
+            let message = "a release is made of one chart";
+            return Err(ProviderError::new(ErrorKind::Bug, message));
+        };
+        let artifact = pin.located(args.sources.as_ref())?;
+        let archive = artifacts.bytes(&artifact).await?;
+        is_archive(&artifact.path(), &archive)?;
+        let mut chart = json!({
+            "apiVersion": CHART_API,
+            "kind": "HelmChart",
+            "metadata": { "name": args.name, "namespace": SYSTEM },
+            "spec": {
+                "chartContent": STANDARD.encode(&archive),
+                "targetNamespace": args.namespace,
+                "createNamespace": true,
+                // The default uninstalls a release whose upgrade failed, with all it holds.
+                "failurePolicy": "retry",
+            },
+        });
+        if let Some(values) = &args.values {
+            chart["spec"]["valuesContent"] = json!(values);
+        }
+        Ok(vec![chart])
+    }
+
+    async fn waits_for(
+        session: &Session,
+        args: &HelmReleaseArgs,
+    ) -> Result<Option<String>, ProviderError> {
+        let chart = Object::new(CHART_API, "HelmChart", Some(SYSTEM), &args.name);
+        let Some(chart) = session.get(&chart).await? else {
+            return Ok(Some(format!("{chart} is not there")));
+        };
+        let job = chart
+            .pointer("/status/jobName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let job = Object::new("batch/v1", "Job", Some(SYSTEM), job);
+        let found = session.get(&job).await?;
+        if let Some(why) = found.as_ref().map_or_else(
+            || Some("its job is not there yet".to_owned()),
+            |found| is_behind(found, &chart),
+        ) {
+            return Ok(Some(why));
+        }
+        let found = found.unwrap_or_default();
+        match wait::state(&found) {
+            Readiness::Ready => workloads(session, args).await,
+            Readiness::Waiting(why) | Readiness::Failed(why) => {
+                let pods = Type::new("v1", "Pod");
+                let label = format!("{CHART_LABEL}={}", args.name);
+                let pods = session.list(&pods, &label).await?;
+                Ok(Some(told(&job, &why, &found, &pods)))
+            }
+        }
+    }
+}
+
+fn is_archive(path: &str, bytes: &[u8]) -> Result<(), ProviderError> {
+    let refused = |message: String, help: &str| {
+        Err(ProviderError::new(ErrorKind::Invalid, message).help(help))
+    };
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return refused(
+            format!("{path} is not a chart's archive: it is not compressed with gzip"),
+            "name the address of a `.tgz` that `helm package` made, not of a page about it",
+        );
+    }
+    if bytes.len() > MAX_ARCHIVE {
+        return refused(
+            format!(
+                "{path} has {} bytes; K3s hands charts of at most {MAX_ARCHIVE} to Helm",
+                bytes.len()
+            ),
+            "install it with Argo CD: an Application whose source is the chart has no such limit \
+             (docs/guide/add-ons.md)",
+        );
+    }
+    Ok(())
+}
+
+fn seconds(text: Option<&Value>) -> Option<i64> {
+    let at: jiff::Timestamp = text?.as_str()?.parse().ok()?;
+    Some(at.as_second())
+}
+
+/// Whether the job is the one of an earlier state of the chart: the controller takes a moment to
+/// replace it.
+fn is_behind(job: &Value, chart: &Value) -> Option<String> {
+    let managed = chart.pointer("/metadata/managedFields")?.as_array()?;
+    let applied = managed
+        .iter()
+        .filter(|entry| entry["operation"] == "Apply" && entry["manager"] == FIELD_MANAGER)
+        .filter_map(|entry| seconds(entry.get("time")))
+        .max()?;
+    let made = seconds(job.pointer("/metadata/creationTimestamp"))?;
+    (made + SLACK < applied).then(|| "its job is still the one before".to_owned())
+}
+
+/// A job that is not done, with how often Helm was started in vain and where to read why.
+fn told(job: &Object, why: &str, found: &Value, pods: &[Value]) -> String {
+    let count = |value: Option<&Value>| value.and_then(Value::as_i64).unwrap_or(0);
+    let restarts = pods.iter().flat_map(|pod| {
+        let containers = pod.pointer("/status/containerStatuses");
+        containers.and_then(Value::as_array).into_iter().flatten()
+    });
+    let restarts: i64 = restarts.map(|one| count(one.get("restartCount"))).sum();
+    let failed = restarts + count(found.pointer("/status/failed"));
+    if failed == 0 {
+        return format!("{job}: {why}");
+    }
+    format!(
+        "{job}: Helm failed {failed} times and is started again; `kubectl --namespace {SYSTEM} logs \
+         job/{}` says why",
+        job.name
+    )
+}
+
+/// What the release made that does not run yet.
+async fn workloads(
+    session: &Session,
+    args: &HelmReleaseArgs,
+) -> Result<Option<String>, ProviderError> {
+    let mut of_release = Vec::new();
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let all = session.list(&Type::new("apps/v1", kind), "").await?;
+        let own = all.iter().filter(|value| {
+            value["metadata"]["namespace"] == args.namespace.as_str()
+                && value["metadata"]["annotations"][RELEASE] == args.name.as_str()
+        });
+        of_release.extend(own.cloned());
+    }
+    match wait::all(&of_release) {
+        Readiness::Ready => Ok(None),
+        Readiness::Waiting(why) | Readiness::Failed(why) => Ok(Some(why)),
+    }
+}

@@ -1,0 +1,297 @@
+//! Add-ons of the file's own, and Sealed Secrets with a key that outlives the cluster.
+
+use crate::support::bucket::SpacesAccess;
+use crate::support::cluster::Cluster;
+use crate::support::{Folder, Run};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+/// The smallest cluster, without storage.
+const BARE: &str = r#"
+[cluster]
+name = "bare"
+region = "fra1"
+
+[servers]
+size = "s-2vcpu-4gb"
+
+[storage]
+csi = false
+"#;
+
+const MANIFEST: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: pools.example.org}
+spec:
+  group: example.org
+  scope: Namespaced
+  names: {kind: Pool, plural: pools, singular: pool, listKind: PoolList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, \
+     x-kubernetes-preserve-unknown-fields: true}}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {colour: green}
+---
+apiVersion: example.org/v1
+kind: Pool
+metadata: {name: first}
+spec: {size: 3}
+";
+
+fn addon(name: &str, rest: &str) -> String {
+    format!("\n[[addon]]\nname = \"{name}\"\n{rest}\n")
+}
+
+/// Puts a file into the folder of `cluster.toml`.
+fn put(folder: &Folder, name: &str, bytes: &[u8]) {
+    let path = folder.path().join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    std::fs::write(path, bytes).expect("a file");
+}
+
+#[test]
+fn a_manifest_beside_the_file_is_applied_pruned_and_taken_away() {
+    let later = addon(
+        "later",
+        "after = [\"own\"]\nmanifest = { file = \"later.yaml\" }",
+    );
+    let own = addon(
+        "own",
+        "namespace = \"apps\"\nmanifest = { file = \"addons/own.yaml\" }",
+    );
+    let folder = Folder::with(&format!("{BARE}{later}{own}"));
+    let missing = folder.kplan(&["validate"]).expect_code(1);
+    assert!(missing.err.contains("addons/own.yaml"), "{}", missing.err);
+    put(&folder, "addons/own.yaml", MANIFEST.as_bytes());
+    let second =
+        "{apiVersion: example.org/v1, kind: Pool, metadata: {name: second, namespace: apps}}";
+    put(&folder, "later.yaml", second.as_bytes());
+    let run = folder.apply().ok();
+    let at = |what: &str| {
+        run.out
+            .find(what)
+            .unwrap_or_else(|| panic!("no {what}: {}", run.out))
+    };
+    assert!(
+        at("addon_manifest.own: Creation complete") < at("addon_manifest.later: Creating"),
+        "{}",
+        run.out
+    );
+    folder.assert_no_changes();
+    let cluster = Cluster::of(&folder, "bare");
+    assert!(cluster.get("v1 ConfigMap apps/settings").is_some());
+    assert!(cluster.get("example.org/v1 Pool apps/second").is_some());
+
+    let less = MANIFEST.split("---").take(1).collect::<String>();
+    put(&folder, "addons/own.yaml", less.as_bytes());
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(plan.out.contains("~ addon_manifest.own"), "{}", plan.out);
+    folder.apply().ok();
+    assert!(cluster.get("v1 ConfigMap apps/settings").is_none());
+    // The namespace may be somebody else's by now, and the definition holds what others made.
+    assert!(cluster.get("v1 Namespace apps").is_some());
+    assert!(cluster.get("example.org/v1 Pool apps/second").is_some());
+
+    folder.write(BARE);
+    folder.apply().ok();
+    let definition = "apiextensions.k8s.io/v1 CustomResourceDefinition pools.example.org";
+    assert!(cluster.get(definition).is_none());
+    folder.assert_no_changes();
+}
+
+#[test]
+fn a_file_elsewhere_is_not_read() {
+    let folder = Folder::with(&format!(
+        "{BARE}{}",
+        addon("own", "manifest = { file = \"link.yaml\" }")
+    ));
+    let outside = tempfile::NamedTempFile::new().expect("a file");
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("link.yaml")).expect("a link");
+    let refused = folder.kplan(&["validate"]).expect_code(1);
+    assert!(refused.err.contains("leads out of"), "{}", refused.err);
+}
+
+/// A chart's archive, as `helm package` makes it.
+fn chart(version: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut archive = tar::Builder::new(encoder);
+    let about = format!("apiVersion: v2\nname: app\nversion: {version}\n");
+    for (name, text) in [&[("Chart.yaml", about.as_str())], files].concat() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(u64::try_from(text.len()).expect("a size"));
+        header.set_mode(0o644);
+        let path = format!("app/{name}");
+        archive
+            .append_data(&mut header, path, text.as_bytes())
+            .expect("an entry");
+    }
+    archive
+        .into_inner()
+        .expect("a tar")
+        .finish()
+        .expect("a gzip")
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n  \
+    replicas: 1\n  selector: {matchLabels: {app: app}}\n  template:\n    metadata: {labels: {app: \
+    app}}\n    spec: {containers: [{name: app, image: 'example/app:1'}]}\n";
+
+fn helm(version: &str) -> String {
+    let mirror = "\n[mirror]\nfolder = \"mirror\"\n";
+    let about = format!(
+        "namespace = \"apps\"\nhelm = {{ repo = \"https://charts.example.org\", chart = \"app\", \
+         version = \"{version}\", values = \"values.yaml\" }}"
+    );
+    format!("{BARE}{mirror}{}", addon("app", &about))
+}
+
+#[test]
+fn a_chart_is_installed_by_what_was_checked_upgraded_and_uninstalled() {
+    let folder = Folder::with(&helm("1.2.3"));
+    put(&folder, "values.yaml", b"colour: green\n");
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n";
+    let first = chart(
+        "1.2.3",
+        &[
+            ("templates/app.yaml", DEPLOYMENT),
+            ("templates/settings.yaml", settings),
+        ],
+    );
+    put(&folder, "mirror/addon-app/1.2.3/app-1.2.3.tgz", &first);
+    let second = chart("1.3.0", &[("templates/app.yaml", DEPLOYMENT)]);
+    put(&folder, "mirror/addon-app/1.3.0/app-1.3.0.tgz", &second);
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(
+        plan.out.contains("unpinned: run `kplan lock`"),
+        "{}",
+        plan.out
+    );
+    folder.apply().ok();
+    folder.assert_no_changes();
+    let cluster = Cluster::of(&folder, "bare");
+    let deployment = cluster.get("apps/v1 Deployment apps/app").expect("it");
+    assert_eq!(deployment["status"]["availableReplicas"], 1);
+    assert_eq!(
+        deployment["metadata"]["annotations"]["meta.helm.sh/release-name"],
+        "app"
+    );
+
+    // What changes is the chart and its values; what left the chart goes.
+    folder.write(&helm("1.3.0"));
+    put(&folder, "values.yaml", b"colour: blue\n");
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(plan.out.contains("~ helm_release.app"), "{}", plan.out);
+    assert!(plan.out.contains("blue"), "{}", plan.out);
+    folder.apply().ok();
+    assert!(cluster.get("v1 ConfigMap apps/app").is_none());
+    folder.assert_no_changes();
+
+    // The same name and version with other bytes is somebody else's chart.
+    put(
+        &folder,
+        "mirror/addon-app/1.3.0/app-1.3.0.tgz",
+        b"<html>not a chart</html>",
+    );
+    let refused = folder.kplan(&["plan", "--sandbox"]);
+    assert_ne!(refused.code, Some(0), "{}", refused.out);
+    folder.write(BARE);
+    folder.apply().ok();
+    assert!(cluster.get("apps/v1 Deployment apps/app").is_none());
+    folder.assert_no_changes();
+}
+
+/// What `kubeseal` does with the certificate that `kplan output` prints.
+fn seal(certificate: &str, scope: &str, plain: &[u8]) -> String {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).expect("PEM");
+    let parsed = pem.parse_x509().expect("a certificate");
+    let key = PublicEncryptingKey::from_der(parsed.public_key().raw).expect("an RSA key");
+    let key = OaepPublicEncryptingKey::new(key).expect("an RSA key");
+    let session = [7; 32];
+    let mut wrapped = vec![0; key.ciphertext_size()];
+    let wrapped = key
+        .encrypt(
+            &OAEP_SHA256_MGF1SHA256,
+            &session,
+            &mut wrapped,
+            Some(scope.as_bytes()),
+        )
+        .expect("it can be wrapped");
+    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &session).expect("a key"));
+    let mut sealed = plain.to_vec();
+    let nonce = Nonce::assume_unique_for_key([0; 12]);
+    cipher
+        .seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
+        .expect("it can be sealed");
+    let length = u16::try_from(wrapped.len())
+        .expect("a length")
+        .to_be_bytes();
+    STANDARD.encode([&length[..], wrapped, &sealed].concat())
+}
+
+fn certificate(folder: &Folder) -> String {
+    let out = folder
+        .kplan(&["output", "--raw", "sealed_secrets_certificate", "--sandbox"])
+        .ok();
+    assert!(
+        out.out.starts_with("-----BEGIN CERTIFICATE-----"),
+        "{}",
+        out.out
+    );
+    out.out
+}
+
+fn sealed(value: &str) -> Value {
+    json!({
+        "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
+        "metadata": { "name": "login", "namespace": "default" },
+        "spec": { "encryptedData": { "password": value } },
+    })
+}
+
+#[test]
+fn what_was_sealed_for_a_cluster_opens_in_the_one_that_comes_after_it() {
+    let file = crate::support::repository().join("examples/single-node/cluster.toml");
+    let file = std::fs::read_to_string(file).expect("the example");
+    let folder = Folder::with(&format!("{file}\n[addons]\nsealed_secrets = true\n"));
+    folder.apply().ok();
+    let keys = SpacesAccess::of(&folder);
+    let from_git = sealed(&seal(&certificate(&folder), "default/login", b"hunter2"));
+    let opens = |folder: &Folder| {
+        let cluster = Cluster::of(folder, "single");
+        cluster.apply(&from_git);
+        cluster.until(
+            "v1 Secret default/login",
+            "/data/password",
+            &STANDARD.encode("hunter2"),
+        );
+    };
+    opens(&folder);
+    let cluster = Cluster::of(&folder, "single");
+    cluster.apply(&json!({
+        "apiVersion": "velero.io/v1", "kind": "Backup",
+        "metadata": { "name": "drill", "namespace": "velero" },
+        "spec": { "storageLocation": "default", "ttl": "720h0m0s" },
+    }));
+    cluster.until(
+        "velero.io/v1 Backup velero/drill",
+        "/status/phase",
+        "Completed",
+    );
+    folder.lose_everything();
+    let mut restore = folder.command(&["restore", "--sandbox", "--auto-approve"]);
+    restore
+        .env("SPACES_ACCESS_KEY_ID", &keys.access_key)
+        .env("SPACES_SECRET_ACCESS_KEY", &keys.secret_key);
+    Run::of(restore).ok();
+    opens(&folder);
+}
