@@ -55,7 +55,7 @@ const STATEFUL_SET_MUTABLE: &[&str] = &[
     "minReadySeconds",
 ];
 
-/// Most bytes the values of a Secret or a ConfigMap have. Source: `MaxSecretSize` of
+/// Most bytes the values of a Secret or a config map have. Source: `MaxSecretSize` of
 /// `k8s.io/api/core/v1`.
 const MAX_DATA: usize = 1024 * 1024;
 
@@ -282,7 +282,7 @@ fn data(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// The values of a Secret or a ConfigMap together are limited; what is Base64 counts decoded.
+/// The values of a Secret or a config map together are limited; what is Base64 counts decoded.
 fn fits(object: &Value, fields: &[&str], named: &str, causes: &mut Vec<Cause>) {
     let plain = object["kind"] == "ConfigMap";
     let mut size = 0;

@@ -525,6 +525,101 @@ async fn a_failed_release_is_made_anew_where_its_chart_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn values_are_laid_over_each_other_and_recorded() {
+    let (_cluster, client) = ready().await;
+    let secrets = "/api/v1/namespaces/kube-system/secrets";
+    let secret = |value: &str| json!({"metadata": {"name": "more"}, "stringData": {"v": format!("c: {value}")}});
+    let mut chart = chart(&packed(&[("templates/a.yaml", &map("a", "one"))]));
+    let spec = &mut chart["spec"];
+    spec["valuesContent"] = "{a: 1, b: 1, c: 1, d: 1, e: 1}".into();
+    spec["values"] = json!({"b": 2, "c": 2, "d": 2, "e": 2});
+    spec["valuesSecrets"] = json!([{"name": "more", "keys": ["v"]}]);
+    spec["set"] = json!({"e": 5, "f.g": "x,y"});
+    client.create(CHARTS, &chart).await;
+    let found = client
+        .until(&format!("{JOBS}/helm-install-web"), |_| true)
+        .await;
+    let args = &found["spec"]["template"]["spec"]["containers"][0]["args"];
+    let set = json!(["--set", "e=5", "--set-string", "f.g=x\\,y"]);
+    assert_eq!(args.as_array().unwrap()[4..], set.as_array().unwrap()[..]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let pod = &pods(&client).await[0];
+    let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
+    assert!(
+        waiting["message"]
+            .as_str()
+            .unwrap()
+            .contains("\"more\" not found"),
+        "{pod}"
+    );
+    let configs = CHARTS.replace("helmcharts", "helmchartconfigs");
+    let config = json!({"metadata": {"name": "web"}, "spec": {"valuesContent": "d: 4"}});
+    client.create(&configs, &config).await;
+    client.create(secrets, &secret("3")).await;
+    let path = format!("{SHOP}/secrets/sh.helm.release.v1.web.v1");
+    let first = client
+        .until(&path, |one| {
+            one["metadata"]["labels"]["status"] == "deployed"
+        })
+        .await;
+    let wanted = json!({"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": {"g": "x,y"}});
+    assert_eq!(record(&first)["config"], wanted);
+    // A Secret that changes is a change of the chart.
+    let (code, body) = client
+        .call("PATCH", &format!("{secrets}/more"), MERGE, &secret("7"))
+        .await;
+    assert_eq!(code, 200, "{body}");
+    let path = format!("{SHOP}/secrets/sh.helm.release.v1.web.v2");
+    let second = client
+        .until(&path, |one| {
+            one["metadata"]["labels"]["status"] == "deployed"
+        })
+        .await;
+    assert_eq!(record(&second)["config"]["c"], 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_sandbox_cannot_do_fails_with_its_reason() {
+    for (field, value, why) in [
+        (
+            "jobImage",
+            "me/helm:1",
+            "the sandbox knows rancher/klipper-helm only",
+        ),
+        (
+            "driver",
+            "configmap",
+            "the sandbox keeps releases in Secrets only",
+        ),
+        ("chartContent", "", "the sandbox has no chart repositories"),
+        (
+            "valuesContent",
+            "a: [",
+            "failed to parse /config/values-0-000",
+        ),
+    ] {
+        let (_cluster, client) = ready().await;
+        let mut chart = chart(&packed(&[("templates/a.yaml", &map("a", "one"))]));
+        chart["spec"]["chart"] = "web".into();
+        chart["spec"][field] = value.into();
+        client.create(CHARTS, &chart).await;
+        let found = said(&client).await;
+        assert!(found.contains(why), "{field}: {found}");
+        assert!(client.missing(&format!("{SHOP}/configmaps/a")).await);
+    }
+    let (_cluster, client) = ready().await;
+    let mut old = chart("");
+    old["spec"]["chart"] = "web".into();
+    old["spec"]["helmVersion"] = "v2".into();
+    client.create(CHARTS, &old).await;
+    let path = format!("{CHARTS}/web");
+    client
+        .until(&path, |chart| condition(chart, "Failed"))
+        .await;
+    assert!(client.missing(&format!("{JOBS}/helm-install-web")).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_controller_there_are_no_charts() {
     let clock = Clock::starting_at(60.0, "2026-03-01T12:00:00Z".parse().unwrap());
     let config = ClusterConfig {

@@ -127,15 +127,15 @@ impl<'a> Script<'a, '_> {
             return Ok(other);
         }
         match latest.status.as_str() {
-            "deployed" => {
-                self.said.push("Upgrading helm chart".to_owned());
-                let package = self.package(content.as_deref(), "UPGRADE FAILED")?;
-                let flags = self.flags();
-                operations::upgrade(&self.client, owner, &latest, &package, flags)
-                    .map_err(|why| format!("Error: {why}"))
-            }
-            status => self.again(&latest, status, content.as_deref()),
+            "deployed" => self.said.push("Upgrading helm chart".to_owned()),
+            // The sandbox was killed in the middle of one.
+            "pending-upgrade" => self.said.push("Retrying upgrade of helm chart".to_owned()),
+            status => return self.again(&latest, status, content.as_deref()),
         }
+        let package = self.package(content.as_deref(), "UPGRADE FAILED")?;
+        let flags = self.flags();
+        operations::upgrade(&self.client, owner, &latest, &package, flags)
+            .map_err(|why| format!("Error: {why}"))
     }
 
     /// The chart's archive, where the job brings it.
@@ -258,7 +258,7 @@ impl<'a> Script<'a, '_> {
                 // The API server took it, so it is Base64.
                 let content = STANDARD.decode(content).unwrap_or_default();
                 let content = String::from_utf8_lossy(&content).into_owned();
-                if path.ends_with(".yaml") {
+                if path.starts_with("values-") {
                     files.push((path.to_owned(), content));
                 }
             }

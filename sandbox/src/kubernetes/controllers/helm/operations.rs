@@ -1,5 +1,6 @@
 //! What `helm install`, `helm upgrade` and `helm uninstall` do.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -70,20 +71,22 @@ pub(super) fn install(
     Ok(Progress::Done(rendered.notes))
 }
 
-/// `helm upgrade` of the newest revision.
+/// `helm upgrade` of what is deployed; `latest` where nothing is.
 ///
 /// # Errors
 /// In Helm's words. The new revision is recorded as failed, the old one stays deployed.
 pub(super) fn upgrade(
     client: &Client<'_, '_>,
     owner: Owner<'_>,
-    old: &Release,
+    latest: &Release,
     package: &Package,
     flags: Flags,
 ) -> Result<Progress, String> {
     let failed = |why: String| format!("UPGRADE FAILED: {why}");
     let rendered = render(client, &package.chart).map_err(failed)?;
-    let before = objects::recorded(client, &old.manifest());
+    let deployed = release::deployed(client.pass(), owner);
+    let before = deployed.as_ref().unwrap_or(latest).manifest();
+    let before = objects::recorded(client, &before);
     let known =
         |item: &Item, among: &[Item]| among.iter().any(|one| objects::same(one, item, owner));
     let mut new = rendered.items.clone();
@@ -104,8 +107,8 @@ pub(super) fn upgrade(
     Ok(Progress::Done(rendered.notes))
 }
 
-/// `helm uninstall --wait`: everything but the definitions goes, then the release. After
-/// `patience` the release goes although something is left.
+/// `helm uninstall --wait`: everything but the definitions goes, then the release. The
+/// impatient do not wait for the objects.
 ///
 /// # Errors
 /// In Helm's words.
@@ -162,7 +165,8 @@ fn render(client: &Client<'_, '_>, chart: &Chart) -> Result<Rendered, String> {
     let mut manifest = String::new();
     for (path, object) in &templates.objects {
         let yaml = serde_norway::to_string(object).map_err(|error| error.to_string())?;
-        manifest.push_str(&format!("---\n# Source: {name}/{path}\n{yaml}"));
+        // Writing to a string cannot fail.
+        let _ = write!(manifest, "---\n# Source: {name}/{path}\n{yaml}");
     }
     let objects = templates.objects.into_iter().map(|(_, object)| object);
     let items = objects::build(client, objects.collect())?;

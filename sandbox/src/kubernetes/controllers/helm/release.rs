@@ -74,6 +74,13 @@ pub(super) fn latest(pass: &Pass<'_>, owner: Owner<'_>) -> Option<Release> {
     revisions(pass, owner.namespace, owner.name).pop()
 }
 
+/// The newest revision that is deployed.
+pub(super) fn deployed(pass: &Pass<'_>, owner: Owner<'_>) -> Option<Release> {
+    let all = revisions(pass, owner.namespace, owner.name);
+    all.into_iter()
+        .rfind(|release| release.status == "deployed")
+}
+
 impl Release {
     /// What the revision records; null where it cannot be read.
     fn record(&self) -> Value {
