@@ -12,6 +12,7 @@
 
 mod archive;
 mod client;
+mod inputs;
 mod job;
 mod klipper;
 mod objects;
