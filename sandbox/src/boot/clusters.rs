@@ -336,6 +336,7 @@ impl Nodes {
             ),
             version: installed.version.to_owned(),
             disabled: installed.config.disable.clone(),
+            helm_controller: installed.config.helm_controller,
         };
         let (store, clock, rng) = (
             self.inner.store.clone(),

@@ -102,6 +102,8 @@ pub(super) struct K3sConfig {
     pub flannel_iface: Option<String>,
     pub tls_san: Vec<String>,
     pub disable: Vec<String>,
+    /// Whether the Helm controller runs.
+    pub helm_controller: bool,
     pub provider_id: Option<String>,
     /// Whether nodes wait for an external cloud controller.
     pub external_cloud: bool,
@@ -225,6 +227,7 @@ pub(super) fn parse(text: &str, role: Role) -> Result<K3sConfig, ConfigError> {
         flannel_iface: raw.text("flannel-iface")?,
         tls_san: raw.list("tls-san")?,
         disable: raw.list("disable")?,
+        helm_controller: !raw.flag("disable-helm-controller")?,
         provider_id: kubelet_arg("provider-id"),
         external_cloud: kubelet_arg("cloud-provider").as_deref() == Some("external"),
         labels: labels(raw.list("node-label")?)?,
@@ -302,7 +305,7 @@ mod tests {
         let config = parse(text, Role::Server).unwrap();
         assert_eq!(config.datastore, Datastore::EtcdInit);
         assert_eq!(config.provider_id.as_deref(), Some("digitalocean://7"));
-        assert!(config.external_cloud);
+        assert!(config.external_cloud && config.helm_controller);
         assert_eq!(
             config.taints,
             [(
@@ -318,6 +321,12 @@ mod tests {
                 .map(String::as_str),
             Some("true")
         );
+    }
+
+    #[test]
+    fn the_helm_controller_can_be_left_out() {
+        let config = parse("token: x\ndisable-helm-controller: true", Role::Server).unwrap();
+        assert!(!config.helm_controller);
     }
 
     #[test]

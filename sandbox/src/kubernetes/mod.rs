@@ -71,6 +71,9 @@ pub struct ClusterConfig {
     /// Packaged components that are not deployed (`coredns`, `traefik`, `metrics-server`,
     /// `local-storage`).
     pub disabled: Vec<String>,
+    /// Whether K3s's Helm controller runs and its definitions exist: not with
+    /// `disable-helm-controller`.
+    pub helm_controller: bool,
 }
 
 /// Without the private keys.
@@ -80,6 +83,7 @@ impl fmt::Debug for ClusterConfig {
             .field("sans", &self.sans)
             .field("version", &self.version)
             .field("disabled", &self.disabled)
+            .field("helm_controller", &self.helm_controller)
             .finish_non_exhaustive()
     }
 }
@@ -247,6 +251,7 @@ impl Cluster {
         });
         let controllers = Controllers::new(
             config.server_ca_chain_pem.clone(),
+            config.helm_controller,
             outside.clone(),
             wake.clone(),
         );

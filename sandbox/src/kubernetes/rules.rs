@@ -55,6 +55,10 @@ const STATEFUL_SET_MUTABLE: &[&str] = &[
     "minReadySeconds",
 ];
 
+/// Most bytes the values of a Secret or a config map have. Source: `MaxSecretSize` of
+/// `k8s.io/api/core/v1`.
+const MAX_DATA: usize = 1024 * 1024;
+
 /// What is wrong with an object of a built-in resource (`group/plural`).
 pub(crate) fn check(collection: &str, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -79,8 +83,13 @@ pub(crate) fn check(collection: &str, object: &Value, old: Option<&Value>) -> Ve
         "/secrets" => {
             data(object, &mut causes);
             secret(object, &mut causes);
+            fits(object, &["data"], "data", &mut causes);
         }
-        "/configmaps" => data(object, &mut causes),
+        "/configmaps" => {
+            data(object, &mut causes);
+            // The server names no field here.
+            fits(object, &["data", "binaryData"], "[]", &mut causes);
+        }
         "/persistentvolumeclaims" => {
             if items(object, &["spec", "accessModes"]).is_empty() {
                 let why = "at least 1 access mode is required";
@@ -270,6 +279,28 @@ fn data(object: &Value, causes: &mut Vec<Cause>) {
             &key.as_str().into(),
             why,
         ));
+    }
+}
+
+/// The values of a Secret or a config map together are limited; what is Base64 counts decoded.
+fn fits(object: &Value, fields: &[&str], named: &str, causes: &mut Vec<Cause>) {
+    let plain = object["kind"] == "ConfigMap";
+    let mut size = 0;
+    for field in fields {
+        for value in map(object, &[field])
+            .into_iter()
+            .flat_map(|map| map.values())
+        {
+            let text = value.as_str().unwrap_or_default();
+            size += if plain && *field == "data" {
+                text.len()
+            } else {
+                STANDARD.decode(text).map_or(0, |bytes| bytes.len())
+            };
+        }
+    }
+    if size > MAX_DATA {
+        causes.push(Cause::too_long(named, MAX_DATA as u64));
     }
 }
 

@@ -129,6 +129,7 @@ async fn cluster() -> Cluster {
         sans: Vec::new(),
         version: "v1.35.6+k3s1".to_owned(),
         disabled: Vec::new(),
+        helm_controller: true,
     };
     Cluster::open(
         "mirror",

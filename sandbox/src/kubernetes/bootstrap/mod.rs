@@ -1,6 +1,7 @@
 //! What a fresh control plane holds before anybody applies anything.
 
 mod components;
+mod helm;
 mod roles;
 
 use serde_json::{Value, json};
@@ -33,6 +34,11 @@ pub(crate) fn run(server: &ApiServer, config: &ClusterConfig) {
     }
     for object in roles::all() {
         ensure(server, &object);
+    }
+    if config.helm_controller {
+        for definition in helm::definitions() {
+            ensure(server, &definition);
+        }
     }
     for (component, objects) in components::all() {
         if !config.disabled.iter().any(|disabled| disabled == component) {

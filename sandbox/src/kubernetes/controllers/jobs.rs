@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Pass;
 use super::workload::{PODS, active, owned_pods, pod_of};
+use super::{Pass, kubelet};
 use crate::kubernetes::object::{self, Object, flag, number, set, text};
 
 const JOBS: &str = "batch/jobs";
@@ -61,7 +61,7 @@ fn one(pass: &mut Pass<'_>, job: &Object) {
     let pods = owned_pods(pass, job);
     let succeeded = ended(job, &pods, "Succeeded", "succeeded");
     let failed = ended(job, &pods, "Failed", "failed");
-    let verdict = verdict(pass, job, failed).filter(|_| succeeded < wanted);
+    let verdict = verdict(pass, job, failed, &pods).filter(|_| succeeded < wanted);
     if verdict.is_none() {
         start(pass, job, wanted.saturating_sub(succeeded), failed);
     }
@@ -108,9 +108,16 @@ fn verdict(
     pass: &mut Pass<'_>,
     job: &Object,
     failed: usize,
+    pods: &[Object],
 ) -> Option<(&'static str, &'static str)> {
     let limit = number(job, &["spec", "backoffLimit"]).unwrap_or(6);
-    if i64::try_from(failed).unwrap_or(i64::MAX) > limit {
+    // Containers that are started again in their pod count instead of pods.
+    let restarts: i64 = pods
+        .iter()
+        .filter(|pod| active(pod) && text(pod, &["spec", "restartPolicy"]) == Some("OnFailure"))
+        .map(|pod| kubelet::restarts(pod))
+        .sum();
+    if i64::try_from(failed).unwrap_or(i64::MAX) > limit || (restarts > 0 && restarts >= limit) {
         let message = "Job has reached the specified backoff limit";
         return Some(("BackoffLimitExceeded", message));
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Pass;
-use super::upgrade::{self, Step};
 use super::workload::PODS;
-use crate::kubernetes::object::{self, Object, flag, items, map, set, text};
+use super::{helm, upgrade};
+use crate::kubernetes::object::{self, Object, flag, items, map, number, set, text};
 
 /// Pulling images and starting containers.
 const START: Duration = Duration::from_secs(6);
@@ -17,6 +17,19 @@ const RUN: Duration = Duration::from_secs(5);
 
 /// How long containers take to stop.
 const STOP: Duration = Duration::from_secs(2);
+
+/// Pause before a container that ended is started again for the second time; it doubles with every
+/// further one, up to the other. Source: the kubelet's `initialBackOff` and `MaxContainerBackOff`.
+const RESTART: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(5));
+
+/// How far a container is.
+pub(super) enum Step {
+    Runs,
+    /// It ended well, with this termination message.
+    Done(String),
+    /// It ended with an error, and says this.
+    Failed(String),
+}
 
 /// One pass over all pods that have a node.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {
@@ -40,10 +53,70 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
         }
         match text(&pod, &["status", "phase"]).unwrap_or("Pending") {
             "Pending" => start(pass, &pod),
+            "Running" if crashed(&pod) => restart(pass, &pod),
             "Running" if ends(&pod) => finish(pass, &pod),
             _ => {}
         }
     }
+}
+
+/// Whether its container ended and waits for being started again.
+fn crashed(pod: &Value) -> bool {
+    let mut statuses = items(pod, &["status", "containerStatuses"]).iter();
+    statuses.any(|status| status["state"].get("waiting").is_some())
+}
+
+/// How often the pod's containers were started again.
+pub(super) fn restarts(pod: &Value) -> i64 {
+    let statuses = items(pod, &["status", "containerStatuses"]).iter();
+    let counts = statuses.filter_map(|status| number(status, &["restartCount"]));
+    counts.sum()
+}
+
+/// How long a container stays down that was started again so often before.
+fn pause(restarts: i64) -> Duration {
+    let (first, longest) = RESTART;
+    let Some(doubled) = u32::try_from(restarts - 1).ok() else {
+        return Duration::ZERO;
+    };
+    let factor = 2_u32.checked_pow(doubled).unwrap_or(u32::MAX);
+    first.saturating_mul(factor).min(longest)
+}
+
+/// A container that failed goes down, to be started again.
+fn crash(pass: &Pass<'_>, pod: &Object, ended: &Value) {
+    let wait = pause(restarts(pod)).as_secs();
+    let message = format!("back-off {wait}s restarting failed container");
+    let waiting = json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
+    pass.adjust(PODS, pod, |pod| {
+        let mut statuses = containers(pod, &waiting, false);
+        for status in &mut statuses {
+            status["lastState"] = ended.clone();
+        }
+        set(pod, &["status", "containerStatuses"], statuses);
+        for kind in ["ContainersReady", "Ready"] {
+            pass.set_condition(pod, kind, false, "ContainersNotReady", "");
+        }
+    });
+}
+
+fn restart(pass: &mut Pass<'_>, pod: &Object) {
+    let count = restarts(pod);
+    if !pass.due(&format!("restart {count}"), pod, pause(count)) {
+        return;
+    }
+    let running = json!({"running": {"startedAt": pass.server.now()}});
+    pass.adjust(PODS, pod, |pod| {
+        let mut statuses = containers(pod, &running, true);
+        for status in &mut statuses {
+            let before = number(status, &["restartCount"]).unwrap_or(0);
+            status["restartCount"] = (before + 1).into();
+        }
+        set(pod, &["status", "containerStatuses"], statuses);
+        for kind in ["ContainersReady", "Ready"] {
+            pass.set_condition(pod, kind, true, "", "");
+        }
+    });
 }
 
 /// Whether the pod is meant to end by itself.
@@ -137,13 +210,19 @@ fn missing(pass: &Pass<'_>, pod: &Value) -> Option<(&'static str, String)> {
             _ => None,
         }
     };
-    for volume in items(pod, &["spec", "volumes"]) {
+    let volumes = items(pod, &["spec", "volumes"]);
+    let projected = volumes
+        .iter()
+        .flat_map(|volume| items(volume, &["projected", "sources"]));
+    for source in volumes.iter().chain(projected) {
+        // A projected Secret has a `name` where a volume has a `secretName`.
         for (field, kind, key) in [
             ("secret", "secret", "secretName"),
+            ("secret", "secret", "name"),
             ("configMap", "configmap", "name"),
         ] {
-            if let Some(name) = text(volume, &[field, key])
-                && !flag(volume, &[field, "optional"])
+            if let Some(name) = text(source, &[field, key])
+                && !flag(source, &[field, "optional"])
                 && let Some(why) = lacks(kind, name, None)
             {
                 return Some((
@@ -185,40 +264,51 @@ fn missing(pass: &Pass<'_>, pod: &Value) -> Option<(&'static str, String)> {
 }
 
 fn containers(pod: &Value, state: &Value, ready: bool) -> Vec<Value> {
-    items(pod, &["spec", "containers"])
-        .iter()
-        .map(|container| {
-            json!({
+    let before = items(pod, &["status", "containerStatuses"]);
+    let all = items(pod, &["spec", "containers"]).iter();
+    all.enumerate()
+        .map(|(index, container)| {
+            let old = before.get(index);
+            let count = old.and_then(|old| number(old, &["restartCount"]));
+            let mut status = json!({
                 "name": container["name"], "image": container["image"], "imageID": "",
-                "ready": ready, "started": ready, "restartCount": 0, "state": state,
-            })
+                "ready": ready, "started": ready, "restartCount": count.unwrap_or(0),
+                "state": state,
+            });
+            if let Some(last) = old.and_then(|old| old.get("lastState")) {
+                status["lastState"] = last.clone();
+            }
+            status
         })
         .collect()
 }
 
 fn finish(pass: &mut Pass<'_>, pod: &Object) {
-    let failed = match upgrade::step(pass, pod) {
-        Some(Step::Failed(why)) => Some(why),
-        Some(Step::Done) => None,
-        None if pass.due("run", pod, RUN) => None,
+    let step = match upgrade::step(pass, pod) {
+        None => helm::step(pass, pod),
+        step => step,
+    };
+    let (failed, message) = match step {
+        Some(Step::Failed(why)) => (true, why),
+        Some(Step::Done(message)) => (false, message),
+        None if pass.due("run", pod, RUN) => (false, String::new()),
         Some(Step::Runs) | None => return,
     };
     let now = pass.server.now();
-    let (phase, ended) = match &failed {
-        None => (
-            "Succeeded",
-            json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}}),
-        ),
-        Some(why) => (
-            "Failed",
-            json!({"terminated": {"exitCode": 1, "reason": "Error", "message": why, "finishedAt": now}}),
-        ),
-    };
-    let reason = if failed.is_none() {
-        "PodCompleted"
+    let (phase, code, reason, why) = if failed {
+        ("Failed", 1, "Error", "PodFailed")
     } else {
-        "PodFailed"
+        ("Succeeded", 0, "Completed", "PodCompleted")
     };
+    let mut ended = json!({"exitCode": code, "reason": reason, "finishedAt": now});
+    if !message.is_empty() {
+        ended["message"] = message.into();
+    }
+    let ended = json!({"terminated": ended});
+    if failed && text(pod, &["spec", "restartPolicy"]) == Some("OnFailure") {
+        crash(pass, pod, &ended);
+        return;
+    }
     pass.adjust(PODS, pod, |pod| {
         set(pod, &["status", "phase"], phase);
         set(
@@ -227,7 +317,7 @@ fn finish(pass: &mut Pass<'_>, pod: &Object) {
             containers(pod, &ended, false),
         );
         for kind in ["ContainersReady", "Ready"] {
-            pass.set_condition(pod, kind, false, reason, "");
+            pass.set_condition(pod, kind, false, why, "");
         }
     });
 }

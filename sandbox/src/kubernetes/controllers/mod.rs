@@ -7,6 +7,7 @@ mod definitions;
 mod deployments;
 mod disruption;
 mod garbage;
+mod helm;
 mod jobs;
 mod kubelet;
 mod namespaces;
@@ -36,6 +37,9 @@ use super::status::ApiError;
 use super::write::{DeleteOptions, Target, WriteOptions};
 use super::{BucketAccess, NodeFacts, Outside};
 
+#[cfg(test)]
+pub(crate) use helm::packed_chart;
+
 /// Passes in a row that change something before the task lets others run.
 const BURST: usize = 64;
 
@@ -57,6 +61,7 @@ pub(crate) struct NodeRecord {
 /// All controllers of a control plane.
 pub(crate) struct Controllers {
     ca_certificates: String,
+    helm_controller: bool,
     outside: Arc<Mutex<Outside>>,
     wake: Arc<Notify>,
     timers: Timers,
@@ -92,11 +97,13 @@ impl Controllers {
     /// Controllers that have not run yet.
     pub(crate) fn new(
         ca_certificates: String,
+        helm_controller: bool,
         outside: Arc<Mutex<Outside>>,
         wake: Arc<Notify>,
     ) -> Controllers {
         Controllers {
             ca_certificates,
+            helm_controller,
             outside,
             wake,
             timers: Timers::default(),
@@ -180,6 +187,9 @@ impl Controllers {
         sealed_secrets::reconcile(&mut pass);
         velero::reconcile(&mut pass);
         upgrade::reconcile(&mut pass);
+        if self.helm_controller {
+            helm::reconcile(&mut pass);
+        }
         self.timers.sweep();
     }
 }

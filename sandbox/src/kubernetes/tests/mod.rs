@@ -6,6 +6,7 @@ mod controllers;
 mod crud;
 mod fuzz;
 mod heartbeats;
+mod helm;
 mod kubectl;
 mod platform;
 mod refusals;
@@ -50,6 +51,7 @@ fn config() -> ClusterConfig {
         sans: vec!["127.0.0.1".to_owned()],
         version: "v1.35.6+k3s1".to_owned(),
         disabled: vec!["traefik".to_owned(), "local-storage".to_owned()],
+        helm_controller: true,
     }
 }
 

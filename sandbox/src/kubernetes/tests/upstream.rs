@@ -8,10 +8,21 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{Client, cloud_node, cluster, condition};
+use super::{Client, Cluster, cloud_node, condition, config};
+use crate::clock::Clock;
+use crate::kubernetes::ClusterConfig;
+use crate::rng::Rng;
+use crate::store::Store;
 
+/// Three nodes, and no Helm controller: its definitions are applied like all others.
 async fn with_nodes() -> Client {
-    let cluster = cluster().await;
+    let clock = Clock::starting_at(60.0, "2026-03-01T12:00:00Z".parse().unwrap());
+    let config = ClusterConfig {
+        helm_controller: false,
+        ..config()
+    };
+    let opened = Cluster::open("test", config, Store::in_memory(), clock, Rng::seeded(7));
+    let cluster = opened.await.unwrap();
     for name in ["n1", "n2", "n3"] {
         cluster.register_node(cloud_node(name));
     }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::images::Step;
 use super::{CONTROLLER, NODES, identity, wanted};
 use crate::kubernetes::authz;
 use crate::kubernetes::controllers::Pass;
+use crate::kubernetes::controllers::kubelet::Step;
 use crate::kubernetes::controllers::velero::span;
 use crate::kubernetes::controllers::workload::PODS;
 use crate::kubernetes::object::{self, Object, at, flag, items, map, number, set, text};
@@ -82,7 +82,7 @@ pub(super) fn cordon(pass: &Pass<'_>, pod: &Value, node: &str) -> Step {
     pass.adjust(NODES, &node, |node| {
         set(node, &["spec", "unschedulable"], true);
     });
-    Step::Done
+    Step::Done(String::new())
 }
 
 /// Whether the pod's service account may; the error is the API server's refusal.
@@ -146,7 +146,7 @@ pub(super) fn drain(pass: &mut Pass<'_>, pod: &Object, node: &str, args: &[&str]
         Err(why) => return Step::Failed(why),
     };
     if leaving.is_empty() {
-        return Step::Done;
+        return Step::Done(String::new());
     }
     if let Some(timeout) = value_of(args, "--timeout").and_then(duration)
         && pass.due("drain-timeout", pod, timeout)

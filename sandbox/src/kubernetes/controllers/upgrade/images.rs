@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{GROUP, NAMESPACE, NODES, PLAN, PLANS, drain, may, wanted};
+use crate::kubernetes::controllers::Pass;
+use crate::kubernetes::controllers::kubelet::{self, Step};
 use crate::kubernetes::controllers::workload::PODS;
-use crate::kubernetes::controllers::{Pass, kubelet};
 use crate::kubernetes::object::{self, Object, items, set, text};
 use crate::mirror::k3s_versions;
 
@@ -15,14 +16,6 @@ const BRIEF: Duration = Duration::from_secs(2);
 
 /// Copying the binary and starting K3s again.
 const REPLACE: Duration = Duration::from_secs(30);
-
-/// How far a container is.
-pub(in crate::kubernetes::controllers) enum Step {
-    Runs,
-    Done,
-    /// It ends with an error and says this.
-    Failed(String),
-}
 
 /// Whether the pod is one of a plan's job.
 fn upgrades(pod: &Value) -> bool {
@@ -69,7 +62,7 @@ pub(in crate::kubernetes::controllers) fn initialised(pass: &mut Pass<'_>, pod: 
     };
     match run(pass, pod, container) {
         Step::Runs => pass.adjust(PODS, pod, |pod| record(pass, pod, done, None)),
-        Step::Done => pass.adjust(PODS, pod, |pod| record(pass, pod, done + 1, None)),
+        Step::Done(_) => pass.adjust(PODS, pod, |pod| record(pass, pod, done + 1, None)),
         Step::Failed(why) => pass.adjust(PODS, pod, |pod| {
             record(pass, pod, done, Some(&why));
             set(pod, &["status", "phase"], "Failed");
@@ -142,7 +135,7 @@ fn run(pass: &mut Pass<'_>, pod: &Object, container: &Value) -> Step {
         )),
         (None, "drain", ["drain", node, ..]) => drain::drain(pass, pod, node, &args),
         (None, "cordon", ["cordon", node]) => drain::cordon(pass, pod, node),
-        _ => Step::Done,
+        _ => Step::Done(String::new()),
     }
 }
 
@@ -173,7 +166,7 @@ fn prepare(pass: &Pass<'_>, pod: &Value, container: &Value, plan: &str) -> Step 
         Some(version.replace('+', "-").as_str()) == wanted
     });
     if same && !servers.is_empty() {
-        Step::Done
+        Step::Done(String::new())
     } else {
         Step::Runs
     }
@@ -192,7 +185,11 @@ fn upgrade(pass: &mut Pass<'_>, pod: &Object, version: &str) -> Step {
             object::is_true(&node, "Ready")
                 && text(&node, &["status", "nodeInfo", "kubeletVersion"]) == Some(version)
         });
-        return if back { Step::Done } else { Step::Runs };
+        return if back {
+            Step::Done(String::new())
+        } else {
+            Step::Runs
+        };
     }
     if numbers(&current) > numbers(version) {
         return Step::Failed(format!(
