@@ -8,7 +8,7 @@ use crate::kubernetes::controllers::workload::template_hash;
 use crate::kubernetes::object::{self, at, flag, map, number, text};
 
 /// Annotation with the hash of what the job was made of.
-pub(super) const HASH: &str = "objectset.rio.cattle.io/hash";
+const HASH: &str = "objectset.rio.cattle.io/hash";
 /// Annotation of the pod with the hash of the chart and its values.
 const CONFIG_HASH: &str = "helmcharts.helm.cattle.io/configHash";
 
@@ -28,6 +28,11 @@ const SCRATCH: [(&str, &str); 4] = [
 pub(super) struct Wanted {
     pub(super) job: Value,
     pub(super) others: Vec<(&'static str, Value)>,
+}
+
+/// The hash of what a job was made of.
+pub(super) fn hash(job: &Value) -> Option<&str> {
+    object::annotation(job, HASH)
 }
 
 /// The name of a chart's job.

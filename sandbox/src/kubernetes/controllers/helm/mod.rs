@@ -127,10 +127,8 @@ fn put(pass: &mut Pass<'_>, chart: &Object, wanted: &Wanted) -> bool {
     let namespace = object::namespace(chart);
     let old = pass.get(JOBS, namespace, object::name(&wanted.job));
     if let Some(old) = &old {
-        if object::annotation(old, job::HASH) == object::annotation(&wanted.job, job::HASH) {
-            return false;
-        }
-        if object::terminating(old) || !pass.due("settle", old, SETTLE) {
+        let settled = pass.due("settle", old, SETTLE);
+        if !settled || object::terminating(old) || job::hash(old) == job::hash(&wanted.job) {
             return false;
         }
     }
