@@ -196,18 +196,30 @@ fn a_chart_is_installed_by_what_was_checked_upgraded_and_uninstalled() {
     assert!(cluster.get("v1 ConfigMap apps/app").is_none());
     folder.assert_no_changes();
 
-    // The same name and version with other bytes is somebody else's chart.
-    put(
-        &folder,
-        "mirror/addon-app/1.3.0/app-1.3.0.tgz",
-        b"<html>not a chart</html>",
+    // Other bytes than the pinned ones are never used.
+    put(&folder, "mirror/addon-app/1.3.1/app-1.3.1.tgz", &second);
+    let pinned = format!("version = \"1.3.1\", sha256 = \"{}\"", "ab".repeat(32));
+    folder.write(&helm("1.3.1").replace("version = \"1.3.1\"", &pinned));
+    let refused = folder
+        .kplan(&["apply", "--sandbox", "--auto-approve"])
+        .expect_code(1);
+    assert!(
+        refused.err.contains("not the pinned ones"),
+        "{}",
+        refused.err
     );
-    let refused = folder.kplan(&["plan", "--sandbox"]);
-    assert_ne!(refused.code, Some(0), "{}", refused.out);
+    let pinned = format!("version = \"1.3.1\", sha256 = \"{}\"", digest(&second));
+    folder.write(&helm("1.3.1").replace("version = \"1.3.1\"", &pinned));
+    folder.apply().ok();
+    assert!(cluster.get("apps/v1 Deployment apps/app").is_some());
     folder.write(BARE);
     folder.apply().ok();
     assert!(cluster.get("apps/v1 Deployment apps/app").is_none());
     folder.assert_no_changes();
+}
+
+fn digest(bytes: &[u8]) -> String {
+    kplan_providers::k3s::pki::secret::sha256_hex(bytes)
 }
 
 /// What `kubeseal` does with the certificate that `kplan output` prints.

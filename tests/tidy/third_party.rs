@@ -169,7 +169,13 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "thiserror",
             "tokio",
         ],
-        &["insta", "proptest", "serde_norway", "tempfile"],
+        &[
+            "insta",
+            "proptest",
+            "serde_norway",
+            "tempfile",
+            "x509-parser",
+        ],
     ),
 ];
 

@@ -25,9 +25,9 @@ const MAX_ARCHIVE: usize = 780_000;
 const CHART_LABEL: &str = "helmcharts.helm.cattle.io/chart";
 /// What Helm annotates everything of a release with.
 const RELEASE: &str = "meta.helm.sh/release-name";
-/// Seconds a job may be older than the change it is for: the times are whole seconds, and of two
-/// servers. No job is made and over within them.
-const SLACK: i64 = 2;
+/// Seconds within which times say nothing about what came first: they are whole ones, and of two
+/// servers.
+const UNSURE: i64 = 2;
 
 kplan_model::object! {
     /// What is asked for.
@@ -115,8 +115,9 @@ impl BundleKind for HelmRelease {
                 "chartContent": STANDARD.encode(&archive),
                 "targetNamespace": args.namespace,
                 "createNamespace": true,
-                // The default uninstalls a release whose upgrade failed, with all it holds.
-                "failurePolicy": "retry",
+                // The default uninstalls a release whose upgrade failed, with all it holds; to try
+                // again is no choice before helm-controller 0.17.7, which is newer than K3s 1.35's.
+                "failurePolicy": "abort",
             },
         });
         if let Some(values) = &args.values {
@@ -139,20 +140,23 @@ impl BundleKind for HelmRelease {
             .unwrap_or_default();
         let job = Object::new("batch/v1", "Job", Some(SYSTEM), job);
         let found = session.get(&job).await?;
-        if let Some(why) = found.as_ref().map_or_else(
-            || Some("its job is not there yet".to_owned()),
-            |found| is_behind(found, &chart),
-        ) {
-            return Ok(Some(why));
+        let Some(found) = found else {
+            return Ok(Some("its job is not there yet".to_owned()));
+        };
+        let is_new = match is_newer(&found, &chart) {
+            Some(known) => known,
+            None => is_handed_over(session, &chart, &args.name).await?,
+        };
+        if !is_new {
+            return Ok(Some("its job is still the one before".to_owned()));
         }
-        let found = found.unwrap_or_default();
         match wait::state(&found) {
             Readiness::Ready => workloads(session, args).await,
             Readiness::Waiting(why) | Readiness::Failed(why) => {
                 let pods = Type::new("v1", "Pod");
                 let label = format!("{CHART_LABEL}={}", args.name);
                 let pods = session.list(&pods, &label).await?;
-                Ok(Some(told(&job, &why, &found, &pods)))
+                Ok(Some(told(args, &job, &why, (&found, &pods))))
             }
         }
     }
@@ -186,9 +190,8 @@ fn seconds(text: Option<&Value>) -> Option<i64> {
     Some(at.as_second())
 }
 
-/// Whether the job is the one of an earlier state of the chart: the controller takes a moment to
-/// replace it.
-fn is_behind(job: &Value, chart: &Value) -> Option<String> {
+/// Whether the job was made after the chart was changed last; nothing where times do not tell.
+fn is_newer(job: &Value, chart: &Value) -> Option<bool> {
     let managed = chart.pointer("/metadata/managedFields")?.as_array()?;
     let applied = managed
         .iter()
@@ -196,11 +199,44 @@ fn is_behind(job: &Value, chart: &Value) -> Option<String> {
         .filter_map(|entry| seconds(entry.get("time")))
         .max()?;
     let made = seconds(job.pointer("/metadata/creationTimestamp"))?;
-    (made + SLACK < applied).then(|| "its job is still the one before".to_owned())
+    let after = made - applied;
+    (after.abs() > UNSURE).then_some(after > 0)
 }
 
-/// A job that is not done, with how often Helm was started in vain and where to read why.
-fn told(job: &Object, why: &str, found: &Value, pods: &[Value]) -> String {
+/// Whether what the job works with is what the chart says now: the controller writes that when it
+/// makes the job.
+async fn is_handed_over(
+    session: &Session,
+    chart: &Value,
+    name: &str,
+) -> Result<bool, ProviderError> {
+    let spec = &chart["spec"];
+    let values = spec["valuesContent"].as_str().unwrap_or_default();
+    let parts = [
+        ("ConfigMap", "chart-content", spec["chartContent"].clone()),
+        ("Secret", "chart-values", json!(STANDARD.encode(values))),
+    ];
+    for (kind, of, content) in parts {
+        let object = Object::new("v1", kind, Some(SYSTEM), &format!("{of}-{name}"));
+        let found = session.get(&object).await?.unwrap_or_default();
+        let data = found["data"].as_object();
+        // Without values there are none of ours; the keys differ between versions.
+        let ours = data.is_some_and(|data| data.values().any(|value| *value == content));
+        if !ours && content != "" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A job that is not done: how often Helm was started in vain, where to read why, and how it is let
+/// try again.
+fn told(
+    args: &HelmReleaseArgs,
+    job: &Object,
+    why: &str,
+    (found, pods): (&Value, &[Value]),
+) -> String {
     let count = |value: Option<&Value>| value.and_then(Value::as_i64).unwrap_or(0);
     let restarts = pods.iter().flat_map(|pod| {
         let containers = pod.pointer("/status/containerStatuses");
@@ -211,9 +247,14 @@ fn told(job: &Object, why: &str, found: &Value, pods: &[Value]) -> String {
     if failed == 0 {
         return format!("{job}: {why}");
     }
+    let HelmReleaseArgs {
+        name, namespace, ..
+    } = args;
     format!(
-        "{job}: Helm failed {failed} times and is started again; `kubectl --namespace {SYSTEM} logs \
-         job/{}` says why",
+        "{job}: Helm failed {failed} times; `kubectl --namespace {SYSTEM} logs job/{}` says why. A \
+         release that failed is left as it is, because Helm would uninstall it otherwise; `kubectl \
+         --namespace {namespace} delete secret --selector owner=helm,name={name},status=failed` lets \
+         Helm try again",
         job.name
     )
 }

@@ -385,7 +385,8 @@ mod tests {
     use super::*;
     use crate::k3s::{Cluster, K3sNode, Pki};
     use crate::kubernetes::{
-        Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi, Velero,
+        AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi,
+        HelmRelease, SealedSecrets, UpgradeController, Velero,
     };
     use std::collections::BTreeSet;
 
@@ -418,6 +419,10 @@ mod tests {
         whole::<Bundled<Ccm>>();
         whole::<Bundled<Csi>>();
         whole::<Bundled<Velero>>();
+        whole::<Bundled<UpgradeController>>();
+        whole::<Bundled<SealedSecrets>>();
+        whole::<Bundled<AddonManifest>>();
+        whole::<Bundled<HelmRelease>>();
         whole::<Bundled<Argocd>>();
         whole::<Bundled<ArgocdRepository>>();
         whole::<Bundled<ArgocdApplication>>();
