@@ -151,7 +151,10 @@ impl BundleKind for HelmRelease {
             return Ok(Some("its job is still the one before".to_owned()));
         }
         match wait::state(&found) {
-            Readiness::Ready => workloads(session, args).await,
+            Readiness::Ready => match failed_release(session, args).await? {
+                None => workloads(session, args).await,
+                failed => Ok(failed),
+            },
             Readiness::Waiting(why) | Readiness::Failed(why) => {
                 let pods = Type::new("v1", "Pod");
                 let label = format!("{CHART_LABEL}={}", args.name);
@@ -247,16 +250,59 @@ fn told(
     if failed == 0 {
         return format!("{job}: {why}");
     }
+    format!(
+        "{job}: Helm failed {failed} times; `kubectl --namespace {SYSTEM} logs job/{}` says why{}",
+        job.name,
+        again(args)
+    )
+}
+
+/// How Helm is let try again. Left to itself it would uninstall a release that failed.
+fn again(args: &HelmReleaseArgs) -> String {
     let HelmReleaseArgs {
         name, namespace, ..
     } = args;
     format!(
-        "{job}: Helm failed {failed} times; `kubectl --namespace {SYSTEM} logs job/{}` says why. A \
-         release that failed is left as it is, because Helm would uninstall it otherwise; `kubectl \
-         --namespace {namespace} delete secret --selector owner=helm,name={name},status=failed` lets \
-         Helm try again",
-        job.name
+        "; a release that failed is left as it is, and `kubectl --namespace {namespace} delete secret \
+         --selector owner=helm,name={name},status=failed` lets Helm try again"
     )
+}
+
+/// An upgrade that failed, by Helm's own record: its job ends well all the same, because the second
+/// try finds another revision than it was made for.
+async fn failed_release(
+    session: &Session,
+    args: &HelmReleaseArgs,
+) -> Result<Option<String>, ProviderError> {
+    let failed = revision(session, args, "failed").await?;
+    // Records hold whole manifests: nothing more is read where none failed.
+    if failed.is_none() || failed < revision(session, args, "deployed").await? {
+        return Ok(None);
+    }
+    let revision = failed.unwrap_or_default();
+    Ok(Some(format!(
+        "revision {revision} of the release {} failed{}",
+        args.name,
+        again(args)
+    )))
+}
+
+/// The newest revision of that status.
+async fn revision(
+    session: &Session,
+    args: &HelmReleaseArgs,
+    status: &str,
+) -> Result<Option<i64>, ProviderError> {
+    let labels = format!("owner=helm,name={},status={status}", args.name);
+    let records = session.list(&Type::new("v1", "Secret"), &labels).await?;
+    let own = records
+        .iter()
+        .filter(|record| record["metadata"]["namespace"] == args.namespace.as_str());
+    let revisions = own.filter_map(|record| {
+        let version = &record["metadata"]["labels"]["version"];
+        version.as_str()?.parse().ok()
+    });
+    Ok(revisions.max())
 }
 
 /// What the release made that does not run yet.
@@ -276,5 +322,214 @@ async fn workloads(
     match wait::all(&of_release) {
         Readiness::Ready => Ok(None),
         Readiness::Waiting(why) | Readiness::Failed(why) => Ok(Some(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::testing::{Asked, Fake, status};
+
+    fn args() -> HelmReleaseArgs {
+        HelmReleaseArgs {
+            access: Input::Unknown,
+            objects: Applied,
+            artifacts: Vec::new(),
+            sources: None,
+            name: "app".to_owned(),
+            namespace: "apps".to_owned(),
+            values: Some("a: 1".to_owned()),
+        }
+    }
+
+    /// What an API with one chart has of it.
+    #[derive(Clone)]
+    struct World {
+        applied: &'static str,
+        made: &'static str,
+        job: Value,
+        values: &'static str,
+        releases: Vec<(&'static str, &'static str)>,
+        available: i64,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self {
+                applied: "2026-11-29T12:00:00Z",
+                made: "2026-11-29T12:00:10Z",
+                job: json!({ "conditions": [{ "type": "Complete", "status": "True" }] }),
+                values: "a: 1",
+                releases: vec![("1", "deployed")],
+                available: 1,
+            }
+        }
+    }
+
+    fn listed(items: Vec<Value>) -> Option<(u16, Value)> {
+        Some((200, json!({ "items": items, "metadata": {} })))
+    }
+
+    fn types(names: &[(&str, &str)]) -> Option<(u16, Value)> {
+        let one = |(name, kind): &(&str, &str)| json!({"name": name, "kind": kind, "namespaced": true, "verbs": []});
+        let resources: Vec<Value> = names.iter().map(one).collect();
+        Some((
+            200,
+            json!({ "kind": "APIResourceList", "resources": resources }),
+        ))
+    }
+
+    impl World {
+        fn answer(&self, asked: &Asked) -> Option<(u16, Value)> {
+            let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+            let system = "/api/v1/namespaces/kube-system";
+            match path {
+                "/apis/helm.cattle.io/v1" => types(&[("helmcharts", "HelmChart")]),
+                "/apis/batch/v1" => types(&[("jobs", "Job")]),
+                "/apis/apps/v1" => types(&[
+                    ("deployments", "Deployment"),
+                    ("statefulsets", "StatefulSet"),
+                    ("daemonsets", "DaemonSet"),
+                ]),
+                "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/app" => Some((
+                    200,
+                    json!({
+                        "spec": { "chartContent": "Y2hhcnQ=", "valuesContent": "a: 1" },
+                        "status": { "jobName": "helm-install-app" },
+                        "metadata": { "managedFields": [
+                            { "manager": "kplan", "operation": "Apply", "time": self.applied },
+                            { "manager": "k3s", "operation": "Update", "time": "2026-11-29T12:59:00Z" },
+                        ] },
+                    }),
+                )),
+                "/apis/batch/v1/namespaces/kube-system/jobs/helm-install-app" => Some((
+                    200,
+                    json!({
+                        "apiVersion": "batch/v1", "kind": "Job", "status": self.job,
+                        "metadata": { "creationTimestamp": self.made },
+                    }),
+                )),
+                "/api/v1/pods" => listed(vec![]),
+                "/api/v1/secrets" => listed(
+                    self.releases
+                        .iter()
+                        .filter(|(_, status)| query.contains(&format!("status%3D{status}")))
+                        .map(|(version, _)| {
+                            json!({ "metadata": {
+                            "name": format!("v{version}"), "namespace": "apps",
+                            "labels": { "version": version },
+                        } })
+                        })
+                        .collect(),
+                ),
+                "/apis/apps/v1/deployments" => listed(vec![json!({
+                    "metadata": { "name": "app", "namespace": "apps", "annotations": { RELEASE: "app" } },
+                    "spec": { "replicas": 1 },
+                    "status": {
+                        "replicas": 1, "updatedReplicas": 1, "availableReplicas": self.available,
+                    },
+                })]),
+                "/apis/apps/v1/statefulsets" | "/apis/apps/v1/daemonsets" => listed(vec![]),
+                _ if path == format!("{system}/configmaps/chart-content-app") => Some((
+                    200,
+                    json!({
+                        "data": { "app.tgz.base64": "Y2hhcnQ=" },
+                    }),
+                )),
+                _ if path == format!("{system}/secrets/chart-values-app") => Some((
+                    200,
+                    json!({
+                        "data": { "HelmChartValuesContent": STANDARD.encode(self.values) },
+                    }),
+                )),
+                _ => status(404, "NotFound", "not here"),
+            }
+        }
+
+        async fn waits_for(self) -> String {
+            let fake = Fake::new(move |asked: &Asked| self.answer(asked));
+            let waits = HelmRelease::waits_for(&fake.session(), &args()).await;
+            waits.unwrap().unwrap_or_default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_release_is_ready_when_its_own_job_its_record_and_its_workloads_say_so() {
+        let now = "2026-11-29T12:00:01Z";
+        let cases = [
+            (World::default(), ""),
+            (
+                World {
+                    available: 0,
+                    ..World::default()
+                },
+                "0 of 1 available",
+            ),
+            (
+                World {
+                    made: "2026-11-29T11:00:00Z",
+                    ..World::default()
+                },
+                "the one before",
+            ),
+            // Within the same seconds the times say nothing: what the job works with does.
+            (
+                World {
+                    made: now,
+                    ..World::default()
+                },
+                "",
+            ),
+            (
+                World {
+                    made: now,
+                    values: "a: 0",
+                    ..World::default()
+                },
+                "the one before",
+            ),
+            (
+                World {
+                    job: json!({ "failed": 3 }),
+                    ..World::default()
+                },
+                "Helm failed 3 times",
+            ),
+            // The job of a failed upgrade ends well.
+            (
+                World {
+                    releases: vec![("1", "deployed"), ("2", "failed")],
+                    ..World::default()
+                },
+                "revision 2 of the release app failed",
+            ),
+            (
+                World {
+                    releases: vec![("9", "failed"), ("10", "deployed")],
+                    ..World::default()
+                },
+                "",
+            ),
+        ];
+        for (world, told) in cases {
+            let waits = world.waits_for().await;
+            assert_eq!(waits.is_empty(), told.is_empty(), "{told}: {waits}");
+            assert!(waits.contains(told), "{told}: {waits}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_a_chart_is_sent() {
+        assert!(is_archive("a", &[0x1f, 0x8b, 8]).is_ok());
+        for (bytes, told) in [
+            (b"<html>".to_vec(), "not a chart's archive"),
+            (
+                [&[0x1f, 0x8b][..], &vec![0; MAX_ARCHIVE]].concat(),
+                "at most 780000",
+            ),
+        ] {
+            let error = is_archive("a", &bytes).unwrap_err();
+            assert!(error.message.contains(told), "{error}");
+        }
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::rig::root_application;
 use base64::Engine as _;
-use kplan_model::{Input, Secret};
+use kplan_model::{BoxFuture, Input, ProviderError, Secret};
 use kplan_providers::artifacts::{
-    ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet, pinned,
+    ArtifactRef, ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet, pinned,
 };
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::bundle::Bundle;
@@ -15,8 +15,8 @@ use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepository,
     ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs, Csi, CsiArgs,
-    GithubApp, RestoreArgs, UpgradeController, UpgradeControllerArgs, Velero, VeleroArgs,
-    k3s_upgrade, manifest, velero, velero_restore,
+    GithubApp, HelmRelease, HelmReleaseArgs, RestoreArgs, UpgradeController, UpgradeControllerArgs,
+    Velero, VeleroArgs, k3s_upgrade, manifest, velero, velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -535,6 +535,56 @@ async fn the_root_application_fits_argo_cds_definition() {
         for object in objects.unwrap() {
             fits_its_definition(&object, definition);
         }
+    }
+}
+
+/// K3s's own definition of charts is of a newer controller than the one in K3s 1.35, whose choices
+/// after a failure are fewer.
+#[tokio::test]
+async fn a_chart_fits_the_definition_of_k3ss_controller() {
+    let (Some(_), Some(folder)) = (upstream(), std::env::var_os("KPLAN_TEST_UPSTREAM")) else {
+        return;
+    };
+    let file = "helm-controller/v0.17.7/helm.cattle.io_helmcharts.yaml";
+    let text = std::fs::read(std::path::Path::new(&folder).join(file)).unwrap();
+    let definition = manifest::parse(file, &text).unwrap();
+    let archive = ArtifactRef {
+        component: "addon-app".to_owned(),
+        version: "1.2.3".to_owned(),
+        file: "app-1.2.3.tgz".to_owned(),
+        url: String::new(),
+        sha256: None,
+    };
+    let (artifacts, sources) = pinned(vec![archive]);
+    let args = HelmReleaseArgs {
+        access: access(),
+        objects: Applied,
+        artifacts,
+        sources: Some(sources),
+        name: "app".to_owned(),
+        namespace: "apps".to_owned(),
+        values: Some("a: 1".to_owned()),
+    };
+    let objects = HelmRelease::objects(&args, &Gzip).await.unwrap();
+    assert_eq!(objects.len(), 1);
+    fits_its_definition(&objects[0], &definition[0]);
+    let policy = &objects[0]["spec"]["failurePolicy"];
+    assert!(policy == "abort" || policy == "reinstall", "{policy}");
+}
+
+/// Whatever is asked for is an archive.
+struct Gzip;
+
+impl ArtifactSource for Gzip {
+    fn bytes<'a>(
+        &'a self,
+        _: &'a ArtifactRef,
+    ) -> BoxFuture<'a, Result<bytes::Bytes, ProviderError>> {
+        Box::pin(async { Ok(bytes::Bytes::from_static(&[0x1f, 0x8b, 8])) })
+    }
+
+    fn digest<'a>(&'a self, _: &'a ArtifactRef) -> BoxFuture<'a, Result<String, ProviderError>> {
+        Box::pin(async { Ok("0".repeat(64)) })
     }
 }
 
