@@ -5,6 +5,7 @@
 )]
 
 mod cluster;
+mod dns;
 mod k3s;
 mod nodes;
 mod platform;

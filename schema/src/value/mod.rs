@@ -1,5 +1,6 @@
 //! The leaves of the file as types: a value of one of these types is valid by construction.
 
+mod dns;
 mod git;
 mod kube;
 mod name;
@@ -10,6 +11,7 @@ mod store;
 mod time;
 mod version;
 
+pub use dns::{Domain, RecordName, RecordType};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};
 pub use name::{BucketName, DnsLabel, Hostname, ResourceName, SqlName, SshPublicKey, Tag};
