@@ -16,6 +16,8 @@ pub trait CloudFacts: Send + Sync {
     fn load_balancer_targets(&self, ip: Ipv4Addr) -> Option<Vec<Ipv4Addr>>;
     /// The droplet that has this public, private or reserved address.
     fn droplet_by_ip(&self, ip: Ipv4Addr) -> Option<u64>;
+    /// The addresses that the account's own domains give for a host's name.
+    fn addresses_of(&self, name: &str) -> Vec<Ipv4Addr>;
     /// Every Spaces key of the account with its secret.
     fn spaces_keys(&self) -> Vec<SpacesKeyFacts>;
 }

@@ -105,6 +105,8 @@ codes! {
     CronInvalid = Error "cron_invalid",
     /// Not a duration.
     DurationInvalid = Error "duration_invalid",
+    /// A DNS record that does not say what its type says.
+    DomainRecordInvalid = Error "domain_record_invalid",
 
     /// An add-on that comes after one that is not there, or after itself.
     AddonOrder = Error "addon_order",
@@ -112,7 +114,7 @@ codes! {
     DuplicateName = Error "duplicate_name",
     /// A derived name is longer than its place allows.
     NameTooLong = Error "name_too_long",
-    /// An agent pool or droplet named like something kplan makes itself.
+    /// An agent pool, droplet or DNS record named like something kplan makes itself.
     NameReserved = Error "name_reserved",
     /// A VPC range outside RFC 1918.
     CidrNotPrivate = Error "cidr_not_private",
@@ -132,6 +134,8 @@ codes! {
     SqliteSeveralServers = Error "sqlite_several_servers",
     /// Several servers and no single address for them.
     ApiEndpointMissing = Error "api_endpoint_missing",
+    /// A record for the API's name that kplan cannot make.
+    EndpointDomain = Error "endpoint_domain",
     /// A reserved IP where it cannot serve.
     ReservedIpMisplaced = Error "reserved_ip_misplaced",
     /// A managed datastore without its table.

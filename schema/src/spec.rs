@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use crate::span::{Span, Spanned};
 use crate::value::{
     AccessKey, ArgoCdVersion, ArtifactUrl, BucketName, ChartName, ChartRepository, ChartVersion,
-    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, DnsLabel, Environment,
-    FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile, RegionSlug, RepoPath,
-    RepoUrl, ResourceName, Retention, S3Place, SecretSource, Sha256, SizeSlug, SqlName,
-    SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
+    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, DnsLabel, Domain, Environment,
+    FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile, RecordName, RecordType,
+    RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, Sha256,
+    SizeSlug, SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -54,6 +54,8 @@ pub struct Spec {
     pub droplets: Vec<FreeDroplet>,
     /// `[[volume]]`
     pub volumes: Vec<FreeVolume>,
+    /// `[[domain_record]]`
+    pub domain_records: Vec<DomainRecord>,
     /// `[mirror]`
     pub mirror: Option<Mirror>,
     /// `[state] backend`; default `local`. A bucket of Spaces has its region here.
@@ -205,8 +207,11 @@ pub struct ApiLoadBalancer {
 /// `[endpoint]`: a stable address of the API besides a load balancer's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A DNS name the user points at the servers or the load balancer himself.
+    /// A DNS name of the API: the user points it at the servers or the load balancer himself,
+    /// unless its domain is given.
     pub hostname: Option<Spanned<Hostname>>,
+    /// The domain at DigitalOcean that `hostname` is in, where kplan makes the record.
+    pub domain: Option<Spanned<Domain>>,
     /// Whether the (only) server gets a reserved IP; default false.
     pub reserved_ip: Spanned<bool>,
     /// The table's header.
@@ -443,6 +448,33 @@ pub struct FreeVolume {
     pub span: Option<Span>,
 }
 
+/// One `[[domain_record]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainRecord {
+    /// Part of the address (`domain_record.<label>`); default: type and full name, such as
+    /// `a-www-example-com`. A default has the place of the table.
+    pub label: Spanned<String>,
+    /// The domain; it is there already.
+    pub domain: Spanned<Domain>,
+    /// What the record is about.
+    pub kind: Spanned<RecordType>,
+    /// Its name within the domain.
+    pub name: Spanned<RecordName>,
+    /// What it says: an address as it is printed, a host in lower case without a dot at the end,
+    /// or text.
+    pub value: Spanned<String>,
+    /// Seconds that resolvers may keep it, 30 to 86400; default 1800.
+    pub ttl: Spanned<u32>,
+    /// Lower ones come first; for `MX` and `SRV`, and there it is always given.
+    pub priority: Option<Spanned<u32>>,
+    /// For `SRV`, and there it is always given.
+    pub port: Option<Spanned<u32>>,
+    /// Share among those of one priority; for `SRV`, and there it is always given.
+    pub weight: Option<Spanned<u32>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
 /// `[mirror]`: where artifacts come from instead of their upstream addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mirror {
@@ -538,6 +570,9 @@ impl<'a> Pool<'a> {
 /// Name of the servers' pool in addresses and droplet names; no agent pool may take it.
 pub const SERVERS_POOL: &str = "servers";
 
+/// Name of the API's record in addresses; no `[[domain_record]]` may take it as its label.
+pub const API_RECORD: &str = "api";
+
 /// Pod network of every cluster: K3s's default.
 pub const POD_CIDR: &str = "10.42.0.0/16";
 
@@ -619,6 +654,13 @@ impl Spec {
         self.endpoint
             .as_ref()
             .and_then(|endpoint| endpoint.hostname.as_ref())
+    }
+
+    /// The API's name within the domain in which kplan makes a record for it.
+    pub fn api_record(&self) -> Option<(&Spanned<Domain>, RecordName)> {
+        let domain = self.endpoint.as_ref()?.domain.as_ref()?;
+        let name = RecordName::within(self.api_hostname()?, domain)?;
+        Some((domain, name))
     }
 
     /// Whether the only server gets a reserved IP.

@@ -1,7 +1,7 @@
 //! Random files and random edits of them. Every file is one that kplan accepts, and every edit
 //! one that it carries out: what is refused has tests of its own.
 
-use crate::life::CLUSTER;
+use crate::life::{CLUSTER, DOMAIN};
 use kplan_sandbox::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -351,6 +351,15 @@ impl File {
                 droplet.tags,
                 droplet.backups
             )?;
+            // Its record comes, changes and goes with it, without a draw of its own: what seeds
+            // mean stays as it is.
+            writeln!(
+                out,
+                "[[domain_record]]\ndomain = \"{DOMAIN}\"\ntype = \"A\"\nname = \"{}\"\nvalue = \"203.0.113.{}\"\nttl = {}\n",
+                droplet.name,
+                droplet.size,
+                if droplet.backups { 300 } else { 1800 }
+            )?;
         }
         for volume in &self.volumes {
             writeln!(
@@ -389,7 +398,10 @@ impl File {
             writeln!(out, "[load_balancer.api]\n")?;
         }
         if self.reserved_ip {
-            writeln!(out, "[endpoint]\nreserved_ip = true\n")?;
+            writeln!(
+                out,
+                "[endpoint]\nreserved_ip = true\nhostname = \"k8s.{DOMAIN}\"\ndomain = \"{DOMAIN}\"\n"
+            )?;
         }
         Ok(())
     }

@@ -18,13 +18,16 @@ use std::sync::Arc;
 pub const FOLDER: &str = "/project/.kplan/sim";
 /// The cluster's name in every file.
 pub const CLUSTER: &str = "sim";
+/// The domain that the account has.
+pub const DOMAIN: &str = "sim.example";
 
 /// The kinds that need no node and no cluster.
-const CLOUD: [&str; 19] = [
+const CLOUD: [&str; 20] = [
     "bucket",
     "database",
     "database_db",
     "database_user",
+    "domain_record",
     "droplet",
     "firewall",
     "load_balancer",

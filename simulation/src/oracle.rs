@@ -11,9 +11,10 @@ use std::path::PathBuf;
 const SHORTEST: usize = 12;
 
 /// Kinds of the cloud's summary and ours.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 13] = [
     ("buckets", "bucket"),
     ("databases", "database"),
+    ("domain_records", "domain_record"),
     ("droplets", "droplet"),
     ("firewalls", "firewall"),
     ("load_balancers", "load_balancer"),

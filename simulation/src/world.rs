@@ -2,6 +2,7 @@
 
 use crate::disk::MemDisk;
 use crate::fate::{Fate, WriteMishap};
+use crate::life::DOMAIN;
 use crate::net::{Mishap, Net, Remote};
 use crate::objects::MemObjects;
 use base64::Engine as _;
@@ -148,6 +149,7 @@ impl World {
             service: Arc::new(ServiceTransport::new(sandbox.service())),
             neighbours: Arc::default(),
         };
+        account.adds_domain().await?;
         let cloud = sandbox.clone();
         net.set_cloud(Arc::new(move |mishap| bend(&cloud, &account, mishap)));
         let listing = Mirror::new()
@@ -306,6 +308,17 @@ fn bend(cloud: &Sandbox, account: &Account, mishap: Mishap) {
 }
 
 impl Account {
+    /// Before anybody's first life, as people do by hand.
+    async fn adds_domain(&self) -> Result<(), String> {
+        let domain = json!({ "name": DOMAIN });
+        let answer = self.service.call(own("POST", "/v2/domains", &domain)).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(format!("no domain: {}", answer.status()))
+    }
+
     fn neighbour_comes(&self) {
         let (service, neighbours) = (Arc::clone(&self.service), Arc::clone(&self.neighbours));
         drop(tokio::spawn(async move {

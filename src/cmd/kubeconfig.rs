@@ -70,6 +70,7 @@ fn validity(text: &str) -> Result<Duration, Failure> {
         .into())
 }
 
+/// How people reach the cluster on record: where the API has a name, by that.
 fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
     let none = || {
         Problem::error(
@@ -83,12 +84,16 @@ fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
         .get(&crate::compose::k3s::cluster())
         .ok_or_else(none)?;
     let value = record.attrs.get("access").ok_or_else(none)?;
-    let access = Access::decode(value).map_err(|error| {
+    let unreadable = |error| {
         Problem::error(
             "kubeconfig::no_access",
             format!("the record of the cluster: {error}"),
         )
-    })?;
+    };
+    let mut access = Access::decode(value).map_err(unreadable)?;
+    if let Some(server) = record.attrs.get("server") {
+        access.server = String::decode(server).map_err(unreadable)?;
+    }
     if access.client_ca_key.expose().is_none() {
         return Err(no_identity().into());
     }

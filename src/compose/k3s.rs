@@ -209,10 +209,8 @@ fn datastore(builder: &Builder<'_>) -> Datastore {
 
 /// What the API's certificate must hold besides the node's own names and addresses.
 fn sans(builder: &Builder<'_>) -> Vec<Input<String>> {
-    let mut sans = Vec::new();
-    if let Some(hostname) = builder.spec.api_hostname() {
-        sans.push(Input::Known(hostname.to_string()));
-    }
+    let name = hostname(builder).map(Input::Known);
+    let mut sans: Vec<Input<String>> = name.into_iter().collect();
     if builder.spec.api_load_balancer.is_some() {
         sans.push(to(&network::api_load_balancer(), "ip"));
     }
@@ -248,19 +246,19 @@ fn taints(pool: Pool<'_>) -> Vec<String> {
     taints
 }
 
-/// The address people and kplan use: a name of their own, the load balancer's, the reserved
-/// one, or the only server's.
+/// Where kplan calls the API: at an address, so that nothing waits until resolvers know a name;
+/// by name where several servers have no address in common, which the file says to be theirs.
 fn endpoint(builder: &Builder<'_>) -> Input<String> {
-    if let Some(hostname) = builder.spec.api_hostname() {
-        return Input::Known(hostname.to_string());
-    }
-    if builder.spec.api_load_balancer.is_some() {
-        return to(&network::api_load_balancer(), "ip");
-    }
-    if builder.spec.has_reserved_ip() {
-        return to(&network::reserved_ip(), "ip_address");
-    }
-    to(&droplet(SERVERS_POOL, 0), "ipv4_address")
+    let name = || hostname(builder).map(Input::Known);
+    let first = || to(&droplet(SERVERS_POOL, 0), "ipv4_address");
+    network::api_address(builder)
+        .or_else(name)
+        .unwrap_or_else(first)
+}
+
+/// What people call the API by.
+fn hostname(builder: &Builder<'_>) -> Option<String> {
+    builder.spec.api_hostname().map(ToString::to_string)
 }
 
 fn declare_cluster(builder: &mut Builder<'_>) {
@@ -286,6 +284,7 @@ fn declare_cluster(builder: &mut Builder<'_>) {
     };
     let args = ClusterArgs {
         endpoint: endpoint(builder),
+        hostname: hostname(builder),
         nodes,
         server_ca: to(&pki(), "certificates.server_ca"),
         client_ca: to(&pki(), "certificates.client_ca"),
@@ -307,4 +306,5 @@ fn declare_cluster(builder: &mut Builder<'_>) {
         "endpoint",
         spec.endpoint.as_ref().and_then(|endpoint| endpoint.span),
     );
+    builder.field_at("hostname", spec.api_hostname().and_then(|name| name.span));
 }

@@ -4,6 +4,7 @@
 pub mod addons;
 pub mod build;
 pub mod database;
+pub mod dns;
 pub mod earlier;
 pub mod free;
 pub mod k3s;
@@ -30,6 +31,7 @@ pub fn compose(spec: &Spec, inputs: &Inputs) -> Declarations {
     network::declare(&mut builder);
     nodes::declare(&mut builder);
     database::declare(&mut builder);
+    dns::declare(&mut builder);
     storage::declare(&mut builder);
     k3s::declare(&mut builder);
     platform::declare(&mut builder);

@@ -7,6 +7,7 @@ use kplan_providers::digitalocean::{
     LoadBalancerFirewall, ReservedIpArgs, TagArgs, VpcArgs, all_ports,
 };
 use kplan_schema::Spanned;
+use kplan_schema::spec::SERVERS_POOL;
 
 /// Where the Kubernetes API listens, on servers and on the load balancer.
 const API_PORT: u16 = 6443;
@@ -55,6 +56,20 @@ pub fn api_load_balancer() -> Address {
 /// The API's reserved address.
 pub fn reserved_ip() -> Address {
     address("reserved_ip", "api")
+}
+
+/// Where one address leads to the API: the load balancer's, the reserved one, or the only
+/// server's. Nothing where several servers have none in common.
+pub fn api_address(builder: &Builder<'_>) -> Option<Input<String>> {
+    let spec = builder.spec;
+    if spec.api_load_balancer.is_some() {
+        return Some(to(&api_load_balancer(), "ip"));
+    }
+    if spec.has_reserved_ip() {
+        return Some(to(&reserved_ip(), "ip_address"));
+    }
+    let only = super::nodes::droplet(SERVERS_POOL, 0);
+    (spec.server_count() == 1).then(|| to(&only, "ipv4_address"))
 }
 
 /// Declares them.

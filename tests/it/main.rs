@@ -14,6 +14,7 @@ mod budget;
 mod cli;
 mod conformance;
 mod corruption;
+mod dns;
 mod drift;
 mod failures;
 mod flags;

@@ -6,6 +6,7 @@ mod database;
 mod database_db;
 mod database_part;
 mod database_user;
+mod domain_record;
 mod droplet;
 mod firewall;
 mod load_balancer;
@@ -26,6 +27,7 @@ mod vpc;
 pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
+pub use domain_record::{DomainRecord, DomainRecordArgs, DomainRecordAttrs};
 pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};
 pub use load_balancer::{

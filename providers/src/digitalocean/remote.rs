@@ -212,8 +212,20 @@ impl DigitalOcean {
         path: &str,
         body: &impl Serialize,
     ) -> Result<R, ProviderError> {
+        self.changed(permit, method, path, R::ONE, body).await
+    }
+
+    /// A changing call whose answer holds what it is about under a key.
+    pub(super) async fn changed<T: DeserializeOwned>(
+        &self,
+        permit: &Permit,
+        method: &Method,
+        path: &str,
+        key: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ProviderError> {
         let answer: serde_json::Value = self.http.change(permit, method, path, body).await?;
-        unwrap(answer, path, R::ONE)
+        unwrap(answer, path, key)
     }
 
     /// Makes one.

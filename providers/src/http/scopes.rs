@@ -5,10 +5,11 @@ use http::Method;
 
 /// What stands in a path, and what its scopes are called (DigitalOcean's API description, the
 /// security of each operation). The longer of two that begin alike stands first.
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 13] = [
     ("/v2/account/keys", "ssh_key"),
     ("/v2/account", "account"),
     ("/v2/databases", "database"),
+    ("/v2/domains", "domain"),
     ("/v2/droplets", "droplet"),
     ("/v2/firewalls", "firewall"),
     ("/v2/load_balancers", "load_balancer"),
@@ -28,7 +29,11 @@ pub(super) fn needed(asked: Asked<'_>) -> Option<String> {
         let rest = path.strip_prefix(prefix)?;
         (rest.is_empty() || rest.starts_with('/')).then_some((*name, rest))
     })?;
-    let parts = rest.split('/').filter(|part| !part.is_empty()).count();
+    let mut parts = rest.split('/').filter(|part| !part.is_empty()).count();
+    // A domain's records need what the domain itself does.
+    if name == "domain" && parts >= 2 {
+        parts -= 2;
+    }
     let verb = match (asked.method, parts) {
         (&Method::GET, _) => "read",
         (&Method::POST, 0) if name == "spaces_key" => "create_credentials",
@@ -66,6 +71,26 @@ mod tests {
                 Method::POST,
                 "/v2/spaces/keys",
                 Some("spaces_key:create_credentials"),
+            ),
+            (
+                Method::GET,
+                "/v2/domains/example.com/records",
+                Some("domain:read"),
+            ),
+            (
+                Method::POST,
+                "/v2/domains/example.com/records",
+                Some("domain:create"),
+            ),
+            (
+                Method::PUT,
+                "/v2/domains/example.com/records/7",
+                Some("domain:update"),
+            ),
+            (
+                Method::DELETE,
+                "/v2/domains/example.com/records/7",
+                Some("domain:delete"),
             ),
             (Method::GET, "/v2/dropletsandmore", None),
         ] {

@@ -51,8 +51,12 @@ kplan_model::object! {
 kplan_model::object! {
     /// What is asked for.
     pub struct ClusterArgs {
-        /// Host or address of the API: of a load balancer, a reserved address or a droplet.
+        /// Where kplan calls the API: address of a load balancer, a reserved one or a droplet's,
+        /// so that it need not wait until resolvers know a name; or a name, where there is nothing
+        /// else in front of several servers.
         pub endpoint: Input<String>,
+        /// The name by which kubeconfigs call the API, instead of `endpoint`.
+        pub hostname: Option<String>,
         /// The names of the nodes that have to register.
         pub nodes: Vec<Input<String>>,
         /// The chain that signs the API's certificates, PEM.
@@ -69,9 +73,9 @@ kplan_model::object! {
 kplan_model::object! {
     /// What is known of it.
     pub struct ClusterAttrs {
-        /// The API's address.
+        /// The API's address in kubeconfigs.
         pub server: String,
-        /// How to call it.
+        /// How kplan calls it.
         pub access: Access,
         /// What the API says its version is.
         pub version: Option<String>,
@@ -85,7 +89,11 @@ kplan_model::object! {
 const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
 
 static FIELDS: &[Field] = &[
-    Field::in_place("endpoint", "Host or address of the API.").reaches(),
+    Field::in_place("endpoint", "Where kplan calls the API.").reaches(),
+    Field::in_place(
+        "hostname",
+        "The name by which kubeconfigs call the API, instead of `endpoint`.",
+    ),
     Field::in_place("nodes", "The names of the nodes that have to register.")
         .by(kplan_model::Compare::Set),
     Field::new(
@@ -104,7 +112,7 @@ static FIELDS: &[Field] = &[
         "Where the nodes' bundles lie until every node is up.",
     )
     .reaches(),
-    Field::computed("server", "The API's address."),
+    Field::computed("server", "The API's address in kubeconfigs."),
     Field::computed(
         "access",
         "How the API is called: its address, whom to trust, who signs.",
@@ -282,7 +290,10 @@ impl Cluster {
             )
         });
         Ok(ClusterAttrs {
-            server: access.server.clone(),
+            server: match &args.hostname {
+                Some(hostname) => server_at(hostname),
+                None => access.server.clone(),
+            },
             access,
             version,
             nodes,
@@ -324,16 +335,19 @@ fn names(args: &ClusterArgs) -> Result<BTreeSet<String>, ProviderError> {
         .collect()
 }
 
-fn access(args: &ClusterArgs) -> Result<Access, ProviderError> {
-    let host = args.endpoint.known()?;
+/// The address of the API on a host.
+fn server_at(host: &str) -> String {
     // An IPv6 address stands in brackets in an address.
-    let host = if host.contains(':') {
-        format!("[{host}]")
+    if host.contains(':') {
+        format!("https://[{host}]:{PORT}")
     } else {
-        host.clone()
-    };
+        format!("https://{host}:{PORT}")
+    }
+}
+
+fn access(args: &ClusterArgs) -> Result<Access, ProviderError> {
     Ok(Access {
-        server: format!("https://{host}:{PORT}"),
+        server: server_at(args.endpoint.known()?),
         server_ca: args.server_ca.known()?.clone(),
         client_ca: args.client_ca.known()?.clone(),
         client_ca_key: args.client_ca_key.known()?.clone(),

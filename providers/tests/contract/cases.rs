@@ -4,10 +4,10 @@ use crate::world::{World, attr};
 use kplan_model::codec::ObjectCodec;
 use kplan_model::{Address, Codec, Input, Known, Object, Value};
 use kplan_providers::digitalocean::{
-    DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs, DropletArgs, FirewallArgs,
-    FirewallRule, ForwardingRule, HealthCheck, LoadBalancerArgs, LoadBalancerFirewall, ProjectArgs,
-    ReservedIpArgs, SpacesGrant, SpacesKeyArgs, SshKeyArgs, TagArgs, VolumeArgs, VpcArgs,
-    all_ports,
+    DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs, DomainRecordArgs, DropletArgs,
+    FirewallArgs, FirewallRule, ForwardingRule, HealthCheck, LoadBalancerArgs,
+    LoadBalancerFirewall, ProjectArgs, ReservedIpArgs, SpacesGrant, SpacesKeyArgs, SshKeyArgs,
+    TagArgs, VolumeArgs, VpcArgs, all_ports,
 };
 use kplan_providers::spaces::{BucketArgs, LifecycleRule};
 
@@ -221,6 +221,52 @@ pub(crate) async fn project(world: &World) -> Case {
             texts(&[&attr(&one, "urn"), &attr(&two, "urn")]),
         ),
         ("resources", texts(&[&attr(&two, "urn")])),
+    ];
+    case
+}
+
+/// Adds a domain to the account, by hand as people do.
+pub(crate) async fn a_domain(world: &World, name: &str) {
+    let body = serde_json::json!({ "name": name });
+    world.by_hand("POST", "/v2/domains", &body).await;
+}
+
+pub(crate) fn record_args(kind: &str, name: &str, value: &str) -> DomainRecordArgs {
+    DomainRecordArgs {
+        domain: "example.com".to_owned(),
+        r#type: kind.to_owned(),
+        name: name.to_owned(),
+        value: input(value),
+        ttl: 1800,
+        priority: None,
+        port: None,
+        weight: None,
+    }
+}
+
+pub(crate) async fn domain_record(world: &World) -> Case {
+    a_domain(world, "example.com").await;
+    let service = DomainRecordArgs {
+        priority: Some(10),
+        port: Some(5060),
+        weight: Some(100),
+        ..record_args("SRV", "_sip._tcp", "sip.example.com")
+    };
+    let address = record_args("A", "k8s", "203.0.113.7");
+    let path = "/v2/domains/example.com/records";
+    let mut case = case(
+        "domain_record",
+        path,
+        service.to_object(),
+        address.to_object(),
+    );
+    case.changes = vec![
+        ("name", text("_sips._tcp")),
+        ("value", text("sip.example.net")),
+        ("ttl", 300_u32.encode()),
+        ("priority", 0_u32.encode()),
+        ("port", 5061_u32.encode()),
+        ("weight", 0_u32.encode()),
     ];
     case
 }

@@ -9,6 +9,8 @@ mod cases;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
+mod dns;
+#[cfg(test)]
 mod drive;
 #[cfg(test)]
 mod lists;
@@ -56,6 +58,7 @@ kinds!(
     database,
     database_db,
     database_user,
+    domain_record,
     droplet,
     firewall,
     load_balancer,

@@ -169,6 +169,31 @@ impl World {
         }
     }
 
+    /// A change that somebody makes by hand, past kplan; gives the answer.
+    pub(crate) async fn by_hand(
+        &self,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> serde_json::Value {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("https://api.digitalocean.com{path}"))
+            .header("authorization", "Bearer dop_v1_contract")
+            .header("content-type", "application/json")
+            .body(bytes::Bytes::from(body))
+            .unwrap();
+        let transport = ServiceTransport::new(self.sandbox.service());
+        let answer = transport.call(request).await.unwrap();
+        assert!(answer.status().is_success(), "{method} {path}: {answer:?}");
+        serde_json::from_slice(answer.body()).unwrap_or_default()
+    }
+
     /// Makes something and waits until it is ready.
     pub(crate) async fn make(&self, address: &str, args: Object) -> Known {
         let address: Address = address.parse().unwrap();

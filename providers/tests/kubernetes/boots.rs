@@ -216,6 +216,7 @@ async fn boot(rig: &Rig) -> Booted {
     let agent = rig.make("k3s_node.agents[0]", agent).await;
     let args = ClusterArgs {
         endpoint: text(&first, "ipv4_address"),
+        hostname: None,
         nodes: vec![text(&server, "name"), text(&agent, "name")],
         server_ca: text(&ground.pki, "certificates.server_ca"),
         client_ca: text(&ground.pki, "certificates.client_ca"),

@@ -38,6 +38,21 @@ impl Domain {
         format!("do:domain:{}", self.name)
     }
 
+    /// The records that did not come with the domain: number, and type, full name and data.
+    pub(crate) fn made(&self) -> impl Iterator<Item = (u64, String)> {
+        let own = |record: &&Record| {
+            record.r#type == "SOA" || (record.r#type == "NS" && record.name == "@")
+        };
+        let records = self.records.iter().filter(move |record| !own(record));
+        records.map(|record| {
+            let full = self.full(&record.name);
+            (
+                record.id,
+                format!("{} {full} {}", record.r#type, record.data),
+            )
+        })
+    }
+
     /// A record's name with the domain.
     fn full(&self, name: &str) -> String {
         match name {
@@ -160,8 +175,9 @@ fn record(world: &mut World, kind: &str, data: &str) -> Record {
     }
 }
 
-/// Makes an A record for a name in one of the account's domains, where there is none yet.
-pub(crate) fn point(world: &mut World, name: &str, ip: Ipv4Addr) {
+/// The domain of the account that answers for a name, the longest there is, and what the name is
+/// called within it. Names have no case.
+fn zone_of(world: &World, name: &str) -> Option<(String, String)> {
     let name = name.to_ascii_lowercase();
     let within = |domain: &Domain| {
         let rest = name.strip_suffix(domain.name.as_str())?;
@@ -170,13 +186,31 @@ pub(crate) fn point(world: &mut World, name: &str, ip: Ipv4Addr) {
         }
         rest.strip_suffix('.').map(str::to_owned)
     };
-    // The longest domain is the one that answers.
-    let found = world
+    world
         .domains
         .values()
         .filter_map(|domain| Some((domain.name.clone(), within(domain)?)))
-        .max_by_key(|(domain, _)| domain.len());
-    let Some((domain, own)) = found else {
+        .max_by_key(|(domain, _)| domain.len())
+}
+
+/// What a resolver would be told about a host in one of the account's domains: the addresses of
+/// its A records. Asterisks and CNAME records lead nowhere here.
+pub(crate) fn addresses(world: &World, name: &str) -> Vec<Ipv4Addr> {
+    let zone =
+        zone_of(world, name).and_then(|(domain, own)| Some((world.domains.get(&domain)?, own)));
+    let Some((domain, own)) = zone else {
+        return Vec::new();
+    };
+    let records = domain.records.iter();
+    records
+        .filter(|record| record.r#type == "A" && record.name.eq_ignore_ascii_case(&own))
+        .filter_map(|record| record.data.parse().ok())
+        .collect()
+}
+
+/// Makes an A record for a name in one of the account's domains, where there is none yet.
+pub(crate) fn point(world: &mut World, name: &str, ip: Ipv4Addr) {
+    let Some((domain, own)) = zone_of(world, name) else {
         return;
     };
     let mut made = record(world, "A", &ip.to_string());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::domains::Domain;
 use super::moment;
 use crate::world::World;
 use crate::world::table::{Row, Table};
@@ -36,6 +37,7 @@ fn named(w: &World) -> Vec<(&'static str, Vec<Value>)> {
             rows(&w.certificates, |_, c| text(&c.id, &c.name)),
         ),
         ("databases", rows(&w.databases, |_, d| text(&d.id, &d.name))),
+        ("domain_records", records(w)),
         ("domains", rows(&w.domains, |_, d| text(&d.name, &d.name))),
         ("droplets", rows(&w.droplets, |_, d| number(d.id, &d.name))),
         ("firewalls", rows(&w.firewalls, |_, f| text(&f.id, &f.name))),
@@ -67,6 +69,16 @@ fn named(w: &World) -> Vec<(&'static str, Vec<Value>)> {
 
 fn summary(id: &str, name: &str) -> Value {
     json!({ "id": id, "name": name })
+}
+
+/// The records of all domains but those that came with them. Nobody knows when one was made.
+fn records(w: &World) -> Vec<Value> {
+    let of = |(key, domain): (&str, &Domain)| {
+        let made = domain.made();
+        let row = |(id, name): (u64, String)| summary(&format!("{key}/{id}"), &name);
+        made.map(row).collect::<Vec<_>>()
+    };
+    w.domains.iter().flat_map(of).collect()
 }
 
 /// The summary of every row that counts, with when it was made.

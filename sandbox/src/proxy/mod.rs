@@ -3,7 +3,8 @@
 //! Kubeconfigs keep the endpoint they would have on DigitalOcean and name this proxy as
 //! `proxy-url`. It connects to port 6443 of the sandbox's droplets and load balancers and to
 //! nothing else; nothing leaves loopback. Gaps: cloud firewalls and a load balancer's own firewall
-//! and forwarding rules are not consulted, and host names are not resolved.
+//! and forwarding rules are not consulted, and of host names only those are known that have an A
+//! record in one of the account's own domains.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,8 +48,8 @@ pub enum ProxyError {
     /// Not `address:6443`.
     #[error("the sandbox's proxy leads to port 6443 of the sandbox's addresses only, not to {0}")]
     Target(String),
-    /// A name, which only DNS could resolve.
-    #[error("the sandbox resolves no host names; use the address instead of {0}")]
+    /// A name of nobody's here.
+    #[error("no domain of this sandbox has an A record for {0}")]
     Name(String),
     /// Not an address of this sandbox.
     #[error("no droplet, reserved IP or load balancer of this sandbox has the address {0}")]
@@ -105,9 +106,10 @@ impl Proxy {
             .rsplit_once(':')
             .filter(|(_, port)| port.parse() == Ok(API_PORT));
         let (host, _) = split.ok_or_else(|| ProxyError::Target(target.to_owned()))?;
-        let ip: Ipv4Addr = host
-            .parse()
-            .map_err(|_name| ProxyError::Name(host.to_owned()))?;
+        let ip = match host.parse() {
+            Ok(ip) => ip,
+            Err(_name) => self.looked_up(host)?,
+        };
         if let Some(droplet) = self.nodes.server_at(ip) {
             return Ok((ip, droplet));
         }
@@ -129,6 +131,16 @@ impl Proxy {
             .droplet_by_ip(ip)
             .ok_or(ProxyError::Unknown(ip))?;
         Ok((ip, droplet))
+    }
+
+    /// An address of a host. Several take turns, as name servers let them.
+    fn looked_up(&self, host: &str) -> Result<Ipv4Addr, ProxyError> {
+        let addresses = self.cloud.addresses_of(host);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let chosen = turn
+            .checked_rem(addresses.len())
+            .and_then(|at| addresses.get(at).copied());
+        chosen.ok_or_else(|| ProxyError::Name(host.to_owned()))
     }
 
     /// Serves on a listener until the task is dropped.

@@ -28,6 +28,7 @@ pub(crate) struct TestCloud {
     pub keys: Mutex<Vec<SpacesKeyFacts>>,
     pub databases: Mutex<BTreeMap<String, DatabaseFacts>>,
     pub balancers: Mutex<BTreeMap<Ipv4Addr, Vec<Ipv4Addr>>>,
+    pub names: Mutex<BTreeMap<String, Vec<Ipv4Addr>>>,
     pub droplets: Mutex<BTreeMap<Ipv4Addr, u64>>,
 }
 
@@ -74,6 +75,11 @@ impl CloudFacts for TestCloud {
 
     fn droplet_by_ip(&self, ip: Ipv4Addr) -> Option<u64> {
         self.droplets.lock().unwrap().get(&ip).copied()
+    }
+
+    fn addresses_of(&self, name: &str) -> Vec<Ipv4Addr> {
+        let names = self.names.lock().unwrap();
+        names.get(name).cloned().unwrap_or_default()
     }
 
     fn spaces_keys(&self) -> Vec<SpacesKeyFacts> {

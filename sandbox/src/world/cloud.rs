@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::tokens::{self, Access};
 use super::{Bent, Event, World};
 use crate::clock::Clock;
-use crate::digitalocean::{actions, databases, droplets, inspect, routes, spaces_keys};
+use crate::digitalocean::{actions, databases, domains, droplets, inspect, routes, spaces_keys};
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
 use crate::fault::{self, Fault, FaultRule, Faults};
 use crate::http::{ApiError, Limiters, Request, Response, Verdict};
@@ -479,6 +479,10 @@ impl CloudFacts for Cloud {
                 .find(|droplet| droplet.public_ip == Some(ip) || droplet.private_ip == ip)
                 .map(|droplet| droplet.id)
         })
+    }
+
+    fn addresses_of(&self, name: &str) -> Vec<Ipv4Addr> {
+        domains::addresses(&self.world(), name)
     }
 
     fn spaces_keys(&self) -> Vec<SpacesKeyFacts> {

@@ -1,5 +1,7 @@
 //! Records: host names end with a dot in requests and in zone files, and nowhere else.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use crate::client::{Client, id};
@@ -262,5 +264,40 @@ async fn names_are_host_names_and_times_to_live_half_a_minute_at_least() {
         let mut short = record("TXT", "short", "text");
         short["ttl"] = json!(ttl);
         client.post(422, RECORDS, short).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_leads_to_the_addresses_of_its_domain() {
+    let client = domain().await;
+    client
+        .post(201, "/v2/domains", json!({ "name": "sub.example.com" }))
+        .await;
+    let sub = "/v2/domains/sub.example.com/records";
+    for (path, name, data) in [
+        (RECORDS, "k8s", "203.0.113.1"),
+        (RECORDS, "k8s", "203.0.113.2"),
+        (RECORDS, "www.sub", "203.0.113.3"),
+        (sub, "www", "203.0.113.4"),
+        (sub, "@", "203.0.113.5"),
+    ] {
+        client.post(201, path, record("A", name, data)).await;
+    }
+    client
+        .post(201, RECORDS, record("CNAME", "docs", "k8s.example.com."))
+        .await;
+    let facts = client.sandbox.facts();
+    for (name, last) in [
+        ("k8s.example.com", [1, 2].as_slice()),
+        ("K8S.Example.com", &[1, 2]),
+        // The longest domain answers.
+        ("www.sub.example.com", &[4]),
+        ("sub.example.com", &[5]),
+        ("docs.example.com", &[]),
+        ("k8s.example.org", &[]),
+        ("xk8s.example.com", &[]),
+    ] {
+        let last = last.iter().map(|last| Ipv4Addr::new(203, 0, 113, *last));
+        assert_eq!(facts.addresses_of(name), last.collect::<Vec<_>>(), "{name}");
     }
 }

@@ -35,6 +35,7 @@ impl Lowerer<'_> {
             ssh_keys: self.ssh_keys(&raw.ssh_key),
             droplets: self.droplets(&raw.droplet),
             volumes: self.volumes(&raw.volume),
+            domain_records: self.domain_records(&raw.domain_record),
             mirror: present(&raw.mirror).and_then(|table| self.mirror(&table)),
             state: self.state(&present(&raw.state), &cluster),
             cluster,
@@ -126,6 +127,7 @@ impl Lowerer<'_> {
         };
         Endpoint {
             hostname,
+            domain: self.optional(&raw.domain),
             reserved_ip: flag(&raw.reserved_ip, false),
             span: Some(raw.span),
         }

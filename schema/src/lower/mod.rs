@@ -6,6 +6,7 @@
 
 mod addon;
 mod cluster;
+mod dns;
 mod k3s;
 mod nodes;
 mod platform;

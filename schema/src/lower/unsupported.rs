@@ -12,7 +12,6 @@ impl Lowerer<'_> {
         self.refuse_each("[[import]]", &raw.import);
         self.refuse_each("[[moved]]", &raw.moved);
         self.refuse_each("[[removed]]", &raw.removed);
-        self.refuse_each("[[domain_record]]", &raw.domain_record);
         if let Some(Leaf::Read(table)) = &raw.restore {
             self.refuse("`[restore]`", table.value.span);
         }

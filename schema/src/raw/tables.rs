@@ -6,7 +6,7 @@ use super::reader::raw_table;
 use super::secret::Sensitive;
 use crate::value::{
     DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION, Datastore, Environment,
-    FilesystemType, REGIONS, SPACES_REGIONS, TESTED_K3S_VERSIONS,
+    FilesystemType, REGIONS, RecordType, SPACES_REGIONS, TESTED_K3S_VERSIONS,
 };
 
 raw_table! {
@@ -50,7 +50,7 @@ raw_table! {
         droplet: Opt<Vec<Leaf<RawDroplet>>>,
         /// Block storage volumes beside the cluster, in its region.
         volume: Opt<Vec<Leaf<RawVolume>>>,
-        /// DNS records. Not yet supported.
+        /// DNS records in domains that DigitalOcean serves.
         domain_record: Opt<Vec<Leaf<RawDomainRecord>>>,
         /// Existing resources to take over. Not yet supported.
         import: Opt<Vec<Leaf<RawImport>>>,
@@ -235,9 +235,12 @@ raw_table! {
 raw_table! {
     /// `[endpoint]`: a stable address of the Kubernetes API besides a load balancer's.
     RawEndpoint {
-        /// DNS name that you point at the servers or the load balancer; it goes into the API's
-        /// certificate and the kubeconfig.
+        /// DNS name of the API; it goes into the API's certificate and the kubeconfig. You point
+        /// it at the servers or the load balancer, unless `domain` is given.
         hostname: Opt<String>,
+        /// The domain of `hostname`, which has to exist at DigitalOcean: kplan makes the record
+        /// that leads to the load balancer, the reserved IP or the only server.
+        domain: Opt<String>,
         /// Give the only server a reserved IP, which outlives the droplet.
         #[schemars(extend("default" = false))]
         reserved_ip: Opt<bool>,
@@ -506,23 +509,32 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[[domain_record]]`: a DNS record. Not yet supported.
+    /// `[[domain_record]]`: a DNS record in a domain that DigitalOcean serves.
     RawDomainRecord {
-        /// The domain, which has to exist.
+        /// Part of its address, `domain_record.<label>`. Default: its type and full name, such as
+        /// `a-www-example-com`; several records of one type and name need labels of their own.
+        label: Opt<String>,
+        /// The domain, which has to exist at DigitalOcean.
         domain: Req<String>,
-        /// Record type, such as `A` or `CNAME`.
+        /// What the record is about.
+        #[schemars(extend("enum" = RecordType::WORDS))]
         r#type: Req<String>,
         /// Name within the domain; `@` is the domain itself.
         name: Req<String>,
-        /// What the record says.
+        /// What it says: an address for `A` and `AAAA`, text for `TXT`, else the full name of a
+        /// host, or `@` for the domain itself.
         value: Req<String>,
         /// Seconds resolvers may keep it.
+        #[schemars(extend("default" = 1800, "minimum" = 30, "maximum" = 86_400))]
         ttl: Opt<i64>,
-        /// Priority, for `MX` and `SRV`.
+        /// For `MX` and `SRV`, which need it: the lowest is asked first.
+        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
         priority: Opt<i64>,
-        /// Port, for `SRV`.
+        /// For `SRV`, which needs it.
+        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
         port: Opt<i64>,
-        /// Weight, for `SRV`.
+        /// For `SRV`, which needs it: the share among those of one priority.
+        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
         weight: Opt<i64>,
     }
 }

@@ -1,14 +1,14 @@
 //! Two things of one kind with one name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::span::Spanned;
-use crate::spec::{Pool, Spec};
+use crate::spec::{DomainRecord, Pool, Spec};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "Names are unique among agent pools, droplets, volumes, SSH keys, add-ons and schedules.";
+pub(super) const SUMMARY: &str = "Names are unique among agent pools, droplets, volumes, SSH keys, add-ons, DNS records and schedules.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     distinct("agent pool", spec.agents.iter().map(|pool| &pool.name), report);
@@ -17,6 +17,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     distinct("volume", spec.volumes.iter().map(|volume| &volume.name), report);
     distinct("SSH key", spec.ssh_keys.iter().map(|key| &key.name), report);
     distinct("add-on", spec.own_addons.iter().map(|addon| &addon.name), report);
+    records(spec, report);
     let schedules = spec.backup.iter().flat_map(|backup| &backup.schedules);
     distinct("backup schedule", schedules.map(|schedule| &schedule.name), report);
 }
@@ -46,6 +47,64 @@ fn no_node(spec: &Spec, report: &mut Report) {
             .remedy("Rename the droplet."),
         );
     }
+}
+
+/// Two records with one address, or two that are one and the same.
+fn records(spec: &Spec, report: &mut Report) {
+    let mut labels: BTreeMap<&str, &DomainRecord> = BTreeMap::new();
+    let mut sayings = BTreeSet::new();
+    for record in &spec.domain_records {
+        // A label without a place has something in it that could not be read.
+        if record.label.span.is_none() || !report.trusts(record.label.span) {
+            continue;
+        }
+        let name = (&record.domain.value, &record.name.value);
+        let is_new = !is_read(record, report)
+            || sayings.insert((record.kind.value, name, record.value.as_str()));
+        match labels.get(record.label.as_str()) {
+            Some(earlier) => one_label(record, earlier, report),
+            None if is_new => drop(labels.insert(&record.label, record)),
+            None => one_record(record, report),
+        }
+    }
+}
+
+/// Whether everything that makes a record this one and no other could be read.
+fn is_read(record: &DomainRecord, report: &Report) -> bool {
+    let spans = [record.kind.span, record.domain.span, record.name.span, record.value.span];
+    spans.into_iter().all(|span| span.is_some() && report.trusts(span))
+}
+
+fn one_label(record: &DomainRecord, earlier: &DomainRecord, report: &mut Report) {
+    report.judge(
+        Finding::new(
+            Code::DuplicateName,
+            format!("two DNS records have the address `domain_record.{}`", record.label.value),
+        )
+        .label(record.label.span, "second one")
+        .label(earlier.label.span, "first one")
+        .why(
+            "The address is what kplan knows a record by; without a label it is made of type and \
+             full name, which several records may share.",
+        )
+        .remedy("Give each of them a `label` of its own, such as `label = \"mail-1\"`."),
+    );
+}
+
+fn one_record(record: &DomainRecord, report: &mut Report) {
+    let full = record.name.full(&record.domain);
+    report.judge(
+        Finding::new(
+            Code::DuplicateName,
+            format!("the record `{} {full}` is declared twice with one value", record.kind.value),
+        )
+        .label(record.label.span, "second time")
+        .why(
+            "Nothing tells two such records apart, at DigitalOcean or in an answer, so one would \
+             be taken for the other.",
+        )
+        .remedy("Take one of them out."),
+    );
 }
 
 fn distinct<'a>(

@@ -44,6 +44,7 @@ rules! {
     database_unused,
     database_version_old,
     duplicate_name,
+    endpoint_domain,
     etcd_even_count,
     gitops_credentials_mismatch,
     image_old,

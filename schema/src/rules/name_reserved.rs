@@ -1,12 +1,12 @@
-//! An agent pool, droplet or add-on named like something that is made without it.
+//! An agent pool, droplet, add-on or DNS record named like something that is made without it.
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::span::{Span, Spanned};
-use crate::spec::{AddonSource, SERVERS_POOL, Spec};
+use crate::spec::{API_RECORD, AddonSource, SERVERS_POOL, Spec};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, and no chart like one of K3s's own.";
+pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, no chart like one of K3s's own, and no DNS record `api`.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     for pool in &spec.agents {
@@ -21,6 +21,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             judge(&droplet.name, pool.span(), &message, report);
         }
     }
+    records(spec, report);
     charts(spec, report);
 }
 
@@ -45,6 +46,19 @@ fn charts(spec: &Spec, report: &mut Report) {
                 addon.name
             )),
         );
+    }
+}
+
+fn records(spec: &Spec, report: &mut Report) {
+    for record in &spec.domain_records {
+        if record.label.as_str() == API_RECORD {
+            report.judge(
+                Finding::new(Code::NameReserved, format!("a DNS record cannot be labelled `{API_RECORD}`"))
+                    .label(record.label.span, "taken")
+                    .why("It is the record that `[endpoint] domain` makes.")
+                    .remedy("Choose another label, or give `[endpoint] domain` and take this out."),
+            );
+        }
     }
 }
 

@@ -206,6 +206,42 @@ fn ha_postgres_is_the_managed_one() {
 }
 
 #[test]
+fn dns_records_have_one_spelling_and_an_address() {
+    let spec = spec("dns");
+    let (domain, name) = spec.api_record().expect("the API's record");
+    assert_eq!((domain.as_str(), name.as_str()), ("example.com", "k8s"));
+    let told: Vec<_> = spec
+        .domain_records
+        .iter()
+        .map(|record| {
+            (
+                record.label.as_str(),
+                record.value.as_str(),
+                record.ttl.value,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("a-wildcard-apps-example-com", "203.0.113.80", 300),
+            ("cname-www-example-com", "shop.example.net", 1800),
+            ("mail-1", "mail-1.example.com", 1800),
+            ("mail-2", "@", 1800),
+            ("srv-sip-tcp-example-com", "sip.example.com", 1800),
+            ("txt-dmarc-example-com", "v=DMARC1; p=none", 1800),
+            ("aaaa-example-com", "2001:db8::7", 1800),
+        ]
+    );
+    let service = &spec.domain_records[4];
+    let numbers = [&service.priority, &service.port, &service.weight];
+    assert_eq!(
+        numbers.map(|number| number.as_ref().map(|number| number.value)),
+        [Some(10), Some(5060), Some(0)]
+    );
+}
+
+#[test]
 fn leaves_remember_their_places() {
     let text = good("ha-postgres");
     let spec = spec("ha-postgres");

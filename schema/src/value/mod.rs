@@ -1,6 +1,7 @@
 //! The leaves of the file as types: a value of one of these types is valid by construction.
 
 mod addon;
+mod dns;
 mod git;
 mod kube;
 mod name;
@@ -12,6 +13,7 @@ mod time;
 mod version;
 
 pub use addon::{ArtifactUrl, ChartName, ChartRepository, ChartVersion, LocalFile, Sha256};
+pub use dns::{Domain, RecordName, RecordType};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};
 pub use name::{BucketName, DnsLabel, Hostname, ResourceName, SqlName, SshPublicKey, Tag};

@@ -46,6 +46,79 @@ fn stand_ins_are_valid() {
     check::<Environment>();
     check::<Datastore>();
     check::<FilesystemType>();
+    check::<Domain>();
+    check::<RecordName>();
+    check::<RecordType>();
+}
+
+#[test]
+fn records_have_names_within_their_domains() {
+    for name in ["@", "*", "www", "*.apps", "_sip._tcp", "a.b-c.d_e", "1"] {
+        ok::<RecordName>(name);
+    }
+    for name in [
+        "", ".", "www.", "a..b", "-a", "a b", "apps.*", "a@", "\u{e4}",
+    ] {
+        assert_eq!(code::<RecordName>(name), "spec::name_invalid", "{name:?}");
+    }
+    assert_eq!(replacement::<RecordName>("WWW").as_deref(), Some("www"));
+    let domain: Domain = ok("example.com");
+    assert_eq!(ok::<RecordName>("@").full(&domain), "example.com");
+    assert_eq!(
+        ok::<RecordName>("*.apps").full(&domain),
+        "*.apps.example.com"
+    );
+    let within = |host: &str| RecordName::within(&ok::<Hostname>(host), &domain);
+    assert_eq!(within("example.com"), Some(ok("@")));
+    assert_eq!(within("a.b.example.com"), Some(ok("a.b")));
+    assert_eq!(within("notexample.com"), None);
+    assert_eq!(within("example.org"), None);
+}
+
+#[test]
+fn domains_are_full_names() {
+    ok::<Domain>("example.com");
+    for domain in [
+        "com",
+        "example.com.",
+        "Example.com",
+        "a_b.com",
+        "*.example.com",
+        "",
+    ] {
+        assert_eq!(code::<Domain>(domain), "spec::name_invalid", "{domain:?}");
+    }
+    assert_eq!(
+        replacement::<Domain>("Example.com.").as_deref(),
+        Some("example.com")
+    );
+}
+
+#[test]
+fn what_a_record_says_fits_its_type() {
+    let said = |kind: RecordType, text: &str| kind.value(text).ok();
+    for (kind, text, spelled) in [
+        (RecordType::A, "203.0.113.7", "203.0.113.7"),
+        (RecordType::Aaaa, "2001:0DB8::0007", "2001:db8::7"),
+        (RecordType::Cname, "WWW.example.com.", "www.example.com"),
+        (RecordType::Mx, "@", "@"),
+        (RecordType::Txt, "\"quoted\" Text.", "\"quoted\" Text."),
+    ] {
+        assert_eq!(said(kind, text).as_deref(), Some(spelled), "{kind} {text}");
+    }
+    for (kind, text) in [
+        (RecordType::A, "2001:db8::7"),
+        (RecordType::A, "203.0.113"),
+        (RecordType::Aaaa, "203.0.113.7"),
+        (RecordType::Cname, "203.0.113.7"),
+        (RecordType::Cname, "www"),
+        (RecordType::Ns, "a..b"),
+        (RecordType::Srv, ""),
+        (RecordType::Txt, ""),
+        (RecordType::Txt, "two\nlines"),
+    ] {
+        assert_eq!(said(kind, text), None, "{kind} {text:?}");
+    }
 }
 
 #[test]

@@ -22,13 +22,22 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster on record.
+    /// The cluster on record, where kplan calls it.
     #[track_caller]
     pub(crate) fn of(folder: &Folder, name: &str) -> Self {
-        let snapshot = folder.snapshot(name);
-        let at: Address = "k3s.cluster".parse().expect("an address");
-        let access = snapshot.resources[&at].attribute("access");
-        let access = Access::decode(&access.expect("its access")).expect("its access");
+        Self::reached_at(folder, &access(folder, name))
+    }
+
+    /// The cluster on record, called at another address of it.
+    #[track_caller]
+    pub(crate) fn at(folder: &Folder, name: &str, server: &str) -> Self {
+        let server = server.to_owned();
+        let access = access(folder, name);
+        Self::reached_at(folder, &Access { server, ..access })
+    }
+
+    #[track_caller]
+    fn reached_at(folder: &Folder, access: &Access) -> Self {
         let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
         let note = std::fs::read_to_string(note).expect("the cloud's addresses");
         let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
@@ -43,12 +52,12 @@ impl Cluster {
             scale: 1,
         });
         let entered = runtime.enter();
-        let session = kubernetes.session(&access, Role::Admin).expect("a session");
+        let session = kubernetes.session(access, Role::Admin).expect("a session");
         drop(entered);
         Self {
             session,
             runtime,
-            permit: kplan_model::testing::permit(&at).expect("a permit"),
+            permit: kplan_model::testing::permit(&cluster()).expect("a permit"),
         }
     }
 
@@ -98,4 +107,16 @@ impl Cluster {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn cluster() -> Address {
+    "k3s.cluster".parse().expect("an address")
+}
+
+/// How kplan calls the cluster on record.
+#[track_caller]
+pub(crate) fn access(folder: &Folder, name: &str) -> Access {
+    let snapshot = folder.snapshot(name);
+    let access = snapshot.resources[&cluster()].attribute("access");
+    Access::decode(&access.expect("its access")).expect("its access")
 }

@@ -11,6 +11,7 @@ use kplan_model::Owner;
 fn args(nodes: &[&str]) -> ClusterArgs {
     ClusterArgs {
         endpoint: "203.0.113.7".to_owned().into(),
+        hostname: None,
         nodes: nodes.iter().map(|node| (*node).to_owned().into()).collect(),
         server_ca: PKI.certificates.server_ca.clone().into(),
         client_ca: PKI.certificates.client_ca.clone().into(),
@@ -102,6 +103,19 @@ async fn it_waits_for_the_api_binds_the_admins_and_forgets_the_bundles() {
     assert_eq!(kind.readiness(&attrs), Readiness::Ready);
     // The bundle of a node that is not up yet stays.
     assert_eq!(bucket.names(), [other]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_handed_out_and_not_called() {
+    let fake = api(0, &[]);
+    let kind = Cluster::new(fake.kubernetes(), Arc::new(Bucket::default()));
+    let args = ClusterArgs {
+        hostname: Some("k8s.example.com".to_owned()),
+        ..args(&[])
+    };
+    let attrs = create(&kind, &args).await.unwrap();
+    assert_eq!(attrs.server, "https://k8s.example.com:6443");
+    assert_eq!(attrs.access.server, "https://203.0.113.7:6443");
 }
 
 #[tokio::test(start_paused = true)]

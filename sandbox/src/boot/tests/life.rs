@@ -150,6 +150,24 @@ async fn the_proxy_leads_to_running_servers_only() {
     );
 }
 
+/// The addresses of a name take turns, also those that lead to nobody.
+#[tokio::test(start_paused = true)]
+async fn the_proxy_knows_the_names_of_the_accounts_domains() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&Node::single()).await;
+    let addresses = [1, 77].map(|last| Ipv4Addr::new(203, 0, 113, last));
+    let name = "k8s.example.com".to_owned();
+    let names = [(name, addresses.to_vec())];
+    rig.cloud.names.lock().unwrap().extend(names);
+    let cloud = Arc::clone(&rig.cloud) as Arc<dyn CloudFacts>;
+    let proxy = Proxy::new(rig.nodes.clone(), cloud);
+    let mut turns = [(); 2].map(|()| proxy.resolve("k8s.example.com:6443"));
+    turns.sort_by_key(Result::is_err);
+    let server = rig.nodes.endpoint_of(1001).unwrap();
+    let stale = ProxyError::Unknown(addresses[1]);
+    assert_eq!(turns, [Ok(server), Err(stale)]);
+}
+
 /// The whole way a `kubectl` with `proxy-url` goes, on real sockets.
 #[tokio::test]
 async fn an_administrator_reaches_readyz_through_the_proxy() {

@@ -1,0 +1,162 @@
+//! `[[domain_record]]`.
+
+use super::Lowerer;
+use crate::code::Code;
+use crate::diagnostic::Finding;
+use crate::raw::{Leaf, Opt, RawDomainRecord, Req};
+use crate::span::{Span, Spanned};
+use crate::spec::DomainRecord;
+use crate::value::{DnsLabel, Domain, RecordName, RecordType};
+
+/// Seconds; DigitalOcean takes no less.
+const MIN_TTL: u32 = 30;
+/// Seconds; a day. Longer ones are kept shorter by many resolvers, and a mistake stays for long.
+const MAX_TTL: u32 = 86_400;
+/// Seconds; DigitalOcean's own default.
+const DEFAULT_TTL: u32 = 1800;
+/// Priorities, ports and weights are numbers of 16 bits (RFC 1035, RFC 2782).
+const MAX_NUMBER: u32 = 65_535;
+
+impl Lowerer<'_> {
+    pub(super) fn domain_records(
+        &mut self,
+        raw: &Opt<Vec<Leaf<RawDomainRecord>>>,
+    ) -> Vec<DomainRecord> {
+        Self::tables(raw)
+            .map(|record| self.domain_record(record))
+            .collect()
+    }
+
+    fn domain_record(&mut self, raw: &RawDomainRecord) -> DomainRecord {
+        let domain = self.required(&raw.domain);
+        let kind: Spanned<RecordType> = self.required(&raw.r#type);
+        let name: Spanned<RecordName> = self.required(&raw.name);
+        // What was reported already says nothing about the rest.
+        let known =
+            |lowerer: &Self, span: Option<Span>| span.is_some() && lowerer.report.trusts(span);
+        let typed = known(self, kind.span);
+        let whole = typed && known(self, domain.span) && known(self, name.span);
+        if whole {
+            self.not_doubled(&name, &domain);
+        }
+        let label = match &raw.label {
+            Some(leaf) => self.text::<DnsLabel>(leaf).map(|label| label.to_string()),
+            None => Spanned {
+                value: derived(kind.value, &name, &domain),
+                span: whole.then_some(raw.span),
+            },
+        };
+        let numbers = [
+            ("priority", kind.value.has_priority(), &raw.priority),
+            ("port", kind.value.has_port(), &raw.port),
+            ("weight", kind.value.has_port(), &raw.weight),
+        ];
+        let [priority, port, weight] = numbers.map(|(key, wanted, field)| {
+            if typed {
+                self.fitting(key, wanted, field, &kind, raw.span);
+            }
+            let leaf = field.as_ref()?;
+            let why = "DNS has 16 bits for it.";
+            Some(self.ranged(leaf, 0..=MAX_NUMBER, 0, why))
+        });
+        DomainRecord {
+            value: self.record_value(&raw.value, typed.then_some(kind.value)),
+            ttl: self.number(
+                &raw.ttl,
+                MIN_TTL..=MAX_TTL,
+                DEFAULT_TTL,
+                "DigitalOcean takes no less than half a minute, and for longer than a day a \
+                 mistake should not be kept.",
+            ),
+            label,
+            domain,
+            kind,
+            name,
+            priority,
+            port,
+            weight,
+            span: Some(raw.span),
+        }
+    }
+
+    /// What a record says, in one spelling; as it stands where nobody knows its type.
+    fn record_value(&mut self, field: &Req<String>, kind: Option<RecordType>) -> Spanned<String> {
+        let mut value: Spanned<String> = self.required(field);
+        let (Some(kind), Some(span)) = (kind, value.span.filter(|span| self.report.trusts(*span)))
+        else {
+            return value;
+        };
+        match kind.value(&value) {
+            Ok(one) => value.value = one,
+            Err(invalid) => self.invalid(span, invalid),
+        }
+        value
+    }
+
+    /// Refuses a full name where one within the domain belongs: `www.example.com.example.com`.
+    fn not_doubled(&mut self, name: &Spanned<RecordName>, domain: &Spanned<Domain>) {
+        let rest = name.as_str().strip_suffix(domain.as_str());
+        let within = match rest {
+            Some("") => "@",
+            Some(rest) => match rest.strip_suffix('.') {
+                Some(within) => within,
+                None => return,
+            },
+            None => return,
+        };
+        let Some(span) = name.span else { return };
+        self.report.distrust(span);
+        self.report.push(
+            Finding::new(
+                Code::DomainRecordInvalid,
+                format!("the name `{name}` has the domain in it"),
+            )
+            .label(span, format!("would be {}", name.full(domain)))
+            .label(domain.span, "is added to it")
+            .why("A record's name is its name within the domain.")
+            .remedy(format!("Write `{within}`."))
+            .suggest(span, Some(within)),
+        );
+    }
+
+    /// Refuses a number that a record of its type needs and lacks, or has and nobody reads.
+    fn fitting(
+        &mut self,
+        key: &str,
+        wanted: bool,
+        field: &Opt<i64>,
+        kind: &Spanned<RecordType>,
+        table: Span,
+    ) {
+        let (message, place, remedy) = match field {
+            None if wanted => (
+                format!("a record of type {kind} needs a {key}"),
+                table,
+                format!("Add `{key}`, a whole number up to {MAX_NUMBER}."),
+            ),
+            Some(leaf) if !wanted => (
+                format!("a record of type {kind} has no {key}"),
+                leaf.span(),
+                format!("Take `{key}` out."),
+            ),
+            _ => return,
+        };
+        self.report.push(
+            Finding::new(Code::DomainRecordInvalid, message)
+                .label(place, "here")
+                .label(kind.span, "its type")
+                .why("Priorities order MX and SRV records; ports and weights are SRV's alone.")
+                .remedy(remedy),
+        );
+    }
+}
+
+/// Type and full name as one word: `a-www-example-com`, `mx-example-com`,
+/// `a-wildcard-apps-example-com`.
+fn derived(kind: RecordType, name: &RecordName, domain: &Domain) -> String {
+    let full = name.full(domain).replace('*', "wildcard");
+    let text = format!("{kind}-{full}").to_ascii_lowercase();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
