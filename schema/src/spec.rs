@@ -354,7 +354,7 @@ pub struct Addon {
     pub name: Spanned<DnsLabel>,
     /// The namespace; `None` leaves it to the default of a manifest or a chart.
     pub namespace: Option<Spanned<DnsLabel>>,
-    /// The add-ons it comes after.
+    /// The add-ons it comes after, and [`AFTER_ARGOCD`].
     pub after: Vec<Spanned<DnsLabel>>,
     /// What it is.
     pub source: AddonSource,
@@ -566,6 +566,9 @@ impl<'a> Pool<'a> {
         }
     }
 }
+
+/// What an add-on names in `after` to come after Argo CD; no add-on may take it.
+pub const AFTER_ARGOCD: &str = "argocd";
 
 /// Name of the servers' pool in addresses and droplet names; no agent pool may take it.
 pub const SERVERS_POOL: &str = "servers";

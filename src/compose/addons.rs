@@ -2,11 +2,11 @@
 //! cluster is being restored, after the backup is back: volumes of theirs would be empty otherwise.
 
 use super::build::{Builder, address};
-use super::platform::{access, meta};
+use super::platform::{access, argocd, meta};
 use kplan_model::Address;
 use kplan_providers::artifacts::{ArtifactPin, Sources, pinned};
 use kplan_providers::kubernetes::{AddonManifestArgs, Applied, HelmReleaseArgs};
-use kplan_schema::spec::{Addon, AddonSource, Chart};
+use kplan_schema::spec::{AFTER_ARGOCD, Addon, AddonSource, Chart};
 
 /// Its address.
 pub fn addon(addon: &Addon) -> Address {
@@ -26,6 +26,9 @@ pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) {
             .filter(|other| one.after.iter().any(|name| name.value == other.name.value));
         let mut after = after.to_vec();
         after.extend(before.map(addon));
+        if one.after.iter().any(|name| name.as_str() == AFTER_ARGOCD) {
+            after.push(argocd());
+        }
         declare_one(builder, one, after);
     }
 }

@@ -109,6 +109,49 @@ fn a_manifest_beside_the_file_is_applied_pruned_and_taken_away() {
     folder.assert_no_changes();
 }
 
+/// What is between fences of that language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let after = text.split(fence.as_str()).skip(1);
+    after.filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn every_example_of_the_guide_is_a_file_that_kplan_takes() {
+    let guide = crate::support::repository().join("docs/guide/add-ons.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let (tables, manifests) = (blocks(&guide, "toml"), blocks(&guide, "yaml"));
+    assert!(
+        tables.len() >= 9 && manifests.len() >= 9,
+        "the guide has examples"
+    );
+    // Two blocks switch something of the same table on.
+    let mut text = BARE.to_owned();
+    text.push_str("[gitops]\nrepo = \"https://github.com/acme/infra.git\"\n");
+    let (switches, addons): (Vec<&str>, Vec<&str>) = tables
+        .into_iter()
+        .partition(|table| table.starts_with("[addons]"));
+    let lines = switches.iter().flat_map(|table| table.lines().skip(1));
+    text.push_str(&format!(
+        "[addons]\n{}\n",
+        lines.collect::<Vec<_>>().join("\n")
+    ));
+    text.push_str(&addons.join("\n"));
+    let folder = Folder::with(&text);
+    for name in text.split('"').filter(|word| word.starts_with("addons/")) {
+        put(&folder, name, b"{}");
+    }
+    folder.kplan(&["validate"]).ok();
+    for manifest in manifests {
+        let documents = serde_norway::Deserializer::from_str(manifest);
+        for document in documents {
+            serde::Deserialize::deserialize(document)
+                .map(|_: Value| ())
+                .unwrap_or_else(|error| panic!("{manifest}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn a_file_elsewhere_is_not_read() {
     let folder = Folder::with(&format!(

@@ -416,7 +416,7 @@ raw_table! {
         /// Namespace to install into; it is made where it is not there. Default: `default` for what
         /// a manifest puts nowhere itself, the add-on's name for a chart.
         namespace: Opt<String>,
-        /// Names of add-ons this one comes after.
+        /// Names of add-ons this one comes after; `argocd` for Argo CD.
         after: Opt<Vec<Leaf<String>>>,
         /// A manifest.
         manifest: Opt<RawAddonManifest>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
-use crate::spec::{Addon, Spec};
+use crate::spec::{AFTER_ARGOCD, Addon, Spec};
 
 pub(super) const SUMMARY: &str = "Add-ons come after add-ons of the file, and none after itself.";
 
@@ -16,7 +16,12 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         .collect();
     for addon in &spec.own_addons {
         for before in &addon.after {
-            let (message, label) = if !known.contains_key(before.as_str()) {
+            let argocd = before.as_str() == AFTER_ARGOCD;
+            let (message, label) = if argocd && spec.gitops.is_some() {
+                continue;
+            } else if argocd {
+                ("there is no Argo CD".to_owned(), "this file has no `[gitops]`")
+            } else if !known.contains_key(before.as_str()) {
                 (format!("there is no add-on `{before}`"), "not in this file")
             } else if comes_after(&known, before.as_str(), addon.name.as_str()) {
                 let message = format!("the add-on `{}` comes after itself", addon.name);

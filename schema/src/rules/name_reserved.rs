@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::span::{Span, Spanned};
-use crate::spec::{API_RECORD, AddonSource, SERVERS_POOL, Spec};
+use crate::spec::{AFTER_ARGOCD, API_RECORD, AddonSource, SERVERS_POOL, Spec};
 use crate::value::DnsLabel;
 
 pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, no chart like one of K3s's own, and no DNS record `api`.";
@@ -30,6 +30,14 @@ const OF_K3S: [&str; 2] = ["traefik", "traefik-crd"];
 
 fn charts(spec: &Spec, report: &mut Report) {
     for addon in &spec.own_addons {
+        if addon.name.as_str() == AFTER_ARGOCD {
+            report.judge(
+                Finding::new(Code::NameReserved, "an add-on cannot be named `argocd`")
+                    .label(addon.name.span, "taken")
+                    .why("It is how `after` names the Argo CD of `[gitops]`.")
+                    .remedy("Choose another name, or use `[gitops]`."),
+            );
+        }
         let is_chart = matches!(addon.source, AddonSource::Helm { .. });
         if !is_chart || !OF_K3S.contains(&addon.name.as_str()) {
             continue;
