@@ -73,6 +73,9 @@ pub enum Command {
     State(StateCommand),
     /// Show the resources and what they depend on
     Graph(GraphArgs),
+    /// Write files that belong into other places
+    #[command(subcommand)]
+    Render(RenderCommand),
     /// Resolve the version set to digests and write kplan.lock
     Lock(LockArgs),
     /// Serve the embedded cloud in the foreground, or look into it
@@ -83,6 +86,19 @@ pub enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What to write.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RenderCommand {
+    /// The tree that Argo CD brings storage, backups and add-ons from (`[gitops] delivery = "git"`)
+    Gitops {
+        /// The checkout of the repository
+        folder: PathBuf,
+        /// Say what is not as it would be written, write nothing, and exit with 2 where there is any
+        #[arg(long)]
+        check: bool,
     },
 }
 

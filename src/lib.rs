@@ -13,6 +13,7 @@ pub mod duration;
 pub mod embedded;
 pub mod error;
 pub mod exit;
+pub mod gitops;
 pub mod interrupt;
 pub mod kit;
 pub mod load;
@@ -102,6 +103,7 @@ fn dispatch(
             cmd::state::run(global, &command, terminal)
         }
         Command::Graph(args) => cmd::graph::run(global, &args, terminal),
+        Command::Render(command) => runtime.block_on(cmd::render::run(global, &command, terminal)),
         Command::Lock(_) => runtime.block_on(cmd::lock::run(global, terminal)),
         Command::Sandbox(args) => runtime.block_on(cmd::sandbox::run(global, &args, terminal)),
     }

@@ -61,6 +61,7 @@ pub(crate) fn declarations(count: u32, shape: Shape) -> Declarations {
     Declarations {
         resources: (0..count).map(declaration).collect(),
         outputs: Object::new(),
+        ..Declarations::default()
     }
 }
 

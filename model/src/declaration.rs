@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::object::Object;
 use crate::origin::Origin;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// In which order a group's members change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ impl Declaration {
 pub struct Declarations {
     /// The resources, in the file's order.
     pub resources: Vec<Declaration>,
+    /// Resources that somebody else manages from now on: one of these that is on record and not asked
+    /// for is forgotten, and stays as it is.
+    pub forgotten: BTreeSet<Address>,
     /// Named results: values with references, shown by `output`.
     pub outputs: Object,
 }

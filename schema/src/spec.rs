@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use crate::span::{Span, Spanned};
 use crate::value::{
     AccessKey, ArgoCdVersion, ArtifactUrl, BucketName, ChartName, ChartRepository, ChartVersion,
-    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, DnsLabel, Domain, Environment,
-    FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile, RecordName, RecordType,
-    RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, Sha256,
-    SizeSlug, SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
+    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, Delivery, DnsLabel, Domain,
+    Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
+    RecordName, RecordType, RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place,
+    SecretSource, Sha256, SizeSlug, SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -227,6 +227,8 @@ pub struct Gitops {
     pub path: Spanned<RepoPath>,
     /// Branch, tag or commit; default `HEAD`.
     pub revision: Spanned<String>,
+    /// Who brings storage, backups and add-ons; default kplan.
+    pub delivery: Spanned<Delivery>,
     /// Argo CD's version.
     pub version: Spanned<ArgoCdVersion>,
     /// Argo CD's highly available manifests; default false; needs three nodes.
@@ -664,6 +666,12 @@ impl Spec {
         let domain = self.endpoint.as_ref()?.domain.as_ref()?;
         let name = RecordName::within(self.api_hostname()?, domain)?;
         Some((domain, name))
+    }
+
+    /// Whether Argo CD brings storage, backups and add-ons, from Git.
+    pub fn is_delivered_by_git(&self) -> bool {
+        let delivery = self.gitops.as_ref().map(|gitops| gitops.delivery.value);
+        delivery == Some(Delivery::Git)
     }
 
     /// Whether the only server gets a reserved IP.

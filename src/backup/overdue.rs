@@ -26,7 +26,9 @@ const WORDS: [(&str, &str); 7] = [
 /// Whether backups should be there at all, and since when: Velero is on record, and nothing keeps
 /// it from making them.
 pub fn expected_since(snapshot: &Snapshot) -> Option<Timestamp> {
-    let velero = snapshot.resources.get(&platform::velero())?;
+    let velero = [platform::velero(), platform::velero_secret()]
+        .iter()
+        .find_map(|address| snapshot.resources.get(address))?;
     let restoring = Restoring::of(snapshot).wish().is_some();
     (!restoring).then_some(velero.created_at)
 }

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod migrate;
 pub mod output;
 pub mod plan;
+pub mod render;
 pub mod restore;
 pub mod sandbox;
 pub mod schema;

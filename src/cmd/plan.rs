@@ -221,7 +221,8 @@ fn begun_anew(planned: &Planned) -> Option<String> {
     let made = |step: &Step| step.address == cluster && step.action == Action::Create;
     let anew = known(&cluster) && planned.plan.steps.iter().any(made);
     let restoring = Restoring::of(&planned.snapshot).wish().is_some();
-    (anew && known(&platform::velero()) && !restoring).then(|| {
+    let backed_up = known(&platform::velero()) || known(&platform::velero_secret());
+    (anew && backed_up && !restoring).then(|| {
         "the cluster is gone and would be made again empty. `kplan restore` instead of apply brings \
          back what its backups hold, which is not possible any more once Argo CD has filled it"
             .to_owned()

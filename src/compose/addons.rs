@@ -20,7 +20,12 @@ pub fn addon(addon: &Addon) -> Address {
 /// Declares them, behind `after`.
 pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) {
     let all = &builder.spec.own_addons;
+    let by_git = builder.is_by_git();
     for one in all {
+        if by_git {
+            builder.forget(addon(one));
+            continue;
+        }
         let before = all
             .iter()
             .filter(|other| one.after.iter().any(|name| name.value == other.name.value));

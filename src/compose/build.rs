@@ -110,6 +110,17 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Notes that somebody else manages a resource from now on.
+    pub fn forget(&mut self, address: Address) {
+        self.declarations.forgotten.insert(address);
+    }
+
+    /// Whether Argo CD brings what can come from Git. Not while the cluster is being restored: what
+    /// a restore needs has to be there before it.
+    pub fn is_by_git(&self) -> bool {
+        self.spec.is_delivered_by_git() && !super::restoring::is_wanted(self)
+    }
+
     /// A result that `output` shows.
     pub fn output(&mut self, name: &str, value: Value) {
         self.declarations.outputs.insert(name.to_owned(), value);

@@ -8,8 +8,8 @@ use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs, UpgradeControllerArgs,
-    VeleroArgs,
+    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs, SealingSecretArgs,
+    UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
 };
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
@@ -36,6 +36,31 @@ pub fn upgrade() -> Address {
     address("k3s_upgrade", "main")
 }
 
+/// The driver of DigitalOcean's volumes.
+pub fn csi() -> Address {
+    address("csi", "main")
+}
+
+/// Sealed Secrets.
+pub fn sealed_secrets() -> Address {
+    address("sealed_secrets", "main")
+}
+
+/// The key of Sealed Secrets, where Git brings the rest.
+pub fn sealing_secret() -> Address {
+    address("sealing_secret", "main")
+}
+
+/// Velero's secrets, where Git brings the rest.
+pub fn velero_secret() -> Address {
+    address("velero_secret", "main")
+}
+
+/// What stays with kplan where Git brings the rest.
+pub fn kept_from_git() -> [Address; 2] {
+    [velero_secret(), sealing_secret()]
+}
+
 /// Velero.
 pub fn velero() -> Address {
     address("velero", "main")
@@ -59,16 +84,27 @@ pub fn declare(builder: &mut Builder<'_>) {
     let controllers = controllers(builder);
     let spec = builder.spec;
     let mut ready = vec![controllers];
+    let by_git = builder.is_by_git();
     if spec.storage.csi.value {
-        ready.push(csi(builder, &ready));
+        if by_git {
+            builder.forget(csi());
+        } else {
+            ready.push(storage_driver(builder, &ready));
+        }
     }
     upgrades(builder, &ready);
     if spec.addons.sealed_secrets.value {
-        ready.push(sealed_secrets(builder, &ready));
+        ready.push(sealed(builder, &ready));
     }
     let mut for_addons = ready.clone();
     if let Some(backup) = &spec.backup {
-        ready.push(backups(builder, backup, &ready));
+        ready.push(if by_git {
+            builder.forget(velero());
+            backup_secret(builder, backup, &ready)
+        } else {
+            builder.forget(velero_secret());
+            backups(builder, backup, &ready)
+        });
         let restored = restoring::declare(builder, &ready);
         for_addons.extend(restored.clone());
         ready.extend(restored);
@@ -110,7 +146,7 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
     builder.add_with(address("ccm", "main"), &args, span, meta(vec![secret]))
 }
 
-fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
+fn storage_driver(builder: &mut Builder<'_>, after: &[Address]) -> Address {
     let (artifacts, sources) = pinned(builder.inputs.artifacts.all("csi-digitalocean"));
     let args = CsiArgs {
         access: access(),
@@ -124,7 +160,7 @@ fn csi(builder: &mut Builder<'_>, after: &[Address]) -> Address {
         api_url: None,
     };
     let span = builder.spec.storage.span;
-    builder.add_with(address("csi", "main"), &args, span, meta(after.to_vec()))
+    builder.add_with(csi(), &args, span, meta(after.to_vec()))
 }
 
 /// The controller that exchanges K3s on living nodes, and the version they are to run. Nothing waits
@@ -158,7 +194,7 @@ fn upgrades(builder: &mut Builder<'_>, after: &[Address]) {
 }
 
 /// What was sealed can be opened before anything from Git or from a backup asks for it.
-fn sealed_secrets(builder: &mut Builder<'_>, after: &[Address]) -> Address {
+fn sealed(builder: &mut Builder<'_>, after: &[Address]) -> Address {
     let span = builder.spec.addons.sealed_secrets.span;
     let key = RandomPasswordArgs {
         purpose: "secrets sealed for the cluster".to_owned(),
@@ -166,6 +202,17 @@ fn sealed_secrets(builder: &mut Builder<'_>, after: &[Address]) -> Address {
     builder.add(sealing_key(), &key, span);
     let certificate = to::<String>(&sealing_key(), "certificate");
     builder.output("sealed_secrets_certificate", certificate.encode());
+    if builder.is_by_git() {
+        builder.forget(sealed_secrets());
+        let args = SealingSecretArgs {
+            access: access(),
+            objects: Applied,
+            certificate,
+            private_key: to(&sealing_key(), "private_key"),
+        };
+        return builder.add_with(sealing_secret(), &args, span, meta(after.to_vec()));
+    }
+    builder.forget(sealing_secret());
     let (artifacts, sources) = pinned(builder.inputs.artifacts.all("sealed-secrets"));
     let args = SealedSecretsArgs {
         access: access(),
@@ -175,8 +222,21 @@ fn sealed_secrets(builder: &mut Builder<'_>, after: &[Address]) -> Address {
         certificate,
         private_key: to(&sealing_key(), "private_key"),
     };
-    let address = address("sealed_secrets", "main");
-    builder.add_with(address, &args, span, meta(after.to_vec()))
+    builder.add_with(sealed_secrets(), &args, span, meta(after.to_vec()))
+}
+
+/// What Velero needs and Git must not have.
+fn backup_secret(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {
+    let store = location(builder, &backup.store);
+    let volumes = builder.spec.storage.csi.value;
+    let args = VeleroSecretArgs {
+        access: access(),
+        objects: Applied,
+        access_key: store.access_key,
+        secret_key: store.secret_key,
+        repository_password: repository_password(builder, backup).filter(|_| volumes),
+    };
+    builder.add_with(velero_secret(), &args, backup.span, meta(after.to_vec()))
 }
 
 fn backups(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) -> Address {
@@ -292,6 +352,8 @@ fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
         recurse: false,
         prune: true,
         self_heal: true,
+        // The tree may not be there yet: `kplan render gitops` writes it after the first apply.
+        waited_for: builder.spec.is_delivered_by_git().then_some(false),
     };
     builder.add_with(
         address("argocd_application", "root"),

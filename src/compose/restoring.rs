@@ -48,11 +48,14 @@ impl Restoring {
         plan.steps.iter().all(|step| {
             let velero = step.address == super::platform::velero();
             let own = step.address == request() || step.address == restore();
+            let kept = super::platform::kept_from_git().contains(&step.address);
             match step.action {
                 Action::Update => velero,
                 Action::Delete => own,
                 Action::Record | Action::Forget => true,
-                Action::Create | Action::Operate => false,
+                // What it restored with is Argo CD's from now on.
+                Action::Create => kept,
+                Action::Operate => false,
             }
         })
     }
@@ -104,7 +107,12 @@ pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) -> Option<Ad
     Some(restore)
 }
 
+/// Whether it is wanted and not done yet.
+pub(super) fn is_wanted(builder: &Builder<'_>) -> bool {
+    builder.inputs.restoring.0.is_some()
+}
+
 /// Whether Velero is to leave its bucket alone.
 pub(super) fn is_under_way(builder: &Builder<'_>) -> Option<bool> {
-    builder.inputs.restoring.0.is_some().then_some(true)
+    is_wanted(builder).then_some(true)
 }

@@ -132,10 +132,8 @@ fn every_example_of_the_guide_is_a_file_that_kplan_takes() {
         .into_iter()
         .partition(|table| table.starts_with("[addons]"));
     let lines = switches.iter().flat_map(|table| table.lines().skip(1));
-    text.push_str(&format!(
-        "[addons]\n{}\n",
-        lines.collect::<Vec<_>>().join("\n")
-    ));
+    let lines: Vec<&str> = lines.collect();
+    text = format!("{text}[addons]\n{}\n", lines.join("\n"));
     text.push_str(&addons.join("\n"));
     let folder = Folder::with(&text);
     for name in text.split('"').filter(|word| word.starts_with("addons/")) {
@@ -145,9 +143,8 @@ fn every_example_of_the_guide_is_a_file_that_kplan_takes() {
     for manifest in manifests {
         let documents = serde_norway::Deserializer::from_str(manifest);
         for document in documents {
-            serde::Deserialize::deserialize(document)
-                .map(|_: Value| ())
-                .unwrap_or_else(|error| panic!("{manifest}: {error}"));
+            let read: Result<Value, _> = serde::Deserialize::deserialize(document);
+            assert!(read.is_ok(), "{manifest}: {read:?}");
         }
     }
 }
@@ -165,7 +162,7 @@ fn a_file_elsewhere_is_not_read() {
 }
 
 /// A chart's archive, as `helm package` makes it.
-fn chart(version: &str, files: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn chart(version: &str, files: &[(&str, &str)]) -> Vec<u8> {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let mut archive = tar::Builder::new(encoder);
     let about = format!("apiVersion: v2\nname: app\nversion: {version}\n");

@@ -18,6 +18,7 @@ mod dns;
 mod drift;
 mod failures;
 mod flags;
+mod gitops;
 mod interrupt;
 mod interrupt_waits;
 mod json;

@@ -143,6 +143,9 @@ impl<'a> Work<'a> {
                 let reason = Reason::DestroyRequested;
                 (Change::Delete { reason }, Object::new())
             }
+            (PlanMode::Apply, None) if self.inputs.declarations.forgotten.contains(address) => {
+                (Change::Forget, Object::new())
+            }
             (PlanMode::Apply, None) => {
                 let reason = self.why_undeclared(address);
                 (Change::Delete { reason }, Object::new())

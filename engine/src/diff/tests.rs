@@ -221,6 +221,20 @@ fn reasons_for_replacement() {
 }
 
 #[test]
+fn what_somebody_else_manages_now_is_forgotten_and_not_destroyed() {
+    let vm = || decl("vm.a").with("image", string("i"));
+    let mut case = Case::new([], [record(&vm(), Object::new())]);
+    case.declarations.forgotten.insert("vm.a".parse().unwrap());
+    assert_eq!(case.words(), ["vm.a forget"]);
+    // What is asked for, or is to go with everything, is not.
+    let mut case = Case::new([vm()], [record(&vm(), Object::new())]);
+    case.declarations.forgotten.insert("vm.a".parse().unwrap());
+    assert_eq!(case.words(), ["vm.a none"]);
+    case.mode = PlanMode::Destroy;
+    assert_eq!(case.words(), ["vm.a delete DestroyRequested"]);
+}
+
+#[test]
 fn what_is_unfinished_is_compared_and_waited_for_only_where_nothing_else_is_to_be_done() {
     let vm = |image: &str| decl("vm.a").with("image", string(image));
     let unfinished = || Recorded {

@@ -20,6 +20,7 @@ pub fn declare(resources: impl IntoIterator<Item = Declaration>) -> Declarations
     Declarations {
         resources: resources.into_iter().collect(),
         outputs: Object::new(),
+        forgotten: std::collections::BTreeSet::new(),
     }
 }
 

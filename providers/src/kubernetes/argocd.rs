@@ -270,6 +270,7 @@ mod tests {
             recurse: false,
             prune: true,
             self_heal: true,
+            waited_for: None,
         }
     }
 

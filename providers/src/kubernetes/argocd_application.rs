@@ -4,6 +4,7 @@ use super::argocd::{NAMESPACE, application, cascades, finalizers};
 use super::bundle::Target;
 use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
 use super::object::Object;
+use super::wait::NOT_WAITED_FOR;
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use kplan_model::{Field, Input, Kind, KindInfo, ProviderError, ReplaceOrder, Typical};
@@ -32,6 +33,8 @@ kplan_model::object! {
         pub prune: bool,
         /// Whether what is changed in the cluster is changed back.
         pub self_heal: bool,
+        /// Whether it has to be synced before it counts as ready; `None` is yes.
+        pub waited_for: Option<bool>,
     }
 }
 
@@ -48,6 +51,10 @@ static FIELDS: &[Field] = &[
     Field::in_place(
         "self_heal",
         "Whether what is changed in the cluster is changed back.",
+    ),
+    Field::in_place(
+        "waited_for",
+        "Whether it has to be synced before it counts as ready.",
     ),
     INVENTORY,
     WAITING,
@@ -96,7 +103,7 @@ impl BundleKind for ArgocdApplication {
         if args.recurse {
             source["directory"] = json!({ "recurse": true });
         }
-        Ok(vec![json!({
+        let mut application = json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
             // Without Argo CD's finalizer what it brought stays when it goes: a block taken out
@@ -114,7 +121,11 @@ impl BundleKind for ArgocdApplication {
                     "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
                 },
             },
-        })])
+        });
+        if args.waited_for == Some(false) {
+            application["metadata"]["annotations"] = json!({ NOT_WAITED_FOR: "true" });
+        }
+        Ok(vec![application])
     }
 
     /// An earlier kplan gave it the finalizer, and anybody may have: Argo CD's own deletion

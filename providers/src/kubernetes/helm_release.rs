@@ -366,24 +366,21 @@ mod tests {
         }
     }
 
-    fn listed(items: Vec<Value>) -> Option<(u16, Value)> {
-        Some((200, json!({ "items": items, "metadata": {} })))
+    fn listed(items: Vec<Value>) -> Value {
+        json!({ "items": items, "metadata": {} })
     }
 
-    fn types(names: &[(&str, &str)]) -> Option<(u16, Value)> {
+    fn types(names: &[(&str, &str)]) -> Value {
         let one = |(name, kind): &(&str, &str)| json!({"name": name, "kind": kind, "namespaced": true, "verbs": []});
         let resources: Vec<Value> = names.iter().map(one).collect();
-        Some((
-            200,
-            json!({ "kind": "APIResourceList", "resources": resources }),
-        ))
+        json!({ "kind": "APIResourceList", "resources": resources })
     }
 
     impl World {
-        fn answer(&self, asked: &Asked) -> Option<(u16, Value)> {
+        fn found(&self, asked: &Asked) -> Option<Value> {
             let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
-            let system = "/api/v1/namespaces/kube-system";
-            match path {
+            let path = path.replace("/api/v1/namespaces/kube-system", "~");
+            Some(match path.as_str() {
                 "/apis/helm.cattle.io/v1" => types(&[("helmcharts", "HelmChart")]),
                 "/apis/batch/v1" => types(&[("jobs", "Job")]),
                 "/apis/apps/v1" => types(&[
@@ -391,63 +388,63 @@ mod tests {
                     ("statefulsets", "StatefulSet"),
                     ("daemonsets", "DaemonSet"),
                 ]),
-                "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/app" => Some((
-                    200,
-                    json!({
-                        "spec": { "chartContent": "Y2hhcnQ=", "valuesContent": "a: 1" },
-                        "status": { "jobName": "helm-install-app" },
-                        "metadata": { "managedFields": [
-                            { "manager": "kplan", "operation": "Apply", "time": self.applied },
-                            { "manager": "k3s", "operation": "Update", "time": "2026-11-29T12:59:00Z" },
-                        ] },
-                    }),
-                )),
-                "/apis/batch/v1/namespaces/kube-system/jobs/helm-install-app" => Some((
-                    200,
-                    json!({
-                        "apiVersion": "batch/v1", "kind": "Job", "status": self.job,
-                        "metadata": { "creationTimestamp": self.made },
-                    }),
-                )),
-                "/api/v1/pods" => listed(vec![]),
-                "/api/v1/secrets" => listed(
-                    self.releases
-                        .iter()
-                        .filter(|(_, status)| query.contains(&format!("status%3D{status}")))
-                        .map(|(version, _)| {
-                            json!({ "metadata": {
-                            "name": format!("v{version}"), "namespace": "apps",
-                            "labels": { "version": version },
-                        } })
-                        })
-                        .collect(),
-                ),
-                "/apis/apps/v1/deployments" => listed(vec![json!({
-                    "metadata": { "name": "app", "namespace": "apps", "annotations": { RELEASE: "app" } },
-                    "spec": { "replicas": 1 },
-                    "status": {
-                        "replicas": 1, "updatedReplicas": 1, "availableReplicas": self.available,
-                    },
-                })]),
-                "/apis/apps/v1/statefulsets" | "/apis/apps/v1/daemonsets" => listed(vec![]),
-                _ if path == format!("{system}/configmaps/chart-content-app") => Some((
-                    200,
-                    json!({
-                        "data": { "app.tgz.base64": "Y2hhcnQ=" },
-                    }),
-                )),
-                _ if path == format!("{system}/secrets/chart-values-app") => Some((
-                    200,
-                    json!({
-                        "data": { "HelmChartValuesContent": STANDARD.encode(self.values) },
-                    }),
-                )),
-                _ => status(404, "NotFound", "not here"),
-            }
+                "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/app" => self.chart(),
+                "/apis/batch/v1/namespaces/kube-system/jobs/helm-install-app" => json!({
+                    "apiVersion": "batch/v1", "kind": "Job", "status": self.job,
+                    "metadata": { "creationTimestamp": self.made },
+                }),
+                "/api/v1/secrets" => self.releases(query),
+                "/apis/apps/v1/deployments" => listed(vec![self.deployment()]),
+                "/api/v1/pods" | "/apis/apps/v1/statefulsets" | "/apis/apps/v1/daemonsets" => {
+                    listed(vec![])
+                }
+                "~/configmaps/chart-content-app" => {
+                    json!({ "data": { "app.tgz.base64": "Y2hhcnQ=" } })
+                }
+                "~/secrets/chart-values-app" => json!({
+                    "data": { "HelmChartValuesContent": STANDARD.encode(self.values) },
+                }),
+                _ => return None,
+            })
+        }
+
+        fn chart(&self) -> Value {
+            json!({
+                "spec": { "chartContent": "Y2hhcnQ=", "valuesContent": "a: 1" },
+                "status": { "jobName": "helm-install-app" },
+                "metadata": { "managedFields": [
+                    { "manager": "kplan", "operation": "Apply", "time": self.applied },
+                    { "manager": "k3s", "operation": "Update", "time": "2026-11-29T12:59:00Z" },
+                ] },
+            })
+        }
+
+        fn releases(&self, query: &str) -> Value {
+            let asked = |status: &str| query.contains(&format!("status%3D{status}"));
+            let of_status = self.releases.iter().filter(|(_, status)| asked(status));
+            let records = of_status.map(|(version, _)| {
+                json!({ "metadata": {
+                    "name": format!("v{version}"), "namespace": "apps", "labels": { "version": version },
+                } })
+            });
+            listed(records.collect())
+        }
+
+        fn deployment(&self) -> Value {
+            json!({
+                "metadata": { "name": "app", "namespace": "apps", "annotations": { RELEASE: "app" } },
+                "spec": { "replicas": 1 },
+                "status": {
+                    "replicas": 1, "updatedReplicas": 1, "availableReplicas": self.available,
+                },
+            })
         }
 
         async fn waits_for(self) -> String {
-            let fake = Fake::new(move |asked: &Asked| self.answer(asked));
+            let fake = Fake::new(move |asked: &Asked| match self.found(asked) {
+                Some(found) => Some((200, found)),
+                None => status(404, "NotFound", "not here"),
+            });
             let waits = HelmRelease::waits_for(&fake.session(), &args()).await;
             waits.unwrap().unwrap_or_default()
         }

@@ -282,7 +282,9 @@ impl<K: BundleKind> Resource for Bundled<K> {
                 id: id.clone(),
                 created_at: None,
                 attrs,
-                role: kplan_model::FoundAs::Asked,
+                // It carries the owner's own labels, so it is this cluster's and in nobody's way:
+                // what was forgotten, or handed to Git for a while, is applied again.
+                role: kplan_model::FoundAs::Remains,
             })
             .collect())
     }
@@ -386,7 +388,7 @@ mod tests {
     use crate::k3s::{Cluster, K3sNode, Pki};
     use crate::kubernetes::{
         AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi,
-        HelmRelease, SealedSecrets, UpgradeController, Velero,
+        HelmRelease, SealedSecrets, SealingSecret, UpgradeController, Velero, VeleroSecret,
     };
     use std::collections::BTreeSet;
 
@@ -421,6 +423,8 @@ mod tests {
         whole::<Bundled<Velero>>();
         whole::<Bundled<UpgradeController>>();
         whole::<Bundled<SealedSecrets>>();
+        whole::<Bundled<SealingSecret>>();
+        whole::<Bundled<VeleroSecret>>();
         whole::<Bundled<AddonManifest>>();
         whole::<Bundled<HelmRelease>>();
         whole::<Bundled<Argocd>>();

@@ -116,6 +116,23 @@ pub fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Value>, ProviderError> {
     Ok(objects)
 }
 
+/// Objects as a manifest: one document for each.
+///
+/// # Errors
+/// `Bug` for what cannot be written as YAML.
+pub fn write(objects: &[Value]) -> Result<String, ProviderError> {
+    let mut text = String::new();
+    for object in objects {
+        let document = serde_norway::to_string(object).map_err(|error| {
+            let message = format!("an object cannot be written as YAML: {error}");
+            ProviderError::new(ErrorKind::Bug, message)
+        })?;
+        text.push_str("---\n");
+        text.push_str(&document);
+    }
+    Ok(text)
+}
+
 /// Puts every object that lives in a namespace and names none into this one.
 pub fn in_namespace(objects: &mut [Value], namespace: &str) {
     for object in objects {

@@ -10,6 +10,7 @@ pub mod ccm;
 pub mod cloud_secret;
 pub mod connect;
 pub mod csi;
+pub mod delivered;
 pub mod diff;
 pub mod helm_release;
 pub mod in_process;
@@ -38,6 +39,7 @@ pub use connect::{
     Connector, Endpoint, Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role,
 };
 pub use csi::{Csi, CsiArgs};
+pub use delivered::{SealingSecret, SealingSecretArgs, VeleroSecret, VeleroSecretArgs};
 pub use helm_release::{HelmRelease, HelmReleaseArgs};
 pub use in_process::InProcess;
 pub use k3s_upgrade::{K3sUpgrade, K3sUpgradeArgs};

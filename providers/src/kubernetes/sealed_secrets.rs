@@ -99,20 +99,25 @@ impl BundleKind for SealedSecrets {
         }
         let digest = sha256_hex(certificate.as_bytes());
         deployment["spec"]["template"]["metadata"]["annotations"][KEY_DIGEST] = json!(digest);
-        objects.push(json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {
-                "name": KEY,
-                "namespace": SYSTEM,
-                "labels": { KEY_LABEL: "active" },
-            },
-            "type": "kubernetes.io/tls",
-            "data": {
-                "tls.crt": data(certificate),
-                "tls.key": data(exposed(args.private_key.known()?)?),
-            },
-        }));
+        objects.push(key(certificate, &args.private_key)?);
         Ok(objects)
     }
+}
+
+/// The key, where the controller finds it.
+pub(super) fn key(certificate: &str, private_key: &Input<Secret>) -> Result<Value, ProviderError> {
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": KEY,
+            "namespace": SYSTEM,
+            "labels": { KEY_LABEL: "active" },
+        },
+        "type": "kubernetes.io/tls",
+        "data": {
+            "tls.crt": data(certificate),
+            "tls.key": data(exposed(private_key.known()?)?),
+        },
+    }))
 }

@@ -149,7 +149,7 @@ impl BundleKind for Velero {
     ) -> Result<Vec<Value>, ProviderError> {
         let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         objects.extend(identity());
-        objects.push(credentials(args)?);
+        objects.push(credentials(&args.access_key, &args.secret_key)?);
         if let (true, Some(password)) = (args.volumes, &args.repository_password) {
             objects.push(repository_password(password)?);
         }
@@ -163,21 +163,26 @@ impl BundleKind for Velero {
     }
 }
 
+/// Its namespace. The node agent needs more than a usual pod may have.
+pub(super) fn namespace() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": NAMESPACE,
+            "labels": {
+                "pod-security.kubernetes.io/enforce": "privileged",
+                "pod-security.kubernetes.io/audit": "privileged",
+                "pod-security.kubernetes.io/warn": "privileged",
+            },
+        },
+    })
+}
+
 /// Namespace, account, and the binding that lets it back up everything.
 fn identity() -> [Value; 3] {
     [
-        json!({
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": NAMESPACE,
-                "labels": {
-                    "pod-security.kubernetes.io/enforce": "privileged",
-                    "pod-security.kubernetes.io/audit": "privileged",
-                    "pod-security.kubernetes.io/warn": "privileged",
-                },
-            },
-        }),
+        namespace(),
         json!({
             "apiVersion": "v1",
             "kind": "ServiceAccount",
@@ -197,11 +202,15 @@ fn identity() -> [Value; 3] {
     ]
 }
 
-fn credentials(args: &VeleroArgs) -> Result<Value, ProviderError> {
+/// The key of the bucket, as Velero reads it.
+pub(super) fn credentials(
+    access_key: &Input<String>,
+    secret_key: &Input<Secret>,
+) -> Result<Value, ProviderError> {
     let ini = format!(
         "[default]\naws_access_key_id={}\naws_secret_access_key={}\n",
-        args.access_key.known()?,
-        exposed(args.secret_key.known()?)?
+        access_key.known()?,
+        exposed(secret_key.known()?)?
     );
     Ok(json!({
         "apiVersion": "v1",
@@ -214,7 +223,7 @@ fn credentials(args: &VeleroArgs) -> Result<Value, ProviderError> {
 
 /// What Kopia encrypts with. Velero makes a Secret of this name itself where there is none, with a
 /// password that everybody knows, before its first backup of a volume.
-fn repository_password(password: &Input<Secret>) -> Result<Value, ProviderError> {
+pub(super) fn repository_password(password: &Input<Secret>) -> Result<Value, ProviderError> {
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Secret",

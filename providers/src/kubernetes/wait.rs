@@ -100,7 +100,13 @@ fn job(value: &Value) -> Readiness {
     }
 }
 
+/// The annotation of an Application that is ready as soon as it is there.
+pub(super) const NOT_WAITED_FOR: &str = "kplan.dev/not-waited-for";
+
 fn application(value: &Value) -> Readiness {
+    if value["metadata"]["annotations"][NOT_WAITED_FOR] == "true" {
+        return Readiness::Ready;
+    }
     let or = |text: &str, none: &str| {
         if text.is_empty() {
             none.to_owned()

@@ -50,6 +50,7 @@ pub(crate) fn root_application(access: Input<Access>) -> ArgocdApplicationArgs {
         recurse: false,
         prune: true,
         self_heal: true,
+        waited_for: None,
     }
 }
 

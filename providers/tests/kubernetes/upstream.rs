@@ -538,6 +538,24 @@ async fn the_root_application_fits_argo_cds_definition() {
     }
 }
 
+/// The example's sets of Applications: ours to show, Argo CD's to read.
+#[tokio::test]
+async fn the_application_sets_of_the_example_fit_argo_cds_definition() {
+    let Some(upstream) = upstream() else { return };
+    let args = argocd_args(&upstream, "install.yaml", None);
+    let installed = Argocd::objects(&args, &upstream.source).await.unwrap();
+    let definition = definitions(&installed)["ApplicationSet"];
+    for environment in ["staging", "production"] {
+        let file = format!("examples/environments/repository/clusters/{environment}/apps.yaml");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(&file);
+        let objects = manifest::parse(&file, &std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(objects.len(), 1);
+        fits_its_definition(&objects[0], definition);
+    }
+}
+
 /// K3s's own definition of charts is of a newer controller than the one in K3s 1.35, whose choices
 /// after a failure are fewer.
 #[tokio::test]

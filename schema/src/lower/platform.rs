@@ -13,8 +13,8 @@ use crate::spec::{
     Schedule, Storage,
 };
 use crate::value::{
-    ArgoCdVersion, BucketName, FromText, Invalid, RepoPath, Retention, S3Place, SecretSource,
-    VeleroVersion,
+    ArgoCdVersion, BucketName, Delivery, FromText, Invalid, RepoPath, Retention, S3Place,
+    SecretSource, VeleroVersion,
 };
 
 impl Lowerer<'_> {
@@ -23,6 +23,7 @@ impl Lowerer<'_> {
             repo: self.required(&raw.repo),
             path: self.text_or(&raw.path, RepoPath::stand_in),
             revision: self.free_text(&raw.revision, 1, 255, "HEAD"),
+            delivery: self.text_or(&raw.delivery, || Delivery::Apply),
             version: self.text_or(&raw.version, ArgoCdVersion::default_version),
             ha: flag(&raw.ha, false),
             credentials: raw.credentials.as_ref().map(|leaf| match leaf {

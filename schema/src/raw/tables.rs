@@ -5,8 +5,8 @@ use super::leaf::{Leaf, Map, Opt, Req};
 use super::reader::raw_table;
 use super::secret::Sensitive;
 use crate::value::{
-    DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION, Datastore, Environment,
-    FilesystemType, REGIONS, RecordType, SPACES_REGIONS, TESTED_K3S_VERSIONS,
+    DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION, Datastore, Delivery,
+    Environment, FilesystemType, REGIONS, RecordType, SPACES_REGIONS, TESTED_K3S_VERSIONS,
 };
 
 raw_table! {
@@ -258,6 +258,10 @@ raw_table! {
         /// Branch, tag or commit.
         #[schemars(extend("default" = "HEAD"))]
         revision: Opt<String>,
+        /// Who brings storage, backups and add-ons into the cluster: kplan (`apply`), or Argo CD
+        /// from this repository (`git`), where `kplan render gitops` writes them.
+        #[schemars(extend("enum" = Delivery::WORDS, "default" = "apply"))]
+        delivery: Opt<String>,
         /// Argo CD release.
         #[schemars(extend("default" = DEFAULT_ARGOCD_VERSION))]
         version: Opt<String>,

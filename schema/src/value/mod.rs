@@ -20,7 +20,7 @@ pub use name::{BucketName, DnsLabel, Hostname, ResourceName, SqlName, SshPublicK
 pub use net::Cidr;
 pub use secret::SecretSource;
 pub use slug::{
-    DatabaseSize, Datastore, Environment, FilesystemType, ImageSlug, REGIONS, RegionSlug,
+    DatabaseSize, Datastore, Delivery, Environment, FilesystemType, ImageSlug, REGIONS, RegionSlug,
     SPACES_REGIONS, SizeSlug,
 };
 pub use store::{AccessKey, S3Place, StateBackend};

@@ -300,6 +300,16 @@ word_enum!(
 );
 
 word_enum!(
+    /// Who brings storage, backups and add-ons into the cluster.
+    Delivery, "What runs on the cluster is applied by kplan, or by Argo CD from Git." {
+        /// kplan applies them.
+        Apply = "apply",
+        /// Argo CD does, from the repository.
+        Git = "git",
+    }
+);
+
+word_enum!(
     /// What holds the cluster's state.
     Datastore, "K3s keeps the cluster's state in one of these datastores." {
         /// A file on the only server.
