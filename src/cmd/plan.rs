@@ -13,7 +13,8 @@ use crate::load;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::ObjectStore as _;
-use kplan_model::{Action, Address, Declarations, Owner, Plan, Step, Value};
+use kplan_model::{Action, Address, Declarations, Owner, Plan, Recorded, Step, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Runs it.
@@ -137,6 +138,7 @@ fn notes(planned: &Planned) -> Vec<String> {
         notes.extend(Earlier::of(&planned.snapshot).notes());
         notes.extend(begun_anew(planned));
         notes.extend(upgraded(planned));
+        notes.extend(yielded(planned));
     }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
@@ -161,6 +163,28 @@ fn left_behind(plan: &Plan) -> Option<String> {
          claims) is not destroyed and goes on billing: delete those Services and claims first"
             .to_owned()
     })
+}
+
+/// What Argo CD manages is left to it.
+fn yielded(planned: &Planned) -> Vec<String> {
+    let newest: BTreeMap<&Address, &Recorded> = planned
+        .snapshot
+        .resources
+        .values()
+        .chain(&planned.plan.refreshed)
+        .filter(|record| record.attrs.get("managed_by").is_some())
+        .map(|record| (&record.address, record))
+        .collect();
+    let managed = newest.into_iter().filter_map(|(address, record)| {
+        let Some(Value::Str(application)) = record.attrs.get("managed_by") else {
+            return None;
+        };
+        Some(format!(
+            "{address} is managed by the Application {application} of Argo CD; kplan changes nothing of \
+             it but its secrets"
+        ))
+    });
+    managed.collect()
 }
 
 /// What an upgrade of K3s does to the nodes.

@@ -4,7 +4,7 @@ use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
 use crate::support::{Folder, Run, repository};
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -262,11 +262,11 @@ fn a_cluster_whose_backups_come_from_git_is_restored_and_handed_back() {
     sync(&cluster, &checkout);
     let location = "velero.io/v1 BackupStorageLocation velero/default";
     cluster.until(location, "/status/phase", "Available");
-    cluster.apply(&serde_json::json!({
+    cluster.apply(&json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "settings", "namespace": "default" }, "data": { "colour": "green" },
     }));
-    cluster.apply(&serde_json::json!({
+    cluster.apply(&json!({
         "apiVersion": "velero.io/v1", "kind": "Backup",
         "metadata": { "name": "drill", "namespace": "velero" },
         "spec": { "storageLocation": "default", "ttl": "720h0m0s" },
@@ -304,6 +304,67 @@ fn a_cluster_whose_backups_come_from_git_is_restored_and_handed_back() {
     assert!(known("velero_secret.main") && !known("velero.main") && !known("csi.main"));
     // Velero itself runs on, as Argo CD finds it.
     assert!(cluster.get("apps/v1 Deployment velero/velero").is_some());
+}
+
+/// What Argo CD does when an Application takes a Deployment over.
+fn take_over(cluster: &Cluster, application: &str, namespace: &str, deployment: &str) {
+    cluster.apply(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": { "name": application, "namespace": "argocd" },
+        "spec": {
+            "project": "default",
+            "source": { "repoURL": "https://github.com/acme/infra.git", "path": "argo" },
+            "destination": { "server": "https://kubernetes.default.svc", "namespace": namespace },
+        },
+    }));
+    let id = format!("{application}:apps/Deployment:{namespace}/{deployment}");
+    cluster.merge(
+        &format!("apps/v1 Deployment {namespace}/{deployment}"),
+        &json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": id } } }),
+    );
+}
+
+#[test]
+fn what_argo_cd_manages_itself_is_left_to_it_until_it_does_no_more() {
+    let folder = Folder::example("single-node");
+    folder.apply().ok();
+    let cluster = Cluster::of(&folder, "single");
+    take_over(&cluster, "argo-cd", "argocd", "argocd-server");
+    take_over(&cluster, "backups", "velero", "velero");
+    // A newer Argo CD has other objects, and nobody brings the old ones back.
+    let service = "v1 Service argocd/argocd-server";
+    cluster.delete(service);
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    let told = "argocd.main is managed by the Application argo-cd of Argo CD";
+    assert!(plan.out.contains(told), "{}", plan.out);
+    folder.apply().ok();
+    folder.assert_no_changes();
+    assert!(cluster.get(service).is_none());
+    // A change of the file reaches no object of theirs; what kplan owns it still keeps.
+    let path = repository().join("examples/single-node/cluster.toml");
+    let text = std::fs::read_to_string(path).expect("the example");
+    folder.write(&text.replace("0 2 * * *", "0 3 * * *"));
+    cluster.delete("v1 Secret velero/cloud-credentials");
+    folder.apply().ok();
+    let schedule = cluster
+        .get("velero.io/v1 Schedule velero/nightly")
+        .expect("it");
+    assert_eq!(schedule["spec"]["schedule"], "0 2 * * *");
+    assert!(cluster.get("v1 Secret velero/cloud-credentials").is_some());
+    folder.assert_no_changes();
+    // The mark alone says nothing once the Application is gone.
+    for application in ["argo-cd", "backups"] {
+        cluster.delete(&format!(
+            "argoproj.io/v1alpha1 Application argocd/{application}"
+        ));
+    }
+    folder.apply().ok();
+    assert!(cluster.get(service).is_some());
+    let schedule = cluster
+        .get("velero.io/v1 Schedule velero/nightly")
+        .expect("it");
+    assert_eq!(schedule["spec"]["schedule"], "0 3 * * *");
+    folder.assert_no_changes();
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::bundle::Target;
 use super::ccm::upstream;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use super::manifest::{parse, place};
 use super::namespace;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
@@ -44,6 +46,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

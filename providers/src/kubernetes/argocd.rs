@@ -3,7 +3,9 @@
 use super::bundle::Target;
 use super::ccm::upstream;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use super::manifest::{find, in_namespace};
 use super::object::{Object, Type};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
@@ -92,6 +94,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

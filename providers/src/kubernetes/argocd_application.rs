@@ -2,7 +2,7 @@
 
 use super::argocd::{NAMESPACE, application, cascades, finalizers};
 use super::bundle::Target;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
 use super::object::Object;
 use super::wait::NOT_WAITED_FOR;
 use crate::artifacts::ArtifactSource;
@@ -59,6 +59,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -86,6 +87,7 @@ impl BundleKind for ArgocdApplication {
     type Args = ArgocdApplicationArgs;
 
     const INFO: &'static KindInfo = &INFO;
+    const YIELDS: bool = false;
 
     fn access(args: &ArgocdApplicationArgs) -> &Input<Access> {
         &args.access

@@ -2,7 +2,7 @@
 
 use super::argocd::NAMESPACE;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -58,6 +58,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -126,6 +127,7 @@ impl BundleKind for ArgocdRepository {
     type Args = ArgocdRepositoryArgs;
 
     const INFO: &'static KindInfo = &INFO;
+    const YIELDS: bool = false;
 
     fn access(args: &ArgocdRepositoryArgs) -> &Input<Access> {
         &args.access

@@ -21,6 +21,9 @@ pub const BUNDLE: &str = "kplan.dev/bundle";
 /// The annotation with the digest of what was applied.
 pub const DIGEST: &str = "kplan.dev/digest";
 
+/// With which Argo CD marks what an Application manages.
+const TRACKING: &str = "argocd.argoproj.io/tracking-id";
+
 /// How many requests one bundle has under way.
 const PARALLEL: usize = 8;
 /// How often a bundle looks for definitions, or for objects that go: about five minutes.
@@ -60,6 +63,8 @@ pub struct Seen {
     pub objects: String,
     /// Whether it works.
     pub state: Readiness,
+    /// The Application that Argo CD says some of it belongs to, by its annotation.
+    pub tracked_by: Option<String>,
 }
 
 /// An address as a label's value: brackets are not allowed there.
@@ -158,6 +163,13 @@ impl Bundle {
         self.objects
             .iter()
             .map(|(object, entry)| (object, &entry.value, entry.digest.as_str()))
+    }
+
+    /// The same with its secrets alone.
+    #[must_use]
+    pub fn only_secrets(mut self) -> Self {
+        self.objects.retain(|object, _| object.is_secret());
+        self
     }
 
     fn selector(&self) -> String {
@@ -417,8 +429,16 @@ pub async fn look(
     };
     Ok(Some(Seen {
         objects,
+        tracked_by: present.iter().find_map(|value| tracked_by(value)),
         state: wait::all(present),
     }))
+}
+
+/// The Application an object belongs to: `<name>:<group>/<kind>:<namespace>/<name>` in an annotation.
+fn tracked_by(value: &Value) -> Option<String> {
+    let id = value["metadata"]["annotations"][TRACKING].as_str()?;
+    let (application, _) = id.split_once(':')?;
+    (!application.is_empty()).then(|| application.to_owned())
 }
 
 /// The text for an inventory that is there as it was applied.

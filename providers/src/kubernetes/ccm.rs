@@ -1,7 +1,9 @@
 //! `ccm`: `DigitalOcean`'s cloud controller, which gives nodes their addresses and Services their
 //! load balancers.
 
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use super::manifest::{containers, find, parse, set_env};
 use super::object::Type;
 use super::session::Session;
@@ -64,6 +66,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

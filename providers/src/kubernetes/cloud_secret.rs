@@ -2,7 +2,7 @@
 //! cloud controller and the volume driver look for it.
 
 use super::ccm::SYSTEM;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -34,6 +34,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -66,6 +67,7 @@ impl BundleKind for CloudSecret {
     type Args = CloudSecretArgs;
 
     const INFO: &'static KindInfo = &INFO;
+    const YIELDS: bool = false;
 
     fn access(args: &CloudSecretArgs) -> &Input<Access> {
         &args.access

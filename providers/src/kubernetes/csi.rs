@@ -1,7 +1,9 @@
 //! `csi`: `DigitalOcean`'s volume driver, its snapshot controller and its storage classes.
 
 use super::ccm::upstream;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use super::manifest::{containers, find, set_env};
 use super::object::metadata;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
@@ -52,6 +54,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

@@ -1,7 +1,7 @@
 //! What kplan keeps where Argo CD brings the rest from Git: `velero_secret` and `sealing_secret`, the
 //! secrets that have no place there; and the objects that do.
 
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, WAITING};
+use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
 use super::{AddonManifest, Csi, HelmRelease, SealedSecrets, Velero, sealed_secrets, velero};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
@@ -41,6 +41,7 @@ static VELERO_FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 kplan_model::object! {
@@ -65,6 +66,7 @@ static SEALING_FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 const fn info(
@@ -109,6 +111,7 @@ impl BundleKind for VeleroSecret {
     type Args = VeleroSecretArgs;
 
     const INFO: &'static KindInfo = &VELERO_SECRET;
+    const YIELDS: bool = false;
 
     fn access(args: &VeleroSecretArgs) -> &Input<Access> {
         &args.access
@@ -136,6 +139,7 @@ impl BundleKind for SealingSecret {
     type Args = SealingSecretArgs;
 
     const INFO: &'static KindInfo = &SEALING_SECRET;
+    const YIELDS: bool = false;
 
     fn access(args: &SealingSecretArgs) -> &Input<Access> {
         &args.access

@@ -2,7 +2,9 @@
 //! into the cluster with the object that asks for it, so what was checked is what is installed.
 
 use super::ccm::SYSTEM;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use super::object::{Object, Type};
 use super::session::{FIELD_MANAGER, Session};
 use super::wait;
@@ -64,6 +66,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

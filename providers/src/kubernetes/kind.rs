@@ -1,7 +1,8 @@
 //! What every kind made of Kubernetes objects shares: a kind says which objects it consists of,
 //! and everything else is here.
 
-use super::bundle::{self, APPLIED, Bundle, Target, label_of, read_inventory};
+use super::argocd::application;
+use super::bundle::{self, APPLIED, Bundle, Line, Seen, Target, label_of, read_inventory};
 use super::connect::{Kubernetes, Role};
 use super::diff;
 use super::object::Object;
@@ -47,6 +48,8 @@ kplan_model::object! {
         pub waiting: Option<String>,
         /// Why it never will work.
         pub failed: Option<String>,
+        /// The Application with which Argo CD manages it; kplan leaves all but its secrets to that.
+        pub managed_by: Option<String>,
     }
 }
 
@@ -68,6 +71,10 @@ pub(super) const INVENTORY: Field = Field::computed(
 );
 pub(super) const WAITING: Field = Field::computed("waiting", "What it waits for.");
 pub(super) const FAILED: Field = Field::computed("failed", "Why it never will work.");
+pub(super) const MANAGED_BY: Field = Field::computed(
+    "managed_by",
+    "The Application with which Argo CD manages it; kplan leaves all but its secrets to that.",
+);
 
 /// A kind that consists of Kubernetes objects.
 pub trait BundleKind: Send + Sync + 'static {
@@ -80,6 +87,10 @@ pub trait BundleKind: Send + Sync + 'static {
     /// Whether it is made anew when it turns out never to work. What somebody else's objects hold
     /// would be lost with them, so theirs are waited for instead, with the reason.
     const IS_REMADE: bool = true;
+
+    /// Whether its objects are left to an Application that manages them. What Argo CD itself rests
+    /// on never is.
+    const YIELDS: bool = true;
 
     /// The connection among the arguments.
     fn access(args: &Self::Args) -> &Input<Access>;
@@ -173,6 +184,27 @@ impl<K: BundleKind> Bundled<K> {
         bundle.with_others_values(session, is_left).await
     }
 
+    /// What an update does of it, and to what: all of it, or its secrets alone where Argo CD manages
+    /// the rest.
+    async fn own_part(
+        session: &Session,
+        known: &Known,
+        bundle: Bundle,
+    ) -> Result<(Bundle, Vec<Line>), ProviderError> {
+        let mut before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let seen = bundle::look(session, owner, &name, &before).await?;
+        let managed = match &seen {
+            Some(seen) => manager::<K>(session, seen).await?,
+            None => None,
+        };
+        if managed.is_none() {
+            return Ok((bundle, before));
+        }
+        before.retain(is_secret);
+        Ok((bundle.only_secrets(), before))
+    }
+
     async fn look(
         session: &Session,
         owner: &str,
@@ -184,6 +216,13 @@ impl<K: BundleKind> Bundled<K> {
         let Some(seen) = bundle::look(session, owner, &label_of(address), &lines).await? else {
             return Ok(None);
         };
+        let managed_by = manager::<K>(session, &seen).await?;
+        let mut objects = seen.objects;
+        if managed_by.is_some() {
+            let secrets: Vec<Line> = lines.into_iter().filter(is_secret).collect();
+            let seen = bundle::look(session, owner, &label_of(address), &secrets).await?;
+            objects = seen.map_or_else(|| APPLIED.to_owned(), |seen| seen.objects);
+        }
         let (mut waiting, mut failed) = (None, None);
         match seen.state {
             Readiness::Ready => waiting = K::waits_for(session, args).await?,
@@ -192,10 +231,11 @@ impl<K: BundleKind> Bundled<K> {
             Readiness::Failed(why) => waiting = Some(why),
         }
         Ok(Some(BundleAttrs {
-            objects: seen.objects,
+            objects,
             inventory,
             waiting,
             failed,
+            managed_by,
         }))
     }
 
@@ -220,7 +260,25 @@ fn applied(inventory: Vec<String>) -> BundleAttrs {
         inventory,
         waiting: Some("it was applied just now".to_owned()),
         failed: None,
+        managed_by: None,
     }
+}
+
+fn is_secret(line: &Line) -> bool {
+    line.object.is_secret()
+}
+
+/// The Application that manages a bundle, where it is there: its mark outlives it.
+async fn manager<K: BundleKind>(
+    session: &Session,
+    seen: &Seen,
+) -> Result<Option<String>, ProviderError> {
+    let Some(name) = seen.tracked_by.as_ref().filter(|_| K::YIELDS) else {
+        return Ok(None);
+    };
+    let applications = session.list(&application(), "").await?;
+    let mut named = applications.iter().map(|one| &one["metadata"]["name"]);
+    Ok(named.any(|one| one == name.as_str()).then(|| name.clone()))
 }
 
 /// The owner id in a remote id, `<owner id>/<address>`.
@@ -330,15 +388,16 @@ impl<K: BundleKind> Resource for Bundled<K> {
     ) -> Result<BundleAttrs, ProviderError> {
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
-        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let inventory = bundle.inventory();
+        let (own, before) = Self::own_part(&session, known, bundle).await?;
         let to = Target {
             kubernetes: &self.kubernetes,
             session: &session,
             permit,
         };
         K::before_apply(&to, args).await?;
-        bundle.update(&to, &before).await?;
-        Ok(applied(bundle.inventory()))
+        own.update(&to, &before).await?;
+        Ok(applied(inventory))
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
@@ -377,8 +436,8 @@ impl<K: BundleKind> Resource for Bundled<K> {
         }
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
-        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
-        diff::previews(&session, &bundle, &before).await
+        let (own, before) = Self::own_part(&session, known, bundle).await?;
+        diff::previews(&session, &own, &before).await
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::ccm::upstream;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, OBJECTS, SOURCES, WAITING};
+use super::kind::{
+    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
+};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -111,6 +113,7 @@ static FIELDS: &[Field] = &[
     INVENTORY,
     WAITING,
     FAILED,
+    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

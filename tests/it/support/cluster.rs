@@ -71,21 +71,28 @@ impl Cluster {
         }
     }
 
+    /// Changes fields of an object, as somebody else would. `what` as for [`Self::get`].
+    #[track_caller]
+    pub(crate) fn merge(&self, what: &str, patch: &Value) {
+        let object = object(what);
+        let merged = self.session.merge(&self.permit, &object, patch);
+        let merged = self.runtime.block_on(merged);
+        merged.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    /// Deletes an object. `what` as for [`Self::get`].
+    #[track_caller]
+    pub(crate) fn delete(&self, what: &str) {
+        let object = object(what);
+        let deleted = self.session.delete(&self.permit, &object);
+        let deleted = self.runtime.block_on(deleted);
+        deleted.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
     /// An object, if it is there. `what` is `apiVersion kind namespace/name`.
     #[track_caller]
     pub(crate) fn get(&self, what: &str) -> Option<Value> {
-        let mut words = what.split(' ');
-        let (of, kind) = (
-            words.next().expect("a version"),
-            words.next().expect("a kind"),
-        );
-        let place = words.next().expect("a name");
-        let (namespace, name) = match place.split_once('/') {
-            Some((namespace, name)) => (Some(namespace), name),
-            None => (None, place),
-        };
-        let object = Object::new(of, kind, namespace, name);
-        let seen = self.runtime.block_on(self.session.get(&object));
+        let seen = self.runtime.block_on(self.session.get(&object(what)));
         seen.unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
@@ -119,4 +126,20 @@ pub(crate) fn access(folder: &Folder, name: &str) -> Access {
     let snapshot = folder.snapshot(name);
     let access = snapshot.resources[&cluster()].attribute("access");
     Access::decode(&access.expect("its access")).expect("its access")
+}
+
+/// `apiVersion kind namespace/name`.
+#[track_caller]
+fn object(what: &str) -> Object {
+    let mut words = what.split(' ');
+    let (of, kind) = (
+        words.next().expect("a version"),
+        words.next().expect("a kind"),
+    );
+    let place = words.next().expect("a name");
+    let (namespace, name) = match place.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, place),
+    };
+    Object::new(of, kind, namespace, name)
 }
