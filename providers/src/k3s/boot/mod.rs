@@ -25,6 +25,8 @@ const SCRIPT: &str = include_str!("kplan-boot.sh");
 const BOOT_UNIT: &str = include_str!("kplan-boot.service");
 const METADATA_RULES: &str = include_str!("kplan-metadata.nft");
 const METADATA_UNIT: &str = include_str!("kplan-metadata.service");
+/// The number puts it behind the distribution's own, so that it decides.
+const UPDATES: &str = include_str!("kplan-updates.conf");
 
 kplan_model::object! {
     /// What a droplet needs to become a node, and where its bundle and its reports lie.
@@ -174,6 +176,7 @@ fn document(env: &str, public_key: &str, packages: &str) -> String {
             "0644",
             METADATA_UNIT,
         ),
+        ("/etc/apt/apt.conf.d/90kplan-updates", "0644", UPDATES),
     ];
     let mut text = format!("#cloud-config\nssh_pwauth: false\n{packages}write_files:\n");
     for (path, mode, content) in files {

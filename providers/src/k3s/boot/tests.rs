@@ -64,6 +64,8 @@ fn every_file_arrives_as_it_is_written_here() {
         METADATA_RULES
     );
     assert_eq!(files["/etc/systemd/system/kplan-boot.service"].1, BOOT_UNIT);
+    let updates = &files["/etc/apt/apt.conf.d/90kplan-updates"].1;
+    assert!(updates.contains("Automatic-Reboot \"false\""), "{updates}");
     assert_eq!(
         files["/etc/kplan/node.env"].1,
         "FORMAT=1\nCLUSTER=demo-3f9a1c2e\nNODE=demo-server-0\nROLE=server\n\
