@@ -59,6 +59,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Bring a lost cluster back from its backups
     Restore(RestoreArgs),
+    /// Make secrets anew: the new one is in use before the old one goes
+    Rotate(RotateArgs),
     /// Look at the backups in the bucket
     #[command(subcommand)]
     Backup(BackupCommand),
@@ -190,6 +192,31 @@ pub struct ApplyArgs {
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `rotate`.
+#[derive(Debug, Clone, Args)]
+pub struct RotateArgs {
+    /// What to make anew
+    #[arg(value_enum, required = true)]
+    pub what: Vec<Rotated>,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What can be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rotated {
+    /// The keys of the buckets: kplan's own, and Velero's
+    SpacesKeys,
+    /// The password of Argo CD's administrator
+    ArgocdPassword,
+    /// The key that signs recovery kits
+    KitKey,
 }
 
 /// `restore`.

@@ -91,6 +91,7 @@ fn dispatch(
         Command::Apply(args) => runtime.block_on(cmd::apply::run(global, &args, terminal)),
         Command::Destroy(args) => runtime.block_on(cmd::destroy::run(global, &args, terminal)),
         Command::Restore(args) => runtime.block_on(cmd::restore::run(global, &args, terminal)),
+        Command::Rotate(args) => runtime.block_on(cmd::rotate::run(global, &args, terminal)),
         Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
         Command::Show => cmd::show::run(global, terminal),
         Command::Output(args) => cmd::output::run(global, &args, terminal),

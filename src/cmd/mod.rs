@@ -15,6 +15,7 @@ pub mod output;
 pub mod plan;
 pub mod render;
 pub mod restore;
+pub mod rotate;
 pub mod sandbox;
 pub mod schema;
 pub mod session;

@@ -28,6 +28,7 @@ mod lock;
 mod operations;
 mod reference;
 mod restore;
+mod rotate;
 mod secrets;
 mod shared;
 mod state;
