@@ -6,8 +6,8 @@ use crate::http::Now;
 use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
     AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm,
-    CloudSecret, Csi, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets, SealingSecret,
-    UpgradeController, Velero, VeleroRestore, VeleroSecret,
+    CloudSecret, Csi, EtcdSnapshots, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets,
+    SealingSecret, UpgradeController, Velero, VeleroRestore, VeleroSecret,
 };
 use crate::local::{Kept, Login, Repository, RestoreRequest, Sealing, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
@@ -49,6 +49,7 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(K3sUpgrade(clients.kubernetes.clone()));
     bundled::<Velero>(clients, &mut registry);
     registry.add(VeleroRestore(clients.kubernetes.clone()));
+    bundled::<EtcdSnapshots>(clients, &mut registry);
     bundled::<VeleroSecret>(clients, &mut registry);
     bundled::<SealingSecret>(clients, &mut registry);
     bundled::<SealedSecrets>(clients, &mut registry);

@@ -102,6 +102,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         init: joining.init,
         join: joining.join,
         begun: joining.begun.then_some(true),
+        etcd_snapshots: (server && super::platform::snapshots_are_kept(spec)).then_some(true),
         tls_sans: if server { sans(builder) } else { vec![] },
         disable: if server { disabled(builder) } else { vec![] },
         labels: labels(pool),

@@ -8,13 +8,13 @@ use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
     Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs, SealingSecretArgs,
-    UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
+    CsiArgs, EtcdSnapshotsArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs,
+    SealingSecretArgs, UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
 };
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
-use kplan_schema::value::DnsLabel;
-use kplan_schema::{Span, Spanned};
+use kplan_schema::value::{Datastore, DnsLabel};
+use kplan_schema::{Span, Spanned, Spec};
 
 /// Argo CD.
 pub fn argocd() -> Address {
@@ -98,6 +98,9 @@ pub fn declare(builder: &mut Builder<'_>) {
     }
     let mut for_addons = ready.clone();
     if let Some(backup) = &spec.backup {
+        if snapshots_are_kept(spec) {
+            etcd_snapshots(builder, backup, &ready);
+        }
         ready.push(if by_git {
             builder.forget(velero());
             backup_secret(builder, backup, &ready)
@@ -223,6 +226,32 @@ fn sealed(builder: &mut Builder<'_>, after: &[Address]) -> Address {
         private_key: to(&sealing_key(), "private_key"),
     };
     builder.add_with(sealed_secrets(), &args, span, meta(after.to_vec()))
+}
+
+/// Whether K3s copies its snapshots of etcd into the backup bucket.
+pub fn snapshots_are_kept(spec: &Spec) -> bool {
+    spec.backup.is_some() && spec.datastore() == Datastore::Etcd
+}
+
+/// Where they go. Velero calls a bucket broken that has folders it does not know, but for `plugins/`.
+fn etcd_snapshots(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) {
+    let store = location(builder, &backup.store);
+    let folder = format!("plugins/k3s/{}", builder.spec.name());
+    let args = EtcdSnapshotsArgs {
+        access: access(),
+        objects: Applied,
+        bucket: store.bucket,
+        folder: match store.prefix {
+            Some(prefix) => format!("{}/{folder}", prefix.trim_end_matches('/')),
+            None => folder,
+        },
+        region: store.region,
+        endpoint: store.endpoint,
+        access_key: store.access_key,
+        secret_key: store.secret_key,
+    };
+    let address = address("etcd_snapshots", "main");
+    builder.add_with(address, &args, backup.span, meta(after.to_vec()));
 }
 
 /// What Velero needs and Git must not have.

@@ -6,6 +6,7 @@ use super::grant;
 use super::node::{Datastore, NodeArgs};
 use super::pki::exposed;
 use super::pki::secret::{Joiner, token};
+use crate::kubernetes::etcd_snapshots;
 use kplan_model::{ErrorKind, ProviderError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write as _;
@@ -149,6 +150,11 @@ fn server_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
             }
             // With both, K3s would quietly start a second cluster; with neither, SQLite.
             _ => return Err(missing(node, "exactly one of `init` and `join`")),
+        }
+        // Beside these two, K3s takes everything else of the storage from the Secret.
+        if args.etcd_snapshots == Some(true) {
+            yaml.on("etcd-s3");
+            yaml.text("etcd-s3-config-secret", etcd_snapshots::SECRET);
         }
     }
     let sans = args.tls_sans.iter().map(kplan_model::Input::known);

@@ -96,6 +96,9 @@ kplan_model::object! {
         /// Servers with embedded etcd: whether the cluster was begun and has other servers, so that
         /// this one joins one of those that answer, and never begins a cluster.
         pub begun: Option<bool>,
+        /// Servers with embedded etcd: whether K3s copies its snapshots where a Secret of the cluster
+        /// says. `None` is no.
+        pub etcd_snapshots: Option<bool>,
         /// Names and addresses the API's certificate carries besides the node's own.
         pub tls_sans: Vec<Input<String>>,
         /// Components of K3s that are not deployed.
@@ -197,6 +200,10 @@ static FIELDS: &[Field] = &[
     ),
     Field::ignored("join", "The private address of the server it joins."),
     Field::ignored("begun", "Whether the cluster was begun by other servers."),
+    Field::ignored(
+        "etcd_snapshots",
+        "Whether K3s copies snapshots of etcd into the bucket; read when the node first starts.",
+    ),
     Field::new(
         "tls_sans",
         Change::Refuse(AT_START),

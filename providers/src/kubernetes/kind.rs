@@ -447,7 +447,8 @@ mod tests {
     use crate::k3s::{Cluster, K3sNode, Pki};
     use crate::kubernetes::{
         AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi,
-        HelmRelease, SealedSecrets, SealingSecret, UpgradeController, Velero, VeleroSecret,
+        EtcdSnapshots, HelmRelease, SealedSecrets, SealingSecret, UpgradeController, Velero,
+        VeleroSecret,
     };
     use std::collections::BTreeSet;
 
@@ -482,6 +483,7 @@ mod tests {
         whole::<Bundled<Velero>>();
         whole::<Bundled<UpgradeController>>();
         whole::<Bundled<SealedSecrets>>();
+        whole::<Bundled<EtcdSnapshots>>();
         whole::<Bundled<SealingSecret>>();
         whole::<Bundled<VeleroSecret>>();
         whole::<Bundled<AddonManifest>>();

@@ -12,6 +12,7 @@ pub mod connect;
 pub mod csi;
 pub mod delivered;
 pub mod diff;
+pub mod etcd_snapshots;
 pub mod helm_release;
 pub mod in_process;
 pub mod k3s_upgrade;
@@ -40,6 +41,7 @@ pub use connect::{
 };
 pub use csi::{Csi, CsiArgs};
 pub use delivered::{SealingSecret, SealingSecretArgs, VeleroSecret, VeleroSecretArgs};
+pub use etcd_snapshots::{EtcdSnapshots, EtcdSnapshotsArgs};
 pub use helm_release::{HelmRelease, HelmReleaseArgs};
 pub use in_process::InProcess;
 pub use k3s_upgrade::{K3sUpgrade, K3sUpgradeArgs};

@@ -60,6 +60,7 @@ impl Login<'_> {
             init: false,
             join: text("10.10.10.3"),
             begun: None,
+            etcd_snapshots: None,
             tls_sans: Vec::new(),
             disable: Vec::new(),
             labels: BTreeMap::new(),

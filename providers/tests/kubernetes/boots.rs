@@ -160,6 +160,7 @@ impl Ground {
             init: false,
             join: join.map(|join| text(join, "private_ip")),
             begun: None,
+            etcd_snapshots: None,
             tls_sans: if server {
                 vec![text(droplet, "ipv4_address")]
             } else {

@@ -15,8 +15,9 @@ use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepository,
     ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs, Csi, CsiArgs,
-    GithubApp, HelmRelease, HelmReleaseArgs, RestoreArgs, UpgradeController, UpgradeControllerArgs,
-    Velero, VeleroArgs, k3s_upgrade, manifest, velero, velero_restore,
+    EtcdSnapshots, EtcdSnapshotsArgs, GithubApp, HelmRelease, HelmReleaseArgs, RestoreArgs,
+    UpgradeController, UpgradeControllerArgs, Velero, VeleroArgs, k3s_upgrade, manifest, velero,
+    velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -652,6 +653,22 @@ async fn every_core_object_is_known_to_kubernetes_field_by_field() {
             .await
             .unwrap(),
     );
+    let snapshots = EtcdSnapshotsArgs {
+        access: access(),
+        objects: Applied,
+        bucket: "acme-demo-backup".to_owned().into(),
+        folder: "plugins/k3s/demo".to_owned(),
+        region: "fra1".to_owned(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
+        access_key: "DO00".to_owned().into(),
+        secret_key: Secret::new("s3cret").into(),
+    };
+    let secret = EtcdSnapshots::objects(&snapshots, &upstream.source)
+        .await
+        .unwrap();
+    let host = base64::engine::general_purpose::STANDARD.encode("fra1.digitaloceanspaces.com");
+    assert_eq!(secret[0]["data"]["etcd-s3-endpoint"], host);
+    objects.extend(secret);
     let app = GithubApp {
         app_id: "1".to_owned(),
         installation_id: "2".to_owned(),

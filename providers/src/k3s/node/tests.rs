@@ -170,6 +170,7 @@ fn server(kind: &str) -> NodeArgs {
         init: kind == "etcd",
         join: None,
         begun: None,
+        etcd_snapshots: None,
         tls_sans: vec!["203.0.113.9".to_owned().into()],
         disable: vec!["servicelb".to_owned(), "local-storage".to_owned()],
         labels: BTreeMap::from([("tier".to_owned(), "app".to_owned())]),
@@ -400,6 +401,21 @@ async fn each_datastore_is_told_in_its_own_way() {
         Some("https://10.10.10.2:6443")
     );
     assert!(second_config.get("cluster-init").is_none());
+    assert!(second_config.get("etcd-s3").is_none());
+    // Everything but the Secret's name would be refused beside it.
+    second.etcd_snapshots = Some(true);
+    let kept = config(&bundle_of(&second).await.1);
+    let s3 = kept
+        .as_mapping()
+        .unwrap()
+        .keys()
+        .filter_map(|key| key.as_str());
+    let s3: Vec<&str> = s3.filter(|key| key.starts_with("etcd-s3")).collect();
+    assert_eq!(s3, ["etcd-s3", "etcd-s3-config-secret"]);
+    assert_eq!(
+        kept["etcd-s3-config-secret"].as_str(),
+        Some("kplan-etcd-s3")
+    );
     second.init = true;
     let error = create(&kind(&Arc::default(), 1), &second)
         .await
