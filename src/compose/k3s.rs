@@ -241,6 +241,7 @@ fn taints(pool: Pool<'_>) -> Vec<String> {
     let mut taints: Vec<String> = pool.taints().iter().map(ToString::to_string).collect();
     if let Pool::Servers(servers) = pool
         && !servers.schedulable.value
+        && !taints.iter().any(|taint| taint == NO_WORKLOADS)
     {
         taints.push(NO_WORKLOADS.to_owned());
     }

@@ -25,6 +25,7 @@ mod json;
 mod kill;
 mod lifecycle;
 mod lock;
+mod nodes;
 mod operations;
 mod reference;
 mod restore;

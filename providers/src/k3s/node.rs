@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 mod drain;
 mod etcd;
+mod labels;
 mod life;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -103,9 +104,9 @@ kplan_model::object! {
         pub tls_sans: Vec<Input<String>>,
         /// Components of K3s that are not deployed.
         pub disable: Vec<String>,
-        /// Labels the node registers with.
+        /// The node's labels that are kplan's.
         pub labels: BTreeMap<String, String>,
-        /// Taints the node registers with, `key=value:Effect`.
+        /// The node's taints that are kplan's, `key=value:Effect`.
         pub taints: Vec<String>,
         /// K3s's version, such as `v1.35.6+k3s1`.
         pub version: String,
@@ -138,6 +139,10 @@ kplan_model::object! {
         pub away: Option<String>,
         /// While it is away: its last sign of life that does not count, in milliseconds since 1970.
         pub heartbeat: Option<i64>,
+        /// What the cluster shows of the labels it was given last; nothing before the first look.
+        pub labels: Option<BTreeMap<String, String>>,
+        /// What the cluster shows of the taints it was given last, `key=value:Effect`.
+        pub taints: Option<Vec<String>>,
     }
 }
 
@@ -216,15 +221,13 @@ static FIELDS: &[Field] = &[
         "Components of K3s that are not deployed.",
     )
     .by(Compare::Set),
-    Field::new(
+    Field::in_place(
         "labels",
-        Change::Refuse(AT_START),
-        "Labels the node registers with.",
+        "The node's labels that are kplan's; those of others stay.",
     ),
-    Field::new(
+    Field::in_place(
         "taints",
-        Change::Refuse(AT_START),
-        "Taints the node registers with.",
+        "The node's taints that are kplan's; those of others stay.",
     )
     .by(Compare::Set),
     Field::ignored(
@@ -402,6 +405,7 @@ impl K3sNode {
     ) -> Result<BTreeMap<RemoteId, NodeAttrs>, ProviderError> {
         let mut found = BTreeMap::new();
         let mut away = Vec::new();
+        let mut labelled = Vec::new();
         let mut waiting: BTreeMap<Place, Vec<(RemoteId, NodeArgs)>> = BTreeMap::new();
         for one in known {
             let attrs = NodeAttrs::from_object(&one.attrs)?;
@@ -413,6 +417,9 @@ impl K3sNode {
             // whether it is well. The reports are gone after a day.
             if attrs.phase == Phase::Started.as_str() {
                 found.insert(one.id.clone(), attrs);
+                if !(args.labels.is_empty() && args.taints.is_empty()) {
+                    labelled.push((one.id.clone(), args));
+                }
                 continue;
             }
             waiting
@@ -433,6 +440,7 @@ impl K3sNode {
             found.extend(seen);
         }
         self.look_for_life(away, &mut found).await?;
+        self.look_at_labels(labelled, &mut found).await;
         Ok(found)
     }
 }
@@ -455,6 +463,8 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         reported_at: None,
         away: None,
         heartbeat: None,
+        labels: None,
+        taints: None,
     })
 }
 
@@ -570,12 +580,14 @@ impl Resource for K3sNode {
 
     async fn update(
         &self,
-        _known: &Known,
-        _args: &NodeArgs,
+        known: &Known,
+        args: &NodeArgs,
         _changed: &FieldSet,
-        _permit: &Permit,
+        permit: &Permit,
     ) -> Result<NodeAttrs, ProviderError> {
-        Err(ProviderError::new(ErrorKind::Bug, AT_START))
+        let before = NodeArgs::from_object(&known.args)?;
+        let attrs = NodeAttrs::from_object(&known.attrs)?;
+        self.label(attrs, (&before, args), permit).await
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

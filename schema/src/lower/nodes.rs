@@ -1,10 +1,12 @@
 //! `[servers]`, `[[agents]]`, and the free-standing `[[ssh_key]]`, `[[droplet]]`, `[[volume]]`.
 
 use super::{Lowerer, flag};
+use crate::code::Code;
 use crate::raw::{Leaf, Map, Opt, RawAgentPool, RawDroplet, RawServers, RawSshKey, RawVolume};
 use crate::span::{Span, Spanned};
 use crate::spec::{AgentPool, FreeDroplet, FreeVolume, Labels, Servers, SshKey};
-use crate::value::{ImageSlug, LabelValue, label_key};
+use crate::value::{ImageSlug, Invalid, LabelValue, Taint, label_key};
+use std::collections::BTreeSet;
 
 /// Most nodes Kubernetes itself is made for.
 const MAX_NODES: u32 = 5000;
@@ -23,7 +25,7 @@ impl Lowerer<'_> {
             size: self.required(&raw.size),
             image: self.text_or(&raw.image, ImageSlug::default_image),
             labels: self.labels(&raw.labels),
-            taints: self.list(&raw.taints),
+            taints: self.taints(&raw.taints),
             schedulable: flag(&raw.schedulable, true),
             backups: flag(&raw.backups, false),
             monitoring: flag(&raw.monitoring, true),
@@ -55,7 +57,7 @@ impl Lowerer<'_> {
                 size: self.required(&pool.size),
                 image: self.text_or(&pool.image, || servers.image.value.clone()),
                 labels: self.labels(&pool.labels),
-                taints: self.list(&pool.taints),
+                taints: self.taints(&pool.taints),
                 backups: flag(&pool.backups, false),
                 monitoring: flag(&pool.monitoring, true),
                 span: Some(pool.span),
@@ -86,6 +88,25 @@ impl Lowerer<'_> {
             }
         }
         out
+    }
+
+    /// A node has one taint of each key and effect.
+    fn taints(&mut self, field: &Opt<Vec<Leaf<String>>>) -> Vec<Spanned<Taint>> {
+        let taints: Vec<Spanned<Taint>> = self.list(field);
+        let mut seen = BTreeSet::new();
+        for taint in &taints {
+            if !seen.insert((taint.value.key.clone(), taint.value.effect)) {
+                let invalid = Invalid::new(
+                    Code::TaintInvalid,
+                    format!("the taint `{}` is here twice", taint.value),
+                    "Kubernetes takes one taint of each key and effect; a node with two does not \
+                     register.",
+                    "Leave one of them.",
+                );
+                self.invalid(taint.span.unwrap_or(Span::new(0, 0)), invalid);
+            }
+        }
+        taints
     }
 
     pub(super) fn ssh_keys(&mut self, raw: &Opt<Vec<Leaf<RawSshKey>>>) -> Vec<SshKey> {

@@ -42,6 +42,8 @@ fn is_name(text: &str) -> bool {
 const RESERVED: &[&str] = &["kubernetes.io", "k8s.io"];
 /// Reserved prefixes a kubelet may set after all (Kubernetes' `NodeRestriction` plugin).
 const KUBELET_OWN: &[&str] = &["kubelet.kubernetes.io", "node.kubernetes.io"];
+/// Where the taints of Kubernetes' own controllers are (Kubernetes' well-known taints).
+const CONTROLLERS: &str = "node.kubernetes.io/";
 
 /// Checks a label's or taint's key: `[<DNS name>/]<name>`.
 pub(crate) fn label_key(text: &str) -> Result<String, Invalid> {
@@ -136,6 +138,18 @@ impl FromText for Taint {
         let effect = TaintEffect::from_text(effect)?;
         let (key, value) = left.split_once('=').unwrap_or((left, ""));
         let key = label_key(key)?;
+        if key.starts_with(CONTROLLERS) {
+            return Err(Invalid::new(
+                Code::TaintInvalid,
+                format!(
+                    "the taint `{}` is set by Kubernetes itself",
+                    shortened(&key)
+                ),
+                "Taints under `node.kubernetes.io/` say what Kubernetes finds out about a node; its \
+                 controllers remove what they did not find.",
+                "Use a prefix of your own, or none.",
+            ));
+        }
         let value = LabelValue::from_text(value)?.0;
         Ok(Self { key, value, effect })
     }

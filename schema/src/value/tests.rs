@@ -342,6 +342,9 @@ fn labels_and_taints_follow_kubernetes() {
     assert_eq!(ok::<Taint>("dedicated:NoSchedule").value, "");
     assert_eq!(code::<Taint>("dedicated=db"), "spec::taint_invalid");
     assert_eq!(code::<Taint>("a:Never"), "spec::unknown_value");
+    // Controllers take off what they did not put there.
+    let theirs = "node.kubernetes.io/unschedulable:NoSchedule";
+    assert_eq!(code::<Taint>(theirs), "spec::taint_invalid");
 }
 
 #[test]

@@ -66,12 +66,19 @@ pub(super) async fn node(
     kubernetes: &Kubernetes,
     known: &Known,
 ) -> Result<Option<Node>, ProviderError> {
-    let args = NodeArgs::from_object(&known.args)?;
+    node_of(kubernetes, &NodeArgs::from_object(&known.args)?).await
+}
+
+/// The cluster's node of these arguments, as [`node`] finds it.
+pub(super) async fn node_of(
+    kubernetes: &Kubernetes,
+    args: &NodeArgs,
+) -> Result<Option<Node>, ProviderError> {
     let Some(api) = &args.api else {
         let message = "its record does not say how its cluster is reached";
         return Err(ProviderError::new(ErrorKind::Invalid, message));
     };
-    let object = node_object(&args);
+    let object = node_object(args);
     let of = &object;
     let look = |session: Session| async move { session.get(of).await };
     let (session, seen) = permitted(kubernetes, &api.access()?, look).await?;

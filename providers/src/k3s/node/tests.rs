@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 mod drain;
 mod etcd;
+mod labels;
 mod life;
 
 /// A bucket in memory; every write is a second later than the one before.
