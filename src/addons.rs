@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::load::Loaded;
 use kplan_model::ProviderError;
 use kplan_providers::artifacts::{ArtifactRef, Fetcher, Lock};
+use kplan_providers::kubernetes::manifest;
 use kplan_schema::Spanned;
 use kplan_schema::spec::{Addon, AddonSource, Chart};
 use kplan_schema::value::Sha256;
@@ -65,10 +66,16 @@ async fn parts(
 ) -> Result<AddonParts, ProviderError> {
     let beside = |file: &str| loaded.beside.get(file).cloned();
     match &addon.source {
-        AddonSource::File(file) => Ok(AddonParts {
-            artifact: None,
-            text: beside(file.as_str()),
-        }),
+        AddonSource::File(file) => {
+            let text = beside(file.as_str());
+            if let Some(text) = &text {
+                no_secrets(file.as_str(), text)?;
+            }
+            Ok(AddonParts {
+                artifact: None,
+                text,
+            })
+        }
         AddonSource::Manifest { url, sha256 } => {
             let mut artifact = unpinned(addon, NO_VERSION, url.file_name());
             url.as_str().clone_into(&mut artifact.url);
@@ -87,6 +94,26 @@ async fn parts(
             text: values.as_ref().and_then(|file| beside(file.as_str())),
         }),
     }
+}
+
+/// A manifest beside the file is in Git, in plans and in kits: no place for a Secret.
+fn no_secrets(name: &str, text: &str) -> Result<(), ProviderError> {
+    let objects = manifest::parse(name, text.as_bytes())?;
+    let is_filled = |object: &serde_json::Value| {
+        object["apiVersion"] == "v1"
+            && object["kind"] == "Secret"
+            && (object["data"].is_object() || object["stringData"].is_object())
+    };
+    let Some(secret) = objects.iter().find(|object| is_filled(object)) else {
+        return Ok(());
+    };
+    let message = format!("{name} holds the Secret {}", secret["metadata"]["name"]);
+    Err(
+        ProviderError::new(kplan_model::ErrorKind::Invalid, message).help(
+            "whatever is in it is in Git and in every plan: make another one, and seal it \
+         (docs/guide/add-ons.md, Sealed Secrets)",
+        ),
+    )
 }
 
 async fn archive(
@@ -147,7 +174,10 @@ fn pin(
     let Some(locked) = locked else {
         return Ok(());
     };
-    locked.url.clone_into(&mut artifact.url);
+    // What came from a mirror has no address of its own on record.
+    if !locked.url.is_empty() {
+        locked.url.clone_into(&mut artifact.url);
+    }
     let same = |written: &String| *written == locked.sha256;
     if artifact.sha256.as_ref().is_none_or(same) {
         artifact.sha256 = Some(locked.sha256.clone());

@@ -97,6 +97,12 @@ fn one_beside(folder: &Path, name: &str) -> Result<String, String> {
             root.display()
         ));
     }
+    let inside = path.strip_prefix(&root).unwrap_or(&path);
+    let hidden =
+        |part: std::path::Component<'_>| part.as_os_str().to_string_lossy().starts_with('.');
+    if inside.components().any(hidden) {
+        return Err(format!("{name} is a link to a hidden file"));
+    }
     let size = std::fs::metadata(&path).map_err(cannot)?.len();
     if size > MAX_FILE_BYTES {
         return Err(format!("{name} has {size} bytes; at most 1 MiB are read"));

@@ -91,6 +91,10 @@ pub trait Resource: Send + Sync + 'static {
     /// remote side does not show it any more.
     const GONE_AT_ONCE: bool = false;
 
+    /// Whether one whose create failed half-way is destroyed and made again. Where its parts may
+    /// have been there before, or hold what others made, it is completed instead.
+    const IS_REMADE: bool = true;
+
     /// Whether [`Resource::find_all`] looks for many at the price of one list. If not, the engine
     /// looks for each on its own, as many at once as the kind may have calls.
     const FINDS_ALL: bool = false;
@@ -217,6 +221,9 @@ pub trait Observe: Send + Sync {
     fn info(&self) -> &'static KindInfo;
     /// See [`Resource::GONE_AT_ONCE`].
     fn gone_at_once(&self) -> bool;
+
+    /// See [`Resource::IS_REMADE`].
+    fn is_remade(&self) -> bool;
     /// See [`Resource::read`].
     fn read<'a>(&'a self, known: &'a Known)
     -> BoxFuture<'a, Result<Option<Object>, ProviderError>>;
@@ -297,6 +304,10 @@ impl<R: Resource> Observe for R {
 
     fn gone_at_once(&self) -> bool {
         R::GONE_AT_ONCE
+    }
+
+    fn is_remade(&self) -> bool {
+        R::IS_REMADE
     }
 
     fn read<'a>(

@@ -235,8 +235,21 @@ pub struct Gitops {
     pub ha: Spanned<bool>,
     /// How to read a private repository; `None` for a public one.
     pub credentials: Option<Spanned<GitCredentials>>,
+    /// The web interface behind an ingress controller; `None` for none.
+    pub ingress: Option<Ingress>,
     /// The table's header.
     pub span: Option<Span>,
+}
+
+/// `[gitops] ingress`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingress {
+    /// Where Argo CD is to be found.
+    pub host: Spanned<Hostname>,
+    /// The ingress class; `None` for the cluster's default one.
+    pub class: Option<Spanned<DnsLabel>>,
+    /// cert-manager's issuer; `None` for the controller's own certificate.
+    pub cluster_issuer: Option<Spanned<DnsLabel>>,
 }
 
 /// `[gitops] credentials`, tagged by its one key.

@@ -92,10 +92,12 @@ impl Changes {
                 .into());
         }
         let root = folder.join(gitops.path.as_str());
+        stays_inside(folder, &root)?;
         let mut removed = ours(folder, &root)?;
         let (mut written, mut same) = (Tree::new(), 0);
         for (name, text) in tree {
             removed.remove(&name);
+            stays_inside(folder, &folder.join(&name))?;
             match std::fs::read_to_string(folder.join(&name)) {
                 Ok(there) if there == text => same += 1,
                 Ok(there) if !there.starts_with(MARK) => return Err(not_ours(folder, &name)),
@@ -158,6 +160,24 @@ impl Changes {
             terminal.line("Commit and push them; Argo CD brings the rest.");
         }
     }
+}
+
+/// No link leads out of the checkout: what is there is somebody else's.
+fn stays_inside(folder: &Path, path: &Path) -> Result<(), Failure> {
+    let root = folder
+        .canonicalize()
+        .map_err(|error| unusable(folder, &error))?;
+    let existing = path.ancestors().find(|at| at.exists()).unwrap_or(folder);
+    let real = existing
+        .canonicalize()
+        .map_err(|error| unusable(existing, &error))?;
+    if real.starts_with(&root) {
+        return Ok(());
+    }
+    let message = format!("{} leads out of {}", path.display(), folder.display());
+    let problem = Problem::error("render::outside", message)
+        .help("nothing was written. Put folders into the checkout instead of links");
+    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// The files below a folder that an earlier run wrote, by their paths below the checkout.

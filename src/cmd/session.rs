@@ -76,6 +76,7 @@ impl Session {
     ) -> Result<(), Failure> {
         self.not_taken(snapshot).await?;
         self.can_upgrade(snapshot)?;
+        self.addons_stay_what_they_are(snapshot)?;
         backup_store::can_be_opened(self, snapshot, secrets).await
     }
 
@@ -97,6 +98,32 @@ impl Session {
             token: self.cloud.token.clone(),
         };
         compose::compose(&self.loaded.spec, &inputs)
+    }
+
+    /// An add-on that was a chart and is a manifest now, or the other way: what the one takes away is
+    /// what the other brings, and nothing says which would be last.
+    fn addons_stay_what_they_are(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let spec = &self.loaded.spec;
+        let turned = spec.own_addons.iter().filter(|addon| {
+            let other = compose::addons::as_the_other_kind(addon);
+            !spec.is_delivered_by_git() && snapshot.resources.contains_key(&other)
+        });
+        let problems: Vec<Problem> = turned
+            .map(|addon| {
+                let other = compose::addons::as_the_other_kind(addon);
+                let message = format!("the add-on {} is {other} on record", addon.name);
+                let problem = Problem::error("addon::another_kind", message).help(
+                    "a chart that becomes a manifest, or the other way, is taken away and brought anew: \
+                     take it out of the file and apply, then put it back; or give it another name",
+                );
+                self.at(problem, load::origin(addon.name.span))
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::all(Exit::Refused, problems))
+        }
     }
 
     /// The nodes can go from the version they run to the file's.

@@ -17,6 +17,15 @@ pub fn addon(addon: &Addon) -> Address {
     address(kind, addon.name.as_str())
 }
 
+/// The address it would have, were it a manifest instead of a chart, or a chart instead of a manifest.
+pub fn as_the_other_kind(addon: &Addon) -> Address {
+    let kind = match addon.source {
+        AddonSource::Helm { .. } => "addon_manifest",
+        AddonSource::Manifest { .. } | AddonSource::File(_) => "helm_release",
+    };
+    address(kind, addon.name.as_str())
+}
+
 /// Declares them, behind `after`.
 pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) {
     let all = &builder.spec.own_addons;

@@ -7,9 +7,9 @@ use super::{addons, k3s, network, restoring, storage};
 use kplan_model::{Address, Codec as _, Input, Meta, Secret};
 use kplan_providers::artifacts::pinned;
 use kplan_providers::kubernetes::{
-    Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepositoryArgs, CcmArgs, CloudSecretArgs,
-    CsiArgs, EtcdSnapshotsArgs, GithubApp, K3sUpgradeArgs, Schedule, SealedSecretsArgs,
-    SealingSecretArgs, UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
+    Applied, ArgocdApplicationArgs, ArgocdArgs, ArgocdIngress, ArgocdRepositoryArgs, CcmArgs,
+    CloudSecretArgs, CsiArgs, EtcdSnapshotsArgs, GithubApp, K3sUpgradeArgs, Schedule,
+    SealedSecretsArgs, SealingSecretArgs, UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
 };
 use kplan_providers::local::RandomPasswordArgs;
 use kplan_schema::spec::{Backup, BackupStore, GitCredentials, Gitops};
@@ -363,9 +363,16 @@ fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
         artifacts,
         sources: Some(sources),
         admin_password,
+        ingress: gitops.ingress.as_ref().map(|ingress| ArgocdIngress {
+            host: ingress.host.to_string(),
+            class: ingress.class.as_ref().map(ToString::to_string),
+            cluster_issuer: ingress.cluster_issuer.as_ref().map(ToString::to_string),
+        }),
     };
     let installed = builder.add_with(argocd(), &args, gitops.span, meta(after));
     builder.field_at("artifacts", gitops.version.span.or(gitops.ha.span));
+    let host = gitops.ingress.as_ref().and_then(|it| it.host.span);
+    builder.field_at("ingress", host);
     let mut before = vec![installed];
     if let Some(repository) = repository(builder, gitops, &before) {
         before.push(repository);

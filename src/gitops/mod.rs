@@ -6,7 +6,7 @@ use kplan_model::{Address, Declaration, ErrorKind, Object, ProviderError, Ref, S
 use kplan_providers::artifacts::ArtifactSource;
 use kplan_providers::kubernetes::delivered::objects_for_git;
 use kplan_providers::kubernetes::manifest;
-use kplan_schema::spec::{Addon, AddonSource, Chart, Gitops, Spec};
+use kplan_schema::spec::{Addon, AddonSource, Gitops, Spec};
 use kplan_schema::value::Delivery;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,14 +24,9 @@ struct Part {
     namespace: String,
     /// Parts of a lower wave are synced and healthy before it begins.
     wave: u32,
-    source: Source,
-}
-
-enum Source {
-    /// Objects in a folder beside the Application.
-    Objects(Vec<Value>),
-    /// A chart, which Argo CD fetches itself.
-    Chart(Value),
+    /// What it reads, in a folder beside it. A chart is the object that K3s's Helm controller takes: as
+    /// kplan would apply it, and pinned, whoever applies it.
+    objects: Vec<Value>,
 }
 
 /// The tree of a cluster.
@@ -48,17 +43,12 @@ pub async fn tree(
     let mut tree = Tree::new();
     for part in parts(spec, inputs, snapshot, artifacts).await? {
         let folder = below(gitops.path.as_str(), &part.name);
-        let source = match part.source {
-            Source::Objects(objects) => {
-                tree.insert(format!("{folder}/objects.yaml"), yaml(&objects)?);
-                json!({
-                    "repoURL": gitops.repo.to_string(),
-                    "path": folder,
-                    "targetRevision": gitops.revision.to_string(),
-                })
-            }
-            Source::Chart(source) => source,
-        };
+        tree.insert(format!("{folder}/objects.yaml"), yaml(&part.objects)?);
+        let source = json!({
+            "repoURL": gitops.repo.to_string(),
+            "path": folder,
+            "targetRevision": gitops.revision.to_string(),
+        });
         let application = application(&part.name, &part.namespace, part.wave, source);
         let file = below(gitops.path.as_str(), &format!("{}.yaml", part.name));
         tree.insert(file, yaml(&[application])?);
@@ -105,23 +95,17 @@ async fn parts(
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
                 wave,
-                source: Source::Objects(objects),
+                objects,
             });
         }
     }
     for addon in &spec.own_addons {
-        let source = match chart(addon, inputs) {
-            Some(source) => Source::Chart(source),
-            None => {
-                let objects = objects(compose::addons::addon(addon)).await?;
-                Source::Objects(objects.unwrap_or_default())
-            }
-        };
+        let objects = objects(compose::addons::addon(addon)).await?;
         parts.push(Part {
             name: format!("addon-{}", addon.name),
             namespace: namespace(addon),
             wave: 3 + depth(spec, addon, 0),
-            source,
+            objects: objects.unwrap_or_default(),
         });
     }
     Ok(parts)
@@ -158,32 +142,6 @@ fn namespace(addon: &Addon) -> String {
         AddonSource::Helm { .. } => addon.name.to_string(),
         AddonSource::Manifest { .. } | AddonSource::File(_) => "default".to_owned(),
     })
-}
-
-/// A chart of a repository: Argo CD renders it, and shows what it consists of.
-fn chart(addon: &Addon, inputs: &Inputs) -> Option<Value> {
-    let AddonSource::Helm {
-        chart:
-            Chart::Repository {
-                repo,
-                name,
-                version,
-            },
-        ..
-    } = &addon.source
-    else {
-        return None;
-    };
-    let mut source = json!({
-        "repoURL": repo.to_string(),
-        "chart": name.to_string(),
-        "targetRevision": version.to_string(),
-        "helm": { "releaseName": addon.name.to_string() },
-    });
-    if let Some(values) = inputs.artifacts.addon(addon.name.as_str()).text {
-        source["helm"]["values"] = json!(values);
-    }
-    Some(source)
 }
 
 async fn objects(

@@ -247,6 +247,9 @@ fn because(step: &Step) -> Option<String> {
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
         }
+        Reason::NotInConfiguration if step.action == Action::Forget => {
+            Some("because Argo CD brings it from Git from now on".to_owned())
+        }
         Reason::NotInConfiguration => Some(format!("because {} is not in the file", step.address)),
         Reason::CountIndex => {
             let index = step.address.index().unwrap_or(0);

@@ -149,6 +149,90 @@ fn every_example_of_the_guide_is_a_file_that_kplan_takes() {
     }
 }
 
+/// A manifest with a namespace and a settings map in it.
+fn manifest(namespace: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\napiVersion: v1\nkind: \
+         ConfigMap\nmetadata: {{name: settings, namespace: {namespace}}}\ndata: {{a: b}}\n{more}"
+    )
+}
+
+fn precious(cluster: &Cluster, namespace: &str) {
+    cluster.apply(
+        &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }),
+    );
+    cluster.apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "precious", "namespace": namespace },
+    }));
+}
+
+#[test]
+fn nothing_that_was_there_before_goes_with_an_add_on_that_fails_or_leaves_something_out() {
+    let folder = Folder::with(BARE);
+    folder.apply().ok();
+    let cluster = Cluster::of(&folder, "bare");
+    precious(&cluster, "shared");
+    let kept = || cluster.get("v1 ConfigMap shared/precious").is_some();
+    // It fails half-way: what is mended completes it, and nothing is made anew.
+    let one = addon("one", "manifest = { file = \"one.yaml\" }");
+    folder.write(&format!("{BARE}{one}"));
+    let bad = "---\napiVersion: example.org/v1\nkind: Nothing\nmetadata: {name: a}\n";
+    put(&folder, "one.yaml", manifest("shared", bad).as_bytes());
+    let failed = folder.kplan(&["apply", "--sandbox", "--auto-approve"]);
+    assert_ne!(failed.code, Some(0), "{}", failed.out);
+    put(&folder, "one.yaml", manifest("shared", "").as_bytes());
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(plan.out.contains("0 to destroy"), "{}", plan.out);
+    folder.apply().ok();
+    folder.assert_no_changes();
+    assert!(kept());
+    // Two add-ons cannot have one object.
+    let two = addon(
+        "two",
+        "after = [\"one\"]\nmanifest = { file = \"two.yaml\" }",
+    );
+    put(&folder, "two.yaml", manifest("shared", "").as_bytes());
+    folder.write(&format!("{BARE}{one}{two}"));
+    let refused = folder
+        .kplan(&["apply", "--sandbox", "--auto-approve"])
+        .expect_code(1);
+    assert!(
+        refused
+            .err
+            .contains("belongs to addon_manifest.one already"),
+        "{}",
+        refused.err
+    );
+    // A namespace that leaves the manifest is nobody's, also when the add-on goes.
+    folder.write(&format!("{BARE}{one}"));
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n";
+    put(&folder, "one.yaml", settings.as_bytes());
+    folder.apply().ok();
+    folder.write(BARE);
+    folder.apply().ok();
+    assert!(kept());
+    folder.assert_no_changes();
+}
+
+#[test]
+fn a_secret_has_no_place_in_a_manifest_and_a_hidden_file_none_in_a_plan() {
+    let own = addon("own", "manifest = { file = \"own.yaml\" }");
+    let folder = Folder::with(&format!("{BARE}{own}"));
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: hunter2}\n";
+    put(&folder, "own.yaml", secret.as_bytes());
+    let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(1);
+    assert!(refused.err.contains("holds the Secret"), "{}", refused.err);
+    assert!(!refused.err.contains("hunter2") && !refused.out.contains("hunter2"));
+    put(&folder, ".git/config", b"token");
+    std::fs::remove_file(folder.path().join("own.yaml")).expect("it was there");
+    std::os::unix::fs::symlink(".git/config", folder.path().join("own.yaml")).expect("a link");
+    let refused = folder.kplan(&["validate"]).expect_code(1);
+    assert!(refused.err.contains("hidden file"), "{}", refused.err);
+    folder.write(&format!("{BARE}{}", own.replace("own.yaml", ".git/config")));
+    folder.kplan(&["validate"]).expect_code(1);
+}
+
 #[test]
 fn a_file_elsewhere_is_not_read() {
     let folder = Folder::with(&format!(

@@ -31,6 +31,11 @@ fn folder(delivery: &str) -> Folder {
     let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n";
     std::fs::write(folder.path().join("settings.yaml"), settings).expect("a file");
     std::fs::write(folder.path().join("values.yaml"), "crds: {enabled: true}\n").expect("a file");
+    let mirror = folder.path().join("mirror/addon-cert-manager/v1.18.2");
+    std::fs::create_dir_all(&mirror).expect("a folder");
+    let inside = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-the-chart}\n";
+    let chart = super::addons::chart("v1.18.2", &[("templates/a.yaml", inside)]);
+    std::fs::write(mirror.join("cert-manager-v1.18.2.tgz"), chart).expect("a chart");
     folder
 }
 
@@ -90,9 +95,9 @@ fn assert_is_in_order(tree: &BTreeMap<String, Vec<Value>>) {
             ("velero", "2"),
         ]
     );
-    let chart = &tree["clusters/single/addon-cert-manager.yaml"][0]["spec"]["source"];
-    assert_eq!(chart["targetRevision"], "v1.18.2");
-    assert_eq!(chart["helm"]["values"], "crds: {enabled: true}\n");
+    let chart = &tree["clusters/single/addon-cert-manager/objects.yaml"][0];
+    assert_eq!(chart["kind"], "HelmChart");
+    assert_eq!(chart["spec"]["valuesContent"], "crds: {enabled: true}\n");
     let location = tree["clusters/single/velero/objects.yaml"]
         .iter()
         .find(|object| object["kind"] == "BackupStorageLocation")
@@ -133,6 +138,7 @@ fn what_comes_from_git_is_written_into_a_checkout_and_secrets_stay() {
         names,
         [
             "clusters/single/addon-cert-manager.yaml",
+            "clusters/single/addon-cert-manager/objects.yaml",
             "clusters/single/addon-settings.yaml",
             "clusters/single/addon-settings/objects.yaml",
             "clusters/single/sealed-secrets.yaml",
@@ -178,10 +184,6 @@ fn what_comes_from_git_is_written_into_a_checkout_and_secrets_stay() {
 #[test]
 fn a_living_cluster_is_handed_to_git_and_back_without_losing_anything() {
     let folder = folder("apply");
-    let mirror = folder.path().join("mirror/addon-cert-manager/v1.18.2");
-    std::fs::create_dir_all(&mirror).expect("a folder");
-    let chart = super::addons::chart("v1.18.2", &[]);
-    std::fs::write(mirror.join("cert-manager-v1.18.2.tgz"), chart).expect("a chart");
     folder.apply().ok();
     folder.write(&file("git"));
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
@@ -205,6 +207,7 @@ fn a_living_cluster_is_handed_to_git_and_back_without_losing_anything() {
         "v1 Secret kube-system/sealed-secrets-key-kplan",
         "v1 ConfigMap apps/settings",
         "helm.cattle.io/v1 HelmChart kube-system/cert-manager",
+        "v1 ConfigMap cert-manager/from-the-chart",
     ] {
         assert!(cluster.get(object).is_some(), "{object}");
     }
@@ -306,64 +309,95 @@ fn a_cluster_whose_backups_come_from_git_is_restored_and_handed_back() {
     assert!(cluster.get("apps/v1 Deployment velero/velero").is_some());
 }
 
-/// What Argo CD does when an Application takes a Deployment over.
-fn take_over(cluster: &Cluster, application: &str, namespace: &str, deployment: &str) {
+/// What Argo CD does when an Application takes objects over.
+fn take_over<'a>(cluster: &Cluster, application: &str, objects: impl Iterator<Item = &'a str>) {
     cluster.apply(&json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
         "metadata": { "name": application, "namespace": "argocd" },
         "spec": {
             "project": "default",
             "source": { "repoURL": "https://github.com/acme/infra.git", "path": "argo" },
-            "destination": { "server": "https://kubernetes.default.svc", "namespace": namespace },
+            "destination": { "server": "https://kubernetes.default.svc", "namespace": "default" },
         },
     }));
-    let id = format!("{application}:apps/Deployment:{namespace}/{deployment}");
-    cluster.merge(
-        &format!("apps/v1 Deployment {namespace}/{deployment}"),
-        &json!({ "metadata": { "annotations": { "argocd.argoproj.io/tracking-id": id } } }),
-    );
+    for object in objects {
+        let id = format!("{application}:{object}");
+        let mark = json!({ "argocd.argoproj.io/tracking-id": id });
+        cluster.merge(object, &json!({ "metadata": { "annotations": mark } }));
+    }
+}
+
+/// What is on record of a part, but for its secrets.
+fn inventory(folder: &Folder, address: &str) -> Vec<String> {
+    let snapshot = folder.snapshot("single");
+    let record = &snapshot.resources[&address.parse().expect("an address")];
+    let Some(kplan_model::Value::List(lines)) = record.attrs.get("inventory") else {
+        panic!("{address} has no inventory");
+    };
+    let lines = lines.iter().filter_map(|line| match line {
+        kplan_model::Value::Str(line) => Some(line.as_str().rsplit_once(' ')?.0.to_owned()),
+        _ => None,
+    });
+    lines
+        .filter(|line| !line.starts_with("v1 Secret"))
+        .collect()
+}
+
+/// The example with an add-on of its own, and backups at that hour.
+fn with_addon(hour: u32, addon: bool) -> String {
+    let path = repository().join("examples/single-node/cluster.toml");
+    let text = std::fs::read_to_string(path).expect("the example");
+    let text = text.replace("0 2 * * *", &format!("0 {hour} * * *"));
+    let own = "\n[[addon]]\nname = \"own\"\nmanifest = { file = \"own.yaml\" }\n";
+    if addon { format!("{text}{own}") } else { text }
 }
 
 #[test]
 fn what_argo_cd_manages_itself_is_left_to_it_until_it_does_no_more() {
-    let folder = Folder::example("single-node");
+    let folder = Folder::with(&with_addon(2, true));
+    let own = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: own}\ndata: {a: b}\n";
+    std::fs::write(folder.path().join("own.yaml"), own).expect("a file");
     folder.apply().ok();
     let cluster = Cluster::of(&folder, "single");
-    take_over(&cluster, "argo-cd", "argocd", "argocd-server");
-    take_over(&cluster, "backups", "velero", "velero");
-    // A newer Argo CD has other objects, and nobody brings the old ones back.
+    // One object of many is left alone, and the others are kplan's as before.
+    take_over(
+        &cluster,
+        "rbac",
+        std::iter::once("v1 ConfigMap argocd/argocd-rbac-cm"),
+    );
     let service = "v1 Service argocd/argocd-server";
     cluster.delete(service);
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
-    let told = "argocd.main is managed by the Application argo-cd of Argo CD";
+    let told = "argocd.main is managed by the Application rbac of Argo CD";
     assert!(plan.out.contains(told), "{}", plan.out);
     folder.apply().ok();
+    assert!(cluster.get(service).is_some());
+    // Most of a part: what is missing of it is so because the Application does not have it.
+    let velero = inventory(&folder, "velero.main");
+    take_over(&cluster, "backups", velero.iter().map(String::as_str));
+    take_over(&cluster, "own", std::iter::once("v1 ConfigMap default/own"));
+    let agent = "apps/v1 DaemonSet velero/node-agent";
+    cluster.delete(agent);
+    folder.apply().ok();
     folder.assert_no_changes();
-    assert!(cluster.get(service).is_none());
-    // A change of the file reaches no object of theirs; what kplan owns it still keeps.
-    let path = repository().join("examples/single-node/cluster.toml");
-    let text = std::fs::read_to_string(path).expect("the example");
-    folder.write(&text.replace("0 2 * * *", "0 3 * * *"));
+    assert!(cluster.get(agent).is_none());
+    // A change of the file reaches no object of theirs; secrets are kplan's all the same. What leaves
+    // the file stays in the cluster.
+    folder.write(&with_addon(3, false));
     cluster.delete("v1 Secret velero/cloud-credentials");
     folder.apply().ok();
-    let schedule = cluster
-        .get("velero.io/v1 Schedule velero/nightly")
-        .expect("it");
-    assert_eq!(schedule["spec"]["schedule"], "0 2 * * *");
+    let schedule = "velero.io/v1 Schedule velero/nightly";
+    let hour = |cluster: &Cluster| cluster.get(schedule).expect("it")["spec"]["schedule"].clone();
+    assert_eq!(hour(&cluster), "0 2 * * *");
     assert!(cluster.get("v1 Secret velero/cloud-credentials").is_some());
+    assert!(cluster.get("v1 ConfigMap default/own").is_some());
     folder.assert_no_changes();
-    // The mark alone says nothing once the Application is gone.
-    for application in ["argo-cd", "backups"] {
-        cluster.delete(&format!(
-            "argoproj.io/v1alpha1 Application argocd/{application}"
-        ));
-    }
+    // The marks alone say nothing once the Application is gone, nor does what it made of the rest.
+    cluster.merge(schedule, &json!({ "spec": { "schedule": "5 5 * * *" } }));
+    cluster.delete("argoproj.io/v1alpha1 Application argocd/backups");
     folder.apply().ok();
-    assert!(cluster.get(service).is_some());
-    let schedule = cluster
-        .get("velero.io/v1 Schedule velero/nightly")
-        .expect("it");
-    assert_eq!(schedule["spec"]["schedule"], "0 3 * * *");
+    assert!(cluster.get(agent).is_some());
+    assert_eq!(hour(&cluster), "0 3 * * *");
     folder.assert_no_changes();
 }
 

@@ -395,7 +395,10 @@ impl Dispatcher<'_> {
     pub(super) fn failed(&mut self, at: usize, error: ProviderError) {
         let error = self.slots[at].tries.told(error, Instant::now());
         let step = self.step(at);
-        let status = if self.is_interrupted(at) {
+        let is_remade = self
+            .entry(at)
+            .map_or(true, |entry| entry.observe.is_remade());
+        let status = if self.is_interrupted(at) || !is_remade {
             Status::Unfinished
         } else {
             Status::Tainted

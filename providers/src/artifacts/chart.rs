@@ -26,7 +26,7 @@ fn refused(message: String, help: &str) -> ProviderError {
 
 impl Fetcher {
     /// The address of a chart's archive, by its repository's index. Where a mirror has everything,
-    /// the address is of no account, and nobody is asked.
+    /// nobody is asked, and it is empty.
     ///
     /// # Errors
     /// `Transient` where the index cannot be fetched, `Invalid` where it has no such chart or no
@@ -38,7 +38,7 @@ impl Fetcher {
         version: &str,
     ) -> Result<String, ProviderError> {
         if self.mirror().is_some() {
-            return Ok(format!("{repo}/{chart}-{version}.tgz"));
+            return Ok(String::new());
         }
         let address = format!("{repo}/index.yaml");
         let bytes = self.text(&address, MAX_INDEX).await?;

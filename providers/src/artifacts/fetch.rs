@@ -58,6 +58,19 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Releases are a few hops away from their addresses. None may lead out of TLS: what is not pinned
+/// yet would be whatever somebody between put there.
+fn followed(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let from = attempt.previous().last().map(reqwest::Url::scheme);
+    if attempt.previous().len() > MAX_REDIRECTS {
+        attempt.error("too many redirects")
+    } else if from == Some("https") && attempt.url().scheme() != "https" {
+        attempt.error("it is redirected out of TLS")
+    } else {
+        attempt.follow()
+    }
+}
+
 /// A failed download, and whether trying again may help.
 struct Failed {
     error: ProviderError,
@@ -81,7 +94,7 @@ impl Fetcher {
             .read_timeout(Duration::from_mins(1))
             // The largest is some 70 MB: a line of 1 Mbit/s.
             .timeout(Duration::from_mins(10))
-            .redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS))
+            .redirect(reqwest::redirect::Policy::custom(followed))
             .user_agent(concat!("kplan/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {

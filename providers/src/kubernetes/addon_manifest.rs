@@ -74,6 +74,7 @@ impl BundleKind for AddonManifest {
 
     const INFO: &'static KindInfo = &INFO;
     const IS_REMADE: bool = false;
+    const IS_ALONE: bool = true;
 
     fn access(args: &AddonManifestArgs) -> &Input<Access> {
         &args.access

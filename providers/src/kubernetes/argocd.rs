@@ -50,6 +50,9 @@ pub(super) fn application() -> Type {
     Type::new("argoproj.io/v1alpha1", "Application")
 }
 
+/// Changes with what Argo CD's server reads at its start.
+const PARAMETERS: &str = "kplan.dev/parameters";
+
 /// Without it an Application among an Application's resources has no health, and sync waves
 /// between Applications wait for nothing. Argo CD's documentation describes the check.
 const APPLICATION_HEALTH: &str = "\
@@ -60,6 +63,18 @@ if obj.status ~= nil and obj.status.health ~= nil then
 end
 return hs
 ";
+
+kplan_model::object! {
+    /// The web interface behind an ingress controller.
+    pub struct ArgocdIngress {
+        /// Its DNS name.
+        pub host: String,
+        /// The ingress class; the cluster's default one where there is none.
+        pub class: Option<String>,
+        /// cert-manager's issuer; the controller's own certificate where there is none.
+        pub cluster_issuer: Option<String>,
+    }
+}
 
 kplan_model::object! {
     /// What is asked for.
@@ -75,6 +90,9 @@ kplan_model::object! {
         /// What `admin` logs in with. `None` is what kplans before 29 November 2026 recorded: Argo
         /// CD makes one of its own.
         pub admin_password: Option<Input<Secret>>,
+        /// The web interface behind an ingress controller; inside the cluster only where there is
+        /// none.
+        pub ingress: Option<ArgocdIngress>,
     }
 }
 
@@ -91,6 +109,7 @@ static FIELDS: &[Field] = &[
         "What `admin` logs in with, at first: whoever changes it in Argo CD is left alone.",
     )
     .secret(),
+    Field::in_place("ingress", "The web interface behind an ingress controller."),
     INVENTORY,
     WAITING,
     FAILED,
@@ -143,6 +162,9 @@ impl BundleKind for Argocd {
         if let Some(password) = &args.admin_password {
             admin_password(&mut objects, exposed(password.known()?)?)?;
         }
+        if let Some(ingress) = &args.ingress {
+            serve(&mut objects, ingress)?;
+        }
         objects.push(json!({
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -189,6 +211,47 @@ impl BundleKind for Argocd {
              finalizer resources-finalizer.argocd.argoproj.io off them; then apply again",
         ))
     }
+}
+
+/// Serves the web interface by a name. TLS ends at the ingress controller, so the server has to speak
+/// plainly behind it: else each would send the browser to the other for ever.
+fn serve(objects: &mut Vec<Value>, ingress: &ArgocdIngress) -> Result<(), ProviderError> {
+    let set = |object: &mut Value, key: &str, value: String| {
+        if !object["data"].is_object() {
+            object["data"] = json!({});
+        }
+        object["data"][key] = Value::from(value);
+    };
+    let settings = find(objects, "ConfigMap", "argocd-cm")?;
+    set(settings, "url", format!("https://{}", ingress.host));
+    let parameters = find(objects, "ConfigMap", "argocd-cmd-params-cm")?;
+    set(parameters, "server.insecure", "true".to_owned());
+    // Parameters are read when a pod starts.
+    let server = find(objects, "Deployment", "argocd-server")?;
+    server["spec"]["template"]["metadata"]["annotations"][PARAMETERS] = json!("insecure");
+    let rule = json!({
+        "host": ingress.host,
+        "http": { "paths": [{
+            "path": "/",
+            "pathType": "Prefix",
+            "backend": { "service": { "name": "argocd-server", "port": { "name": "http" } } },
+        }] },
+    });
+    let mut object = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": "argocd-server", "namespace": NAMESPACE },
+        "spec": { "rules": [rule], "tls": [{ "hosts": [ingress.host] }] },
+    });
+    if let Some(class) = &ingress.class {
+        object["spec"]["ingressClassName"] = json!(class);
+    }
+    if let Some(issuer) = &ingress.cluster_issuer {
+        object["metadata"]["annotations"] = json!({ "cert-manager.io/cluster-issuer": issuer });
+        object["spec"]["tls"][0]["secretName"] = json!("argocd-server-tls");
+    }
+    objects.push(object);
+    Ok(())
 }
 
 /// Puts the password's hash where Argo CD looks for it; finding one there, it makes none of its own
@@ -336,6 +399,7 @@ mod tests {
             artifacts: Vec::new(),
             sources: None,
             admin_password: None,
+            ingress: None,
         };
         for (finalizers, refused) in [(vec![CASCADES], true), (vec!["example.org/mine"], false)] {
             let (fake, _) = api(&finalizers);

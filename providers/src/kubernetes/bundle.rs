@@ -1,6 +1,7 @@
 //! A set of objects that belong together: labelled, applied in order, pruned, found again.
 
 use super::connect::Kubernetes;
+use super::managed::Managed;
 use super::manifest::is_built_in;
 use super::object::{self, Object, Type, digest};
 use super::parallel;
@@ -20,9 +21,6 @@ pub const OWNER: &str = "kplan.dev/owner";
 pub const BUNDLE: &str = "kplan.dev/bundle";
 /// The annotation with the digest of what was applied.
 pub const DIGEST: &str = "kplan.dev/digest";
-
-/// With which Argo CD marks what an Application manages.
-const TRACKING: &str = "argocd.argoproj.io/tracking-id";
 
 /// How many requests one bundle has under way.
 const PARALLEL: usize = 8;
@@ -63,8 +61,6 @@ pub struct Seen {
     pub objects: String,
     /// Whether it works.
     pub state: Readiness,
-    /// The Application that Argo CD says some of it belongs to, by its annotation.
-    pub tracked_by: Option<String>,
 }
 
 /// An address as a label's value: brackets are not allowed there.
@@ -152,8 +148,13 @@ impl Bundle {
 
     /// What is in it: one line per object.
     pub fn inventory(&self) -> Vec<String> {
+        // A job that goes by itself once it is over is not missed.
+        let goes = |entry: &Entry| {
+            entry.value["kind"] == "Job" && entry.value["spec"]["ttlSecondsAfterFinished"].is_i64()
+        };
         self.objects
             .iter()
+            .filter(|(_, entry)| !goes(entry))
             .map(|(object, entry)| format!("{object} {}", entry.digest))
             .collect()
     }
@@ -165,11 +166,28 @@ impl Bundle {
             .map(|(object, entry)| (object, &entry.value, entry.digest.as_str()))
     }
 
-    /// The same with its secrets alone.
-    #[must_use]
-    pub fn only_secrets(mut self) -> Self {
-        self.objects.retain(|object, _| object.is_secret());
-        self
+    /// What of it belongs to another bundle of the owner's already, and to which.
+    pub async fn taken(
+        &self,
+        session: &Session,
+    ) -> Result<Option<(Object, String)>, ProviderError> {
+        let types: BTreeSet<&Type> = self.objects.keys().map(|object| &object.of).collect();
+        for of in types {
+            for value in session
+                .list(of, &format!("{OWNER}={}", self.owner))
+                .await?
+                .iter()
+            {
+                let object = Object::of(value)?;
+                let other = value["metadata"]["labels"][BUNDLE].as_str();
+                if let Some(other) = other.filter(|other| *other != self.name)
+                    && self.objects.contains_key(&object)
+                {
+                    return Ok(Some((object, other.to_owned())));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn selector(&self) -> String {
@@ -258,7 +276,12 @@ impl Bundle {
 
     /// Brings what is there to what the bundle says: applies what is missing or differs, and every
     /// secret, then prunes. `before` is the recorded inventory.
-    pub async fn update(&self, to: &Target<'_>, before: &[Line]) -> Result<(), ProviderError> {
+    pub async fn update(
+        &self,
+        to: &Target<'_>,
+        before: &[Line],
+        managed: &Managed,
+    ) -> Result<(), ProviderError> {
         let wanted: Vec<Line> = self
             .objects
             .iter()
@@ -269,33 +292,50 @@ impl Bundle {
             .collect();
         let live = labelled(to.session, &self.owner, &self.name, &wanted).await?;
         let differs = |object: &Object, digest: &str| {
-            object.is_secret()
-                || live
-                    .get(object)
-                    .is_none_or(|value| value["metadata"]["annotations"][DIGEST] != digest)
+            let other = |value: &Value| value["metadata"]["annotations"][DIGEST] != digest;
+            object.is_secret() || !managed.covers(object) && live.get(object).is_none_or(other)
         };
         self.apply(to, differs, Ownership::Respect).await?;
-        self.prune(to, before).await
+        self.prune(to, before, managed).await
     }
 
-    /// Deletes what carries the bundle's labels and is not in it any more. `before` is the
-    /// recorded inventory: it says where to look.
-    pub async fn prune(&self, to: &Target<'_>, before: &[Line]) -> Result<(), ProviderError> {
+    /// Deletes what carries the bundle's labels and is not in it any more. What stays all the same is
+    /// nobody's from then on: it may hold what others made. `before` is the recorded inventory: it
+    /// says where to look.
+    pub async fn prune(
+        &self,
+        to: &Target<'_>,
+        before: &[Line],
+        managed: &Managed,
+    ) -> Result<(), ProviderError> {
         let types: BTreeSet<&Type> = before
             .iter()
             .map(|line| &line.object.of)
             .chain(self.objects.keys().map(|o| &o.of))
             .collect();
-        for of in types.into_iter().filter(|of| !stays(of)) {
+        for of in types {
             for value in to.session.list(of, &self.selector()).await?.iter() {
                 let object = Object::of(value)?;
-                if !self.objects.contains_key(&object) {
+                if self.objects.contains_key(&object) || managed.covers(&object) {
+                    continue;
+                }
+                if stays(of) {
+                    to.session.merge(to.permit, &object, &nobodys()).await?;
+                } else {
                     to.session.delete(to.permit, &object).await?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// What takes kplan's marks off an object.
+fn nobodys() -> Value {
+    serde_json::json!({ "metadata": {
+        "labels": { OWNER: null, BUNDLE: null },
+        "annotations": { DIGEST: null },
+    } })
 }
 
 /// A cluster that may be changed.
@@ -363,7 +403,7 @@ fn is_unjudged(error: &ProviderError) -> bool {
 }
 
 /// Everything labelled as the owner's, of the types of an inventory, by identity.
-async fn labelled(
+pub(super) async fn labelled(
     session: &Session,
     owner: &str,
     name: &str,
@@ -392,15 +432,19 @@ pub async fn look(
     owner: &str,
     name: &str,
     inventory: &[Line],
+    managed: &Managed,
 ) -> Result<Option<Seen>, ProviderError> {
     let found = labelled(session, owner, name, inventory).await?;
     let (mut missing, mut changed, mut present) = (Vec::new(), Vec::new(), Vec::new());
     for line in inventory {
         match found.get(&line.object) {
+            None if managed.covers(&line.object) => {}
             None => missing.push(&line.object),
             Some(value) => {
                 present.push(value);
-                if value["metadata"]["annotations"][DIGEST] != line.digest.as_str() {
+                if !managed.covers(&line.object)
+                    && value["metadata"]["annotations"][DIGEST] != line.digest.as_str()
+                {
                     changed.push(&line.object);
                 }
             }
@@ -429,16 +473,8 @@ pub async fn look(
     };
     Ok(Some(Seen {
         objects,
-        tracked_by: present.iter().find_map(|value| tracked_by(value)),
         state: wait::all(present),
     }))
-}
-
-/// The Application an object belongs to: `<name>:<group>/<kind>:<namespace>/<name>` in an annotation.
-fn tracked_by(value: &Value) -> Option<String> {
-    let id = value["metadata"]["annotations"][TRACKING].as_str()?;
-    let (application, _) = id.split_once(':')?;
-    (!application.is_empty()).then(|| application.to_owned())
 }
 
 /// The text for an inventory that is there as it was applied.
@@ -451,10 +487,16 @@ pub async fn delete(
     owner: &str,
     name: &str,
     inventory: &[Line],
+    managed: &Managed,
 ) -> Result<(), ProviderError> {
     let mut left = BTreeMap::new();
     for look in 0..LOOKS {
         left = labelled(to.session, owner, name, inventory).await?;
+        // What Argo CD manages is not ours to take away: it is nobody's from now on.
+        for object in left.keys().filter(|object| managed.covers(object)) {
+            to.session.merge(to.permit, object, &nobodys()).await?;
+        }
+        left.retain(|object, _| !managed.covers(object));
         if left.is_empty() {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 //! YAML, without what only machines read and without secrets.
 
 use super::bundle::{Bundle, DIGEST, Line};
+use super::managed::Managed;
 use super::object::{Object, masked};
 use super::parallel;
 use super::session::{Ownership, Session};
@@ -98,6 +99,7 @@ pub async fn previews(
     session: &Session,
     bundle: &Bundle,
     before: &[Line],
+    managed: &Managed,
 ) -> Result<Vec<Preview>, ProviderError> {
     let recorded: BTreeMap<&Object, &str> = before
         .iter()
@@ -105,13 +107,17 @@ pub async fn previews(
         .collect();
     let mut calls: Vec<BoxFuture<'_, Result<Preview, ProviderError>>> = Vec::new();
     for (object, value, digest) in bundle.iter() {
+        if managed.covers(object) {
+            continue;
+        }
         if object.is_secret() || recorded.get(object) != Some(&digest) {
             calls.push(Box::pin(asked(session, object, value)));
         }
     }
     let mut found = parallel::all(PARALLEL, calls).await?;
     let kept: Vec<&Object> = bundle.iter().map(|(object, _, _)| object).collect();
-    for line in before.iter().filter(|line| !kept.contains(&&line.object)) {
+    let gone = |line: &&Line| !kept.contains(&&line.object) && !managed.covers(&line.object);
+    for line in before.iter().filter(gone) {
         if let Some(live) = session.get(&line.object).await? {
             found.push(preview(&line.object, Some(&live), None)?);
         }

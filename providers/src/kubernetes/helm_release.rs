@@ -94,6 +94,7 @@ impl BundleKind for HelmRelease {
 
     const INFO: &'static KindInfo = &INFO;
     const IS_REMADE: bool = false;
+    const IS_ALONE: bool = true;
 
     fn access(args: &HelmReleaseArgs) -> &Input<Access> {
         &args.access
@@ -146,11 +147,9 @@ impl BundleKind for HelmRelease {
         let Some(found) = found else {
             return Ok(Some("its job is not there yet".to_owned()));
         };
-        let is_new = match is_newer(&found, &chart) {
-            Some(known) => known,
-            None => is_handed_over(session, &chart, &args.name).await?,
-        };
-        if !is_new {
+        // A chart that was only written anew has no newer job, and needs none.
+        let is_new = is_newer(&found, &chart);
+        if !is_new && !is_handed_over(session, &chart, &args.name).await? {
             return Ok(Some("its job is still the one before".to_owned()));
         }
         match wait::state(&found) {
@@ -196,17 +195,18 @@ fn seconds(text: Option<&Value>) -> Option<i64> {
     Some(at.as_second())
 }
 
-/// Whether the job was made after the chart was changed last; nothing where times do not tell.
-fn is_newer(job: &Value, chart: &Value) -> Option<bool> {
-    let managed = chart.pointer("/metadata/managedFields")?.as_array()?;
+/// Whether the job was certainly made after the chart was written last.
+fn is_newer(job: &Value, chart: &Value) -> bool {
+    let managed = chart.pointer("/metadata/managedFields");
     let applied = managed
-        .iter()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
         .filter(|entry| entry["operation"] == "Apply" && entry["manager"] == FIELD_MANAGER)
         .filter_map(|entry| seconds(entry.get("time")))
-        .max()?;
-    let made = seconds(job.pointer("/metadata/creationTimestamp"))?;
-    let after = made - applied;
-    (after.abs() > UNSURE).then_some(after > 0)
+        .max();
+    let made = seconds(job.pointer("/metadata/creationTimestamp"));
+    matches!((made, applied), (Some(made), Some(applied)) if made - applied > UNSURE)
 }
 
 /// Whether what the job works with is what the chart says now: the controller writes that when it
@@ -468,9 +468,18 @@ mod tests {
             (
                 World {
                     made: "2026-11-29T11:00:00Z",
+                    values: "a: 0",
                     ..World::default()
                 },
                 "the one before",
+            ),
+            // Written anew as it was: there is no newer job.
+            (
+                World {
+                    made: "2026-11-29T11:00:00Z",
+                    ..World::default()
+                },
+                "",
             ),
             // Within the same seconds the times say nothing: what the job works with does.
             (

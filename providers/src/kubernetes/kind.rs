@@ -1,10 +1,10 @@
 //! What every kind made of Kubernetes objects shares: a kind says which objects it consists of,
 //! and everything else is here.
 
-use super::argocd::application;
-use super::bundle::{self, APPLIED, Bundle, Line, Seen, Target, label_of, read_inventory};
+use super::bundle::{self, APPLIED, Bundle, Line, Target, label_of, read_inventory};
 use super::connect::{Kubernetes, Role};
 use super::diff;
+use super::managed::{self, Managed};
 use super::object::Object;
 use super::parallel;
 use super::session::{Ownership, Session};
@@ -21,6 +21,9 @@ use std::sync::Arc;
 
 /// How many bundles are read at once.
 const PARALLEL: usize = 4;
+
+/// What is said of a bundle that an Application managed until now.
+const NO_LONGER_MANAGED: &str = "no longer managed by Argo CD";
 
 /// What is asked of a bundle's objects: to be there as they were applied. Its counterpart in the
 /// attributes says what differs.
@@ -87,6 +90,10 @@ pub trait BundleKind: Send + Sync + 'static {
     /// Whether it is made anew when it turns out never to work. What somebody else's objects hold
     /// would be lost with them, so theirs are waited for instead, with the reason.
     const IS_REMADE: bool = true;
+
+    /// Whether its objects must belong to no other bundle. The platform's own parts hand objects
+    /// over among themselves.
+    const IS_ALONE: bool = false;
 
     /// Whether its objects are left to an Application that manages them. What Argo CD itself rests
     /// on never is.
@@ -184,25 +191,33 @@ impl<K: BundleKind> Bundled<K> {
         bundle.with_others_values(session, is_left).await
     }
 
-    /// What an update does of it, and to what: all of it, or its secrets alone where Argo CD manages
-    /// the rest.
-    async fn own_part(
+    /// What Argo CD manages of it.
+    async fn managed(
         session: &Session,
-        known: &Known,
-        bundle: Bundle,
-    ) -> Result<(Bundle, Vec<Line>), ProviderError> {
-        let mut before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
-        let (owner, name) = (owner(known)?, label_of(&known.address));
-        let seen = bundle::look(session, owner, &name, &before).await?;
-        let managed = match &seen {
-            Some(seen) => manager::<K>(session, seen).await?,
-            None => None,
-        };
-        if managed.is_none() {
-            return Ok((bundle, before));
+        owner: &str,
+        name: &str,
+        lines: &[Line],
+    ) -> Result<Managed, ProviderError> {
+        if K::YIELDS {
+            managed::managed(session, owner, name, lines).await
+        } else {
+            Ok(Managed::default())
         }
-        before.retain(is_secret);
-        Ok((bundle.only_secrets(), before))
+    }
+
+    /// An object of two bundles would be each one's in turn, and go with either.
+    async fn is_alone(session: &Session, bundle: &Bundle) -> Result<(), ProviderError> {
+        if !K::IS_ALONE {
+            return Ok(());
+        }
+        let Some((object, other)) = bundle.taken(session).await? else {
+            return Ok(());
+        };
+        let message = format!("{object} belongs to {other} already");
+        Err(ProviderError::new(ErrorKind::Invalid, message).help(
+            "one object is in one add-on: take it out of this one, and put this one behind the other \
+             with `after`",
+        ))
     }
 
     async fn look(
@@ -213,16 +228,11 @@ impl<K: BundleKind> Bundled<K> {
         inventory: Vec<String>,
     ) -> Result<Option<BundleAttrs>, ProviderError> {
         let lines = read_inventory(&inventory)?;
-        let Some(seen) = bundle::look(session, owner, &label_of(address), &lines).await? else {
+        let name = label_of(address);
+        let managed = Self::managed(session, owner, &name, &lines).await?;
+        let Some(seen) = bundle::look(session, owner, &name, &lines, &managed).await? else {
             return Ok(None);
         };
-        let managed_by = manager::<K>(session, &seen).await?;
-        let mut objects = seen.objects;
-        if managed_by.is_some() {
-            let secrets: Vec<Line> = lines.into_iter().filter(is_secret).collect();
-            let seen = bundle::look(session, owner, &label_of(address), &secrets).await?;
-            objects = seen.map_or_else(|| APPLIED.to_owned(), |seen| seen.objects);
-        }
         let (mut waiting, mut failed) = (None, None);
         match seen.state {
             Readiness::Ready => waiting = K::waits_for(session, args).await?,
@@ -231,11 +241,11 @@ impl<K: BundleKind> Bundled<K> {
             Readiness::Failed(why) => waiting = Some(why),
         }
         Ok(Some(BundleAttrs {
-            objects,
+            objects: seen.objects,
             inventory,
             waiting,
             failed,
-            managed_by,
+            managed_by: managed.by,
         }))
     }
 
@@ -243,14 +253,14 @@ impl<K: BundleKind> Bundled<K> {
         let args = K::Args::from_object(&known.args)?;
         let session = self.session(&args)?;
         let recorded = BundleAttrs::from_object(&known.attrs)?;
-        Self::look(
-            &session,
-            owner(known)?,
-            &known.address,
-            &args,
-            recorded.inventory,
-        )
-        .await
+        let owner = owner(known)?;
+        let seen = Self::look(&session, owner, &known.address, &args, recorded.inventory).await?;
+        Ok(seen.map(|mut seen| {
+            if recorded.managed_by.is_some() && seen.managed_by.is_none() {
+                NO_LONGER_MANAGED.clone_into(&mut seen.objects);
+            }
+            seen
+        }))
     }
 }
 
@@ -262,23 +272,6 @@ fn applied(inventory: Vec<String>) -> BundleAttrs {
         failed: None,
         managed_by: None,
     }
-}
-
-fn is_secret(line: &Line) -> bool {
-    line.object.is_secret()
-}
-
-/// The Application that manages a bundle, where it is there: its mark outlives it.
-async fn manager<K: BundleKind>(
-    session: &Session,
-    seen: &Seen,
-) -> Result<Option<String>, ProviderError> {
-    let Some(name) = seen.tracked_by.as_ref().filter(|_| K::YIELDS) else {
-        return Ok(None);
-    };
-    let applications = session.list(&application(), "").await?;
-    let mut named = applications.iter().map(|one| &one["metadata"]["name"]);
-    Ok(named.any(|one| one == name.as_str()).then(|| name.clone()))
 }
 
 /// The owner id in a remote id, `<owner id>/<address>`.
@@ -301,6 +294,8 @@ impl<K: BundleKind> Resource for Bundled<K> {
     type Attrs = BundleAttrs;
 
     const INFO: &'static KindInfo = K::INFO;
+    /// Its objects may have been there before, and may hold what others made.
+    const IS_REMADE: bool = false;
 
     async fn read(&self, known: &Known) -> Result<Option<BundleAttrs>, ProviderError> {
         self.look_known(known).await
@@ -366,8 +361,8 @@ impl<K: BundleKind> Resource for Bundled<K> {
             session: &session,
             permit,
         };
-        let prepared = K::before_apply(&to, wanted.args).await;
-        prepared.map_err(CreateFailed::from)?;
+        Self::is_alone(&session, &bundle).await?;
+        K::before_apply(&to, wanted.args).await?;
         // Nobody's fields are respected when it is first installed: there is nobody yet, or
         // somebody who is to be taken over.
         match bundle.apply(&to, |_, _| true, Ownership::Take).await {
@@ -389,14 +384,23 @@ impl<K: BundleKind> Resource for Bundled<K> {
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
         let inventory = bundle.inventory();
-        let (own, before) = Self::own_part(&session, known, bundle).await?;
+        let recorded = BundleAttrs::from_object(&known.attrs)?;
+        let before = read_inventory(&recorded.inventory)?;
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let managed = Self::managed(&session, owner, &name, &before).await?;
+        Self::is_alone(&session, &bundle).await?;
         let to = Target {
             kubernetes: &self.kubernetes,
             session: &session,
             permit,
         };
         K::before_apply(&to, args).await?;
-        own.update(&to, &before).await?;
+        if recorded.managed_by.is_some() || recorded.objects == NO_LONGER_MANAGED {
+            // The marks say nothing about what Argo CD made of it meanwhile.
+            let ours = |object: &Object, _: &str| !managed.covers(object);
+            bundle.apply(&to, ours, Ownership::Take).await?;
+        }
+        bundle.update(&to, &before, &managed).await?;
         Ok(applied(inventory))
     }
 
@@ -409,8 +413,10 @@ impl<K: BundleKind> Resource for Bundled<K> {
             session: &session,
             permit,
         };
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let managed = Self::managed(&session, owner, &name, &lines).await?;
         K::before_delete(&to, &args).await?;
-        bundle::delete(&to, owner(known)?, &label_of(&known.address), &lines).await
+        bundle::delete(&to, owner, &name, &lines, &managed).await
     }
 
     fn readiness(&self, attrs: &BundleAttrs) -> Readiness {
@@ -436,8 +442,10 @@ impl<K: BundleKind> Resource for Bundled<K> {
         }
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
-        let (own, before) = Self::own_part(&session, known, bundle).await?;
-        diff::previews(&session, &own, &before).await
+        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let managed = Self::managed(&session, owner, &name, &before).await?;
+        diff::previews(&session, &bundle, &before, &managed).await
     }
 }
 

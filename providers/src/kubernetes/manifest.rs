@@ -91,8 +91,11 @@ pub fn parse(what: &str, bytes: &[u8]) -> Result<Vec<Value>, ProviderError> {
     let text = std::str::from_utf8(bytes).map_err(|_| refused(what, "it is not UTF-8"))?;
     let mut objects = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
-        let value =
-            Value::deserialize(document).map_err(|error| refused(what, &error.to_string()))?;
+        let unread = |error: serde_norway::Error| refused(what, &error.to_string());
+        let mut yaml = serde_norway::Value::deserialize(document).map_err(unread)?;
+        yaml.apply_merge().map_err(unread)?;
+        let mut value = Value::deserialize(yaml).map_err(unread)?;
+        modes(&mut value);
         match value {
             Value::Null => {}
             Value::Object(mut map) if map.get("kind").and_then(Value::as_str) == Some("List") => {
@@ -131,6 +134,28 @@ pub fn write(objects: &[Value]) -> Result<String, ProviderError> {
         text.push_str(&document);
     }
     Ok(text)
+}
+
+/// The modes of files in volumes: kubectl reads YAML 1.1, where `0644` is a number in octal. The API
+/// takes no text there, so nothing else can be meant.
+fn modes(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(modes),
+        Value::Object(map) => {
+            for (key, value) in map {
+                let octal = value
+                    .as_str()
+                    .filter(|_| key == "defaultMode" || key == "mode")
+                    .and_then(|text| text.strip_prefix('0'))
+                    .and_then(|digits| i64::from_str_radix(digits.trim_start_matches('o'), 8).ok());
+                match octal {
+                    Some(mode) => *value = Value::from(mode),
+                    None => modes(value),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Puts every object that lives in a namespace and names none into this one.
@@ -239,6 +264,15 @@ mod tests {
         {apiVersion: cert-manager.io/v1, kind: Issuer, metadata: {name: a}}\n---\n\
         {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}\n---\n\
         {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: a}}";
+
+    #[test]
+    fn what_kubectl_reads_as_numbers_and_merges_is_read_so() {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nbase: &base {mode: '0'}\nspec:\n  \
+                    <<: *base\n  volumes: [{secret: {defaultMode: 0644}}, {secret: {defaultMode: 420}}]\n";
+        let pod = &parse("test", text.as_bytes()).unwrap()[0];
+        assert_eq!(pod["spec"]["volumes"][0], pod["spec"]["volumes"][1]);
+        assert!(pod["spec"].get("<<").is_none() && pod["spec"].get("mode").is_some());
+    }
 
     #[test]
     fn only_what_names_no_namespace_gets_one() {

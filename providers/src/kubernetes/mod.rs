@@ -17,6 +17,7 @@ pub mod helm_release;
 pub mod in_process;
 pub mod k3s_upgrade;
 pub mod kind;
+pub mod managed;
 pub mod manifest;
 mod namespace;
 pub mod object;
@@ -31,7 +32,7 @@ pub mod velero_restore;
 pub mod wait;
 
 pub use addon_manifest::{AddonManifest, AddonManifestArgs};
-pub use argocd::{Argocd, ArgocdArgs};
+pub use argocd::{Argocd, ArgocdArgs, ArgocdIngress};
 pub use argocd_application::{ArgocdApplication, ArgocdApplicationArgs};
 pub use argocd_repository::{ArgocdRepository, ArgocdRepositoryArgs, GithubApp};
 pub use ccm::{Ccm, CcmArgs};

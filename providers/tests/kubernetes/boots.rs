@@ -311,6 +311,7 @@ async fn platform(rig: &Rig, booted: &Booted) -> Vec<Known> {
         artifacts: pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).0,
         sources: Some(pinned(vec![artifact(rig, "argo-cd", "install.yaml")]).1),
         admin_password: Some(Secret::new("4dm1n").into()),
+        ingress: None,
     };
     let repository = ArgocdRepositoryArgs {
         access: access(),
@@ -434,6 +435,7 @@ async fn a_password_that_was_changed_in_argo_cd_stays() {
         artifacts: pinned(vec![artifact(&rig, "argo-cd", "install.yaml")]).0,
         sources: Some(pinned(vec![artifact(&rig, "argo-cd", "install.yaml")]).1),
         admin_password: Some(Secret::new(password).into()),
+        ingress: None,
     };
     let argocd = rig.make("argocd.main", args("4dm1n").to_object()).await;
     let stored = || {

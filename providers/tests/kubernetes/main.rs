@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod boots;
+mod delivered;
 #[cfg(test)]
 mod real;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use kplan_model::{Address, Permit, ProviderError, Secret};
 use kplan_providers::http::system_clock;
 use kplan_providers::kubernetes::bundle::{Bundle, Target, read_inventory};
+use kplan_providers::kubernetes::managed::Managed;
 use kplan_providers::kubernetes::object::Object;
 use kplan_providers::kubernetes::session::{Ownership, Session};
 use kplan_providers::kubernetes::{
@@ -97,7 +98,7 @@ impl Real {
         for line in &mut lines {
             "another".clone_into(&mut line.digest);
         }
-        let differ = diff::previews(&self.session, &bundle, &lines).await;
+        let differ = diff::previews(&self.session, &bundle, &lines, &Managed::default()).await;
         let differ = differ.unwrap_or_else(|error| panic!("{address}: {error}"));
         assert!(differ.is_empty(), "{address}: {differ:#?}");
         bundle
@@ -180,7 +181,9 @@ async fn a_real_server_prunes_and_says_who_else_manages_a_field() {
         vec![map("one", "green")],
     );
     let less = less.unwrap();
-    less.update(&real.target(), &before).await.unwrap();
+    less.update(&real.target(), &before, &Managed::default())
+        .await
+        .unwrap();
     assert_eq!(real.session.get(&two).await.unwrap(), None);
     // Somebody else takes the field over; kplan neither fights nor stays silent.
     let theirs = json!({ "data": { "colour": "blue" } });

@@ -5,19 +5,18 @@
 
 use crate::rig::root_application;
 use base64::Engine as _;
-use kplan_model::{BoxFuture, Input, ProviderError, Secret};
+use kplan_model::{Input, Secret};
 use kplan_providers::artifacts::{
-    ArtifactRef, ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet, pinned,
+    ArtifactSource, Fetcher, FetcherConfig, Lock, Mirror, VersionSet, pinned,
 };
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::bundle::Bundle;
 use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
-    Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdRepository,
-    ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs, Csi, CsiArgs,
-    EtcdSnapshots, EtcdSnapshotsArgs, GithubApp, HelmRelease, HelmReleaseArgs, RestoreArgs,
-    UpgradeController, UpgradeControllerArgs, Velero, VeleroArgs, k3s_upgrade, manifest, velero,
-    velero_restore,
+    Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdIngress,
+    ArgocdRepository, ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs,
+    Csi, CsiArgs, EtcdSnapshots, EtcdSnapshotsArgs, GithubApp, RestoreArgs, UpgradeController,
+    UpgradeControllerArgs, Velero, VeleroArgs, k3s_upgrade, manifest, velero, velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -309,6 +308,7 @@ pub(crate) fn argocd_args(upstream: &Upstream, file: &str, password: Option<&str
         artifacts,
         sources: Some(sources),
         admin_password: password.map(|text| Secret::new(text).into()),
+        ingress: None,
     }
 }
 
@@ -343,6 +343,40 @@ async fn argo_cds_administrator_has_the_password_that_kplan_made() {
         .await
         .unwrap();
     assert_eq!(decoded(&objects, "admin.password"), None);
+}
+
+#[tokio::test]
+async fn argo_cds_web_interface_is_served_by_a_name() {
+    let Some(upstream) = upstream() else { return };
+    for (class, issuer) in [(None, None), (Some("traefik"), Some("letsencrypt"))] {
+        let args = ArgocdArgs {
+            ingress: Some(ArgocdIngress {
+                host: "argocd.example.com".to_owned(),
+                class: class.map(str::to_owned),
+                cluster_issuer: issuer.map(str::to_owned),
+            }),
+            ..argocd_args(&upstream, "install.yaml", None)
+        };
+        let objects = Argocd::objects(&args, &upstream.source).await.unwrap();
+        let settings = find(&objects, "ConfigMap", "argocd-cm");
+        assert_eq!(settings["data"]["url"], "https://argocd.example.com");
+        let parameters = find(&objects, "ConfigMap", "argocd-cmd-params-cm");
+        assert_eq!(parameters["data"]["server.insecure"], "true");
+        let ingress = find(&objects, "Ingress", "argocd-server");
+        survives(ingress);
+        assert_eq!(ingress["spec"]["ingressClassName"].as_str(), class);
+        let tls = &ingress["spec"]["tls"][0];
+        assert_eq!(tls["secretName"].is_null(), issuer.is_none());
+        // What it names is there.
+        let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+        let service = find(&objects, "Service", backend["name"].as_str().unwrap());
+        let ports = service["spec"]["ports"].as_array().unwrap();
+        assert!(
+            ports
+                .iter()
+                .any(|port| port["name"] == backend["port"]["name"])
+        );
+    }
 }
 
 #[tokio::test]
@@ -495,7 +529,7 @@ async fn upgrades_fit_their_definition_and_use_what_fits_the_cluster() {
 }
 
 /// The definitions among objects, by the kind they define.
-fn definitions(objects: &[Value]) -> BTreeMap<&str, &Value> {
+pub(crate) fn definitions(objects: &[Value]) -> BTreeMap<&str, &Value> {
     objects
         .iter()
         .filter(|object| object["kind"] == "CustomResourceDefinition")
@@ -503,7 +537,7 @@ fn definitions(objects: &[Value]) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-fn fits_its_definition(object: &Value, definition: &Value) {
+pub(crate) fn fits_its_definition(object: &Value, definition: &Value) {
     let group = definition["spec"]["group"].as_str().unwrap();
     let versions = definition["spec"]["versions"].as_array().unwrap();
     let version = versions
@@ -539,74 +573,6 @@ async fn the_root_application_fits_argo_cds_definition() {
     }
 }
 
-/// The example's sets of Applications: ours to show, Argo CD's to read.
-#[tokio::test]
-async fn the_application_sets_of_the_example_fit_argo_cds_definition() {
-    let Some(upstream) = upstream() else { return };
-    let args = argocd_args(&upstream, "install.yaml", None);
-    let installed = Argocd::objects(&args, &upstream.source).await.unwrap();
-    let definition = definitions(&installed)["ApplicationSet"];
-    for environment in ["staging", "production"] {
-        let file = format!("examples/environments/repository/clusters/{environment}/apps.yaml");
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(&file);
-        let objects = manifest::parse(&file, &std::fs::read(path).unwrap()).unwrap();
-        assert_eq!(objects.len(), 1);
-        fits_its_definition(&objects[0], definition);
-    }
-}
-
-/// K3s's own definition of charts is of a newer controller than the one in K3s 1.35, whose choices
-/// after a failure are fewer.
-#[tokio::test]
-async fn a_chart_fits_the_definition_of_k3ss_controller() {
-    let (Some(_), Some(folder)) = (upstream(), std::env::var_os("KPLAN_TEST_UPSTREAM")) else {
-        return;
-    };
-    let file = "helm-controller/v0.17.7/helm.cattle.io_helmcharts.yaml";
-    let text = std::fs::read(std::path::Path::new(&folder).join(file)).unwrap();
-    let definition = manifest::parse(file, &text).unwrap();
-    let archive = ArtifactRef {
-        component: "addon-app".to_owned(),
-        version: "1.2.3".to_owned(),
-        file: "app-1.2.3.tgz".to_owned(),
-        url: String::new(),
-        sha256: None,
-    };
-    let (artifacts, sources) = pinned(vec![archive]);
-    let args = HelmReleaseArgs {
-        access: access(),
-        objects: Applied,
-        artifacts,
-        sources: Some(sources),
-        name: "app".to_owned(),
-        namespace: "apps".to_owned(),
-        values: Some("a: 1".to_owned()),
-    };
-    let objects = HelmRelease::objects(&args, &Gzip).await.unwrap();
-    assert_eq!(objects.len(), 1);
-    fits_its_definition(&objects[0], &definition[0]);
-    let policy = &objects[0]["spec"]["failurePolicy"];
-    assert!(policy == "abort" || policy == "reinstall", "{policy}");
-}
-
-/// Whatever is asked for is an archive.
-struct Gzip;
-
-impl ArtifactSource for Gzip {
-    fn bytes<'a>(
-        &'a self,
-        _: &'a ArtifactRef,
-    ) -> BoxFuture<'a, Result<bytes::Bytes, ProviderError>> {
-        Box::pin(async { Ok(bytes::Bytes::from_static(&[0x1f, 0x8b, 8])) })
-    }
-
-    fn digest<'a>(&'a self, _: &'a ArtifactRef) -> BoxFuture<'a, Result<String, ProviderError>> {
-        Box::pin(async { Ok("0".repeat(64)) })
-    }
-}
-
 /// Kubernetes' own types know every field of what kplan writes: reading drops what they do not
 /// know, so what comes back would differ.
 fn survives(object: &Value) {
@@ -615,7 +581,9 @@ fn survives(object: &Value) {
             .unwrap_or_else(|error| panic!("{error}: {object}"));
         serde_json::to_value(read).unwrap()
     }
-    use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, rbac::v1 as rbac};
+    use k8s_openapi::api::{
+        apps::v1 as apps, core::v1 as core, networking::v1 as networking, rbac::v1 as rbac,
+    };
     let back = match object["kind"].as_str().unwrap() {
         "Namespace" => through::<core::Namespace>(object),
         "ServiceAccount" => through::<core::ServiceAccount>(object),
@@ -623,6 +591,7 @@ fn survives(object: &Value) {
         "ClusterRoleBinding" => through::<rbac::ClusterRoleBinding>(object),
         "Deployment" => through::<apps::Deployment>(object),
         "DaemonSet" => through::<apps::DaemonSet>(object),
+        "Ingress" => through::<networking::Ingress>(object),
         other => panic!("{other} is not compared"),
     };
     assert_eq!(&back, object);

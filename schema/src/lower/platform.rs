@@ -1,6 +1,6 @@
 //! `[gitops]`, `[backup]`, `[storage]`, `[cloud_controller]`, `[addons]`, `[mirror]`.
 
-use super::{Lowerer, flag, whole};
+use super::{Lowerer, flag, present, whole};
 use crate::code::Code;
 use crate::diagnostic::Finding;
 use crate::raw::{
@@ -9,7 +9,7 @@ use crate::raw::{
 };
 use crate::span::{Span, Spanned};
 use crate::spec::{
-    Addons, Backup, BackupStore, CloudController, Cluster, GitCredentials, Gitops, Mirror,
+    Addons, Backup, BackupStore, CloudController, Cluster, GitCredentials, Gitops, Ingress, Mirror,
     Schedule, Storage,
 };
 use crate::value::{
@@ -36,6 +36,11 @@ impl Lowerer<'_> {
                     }
                     Spanned::at(span, read.unwrap_or_else(stand_in_credentials))
                 }
+            }),
+            ingress: present(&raw.ingress).map(|raw| Ingress {
+                host: self.required(&raw.host),
+                class: self.optional(&raw.class),
+                cluster_issuer: self.optional(&raw.cluster_issuer),
             }),
             span: Some(raw.span),
         }

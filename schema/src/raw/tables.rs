@@ -270,6 +270,22 @@ raw_table! {
         ha: Opt<bool>,
         /// How to read a private repository; leave it out for a public one.
         credentials: Opt<Sensitive<RawCredentials>>,
+        /// The web interface behind an ingress controller of the cluster's. Default: inside the
+        /// cluster only.
+        ingress: Opt<RawIngress>,
+    }
+}
+
+raw_table! {
+    /// `[gitops] ingress`: Argo CD's web interface behind an ingress controller.
+    RawIngress {
+        /// DNS name; it becomes Argo CD's own address.
+        host: Req<String>,
+        /// Ingress class. Default: the cluster's default class.
+        class: Opt<String>,
+        /// cert-manager's ClusterIssuer that the certificate comes from. Default: the controller's
+        /// own certificate.
+        cluster_issuer: Opt<String>,
     }
 }
 

@@ -76,6 +76,7 @@ fn the_reader_accepts_exactly_the_keys_of_the_schema() {
         RawApiLoadBalancer,
         RawEndpoint,
         RawGitops,
+        RawIngress,
         RawCredentials,
         RawGithubApp,
         RawSecretSource,

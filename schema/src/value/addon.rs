@@ -194,7 +194,8 @@ impl FromText for LocalFile {
             && !text.starts_with(['/', '~'])
             && !text.contains('\\')
             && !text.chars().any(char::is_control)
-            && text.split('/').all(|part| !part.is_empty() && part != "..");
+            // Hidden ones hold what no plan may show, such as Git's own credentials.
+            && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
         if inside {
             return Ok(Self(text.to_owned()));
         }

@@ -195,7 +195,11 @@ async fn what_left_the_set_is_pruned_but_never_with_more_than_itself() {
         vec![object("v1", "Secret", Some("n"), "s")],
     );
     let lines = read_inventory(&before.inventory()).unwrap();
-    after.unwrap().update(&to, &lines).await.unwrap();
+    after
+        .unwrap()
+        .update(&to, &lines, &Managed::default())
+        .await
+        .unwrap();
     assert_eq!(names(&stored), ["n", "s", "things.example.org"]);
 }
 
@@ -212,10 +216,16 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
     let lines = read_inventory(&bundle.inventory()).unwrap();
     let seen = async || {
         tokio::time::advance(Duration::from_secs(2)).await;
-        look(&session, "demo-3f9a1c2e", "argocd.main", &lines)
-            .await
-            .unwrap()
-            .map(|seen| seen.objects)
+        look(
+            &session,
+            "demo-3f9a1c2e",
+            "argocd.main",
+            &lines,
+            &Managed::default(),
+        )
+        .await
+        .unwrap()
+        .map(|seen| seen.objects)
     };
     assert_eq!(seen().await, None);
     bundle
@@ -241,7 +251,10 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
             .count()
     };
     let earlier = patches(&fake);
-    bundle.update(&to, &lines).await.unwrap();
+    bundle
+        .update(&to, &lines, &Managed::default())
+        .await
+        .unwrap();
     assert_eq!(patches(&fake) - earlier, 2);
     assert_eq!(seen().await.as_deref(), Some("applied"));
 }
@@ -273,8 +286,14 @@ async fn a_delete_waits_for_finalizers_and_leaves_what_others_made() {
         .await
         .unwrap();
     let lines = read_inventory(&bundle.inventory()).unwrap();
-    delete(&to, "demo-3f9a1c2e", "argocd.main", &lines)
-        .await
-        .unwrap();
+    delete(
+        &to,
+        "demo-3f9a1c2e",
+        "argocd.main",
+        &lines,
+        &Managed::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(names(&stored), ["theirs"]);
 }
