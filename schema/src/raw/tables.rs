@@ -283,7 +283,7 @@ raw_table! {
         host: Req<String>,
         /// Ingress class. Default: the cluster's default class.
         class: Opt<String>,
-        /// cert-manager's ClusterIssuer that the certificate comes from. Default: the controller's
+        /// The issuer of cert-manager's, for the whole cluster, that the certificate comes from. Default: the controller's
         /// own certificate.
         cluster_issuer: Opt<String>,
     }
