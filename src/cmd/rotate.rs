@@ -32,7 +32,7 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
         secrets: args.secrets,
     };
     let run = args.run.clone();
-    apply::run(global, &ApplyArgs { planning, run }, terminal).await
+    Box::pin(apply::run(global, &ApplyArgs { planning, run }, terminal)).await
 }
 
 fn on_record(what: Rotated, snapshot: &Snapshot) -> Vec<&Address> {
