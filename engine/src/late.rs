@@ -6,8 +6,7 @@ use crate::attrs;
 use crate::graph::Kinds;
 use crate::observe::{Observations, Observers};
 use kplan_model::{
-    Address, Declaration, Declarations, Object, Observation, Observe, Readiness, Recorded, Ref,
-    Snapshot, Status,
+    Address, Declarations, Object, Observation, Observe, Readiness, Recorded, Snapshot, Status,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +71,7 @@ pub fn late(
         if !broken && !replaced {
             continue;
         }
-        let args = filled(declaration, snapshot);
+        let args = declaration.filled(snapshot);
         let Ok(Some(why)) = observer.too_late(&args, attrs.as_ref()) else {
             continue;
         };
@@ -120,16 +119,4 @@ fn is_broken(observer: &dyn Observe, standing: Status, attrs: &Object) -> bool {
         Status::Tainted => true,
         Status::Unfinished => matches!(observer.readiness(attrs), Ok(Readiness::Failed(_))),
     }
-}
-
-/// The arguments, with every reference filled that the record can fill.
-fn filled(declaration: &Declaration, snapshot: &Snapshot) -> Object {
-    let fill = |reference: &Ref| {
-        let record = snapshot.resources.get(&reference.address)?;
-        record.attribute(&reference.attribute)
-    };
-    let filled = declaration.args.iter();
-    filled
-        .map(|(name, value)| (name.clone(), value.fill(&fill)))
-        .collect()
 }

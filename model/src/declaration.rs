@@ -3,6 +3,8 @@
 use crate::address::Address;
 use crate::object::Object;
 use crate::origin::Origin;
+use crate::snapshot::Snapshot;
+use crate::value::Ref;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +77,18 @@ impl Declaration {
             origin,
             field_origins: BTreeMap::new(),
         }
+    }
+
+    /// The arguments, with every reference filled that the record can fill.
+    pub fn filled(&self, snapshot: &Snapshot) -> Object {
+        let fill = |reference: &Ref| {
+            let record = snapshot.resources.get(&reference.address)?;
+            record.attribute(&reference.attribute)
+        };
+        let filled = self.args.iter();
+        filled
+            .map(|(name, value)| (name.clone(), value.fill(&fill)))
+            .collect()
     }
 }
 

@@ -2,8 +2,9 @@
 //! made from what kplan would apply itself, so that both ways give the same cluster.
 
 use crate::compose::{self, Inputs};
-use kplan_model::{Address, Declaration, ErrorKind, Object, ProviderError, Ref, Snapshot};
+use kplan_model::{Address, Declaration, ErrorKind, ProviderError, Snapshot};
 use kplan_providers::artifacts::ArtifactSource;
+use kplan_providers::kubernetes::argocd_application::application_of;
 use kplan_providers::kubernetes::delivered::objects_for_git;
 use kplan_providers::kubernetes::manifest;
 use kplan_schema::spec::{Addon, AddonSource, Gitops, Spec};
@@ -49,7 +50,7 @@ pub async fn tree(
             "path": folder,
             "targetRevision": gitops.revision.to_string(),
         });
-        let application = application(&part.name, &part.namespace, part.wave, source);
+        let application = application(&part.name, &part.namespace, part.wave, &source);
         let file = below(gitops.path.as_str(), &format!("{}.yaml", part.name));
         tree.insert(file, yaml(&[application])?);
     }
@@ -149,15 +150,7 @@ async fn objects(
     snapshot: &Snapshot,
     artifacts: &dyn ArtifactSource,
 ) -> Result<Vec<Value>, ProviderError> {
-    let fill = |reference: &Ref| {
-        let record = snapshot.resources.get(&reference.address)?;
-        record.attribute(&reference.attribute)
-    };
-    let args: Object = declaration
-        .args
-        .iter()
-        .map(|(name, value)| (name.clone(), value.fill(&fill)))
-        .collect();
+    let args = declaration.filled(snapshot);
     let made = objects_for_git(declaration.address.kind(), &args, artifacts).await;
     made.map_err(|error| {
         let message = format!("{}: {}", declaration.address, error.message);
@@ -171,29 +164,12 @@ async fn objects(
     })
 }
 
-fn application(name: &str, namespace: &str, wave: u32, source: Value) -> Value {
-    json!({
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Application",
-        // Without Argo CD's finalizer what it brought stays when the file is taken out of Git.
-        "metadata": {
-            "name": name,
-            "namespace": "argocd",
-            "annotations": { "argocd.argoproj.io/sync-wave": wave.to_string() },
-        },
-        "spec": {
-            "project": "default",
-            "source": source,
-            "destination": {
-                "server": "https://kubernetes.default.svc",
-                "namespace": namespace,
-            },
-            "syncPolicy": {
-                "automated": { "prune": true, "selfHeal": true },
-                "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
-            },
-        },
-    })
+fn application(name: &str, namespace: &str, wave: u32, source: &Value) -> Value {
+    let automated = json!({ "prune": true, "selfHeal": true });
+    let mut application = application_of(name, namespace, source, &automated);
+    application["metadata"]["annotations"] =
+        json!({ "argocd.argoproj.io/sync-wave": wave.to_string() });
+    application
 }
 
 fn yaml(objects: &[Value]) -> Result<String, ProviderError> {

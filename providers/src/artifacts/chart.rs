@@ -1,6 +1,6 @@
 //! Helm's chart repositories: an index that says where each version's archive is.
 
-use super::fetch::{Fetcher, Mirror};
+use super::fetch::Fetcher;
 use kplan_model::{ErrorKind, ProviderError};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,17 +37,12 @@ impl Fetcher {
         chart: &str,
         version: &str,
     ) -> Result<String, ProviderError> {
-        if self.mirror().is_some() {
+        if self.mirror.is_some() {
             return Ok(String::new());
         }
         let address = format!("{repo}/index.yaml");
         let bytes = self.text(&address, MAX_INDEX).await?;
         archive_in(&bytes, repo, chart, version)
-    }
-
-    /// `[mirror]`, where there is one.
-    pub(super) fn mirror(&self) -> Option<&Mirror> {
-        self.mirror.as_ref()
     }
 }
 

@@ -130,11 +130,6 @@ impl Lock {
         }
     }
 
-    /// Takes out what is recorded of one file.
-    pub fn forget(&mut self, component: &str, version: &str, file: &str) {
-        self.artifacts.remove(&key(component, version, file));
-    }
-
     /// Records a digest that was computed from bytes.
     pub fn record(&mut self, artifact: &ArtifactRef, sha256: String) {
         let locked = LockedArtifact {

@@ -2,9 +2,7 @@
 
 use super::bundle::Target;
 use super::ccm::upstream;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{parse, place};
 use super::namespace;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
@@ -30,9 +28,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The manifest behind an address, with its digest.",
@@ -43,10 +39,6 @@ static FIELDS: &[Field] = &[
         "namespace",
         "The namespace of what names none itself; made where it is not there.",
     ),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

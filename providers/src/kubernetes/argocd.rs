@@ -3,10 +3,8 @@
 use super::bundle::Target;
 use super::ccm::upstream;
 use super::cloud_secret::data;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
-use super::manifest::{find, in_namespace};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
+use super::manifest::{find, in_namespace, set_data};
 use super::object::{Object, Type};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
@@ -96,9 +94,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream manifest, with its version and digest.",
@@ -110,10 +106,6 @@ static FIELDS: &[Field] = &[
     )
     .secret(),
     Field::in_place("ingress", "The web interface behind an ingress controller."),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -154,11 +146,8 @@ impl BundleKind for Argocd {
         let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         in_namespace(&mut objects, NAMESPACE);
         let settings = find(&mut objects, "ConfigMap", "argocd-cm")?;
-        if !settings["data"].is_object() {
-            settings["data"] = json!({});
-        }
-        settings["data"]["resource.customizations.health.argoproj.io_Application"] =
-            Value::from(APPLICATION_HEALTH);
+        let health = "resource.customizations.health.argoproj.io_Application";
+        set_data(settings, health, APPLICATION_HEALTH);
         if let Some(password) = &args.admin_password {
             admin_password(&mut objects, exposed(password.known()?)?)?;
         }
@@ -216,16 +205,10 @@ impl BundleKind for Argocd {
 /// Serves the web interface by a name. TLS ends at the ingress controller, so the server has to speak
 /// plainly behind it: else each would send the browser to the other for ever.
 fn serve(objects: &mut Vec<Value>, ingress: &ArgocdIngress) -> Result<(), ProviderError> {
-    let set = |object: &mut Value, key: &str, value: String| {
-        if !object["data"].is_object() {
-            object["data"] = json!({});
-        }
-        object["data"][key] = Value::from(value);
-    };
     let settings = find(objects, "ConfigMap", "argocd-cm")?;
-    set(settings, "url", format!("https://{}", ingress.host));
+    set_data(settings, "url", format!("https://{}", ingress.host));
     let parameters = find(objects, "ConfigMap", "argocd-cmd-params-cm")?;
-    set(parameters, "server.insecure", "true".to_owned());
+    set_data(parameters, "server.insecure", "true");
     // Parameters are read when a pod starts.
     let server = find(objects, "Deployment", "argocd-server")?;
     server["spec"]["template"]["metadata"]["annotations"][PARAMETERS] = json!("insecure");
@@ -267,13 +250,10 @@ fn admin_password(objects: &mut [Value], password: &str) -> Result<(), ProviderE
         ProviderError::new(ErrorKind::Bug, message)
     })?;
     let secret = find(objects, "Secret", SECRET)?;
-    if !secret["data"].is_object() {
-        secret["data"] = json!({});
-    }
     let hash = hash.format_for_version(bcrypt::Version::TwoA);
-    secret["data"]["admin.password"] = data(&hash);
+    set_data(secret, "admin.password", data(&hash));
     // Sessions from before it end; there were none.
-    secret["data"]["admin.passwordMtime"] = data("1970-01-01T00:00:00Z");
+    set_data(secret, "admin.passwordMtime", data("1970-01-01T00:00:00Z"));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::argocd::{NAMESPACE, application, cascades, finalizers};
 use super::bundle::Target;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
+use super::kind::{Applied, BundleKind, bundle_fields};
 use super::object::Object;
 use super::wait::NOT_WAITED_FOR;
 use crate::artifacts::ArtifactSource;
@@ -38,9 +38,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::replace("name", "The Application's name."),
     Field::in_place("repo", "The repository's address."),
     Field::in_place("path", "The folder in the repository."),
@@ -56,10 +54,6 @@ static FIELDS: &[Field] = &[
         "waited_for",
         "Whether it has to be synced before it counts as ready.",
     ),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
@@ -79,6 +73,28 @@ static INFO: KindInfo = KindInfo {
     max_parallel: 4,
     operations: &[],
 };
+
+/// An Application of this cluster. Without Argo CD's finalizer what it brought stays when it goes: a
+/// block taken out of a file, or an Application made anew, is no word about anybody's data.
+pub fn application_of(name: &str, namespace: &str, source: &Value, automated: &Value) -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": {
+            "project": "default",
+            "source": source,
+            "destination": {
+                "server": "https://kubernetes.default.svc",
+                "namespace": namespace,
+            },
+            "syncPolicy": {
+                "automated": automated,
+                "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
+            },
+        },
+    })
+}
 
 /// The kind.
 pub struct ArgocdApplication;
@@ -105,25 +121,8 @@ impl BundleKind for ArgocdApplication {
         if args.recurse {
             source["directory"] = json!({ "recurse": true });
         }
-        let mut application = json!({
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "Application",
-            // Without Argo CD's finalizer what it brought stays when it goes: a block taken out
-            // of a file, or an Application made anew, is no word about anybody's data.
-            "metadata": { "name": args.name, "namespace": NAMESPACE },
-            "spec": {
-                "project": "default",
-                "source": source,
-                "destination": {
-                    "server": "https://kubernetes.default.svc",
-                    "namespace": args.namespace,
-                },
-                "syncPolicy": {
-                    "automated": { "prune": args.prune, "selfHeal": args.self_heal },
-                    "syncOptions": ["CreateNamespace=true", "ServerSideApply=true"],
-                },
-            },
-        });
+        let automated = json!({ "prune": args.prune, "selfHeal": args.self_heal });
+        let mut application = application_of(&args.name, &args.namespace, &source, &automated);
         if args.waited_for == Some(false) {
             application["metadata"]["annotations"] = json!({ NOT_WAITED_FOR: "true" });
         }

@@ -2,7 +2,7 @@
 
 use super::argocd::NAMESPACE;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
+use super::kind::{Applied, BundleKind, bundle_fields};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -47,18 +47,12 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::replace("url", "The repository's address."),
     Field::in_place("username", "The user a token belongs to."),
     Field::in_place("token", "An access token.").secret(),
     Field::in_place("ssh_key", "A private SSH key.").secret(),
     Field::in_place("github_app", "A GitHub App's installation.").secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

@@ -1,9 +1,7 @@
 //! `ccm`: `DigitalOcean`'s cloud controller, which gives nodes their addresses and Services their
 //! load balancers.
 
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{containers, find, parse, set_env};
 use super::object::Type;
 use super::session::Session;
@@ -41,9 +39,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream manifest, with its version and digest.",
@@ -63,10 +59,6 @@ static FIELDS: &[Field] = &[
         "REGIONAL or REGIONAL_NETWORK, for Services that do not say.",
     ),
     Field::in_place("api_url", "Another address of DigitalOcean's API."),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

@@ -2,7 +2,7 @@
 //! cloud controller and the volume driver look for it.
 
 use super::ccm::SYSTEM;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
+use super::kind::{Applied, BundleKind, bundle_fields};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -23,18 +23,12 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "token",
         "The DigitalOcean token controllers in the cluster use.",
     )
     .secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

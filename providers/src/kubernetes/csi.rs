@@ -1,9 +1,7 @@
 //! `csi`: `DigitalOcean`'s volume driver, its snapshot controller and its storage classes.
 
 use super::ccm::upstream;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{containers, find, set_env};
 use super::object::metadata;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
@@ -37,9 +35,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream manifests, with their version and digests.",
@@ -51,10 +47,6 @@ static FIELDS: &[Field] = &[
         "The storage class of volumes that name none.",
     ),
     Field::in_place("api_url", "Another address of DigitalOcean's API."),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

@@ -1,7 +1,7 @@
 //! What kplan keeps where Argo CD brings the rest from Git: `velero_secret` and `sealing_secret`, the
 //! secrets that have no place there; and the objects that do.
 
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
+use super::kind::{Applied, BundleKind, bundle_fields};
 use super::{AddonManifest, Csi, HelmRelease, SealedSecrets, Velero, sealed_secrets, velero};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
@@ -27,9 +27,7 @@ kplan_model::object! {
     }
 }
 
-static VELERO_FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static VELERO_FIELDS: &[Field] = bundle_fields![
     Field::in_place("access_key", "The id of the bucket's key."),
     Field::in_place("secret_key", "The bucket's key.").secret(),
     Field::new(
@@ -38,10 +36,6 @@ static VELERO_FIELDS: &[Field] = &[
         "Encrypts what is in volumes, in the bucket.",
     )
     .secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 kplan_model::object! {
@@ -58,15 +52,9 @@ kplan_model::object! {
     }
 }
 
-static SEALING_FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static SEALING_FIELDS: &[Field] = bundle_fields![
     Field::in_place("certificate", "What secrets are sealed with."),
     Field::in_place("private_key", "What they are opened with.").secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 const fn info(

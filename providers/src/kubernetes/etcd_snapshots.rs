@@ -3,7 +3,7 @@
 
 use super::ccm::SYSTEM;
 use super::cloud_secret::data;
-use super::kind::{ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, WAITING};
+use super::kind::{Applied, BundleKind, bundle_fields};
 use crate::artifacts::ArtifactSource;
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -35,19 +35,13 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place("bucket", "The bucket snapshots go to."),
     Field::in_place("folder", "The folder in the bucket."),
     Field::in_place("region", "The bucket's region."),
     Field::in_place("endpoint", "The storage's address."),
     Field::in_place("access_key", "The id of the bucket's key."),
     Field::in_place("secret_key", "The bucket's key.").secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

@@ -2,9 +2,7 @@
 //! into the cluster with the object that asks for it, so what was checked is what is installed.
 
 use super::ccm::SYSTEM;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::object::{Object, Type};
 use super::session::{FIELD_MANAGER, Session};
 use super::wait;
@@ -51,9 +49,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place("artifacts", "The chart's archive, with its digest."),
     SOURCES,
     Field::new("name", Change::Replace, "The release's name."),
@@ -63,10 +59,6 @@ static FIELDS: &[Field] = &[
         "The namespace of the release; made where it is not there.",
     ),
     Field::in_place("values", "Values, in YAML."),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

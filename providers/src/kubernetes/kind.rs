@@ -79,6 +79,22 @@ pub(super) const MANAGED_BY: Field = Field::computed(
     "The Application with which Argo CD manages it; kplan leaves all but its secrets to that.",
 );
 
+/// The table of such a kind: its own fields between those that all of them have.
+macro_rules! bundle_fields {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $crate::kubernetes::kind::ACCESS,
+            $crate::kubernetes::kind::OBJECTS,
+            $($own,)*
+            $crate::kubernetes::kind::INVENTORY,
+            $crate::kubernetes::kind::WAITING,
+            $crate::kubernetes::kind::FAILED,
+            $crate::kubernetes::kind::MANAGED_BY,
+        ]
+    };
+}
+pub(super) use bundle_fields;
+
 /// A kind that consists of Kubernetes objects.
 pub trait BundleKind: Send + Sync + 'static {
     /// What is asked for.

@@ -227,6 +227,14 @@ pub fn containers(workload: &mut Value) -> impl Iterator<Item = &mut Value> {
         .flatten()
 }
 
+/// Sets a value of a `ConfigMap` or a Secret; upstream's have no `data` where they hold nothing.
+pub fn set_data(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if !object["data"].is_object() {
+        object["data"] = serde_json::json!({});
+    }
+    object["data"][key] = value.into();
+}
+
 /// Sets an environment variable of a container.
 pub fn set_env(container: &mut Value, name: &str, value: &str) {
     let entry = serde_json::json!({ "name": name, "value": value });

@@ -2,9 +2,7 @@
 
 use super::ccm::{SYSTEM, upstream};
 use super::cloud_secret::data;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{containers, find, in_namespace};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
@@ -41,9 +39,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream manifest, with its version and digest.",
@@ -51,10 +47,6 @@ static FIELDS: &[Field] = &[
     SOURCES,
     Field::in_place("certificate", "What secrets are sealed with."),
     Field::in_place("private_key", "What they are opened with.").secret(),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

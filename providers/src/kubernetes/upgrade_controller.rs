@@ -1,9 +1,7 @@
 //! `system_upgrade_controller`: Rancher's controller that exchanges K3s on living nodes.
 
 use super::ccm::upstream;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{find, in_namespace};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
@@ -36,9 +34,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream manifests, with their version and digests.",
@@ -46,10 +42,6 @@ static FIELDS: &[Field] = &[
     SOURCES,
     Field::in_place("version", "The controller's version."),
     Field::in_place("kubectl", "The version of the kubectl that drains nodes."),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {

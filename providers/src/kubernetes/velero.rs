@@ -2,9 +2,7 @@
 
 use super::ccm::upstream;
 use super::cloud_secret::data;
-use super::kind::{
-    ACCESS, Applied, BundleKind, FAILED, INVENTORY, MANAGED_BY, OBJECTS, SOURCES, WAITING,
-};
+use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -78,9 +76,7 @@ kplan_model::object! {
     }
 }
 
-static FIELDS: &[Field] = &[
-    ACCESS,
-    OBJECTS,
+static FIELDS: &[Field] = bundle_fields![
     Field::in_place(
         "artifacts",
         "The upstream definitions, with their version and digests.",
@@ -110,10 +106,6 @@ static FIELDS: &[Field] = &[
         "restoring",
         "Whether the bucket is only read and no backup is made, until the cluster is restored.",
     ),
-    INVENTORY,
-    WAITING,
-    FAILED,
-    MANAGED_BY,
 ];
 
 static INFO: KindInfo = KindInfo {
