@@ -166,6 +166,20 @@ impl Bundle {
             .map(|(object, entry)| (object, &entry.value, entry.digest.as_str()))
     }
 
+    /// Whether anything but a secret differs from a recorded inventory.
+    pub fn differs_from(&self, before: &[Line]) -> bool {
+        let plain = |object: &&Object| !object.is_secret();
+        let recorded = before.iter().filter(|line| plain(&&line.object));
+        let recorded: BTreeMap<&Object, &str> = recorded
+            .map(|line| (&line.object, line.digest.as_str()))
+            .collect();
+        let own = self.objects.iter().filter(|(object, _)| plain(object));
+        let own: BTreeMap<&Object, &str> = own
+            .map(|(object, entry)| (object, entry.digest.as_str()))
+            .collect();
+        own != recorded
+    }
+
     /// What of it belongs to another bundle of the owner's already, and to which.
     pub async fn taken(
         &self,
@@ -426,15 +440,12 @@ pub(super) async fn labelled(
     Ok(found)
 }
 
-/// Looks for what an inventory names; `None` when nothing of it is left.
-pub async fn look(
-    session: &Session,
-    owner: &str,
-    name: &str,
+/// Holds what was found against what an inventory names; `None` when nothing of it is left.
+pub fn look(
+    found: &BTreeMap<Object, Value>,
     inventory: &[Line],
     managed: &Managed,
-) -> Result<Option<Seen>, ProviderError> {
-    let found = labelled(session, owner, name, inventory).await?;
+) -> Option<Seen> {
     let (mut missing, mut changed, mut present) = (Vec::new(), Vec::new(), Vec::new());
     for line in inventory {
         match found.get(&line.object) {
@@ -451,7 +462,7 @@ pub async fn look(
         }
     }
     if present.is_empty() {
-        return Ok(None);
+        return None;
     }
     let differences: Vec<String> = [("missing", missing), ("changed", changed)]
         .into_iter()
@@ -471,10 +482,10 @@ pub async fn look(
     } else {
         differences.join(", ")
     };
-    Ok(Some(Seen {
+    Some(Seen {
         objects,
         state: wait::all(present),
-    }))
+    })
 }
 
 /// The text for an inventory that is there as it was applied.

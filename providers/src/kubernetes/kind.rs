@@ -207,18 +207,27 @@ impl<K: BundleKind> Bundled<K> {
         bundle.with_others_values(session, is_left).await
     }
 
-    /// What Argo CD manages of it.
+    /// What Argo CD manages of what was found.
     async fn managed(
         session: &Session,
-        owner: &str,
-        name: &str,
-        lines: &[Line],
+        found: &BTreeMap<Object, serde_json::Value>,
     ) -> Result<Managed, ProviderError> {
         if K::YIELDS {
-            managed::managed(session, owner, name, lines).await
+            managed::managed(session, found).await
         } else {
             Ok(Managed::default())
         }
+    }
+
+    /// The same of a recorded inventory.
+    async fn managed_of(
+        session: &Session,
+        known: &Known,
+        lines: &[Line],
+    ) -> Result<Managed, ProviderError> {
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let found = bundle::labelled(session, owner, &name, lines).await?;
+        Self::managed(session, &found).await
     }
 
     /// An object of two bundles would be each one's in turn, and go with either.
@@ -245,8 +254,9 @@ impl<K: BundleKind> Bundled<K> {
     ) -> Result<Option<BundleAttrs>, ProviderError> {
         let lines = read_inventory(&inventory)?;
         let name = label_of(address);
-        let managed = Self::managed(session, owner, &name, &lines).await?;
-        let Some(seen) = bundle::look(session, owner, &name, &lines, &managed).await? else {
+        let found = bundle::labelled(session, owner, &name, &lines).await?;
+        let managed = Self::managed(session, &found).await?;
+        let Some(seen) = bundle::look(&found, &lines, &managed) else {
             return Ok(None);
         };
         let (mut waiting, mut failed) = (None, None);
@@ -402,8 +412,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
         let inventory = bundle.inventory();
         let recorded = BundleAttrs::from_object(&known.attrs)?;
         let before = read_inventory(&recorded.inventory)?;
-        let (owner, name) = (owner(known)?, label_of(&known.address));
-        let managed = Self::managed(&session, owner, &name, &before).await?;
+        let managed = Self::managed_of(&session, known, &before).await?;
         Self::is_alone(&session, &bundle).await?;
         let to = Target {
             kubernetes: &self.kubernetes,
@@ -430,7 +439,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             permit,
         };
         let (owner, name) = (owner(known)?, label_of(&known.address));
-        let managed = Self::managed(&session, owner, &name, &lines).await?;
+        let managed = Self::managed_of(&session, known, &lines).await?;
         K::before_delete(&to, &args).await?;
         bundle::delete(&to, owner, &name, &lines, &managed).await
     }
@@ -459,8 +468,12 @@ impl<K: BundleKind> Resource for Bundled<K> {
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
         let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
-        let (owner, name) = (owner(known)?, label_of(&known.address));
-        let managed = Self::managed(&session, owner, &name, &before).await?;
+        // Most plans change nothing of it, and need not ask who manages what.
+        let managed = if bundle.differs_from(&before) {
+            Self::managed_of(&session, known, &before).await?
+        } else {
+            Managed::default()
+        };
         diff::previews(&session, &bundle, &before, &managed).await
     }
 }

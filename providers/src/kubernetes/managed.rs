@@ -2,12 +2,11 @@
 //! put it there exists.
 
 use super::argocd::application;
-use super::bundle::{Line, labelled};
 use super::object::Object;
 use super::session::Session;
 use kplan_model::ProviderError;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// With which Argo CD marks what an Application manages: `<name>:<group>/<kind>:<namespace>/<name>`,
 /// or `<namespace>_<name>:…` for an Application outside Argo CD's own namespace.
@@ -37,16 +36,14 @@ fn tracker(value: &Value) -> Option<&str> {
     (!application.is_empty()).then_some(application)
 }
 
-/// What is managed of an inventory.
+/// What is managed of a bundle's objects, as they were found.
 pub async fn managed(
     session: &Session,
-    owner: &str,
-    name: &str,
-    inventory: &[Line],
+    found: &BTreeMap<Object, Value>,
 ) -> Result<Managed, ProviderError> {
-    let mut found = labelled(session, owner, name, inventory).await?;
-    found.retain(|object, _| !object.is_secret());
-    if !found.values().any(|value| tracker(value).is_some()) {
+    let found = found.iter().filter(|(object, _)| !object.is_secret());
+    let found: Vec<(&Object, &Value)> = found.collect();
+    if !found.iter().any(|(_, value)| tracker(value).is_some()) {
         return Ok(Managed::default());
     }
     let applications = session.list(&application(), "").await?;
@@ -57,7 +54,7 @@ pub async fn managed(
         there.insert(format!("{}_{}", text("namespace"), text("name")));
     }
     let mut managed = Managed::default();
-    for (object, value) in &found {
+    for (object, value) in found.iter().copied() {
         if let Some(by) = tracker(value).filter(|by| there.contains(*by)) {
             managed.by.get_or_insert_with(|| by.to_owned());
             managed.objects.insert(object.clone());

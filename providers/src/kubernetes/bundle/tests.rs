@@ -216,16 +216,10 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
     let lines = read_inventory(&bundle.inventory()).unwrap();
     let seen = async || {
         tokio::time::advance(Duration::from_secs(2)).await;
-        look(
-            &session,
-            "demo-3f9a1c2e",
-            "argocd.main",
-            &lines,
-            &Managed::default(),
-        )
-        .await
-        .unwrap()
-        .map(|seen| seen.objects)
+        let found = labelled(&session, "demo-3f9a1c2e", "argocd.main", &lines)
+            .await
+            .unwrap();
+        look(&found, &lines, &Managed::default()).map(|seen| seen.objects)
     };
     assert_eq!(seen().await, None);
     bundle
