@@ -156,9 +156,12 @@ mod tests {
     use kplan_providers::local::{Made as _, Signing};
 
     fn signer() -> Signer {
-        let made = Signing::make(&kplan_providers::local::RandomPasswordArgs {
-            purpose: "kits".to_owned(),
-        })
+        let made = Signing::make(
+            &kplan_providers::local::RandomPasswordArgs {
+                purpose: "kits".to_owned(),
+            },
+            kplan_model::Timestamp(0),
+        )
         .unwrap();
         Signer {
             private_key: made.private_key,

@@ -603,7 +603,9 @@ async fn a_resized_server_works_again_when_its_kubelet_shows_life() {
         client_ca: text(&ground.pki, "certificates.client_ca"),
         client_ca_key: Input::Known(attr(&ground.pki, "server_keys.client_ca")),
     });
-    let node = rig.make("k3s_node.servers[0]", args.to_object()).await;
+    let mut node = rig.make("k3s_node.servers[0]", args.to_object()).await;
+    // The cluster shows the node's labels once K3s runs.
+    node.attrs = rig.read(&node).await.unwrap();
     let observe = &rig.registry.get(node.address.kind()).unwrap().observe;
     let away = Known {
         attrs: observe.interrupted(&node.attrs).unwrap(),

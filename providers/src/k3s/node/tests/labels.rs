@@ -127,8 +127,8 @@ impl Scene {
     }
 }
 
-fn labels(labels: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
-    Some(with(labels, &[]).labels)
+fn labels(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+    with(labels, &[]).labels
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +169,10 @@ async fn what_kplan_set_is_changed_and_what_others_set_stays() {
     // The last taint goes without the others.
     let none = with(&[], &[]);
     let attrs = scene.update(&after, &none).await.unwrap();
-    assert_eq!((attrs.labels, attrs.taints), (labels(&[]), Some(vec![])));
+    assert_eq!(
+        (attrs.labels, attrs.taints),
+        (Some(labels(&[])), Some(vec![]))
+    );
     let node = scene.node.lock().unwrap().clone();
     assert_eq!(
         node["metadata"]["labels"],
@@ -221,7 +224,7 @@ async fn what_somebody_took_off_is_seen_where_the_cluster_answers() {
     let taint = json!([{"key": "a", "value": "x", "effect": "NoSchedule"}]);
     let scene = scene(node_with(&json!({"tier": "app"}), &taint));
     let seen = scene.read(&args, &started(&args)).await;
-    assert_eq!(seen.labels, labels(&[("tier", "app")]));
+    assert_eq!(seen.labels, Some(labels(&[("tier", "app")])));
     assert_eq!(seen.taints, Some(vec!["a=x:NoSchedule".to_owned()]));
     // A cluster without the node, or none that answers, says nothing about it.
     scene.node.lock().unwrap()["spec"]["providerID"] = json!("digitalocean://9");
