@@ -85,7 +85,7 @@ pub enum Change {
     },
     /// Exactly one change is possible in place, such as IPv6 off to on.
     OneWay {
-        /// The text form of the old value, such as `false`.
+        /// The text form of the old value, such as `false`; of an object that of its only value.
         from: &'static str,
         /// The text form of the new value, such as `true`.
         to: &'static str,

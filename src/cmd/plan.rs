@@ -139,6 +139,7 @@ fn notes(planned: &Planned) -> Vec<String> {
         notes.extend(begun_anew(planned));
         notes.extend(upgraded(planned));
         notes.extend(yielded(planned));
+        notes.extend(moved(planned));
     }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
@@ -205,6 +206,24 @@ fn upgraded(planned: &Planned) -> Option<String> {
              kept. There is no way back to {from} but a restore"
         )
     })
+}
+
+/// What becomes of a server whose data moves to another datastore.
+fn moved(planned: &Planned) -> Option<String> {
+    let mut steps = planned.plan.steps.iter();
+    let step = steps.find(|step| {
+        let moves = step
+            .changes
+            .iter()
+            .any(|change| change.field == "datastore");
+        step.address.kind().as_str() == "k3s_node" && step.action == Action::Update && moves
+    })?;
+    Some(format!(
+        "the data of {} moves from SQLite to etcd. Its droplet stays: K3s on it is started again, \
+         once, and moves its data itself; the API is away for about a minute, pods go on. New \
+         servers join after that. There is no way back to SQLite",
+        step.address
+    ))
 }
 
 /// Schedules that are behind, from one list of the bucket; or that nobody could look.

@@ -143,8 +143,16 @@ struct Joining {
 /// Only the first server of a cluster's life begins one; every other server, a replacement of
 /// the first included, joins a living one. Agents join a server. What joined once stays as it is.
 fn joining(builder: &Builder<'_>, (server, pool): (bool, &str), index: u32) -> Joining {
-    let address_of = |index: u32| to(&droplet(SERVERS_POOL, index), "ipv4_address_private");
     let members = &builder.inputs.members;
+    // A server cannot join one that is yet to move its data to etcd: its node is waited for then,
+    // not only its droplet.
+    let address_of = |index: u32| {
+        if server && members.have_sqlite() {
+            to(&node(SERVERS_POOL, index), "private_ip")
+        } else {
+            to(&droplet(SERVERS_POOL, index), "ipv4_address_private")
+        }
+    };
     if server && builder.spec.datastore() != Wanted::Etcd {
         return Joining::default();
     }

@@ -22,6 +22,8 @@ pub struct Members {
     version: Option<String>,
     /// By index: the servers' addresses in the VPC.
     addresses: BTreeMap<u32, String>,
+    /// Whether the only server has its data in SQLite, by what was seen last.
+    sqlite: bool,
 }
 
 impl Members {
@@ -40,6 +42,7 @@ impl Members {
                 members.living.extend(at.index());
             }
             members.births.insert(at.clone(), birth(record));
+            members.sqlite |= record.attribute("datastore.kind") == Some(Value::str("sqlite"));
         }
         for index in members.living.clone() {
             let droplet = snapshot
@@ -59,6 +62,11 @@ impl Members {
         let mut others = self.addresses.iter().rev();
         let (_, address) = others.find(|(other, _)| **other != index)?;
         Some(address)
+    }
+
+    /// Whether a server that is to have etcd has to move its data there first.
+    pub(super) fn have_sqlite(&self) -> bool {
+        self.sqlite
     }
 
     /// The version of K3s that new nodes begin with beside the others.
@@ -105,13 +113,17 @@ fn running(snapshot: &Snapshot) -> Option<String> {
     seen.or_else(|| made.and_then(|record| text(record.args.get("version").cloned())))
 }
 
-/// By the server whose droplet the node depends on besides its own.
+/// By the server whose droplet, or whose node, the node depends on besides its own.
 fn birth(record: &Recorded) -> Birth {
     let own = record.meta.inside.as_ref();
     let others = record.depends_on.iter().filter(|at| Some(*at) != own);
     let mut servers = others.filter_map(|at| {
         let index = at.index()?;
-        (*at == super::nodes::droplet(SERVERS_POOL, index)).then_some(index)
+        let is = [
+            super::nodes::droplet(SERVERS_POOL, index),
+            super::k3s::node(SERVERS_POOL, index),
+        ];
+        is.contains(at).then_some(index)
     });
     servers.next().map_or(Birth::Began, Birth::Joined)
 }

@@ -3,6 +3,8 @@
 use crate::support::cluster::Cluster;
 use crate::support::{Folder, SMALL};
 use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::Duration;
 
 const SERVER: &str = "v1 Node demo-servers-0";
 const WORKER: &str = "v1 Node demo-workers-0";
@@ -99,5 +101,107 @@ fn what_somebody_took_off_is_put_back(folder: &Folder, cluster: &Cluster) {
     folder.apply();
     let worker = cluster.get(WORKER).expect("the worker");
     assert_eq!(label(&worker, "tier"), Some("db"));
+    folder.assert_no_changes();
+}
+
+/// One server behind the load balancer that several will need.
+const ONE: &str = "[cluster]\nname = \"demo\"\nregion = \"fra1\"\n\n[network]\napi_allow = \
+                   [\"203.0.113.0/24\"]\n\n[servers]\ncount = 1\nsize = \"s-2vcpu-4gb\"\n\n\
+                   [load_balancer.api]\n";
+const KEPT: &str = "v1 ConfigMap default/kept";
+
+fn put_something(folder: &Folder) {
+    Cluster::of(folder, "demo").apply(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "kept", "namespace": "default" }, "data": { "a": "b" },
+    }));
+}
+
+/// Fails the test unless three servers are Ready members of etcd with what was put before.
+#[track_caller]
+fn assert_three(folder: &Folder) {
+    let cluster = Cluster::of(folder, "demo");
+    for index in 0..3 {
+        let node = format!("v1 Node demo-servers-{index}");
+        let node = cluster.get(&node).expect("a server");
+        assert_eq!(label(&node, "node-role.kubernetes.io/etcd"), Some("true"));
+        let conditions = node["status"]["conditions"].as_array().expect("conditions");
+        let ready = |one: &&Value| one["type"] == "Ready" && one["status"] == "True";
+        assert!(conditions.iter().any(|one| ready(&one)), "{node:#?}");
+    }
+    let kept = cluster.get(KEPT).expect("it is still there");
+    assert_eq!(kept["data"]["a"], "b");
+}
+
+#[test]
+fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
+    let folder = Folder::with(ONE);
+    folder.apply();
+    put_something(&folder);
+    let before = droplets(&folder);
+    folder.write(&ONE.replace("count = 1", "count = 3"));
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    for words in [
+        "  ~ k3s_node.servers[0]",
+        "the data of k3s_node.servers[0] moves from SQLite to etcd. Its droplet stays",
+        "There is no way back to SQLite",
+        "Plan: 4 to add, 2 to change, 0 to destroy.",
+    ] {
+        assert!(plan.out.contains(words), "no {words}:\n{}", plan.out);
+    }
+    let run = folder.apply();
+    let all = format!("{}{}", run.out, run.err);
+    let at = |words: &str| {
+        all.find(words)
+            .unwrap_or_else(|| panic!("no {words}:\n{all}"))
+    };
+    let moved = at("k3s_node.servers[0]: Modifications complete");
+    for server in 1..3 {
+        assert!(
+            moved < at(&format!("k3s_node.servers[{server}]: Creating")),
+            "{all}"
+        );
+    }
+    assert_three(&folder);
+    assert!(droplets(&folder).contains(&before[0]));
+    folder.assert_no_changes();
+    // The first server is one like the others from now on.
+    let replace = [
+        "apply",
+        "--sandbox",
+        "--auto-approve",
+        "--replace",
+        "droplet.servers[0]",
+    ];
+    folder.kplan(&replace).ok();
+    assert_three(&folder);
+    assert!(!droplets(&folder).contains(&before[0]));
+    folder.assert_no_changes();
+    let back = format!("{ONE}\n[k3s]\ndatastore = \"sqlite\"\n");
+    folder.write(&back);
+    let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(6);
+    assert!(refused.err.contains("and not back"), "{}", refused.err);
+}
+
+/// Killed at moments spread over the whole change, the next apply goes on with it.
+#[test]
+fn a_move_to_etcd_that_is_killed_is_carried_on_by_the_next_apply() {
+    let folder = Folder::with(ONE).scaled(500.0);
+    folder.apply();
+    put_something(&folder);
+    let before = droplets(&folder);
+    folder.write(&ONE.replace("count = 1", "count = 3"));
+    for moment in 1..10 {
+        let mut command = folder.command(&["apply", "--sandbox", "--auto-approve"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("kplan starts");
+        std::thread::sleep(Duration::from_millis(120 * moment));
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+    }
+    folder.apply();
+    assert_three(&folder);
+    let after = droplets(&folder);
+    assert!(after.len() == 3 && after.contains(&before[0]), "{after:?}");
     folder.assert_no_changes();
 }

@@ -46,13 +46,18 @@ pub(super) fn judge(field: &Field, before: &Value, after: &Value) -> Verdict {
     }
 }
 
-/// Whether a value has this text form. Nothing set is `false`, and the empty text.
+/// Whether a value has this text form. Nothing set is `false`, and the empty text; an object of which
+/// one value is set is that value.
 fn is(value: &Value, text: &str) -> bool {
     match value {
         Value::Null => text.is_empty() || text == "false" || text == "null",
         Value::Bool(flag) => text == flag.to_string(),
         Value::Int(number) => text == number.to_string(),
         Value::Str(given) => text == given,
+        Value::Map(map) => {
+            let mut set = map.values().filter(|value| !value.is_null());
+            matches!((set.next(), set.next()), (Some(one), None) if is(one, text))
+        }
         _ => false,
     }
 }
@@ -115,6 +120,7 @@ fn is_version(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kplan_model::Object;
 
     const MONOTONIC: Field = Field::new(
         "size",
@@ -169,6 +175,32 @@ mod tests {
         assert_eq!(judge(&field, &off, &on), in_place);
         assert_eq!(judge(&field, &Value::Null, &on), in_place);
         assert_eq!(judge(&field, &on, &off), Verdict::Replace);
+    }
+
+    #[test]
+    fn an_object_with_one_value_is_that_value() {
+        let field = Field::new(
+            "store",
+            Change::OneWay {
+                from: "file",
+                to: "cluster",
+                otherwise: Otherwise::Refuse("nothing moves there"),
+            },
+            "",
+        );
+        let object = |kind: &str, host: Value| {
+            let values = [("kind", Value::str(kind)), ("host", host)];
+            Value::Map(Object::from(
+                values.map(|(name, value)| (name.to_owned(), value)),
+            ))
+        };
+        let (file, cluster) = (object("file", Value::Null), object("cluster", Value::Null));
+        let in_place = Verdict::InPlace(Disruption::None);
+        let refused = Verdict::Refused("nothing moves there");
+        assert_eq!(judge(&field, &file, &cluster), in_place);
+        assert_eq!(judge(&field, &cluster, &file), refused);
+        let elsewhere = object("cluster", Value::str("db.example"));
+        assert_eq!(judge(&field, &file, &elsewhere), refused);
     }
 
     #[test]

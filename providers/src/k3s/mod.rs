@@ -5,6 +5,7 @@ pub mod boot;
 pub mod bundle;
 pub mod cluster;
 pub mod config;
+mod configure;
 pub mod grant;
 pub mod kubeconfig;
 pub mod node;

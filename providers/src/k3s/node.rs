@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::{
     Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input, Kind,
-    KindInfo, Known, ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder,
-    Resource, Secret, Timestamp, Typical, Wanted,
+    KindInfo, Known, ObjectCodec, Otherwise, Permit, ProviderError, Readiness, RemoteId,
+    ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ mod drain;
 mod etcd;
 mod labels;
 mod life;
+mod moving;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -139,6 +140,8 @@ kplan_model::object! {
         pub away: Option<String>,
         /// While it is away: its last sign of life that does not count, in milliseconds since 1970.
         pub heartbeat: Option<i64>,
+        /// Servers whose data moves or moved to another datastore: where it was seen last.
+        pub datastore: Option<Datastore>,
         /// What the cluster shows of the labels it was given last; nothing before the first look.
         pub labels: Option<BTreeMap<String, String>>,
         /// What the cluster shows of the taints it was given last, `key=value:Effect`.
@@ -149,7 +152,8 @@ kplan_model::object! {
 const AT_START: &str = "K3s reads it when the node first starts, and changing it on a living node \
                         is not supported yet: replace the node's droplet (--replace)";
 const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
-const DATA: &str = "the data of a living cluster does not move to another datastore by an apply";
+const DATA: &str = "the data of a living cluster moves by an apply from SQLite to etcd alone, on the \
+                    same server, and not back";
 
 static FIELDS: &[Field] = &[
     Field::ignored(
@@ -196,7 +200,11 @@ static FIELDS: &[Field] = &[
     Field::ignored("bundle_key", "Signs the bundle.").secret(),
     Field::new(
         "datastore",
-        Change::Refuse(DATA),
+        Change::OneWay {
+            from: "sqlite",
+            to: "etcd",
+            otherwise: Otherwise::Refuse(DATA),
+        },
         "Where K3s keeps its data; servers only.",
     ),
     Field::ignored(
@@ -463,6 +471,7 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         reported_at: None,
         away: None,
         heartbeat: None,
+        datastore: None,
         labels: None,
         taints: None,
     })
@@ -582,12 +591,19 @@ impl Resource for K3sNode {
         &self,
         known: &Known,
         args: &NodeArgs,
-        _changed: &FieldSet,
+        changed: &FieldSet,
         permit: &Permit,
     ) -> Result<NodeAttrs, ProviderError> {
         let before = NodeArgs::from_object(&known.args)?;
-        let attrs = NodeAttrs::from_object(&known.attrs)?;
-        self.label(attrs, (&before, args), permit).await
+        let mut attrs = NodeAttrs::from_object(&known.attrs)?;
+        if changed.any(&["labels", "taints"]) {
+            attrs = self.label(attrs, (&before, args), permit).await?;
+        }
+        // Last, because the API is away soon after.
+        if changed.contains("datastore") {
+            attrs = moving::begin(&self.kubernetes, attrs, (&before, args), permit).await?;
+        }
+        Ok(attrs)
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::bundle::Files;
 use super::config::{Datastore, K3sConfig};
 use super::datastore::{DatastoreError, Endpoint};
-use super::machine::Disk;
+use super::disks::ClusterDisks;
 use super::pki::{self, Authorities, PkiError, Token};
-use super::{DropletFacts, Held, Nodes};
-use crate::kubernetes::{Cluster, ClusterConfig, NodeDisks, NodeFacts, NodeRole, ServerGuard};
+use super::{DropletFacts, Nodes};
+use crate::kubernetes::{Cluster, ClusterConfig, NodeFacts, NodeRole, ServerGuard};
 
 /// Collection of [`ClusterRecord`], keyed by id.
 pub(super) const CLUSTERS: &str = "boot/cluster";
@@ -352,29 +352,6 @@ impl Nodes {
         }));
         self.keep_cluster(id, cluster.clone());
         Ok(cluster)
-    }
-}
-
-/// The disks of one cluster's droplets.
-struct ClusterDisks {
-    nodes: Held,
-    cluster: String,
-}
-
-impl NodeDisks for ClusterDisks {
-    fn replace_k3s(&self, node: &str, version: &str) -> Result<(), String> {
-        let nodes = self.nodes.nodes().ok_or("the droplet is off")?;
-        let record = nodes.cluster_record(&self.cluster);
-        let droplet = record.and_then(|record| record.nodes.get(node).copied());
-        let droplet = droplet.ok_or_else(|| format!("no droplet is the node {node}"))?;
-        let disk = nodes.disk(droplet);
-        let disk = disk.ok_or_else(|| format!("K3s is not installed on droplet {droplet}"))?;
-        let disk = Disk {
-            version: version.to_owned(),
-            ..disk
-        };
-        let saved = nodes.save_disk(droplet, &disk);
-        saved.map_err(|error| error.to_string())
     }
 }
 

@@ -174,15 +174,14 @@ impl Raw {
     }
 }
 
-/// Parses a configuration as the K3s of this role reads it.
-pub(super) fn parse(text: &str, role: Role) -> Result<K3sConfig, ConfigError> {
-    let values: BTreeMap<String, Value> =
-        serde_norway::from_str(text).map_err(|error| ConfigError::Yaml(error.to_string()))?;
+/// Parses a configuration as the K3s of this role reads it, from its files in their order.
+pub(super) fn parse<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+    role: Role,
+) -> Result<K3sConfig, ConfigError> {
+    let values = merged(texts)?;
     for key in values.keys() {
-        let known = |keys: &str| {
-            keys.split_whitespace()
-                .any(|name| name == key.trim_end_matches('+'))
-        };
+        let known = |keys: &str| keys.split_whitespace().any(|name| name == key);
         let allowed = known(NODE_KEYS) || (role == Role::Server && known(SERVER_KEYS));
         if !allowed {
             return Err(ConfigError::Unknown {
@@ -234,6 +233,37 @@ pub(super) fn parse(text: &str, role: Role) -> Result<K3sConfig, ConfigError> {
         taints: taints(raw.list("node-taint")?)?,
         critical: critical.collect(),
     })
+}
+
+/// The values of all files: a later file's count instead of an earlier one's, lists as a whole,
+/// except that a key with `+` adds to what there is (K3s documentation, "Multiple config files").
+fn merged<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let mut all = BTreeMap::new();
+    for text in texts {
+        // A file may be empty.
+        let values: Option<BTreeMap<String, Value>> =
+            serde_norway::from_str(text).map_err(|error| ConfigError::Yaml(error.to_string()))?;
+        for (key, value) in values.into_iter().flatten() {
+            let Some(name) = key.strip_suffix('+') else {
+                all.insert(key, value);
+                continue;
+            };
+            let mut list = items(all.remove(name));
+            list.extend(items(Some(value)));
+            all.insert(name.to_owned(), Value::Sequence(list));
+        }
+    }
+    Ok(all)
+}
+
+fn items(value: Option<Value>) -> Vec<Value> {
+    match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Sequence(items)) => items,
+        Some(one) => vec![one],
+    }
 }
 
 fn datastore(raw: &Raw, server: Option<String>) -> Result<Datastore, ConfigError> {
@@ -302,7 +332,7 @@ mod tests {
                     node-ip: 10.0.0.2\nkubelet-arg: [cloud-provider=external, 'provider-id=digitalocean://7']\n\
                     node-label: [tier=app]\nnode-taint: ['CriticalAddonsOnly=true:NoExecute']\n\
                     disable: [servicelb]\nsecrets-encryption: true\n";
-        let config = parse(text, Role::Server).unwrap();
+        let config = parse([text], Role::Server).unwrap();
         assert_eq!(config.datastore, Datastore::EtcdInit);
         assert_eq!(config.provider_id.as_deref(), Some("digitalocean://7"));
         assert!(config.external_cloud && config.helm_controller);
@@ -324,8 +354,23 @@ mod tests {
     }
 
     #[test]
+    fn later_files_count_instead_of_earlier_ones_and_a_plus_adds() {
+        let main = "token: x\ntls-san: [a, b]\ndisable: [servicelb]\n";
+        let more = [
+            "",
+            "tls-san: [c]\ndisable+: [traefik]\ncluster-init: true\n",
+        ];
+        let config = parse([&[main], &more[..]].concat(), Role::Server).unwrap();
+        assert_eq!(config.tls_san, ["c"]);
+        assert_eq!(config.disable, ["servicelb", "traefik"]);
+        assert_eq!(config.datastore, Datastore::EtcdInit);
+        let unknown = parse([main, "tls-sans+: [c]\n"], Role::Server);
+        assert!(unknown.is_err(), "{unknown:?}");
+    }
+
+    #[test]
     fn the_helm_controller_can_be_left_out() {
-        let config = parse("token: x\ndisable-helm-controller: true", Role::Server).unwrap();
+        let config = parse(["token: x\ndisable-helm-controller: true"], Role::Server).unwrap();
         assert!(!config.helm_controller);
     }
 
@@ -336,25 +381,25 @@ mod tests {
             role,
         };
         assert_eq!(
-            parse("token: x\ntls-sans: [a]", Role::Server),
+            parse(["token: x\ntls-sans: [a]"], Role::Server),
             Err(unknown("tls-sans", "server"))
         );
         assert_eq!(
-            parse("token: x\nserver: y\ntls-san: [a]", Role::Agent),
+            parse(["token: x\nserver: y\ntls-san: [a]"], Role::Agent),
             Err(unknown("tls-san", "agent"))
         );
         assert_eq!(
-            parse("token: x", Role::Agent),
+            parse(["token: x"], Role::Agent),
             Err(ConfigError::Missing("server"))
         );
         assert_eq!(
             parse(
-                "token: x\ncluster-init: true\nserver: https://a:6443",
+                ["token: x\ncluster-init: true\nserver: https://a:6443"],
                 Role::Server
             ),
             Err(ConfigError::Datastore("cluster-init and server".into()))
         );
-        let wrong = parse("token: x\ncluster-init: 'yes'", Role::Server);
+        let wrong = parse(["token: x\ncluster-init: 'yes'"], Role::Server);
         assert_eq!(
             wrong,
             Err(ConfigError::Type {
@@ -362,6 +407,6 @@ mod tests {
                 wanted: "true or false"
             })
         );
-        assert!(parse("token: x\nnode-taint: [a=b]", Role::Server).is_err());
+        assert!(parse(["token: x\nnode-taint: [a=b]"], Role::Server).is_err());
     }
 }

@@ -18,6 +18,8 @@ use crate::clock::Clock;
 use crate::spaces::to_hex;
 use sha2::{Digest as _, Sha256};
 
+/// K3s's configuration; more of it is in the folder of that name and `.d`.
+const CONFIG: &str = "etc/rancher/k3s/config.yaml";
 /// Time a droplet needs from active to cloud-init's last stage.
 const BOOT: Duration = Duration::from_secs(20);
 /// Time to download and install K3s.
@@ -55,6 +57,16 @@ pub struct NodeStatus {
     pub phase: Phase,
     /// The last thing it said, without secrets.
     pub message: String,
+}
+
+/// The status of a droplet.
+pub(super) fn status(droplet: &DropletFacts, phase: Phase, message: &str) -> NodeStatus {
+    NodeStatus {
+        droplet_id: droplet.id,
+        name: droplet.name.clone(),
+        phase,
+        message: message.to_owned(),
+    }
 }
 
 /// A boot in progress.
@@ -105,6 +117,12 @@ impl Machine {
                 None => return,
             },
         };
+        self.keep_running(disk).await;
+    }
+
+    /// Runs until K3s is up again that was stopped on a running droplet. Nobody reports that: the
+    /// boot script did its work.
+    pub(super) async fn restarted(mut self, disk: Disk) {
         self.keep_running(disk).await;
     }
 
@@ -348,8 +366,19 @@ impl Machine {
     }
 }
 
+/// What K3s reads: its file, then those of the folder beside it.
 fn read_config(files: &Files, role: Role) -> Result<K3sConfig, String> {
-    let file = files.get("etc/rancher/k3s/config.yaml");
-    let file = file.ok_or_else(|| "the bundle has no etc/rancher/k3s/config.yaml".to_owned())?;
-    config::parse(&file.content, role).map_err(|error| error.to_string())
+    let main = files.get(CONFIG);
+    let main = main.ok_or_else(|| format!("the bundle has no {CONFIG}"))?;
+    let more = files.range(format!("{CONFIG}.d/")..);
+    let more = more
+        .take_while(|(path, _)| path.starts_with(&format!("{CONFIG}.d/")))
+        .filter(|(path, _)| is_yaml(path));
+    let texts = std::iter::once(main).chain(more.map(|(_, file)| file));
+    config::parse(texts.map(|file| file.content.as_str()), role).map_err(|error| error.to_string())
+}
+
+fn is_yaml(path: &str) -> bool {
+    let ending = std::path::Path::new(path).extension();
+    ending.is_some_and(|ending| ending == "yaml" || ending == "yml")
 }

@@ -8,6 +8,7 @@ mod bundle;
 mod clusters;
 mod config;
 mod datastore;
+mod disks;
 mod machine;
 mod network;
 mod pki;
@@ -367,12 +368,7 @@ impl Nodes {
             return;
         }
         let task = tokio::spawn(Machine::new(self.clone(), droplet.clone()).run()).abort_handle();
-        let status = NodeStatus {
-            droplet_id: droplet.id,
-            name: droplet.name.clone(),
-            phase: Phase::Booting,
-            message: "the droplet boots".to_owned(),
-        };
+        let status = machine::status(&droplet, Phase::Booting, "the droplet boots");
         state.machines.insert(
             droplet.id,
             Running {

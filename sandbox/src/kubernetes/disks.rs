@@ -1,8 +1,25 @@
 //! What stays on the machines under the nodes.
 
-/// The disks of a cluster's nodes.
+use std::time::Duration;
+
+/// The disks of a cluster's nodes, of which a pod with the rights for it reaches K3s's part.
+///
+/// Nodes are told by name, files by their absolute path. Errors are the machine's words.
 pub trait NodeDisks: Send + Sync {
     /// Replaces the K3s binary on a node's disk by that of a version such as `v1.35.6+k3s1`, so
     /// that the machine boots it ever after. The error says why it cannot be written.
     fn replace_k3s(&self, node: &str, version: &str) -> Result<(), String>;
+
+    /// The content of a file.
+    fn read(&self, node: &str, path: &str) -> Result<String, String>;
+
+    /// Writes a file with this mode, in the place of what is there.
+    fn write(&self, node: &str, path: &str, mode: u32, content: &str) -> Result<(), String>;
+
+    /// Gives a file another name, in the place of what has it.
+    fn rename(&self, node: &str, from: &str, to: &str) -> Result<(), String>;
+
+    /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
+    /// clock is over. The machine and its pods go on meanwhile.
+    fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String>;
 }

@@ -31,7 +31,7 @@ const fn forcing(name: &'static str, find: &'static str, put: &'static str) -> E
 }
 
 /// Whoever finds its text in a file can be made there.
-const EDITS: [Edit; 34] = [
+const EDITS: [Edit; 36] = [
     edit(
         "firewall rule",
         r#"["203.0.113.0/24"]"#,
@@ -116,6 +116,16 @@ const EDITS: [Edit; 34] = [
         "resize agents",
         "size  = \"s-1vcpu-2gb\"",
         "size  = \"s-2vcpu-4gb\"",
+    ),
+    edit(
+        "SQLite to etcd",
+        "[servers]\nsize = \"s-2vcpu-4gb\"\n",
+        "[k3s]\ndatastore = \"etcd\"\n\n[servers]\nsize = \"s-2vcpu-4gb\"\n",
+    ),
+    edit(
+        "labels and taints",
+        "labels = { tier = \"web\" }\n",
+        "labels = { tier = \"www\", team = \"a\" }\ntaints = [\"web=yes:PreferNoSchedule\"]\n",
     ),
     edit("volume", "", "\n[[volume]]\nname = \"data\"\nsize = 10\n"),
     edit(

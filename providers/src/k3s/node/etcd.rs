@@ -31,6 +31,9 @@ pub(super) const LEAVE: OperationInfo = OperationInfo {
 const REMOVE: &str = "etcd.k3s.cattle.io/remove";
 const REMOVED: &str = "etcd.k3s.cattle.io/removed-node-name";
 /// K3s puts it on the nodes whose servers are members.
+pub(super) const ROLE: &str = "node-role.kubernetes.io/etcd";
+/// K3s says there what its member is called.
+pub(super) const NAME: &str = "etcd.k3s.cattle.io/node-name";
 const LABEL: &str = "node-role.kubernetes.io/etcd=true";
 const MEMBERS: &str = "/api/v1/nodes?labelSelector=node-role.kubernetes.io%2Fetcd%3Dtrue";
 

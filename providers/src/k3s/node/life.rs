@@ -7,7 +7,7 @@
 //! renewed since, and the node `Ready`. Only the node's own clock is compared with itself. On a
 //! server the kubelet starts after that server's K3s, so its lease says that both are there.
 
-use super::{K3sNode, NodeArgs, NodeAttrs};
+use super::{K3sNode, NodeArgs, NodeAttrs, moving};
 use crate::http::parse_timestamp;
 use crate::k3s::access::Access;
 use crate::kubernetes::object::{Object, Type};
@@ -59,6 +59,8 @@ impl NodeApi {
 struct Life {
     ready: bool,
     provider_id: String,
+    /// Whether its server is a member of etcd.
+    member: bool,
     /// When its kubelet renewed its lease last, in milliseconds since 1970.
     renewed: Option<i64>,
 }
@@ -89,7 +91,7 @@ impl K3sNode {
             };
             (attrs.away, attrs.heartbeat) = (before.away, before.heartbeat);
             // A record of an earlier kplan does not say where to ask; the wait's arguments do.
-            let Some(api) = args.api.filter(|_| attrs.phase == "started") else {
+            let Some(api) = args.api.clone().filter(|_| attrs.phase == "started") else {
                 continue;
             };
             let access = api.access()?;
@@ -98,6 +100,20 @@ impl K3sNode {
                 asked.insert(access.server.clone(), lives);
             }
             let lives = asked.get(&access.server);
+            if let Some(Ok(lives)) = lives
+                && moving::is_moving(&args, attrs)
+            {
+                let own = provider_id(&attrs.droplet_id);
+                let life = lives
+                    .get(&attrs.name)
+                    .filter(|life| life.provider_id == own);
+                if !life.is_some_and(|life| life.member) {
+                    let says = moving::says(&self.kubernetes, &api, &attrs.name).await;
+                    attrs.away = Some(says);
+                    continue;
+                }
+                moving::has_moved(&args, attrs);
+            }
             judge(attrs, lives);
         }
         Ok(())
@@ -195,6 +211,7 @@ async fn lives(session: &Session) -> Result<Lives, ProviderError> {
             let life = Life {
                 ready: is_ready(node),
                 provider_id: text(node, "/spec/providerID").to_owned(),
+                member: moving::is_member(node),
                 renewed: None,
             };
             Some((node.pointer("/metadata/name")?.as_str()?.to_owned(), life))

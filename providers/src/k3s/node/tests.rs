@@ -15,6 +15,7 @@ mod drain;
 mod etcd;
 mod labels;
 mod life;
+mod moving;
 
 /// A bucket in memory; every write is a second later than the one before.
 #[derive(Default)]

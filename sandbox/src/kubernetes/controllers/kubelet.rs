@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Pass;
 use super::workload::PODS;
-use super::{helm, upgrade};
+use super::{helm, host, init_containers, upgrade};
 use crate::kubernetes::object::{self, Object, flag, items, map, number, set, text};
 
 /// Pulling images and starting containers.
@@ -130,7 +130,7 @@ fn start(pass: &mut Pass<'_>, pod: &Object) {
         waits(pass, pod, reason, &message);
         return;
     }
-    if !pass.due("start", pod, START) || !upgrade::initialised(pass, pod) {
+    if !pass.due("start", pod, START) || !init_containers::ended(pass, pod) {
         return;
     }
     let now = pass.server.now();
@@ -284,10 +284,13 @@ fn containers(pod: &Value, state: &Value, ready: bool) -> Vec<Value> {
 }
 
 fn finish(pass: &mut Pass<'_>, pod: &Object) {
-    let step = match upgrade::step(pass, pod) {
-        None => helm::step(pass, pod),
-        step => step,
-    };
+    let mut step = upgrade::step(pass, pod);
+    if step.is_none() {
+        step = helm::step(pass, pod);
+    }
+    if step.is_none() {
+        step = host::step(pass, pod);
+    }
     let (failed, message) = match step {
         Some(Step::Failed(why)) => (true, why),
         Some(Step::Done(message)) => (false, message),

@@ -8,6 +8,8 @@ mod deployments;
 mod disruption;
 mod garbage;
 mod helm;
+mod host;
+mod init_containers;
 mod jobs;
 mod kubelet;
 mod namespaces;
@@ -35,7 +37,7 @@ use super::apiserver::ApiServer;
 use super::object::{self, Object};
 use super::status::ApiError;
 use super::write::{DeleteOptions, Target, WriteOptions};
-use super::{BucketAccess, NodeFacts, Outside};
+use super::{BucketAccess, NodeDisks, NodeFacts, Outside};
 
 #[cfg(test)]
 pub(crate) use helm::packed_chart;
@@ -347,6 +349,13 @@ impl Pass<'_> {
             version.clone_into(&mut record.facts.version);
         }
         Ok(())
+    }
+
+    /// The disks under the nodes.
+    fn disks(&self) -> Result<Arc<dyn NodeDisks>, String> {
+        let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        let disks = outside.disks.clone();
+        disks.ok_or_else(|| "this cluster's nodes have no disks".to_owned())
     }
 
     /// Sets a condition in `status.conditions`; the transition time moves only with the status.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{NodeRecord, Pass};
-use crate::kubernetes::NodeRole;
 use crate::kubernetes::object::{self, Object, at, items, map_mut, number, set, text};
+use crate::kubernetes::{NodeFacts, NodeRole};
 
 const NODES: &str = "/nodes";
 const LEASES: &str = "coordination.k8s.io/leases";
@@ -96,9 +96,6 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
             "true".into(),
         );
     }
-    if facts.etcd {
-        labels.insert("node-role.kubernetes.io/etcd".to_owned(), "true".into());
-    }
     let own = facts
         .labels
         .iter()
@@ -111,16 +108,33 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         .collect();
     taints.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
     let cidr = free_cidr(pass);
-    let mut annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
-    if facts.etcd {
-        annotations["etcd.k3s.cattle.io/node-name"] = facts.name.clone().into();
-        annotations["etcd.k3s.cattle.io/node-address"] = facts.internal_ip.to_string().into();
-    }
-    json!({
+    let annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
+    let mut node = json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": facts.name, "labels": labels, "annotations": annotations},
         "spec": {"providerID": facts.provider_id, "podCIDR": cidr, "podCIDRs": [cidr], "taints": taints},
-    })
+    });
+    if facts.etcd {
+        mark_member(&mut node, facts);
+    }
+    node
+}
+
+const MEMBER: &str = "node-role.kubernetes.io/etcd";
+
+/// What a server that is a member of etcd says on its Node when it starts.
+fn mark_member(node: &mut Value, facts: &NodeFacts) {
+    map_mut(node, &["metadata", "labels"]).insert(MEMBER.to_owned(), "true".into());
+    let annotations = map_mut(node, &["metadata", "annotations"]);
+    for (key, value) in [
+        ("etcd.k3s.cattle.io/node-name", facts.name.clone()),
+        (
+            "etcd.k3s.cattle.io/node-address",
+            facts.internal_ip.to_string(),
+        ),
+    ] {
+        annotations.insert(key.to_owned(), value.into());
+    }
 }
 
 /// The first /24 of the pod network that no node has. K3s gives each node one, and takes it back
@@ -276,6 +290,11 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     }
     if at(node, &["status", "nodeInfo"]).is_none() {
         pass.adjust(NODES, node, |node| status(pass, node, record, false));
+        return;
+    }
+    if record.facts.etcd && object::label(node, MEMBER).is_none() {
+        // It was registered before its server had etcd.
+        pass.adjust(NODES, node, |node| mark_member(node, &record.facts));
         return;
     }
     if text(node, &["status", "nodeInfo", "kubeletVersion"]) != Some(pass.version_of(record)) {

@@ -7,6 +7,7 @@ mod crud;
 mod fuzz;
 mod heartbeats;
 mod helm;
+mod host;
 mod kubectl;
 mod platform;
 mod refusals;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{GROUP, NAMESPACE, NODES, PLAN, PLANS, drain, may, wanted};
 use crate::kubernetes::controllers::Pass;
 use crate::kubernetes::controllers::kubelet::{self, Step};
-use crate::kubernetes::controllers::workload::PODS;
-use crate::kubernetes::object::{self, Object, items, set, text};
+use crate::kubernetes::object::{self, Object, items, text};
 use crate::mirror::k3s_versions;
 
 /// How long a container takes that has little to do.
@@ -18,7 +17,7 @@ const BRIEF: Duration = Duration::from_secs(2);
 const REPLACE: Duration = Duration::from_secs(30);
 
 /// Whether the pod is one of a plan's job.
-fn upgrades(pod: &Value) -> bool {
+pub(in crate::kubernetes::controllers) fn upgrades(pod: &Value) -> bool {
     object::namespace(pod) == NAMESPACE && object::label(pod, PLAN).is_some()
 }
 
@@ -36,11 +35,10 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     init.chain(items(pod, &["spec", "containers"]))
 }
 
-/// Runs the init containers of an upgrade pod one after the other. Whether its containers may
-/// start; those of other pods may.
-pub(in crate::kubernetes::controllers) fn initialised(pass: &mut Pass<'_>, pod: &Object) -> bool {
+/// Whether an image of an upgrade pod is not there; the pod shows it then.
+pub(in crate::kubernetes::controllers) fn waits_for_image(pass: &Pass<'_>, pod: &Object) -> bool {
     if !upgrades(pod) {
-        return true;
+        return false;
     }
     let unknown = containers(pod).find(|container| {
         k3s_image(container).is_some_and(|version| !k3s_versions().any(|known| known == version))
@@ -49,62 +47,8 @@ pub(in crate::kubernetes::controllers) fn initialised(pass: &mut Pass<'_>, pod: 
         let image = text(container, &["image"]).unwrap_or_default();
         let message = format!("failed to pull image \"{image}\": not found");
         kubelet::waits(pass, pod, "ErrImagePull", &message);
-        return false;
     }
-    let all = items(pod, &["spec", "initContainers"]);
-    let ended = items(pod, &["status", "initContainerStatuses"]);
-    let ended = ended
-        .iter()
-        .filter(|status| status["state"]["terminated"]["exitCode"] == json!(0));
-    let done = ended.count();
-    let Some(container) = all.get(done) else {
-        return true;
-    };
-    match run(pass, pod, container) {
-        Step::Runs => pass.adjust(PODS, pod, |pod| record(pass, pod, done, None)),
-        Step::Done(_) => pass.adjust(PODS, pod, |pod| record(pass, pod, done + 1, None)),
-        Step::Failed(why) => pass.adjust(PODS, pod, |pod| {
-            record(pass, pod, done, Some(&why));
-            set(pod, &["status", "phase"], "Failed");
-        }),
-    };
-    false
-}
-
-/// Writes down how far the init containers are: so many are done, and the next one runs or failed.
-fn record(pass: &Pass<'_>, pod: &mut Value, done: usize, failed: Option<&str>) {
-    let now = pass.server.now();
-    let old = items(pod, &["status", "initContainerStatuses"]).to_vec();
-    let all = items(pod, &["spec", "initContainers"]).to_vec();
-    let statuses: Vec<Value> = all
-        .iter()
-        .enumerate()
-        .map(|(index, container)| {
-            let state = match failed {
-                _ if index < done => {
-                    json!({"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": now}})
-                }
-                Some(why) if index == done => {
-                    json!({"terminated": {"exitCode": 1, "reason": "Error", "message": why, "finishedAt": now}})
-                }
-                None if index == done => json!({"running": {"startedAt": now}}),
-                _ => json!({"waiting": {"reason": "PodInitializing"}}),
-            };
-            let kind = |state: &Value| state.as_object().and_then(|map| map.keys().next().cloned());
-            // Times stay those of the change.
-            let before = old.get(index).map(|status| &status["state"]);
-            let state = before
-                .filter(|before| kind(before) == kind(&state))
-                .cloned()
-                .unwrap_or(state);
-            json!({
-                "name": container["name"], "image": container["image"], "imageID": "",
-                "ready": index < done, "started": index == done && failed.is_none(),
-                "restartCount": 0, "state": state,
-            })
-        })
-        .collect();
-    set(pod, &["status", "initContainerStatuses"], statuses);
+    unknown.is_some()
 }
 
 /// How far the pod's own container is; `None` for pods that are not a plan's.
@@ -117,7 +61,12 @@ pub(in crate::kubernetes::controllers) fn step(pass: &mut Pass<'_>, pod: &Object
     Some(run(pass, pod, container))
 }
 
-fn run(pass: &mut Pass<'_>, pod: &Object, container: &Value) -> Step {
+/// How far a container of an upgrade pod is.
+pub(in crate::kubernetes::controllers) fn run(
+    pass: &mut Pass<'_>,
+    pod: &Object,
+    container: &Value,
+) -> Step {
     let name = text(container, &["name"]).unwrap_or_default();
     if !pass.due(&format!("runs {name}"), pod, BRIEF) {
         return Step::Runs;
@@ -221,7 +170,7 @@ mod tests {
 
     #[test]
     fn tags_are_versions_and_compare_by_number() {
-        let image = |image: &str| k3s_image(&json!({"image": image}));
+        let image = |image: &str| k3s_image(&serde_json::json!({"image": image}));
         for name in ["rancher/k3s-upgrade", "docker.io/rancher/k3s-upgrade"] {
             let tagged = format!("{name}:v1.35.6-k3s1");
             assert_eq!(image(&tagged).as_deref(), Some("v1.35.6+k3s1"));

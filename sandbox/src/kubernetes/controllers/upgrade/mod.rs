@@ -24,7 +24,7 @@ use crate::kubernetes::authn::Identity;
 use crate::kubernetes::authz::{self, Attributes};
 use crate::kubernetes::object::{self, items, number, text};
 
-pub(super) use images::{initialised, step};
+pub(super) use images::{run, step, upgrades, waits_for_image};
 
 const PLANS: &str = "upgrade.cattle.io/plans";
 const JOBS: &str = "batch/jobs";
