@@ -17,6 +17,7 @@ pub mod in_process;
 pub mod k3s_upgrade;
 pub mod kind;
 pub mod manifest;
+pub mod metadata_probe;
 mod namespace;
 pub mod object;
 mod parallel;
