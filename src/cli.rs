@@ -62,6 +62,8 @@ pub enum Command {
     /// Look at the backups in the bucket
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Look at everything an operator should worry about; exit 1 where something is wrong
+    Doctor(DoctorArgs),
     /// Show what is on record
     Show,
     /// Show the results of the last apply
@@ -246,6 +248,14 @@ pub struct DestroyArgs {
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Also run a pod on every node, for some seconds, that tries to reach the metadata service
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// `output`.

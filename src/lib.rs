@@ -9,6 +9,7 @@ pub mod backup;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
+pub mod doctor;
 pub mod duration;
 pub mod embedded;
 pub mod error;
@@ -92,6 +93,7 @@ fn dispatch(
         Command::Destroy(args) => runtime.block_on(cmd::destroy::run(global, &args, terminal)),
         Command::Restore(args) => runtime.block_on(cmd::restore::run(global, &args, terminal)),
         Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
+        Command::Doctor(args) => runtime.block_on(cmd::doctor::run(global, &args, terminal)),
         Command::Show => cmd::show::run(global, terminal),
         Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {

@@ -71,6 +71,15 @@ impl Cluster {
         }
     }
 
+    /// Deletes an object; `what` as for [`Self::get`].
+    #[track_caller]
+    pub(crate) fn delete(&self, what: &str) {
+        let object = Object::parse(what).expect("an object");
+        let deleted = self.session.delete(&self.permit, &object);
+        let deleted = self.runtime.block_on(deleted);
+        deleted.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
     /// An object, if it is there. `what` is `apiVersion kind namespace/name`.
     #[track_caller]
     pub(crate) fn get(&self, what: &str) -> Option<Value> {
