@@ -64,6 +64,8 @@ pub enum Command {
     /// Look at the backups in the bucket
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Look at everything an operator should worry about; exit 1 where something is wrong
+    Doctor(DoctorArgs),
     /// Show what is on record
     Show,
     /// Show the results of the last apply
@@ -273,6 +275,14 @@ pub struct DestroyArgs {
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Also run a pod on every node, for some seconds, that tries to reach the metadata service
+    #[arg(long)]
+    pub probe: bool,
 }
 
 /// `output`.

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
+pub mod doctor;
 pub mod duration;
 pub mod embedded;
 pub mod error;
@@ -93,6 +94,7 @@ fn dispatch(
         Command::Restore(args) => runtime.block_on(cmd::restore::run(global, &args, terminal)),
         Command::Rotate(args) => runtime.block_on(cmd::rotate::run(global, &args, terminal)),
         Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
+        Command::Doctor(args) => runtime.block_on(cmd::doctor::run(global, &args, terminal)),
         Command::Show => cmd::show::run(global, terminal),
         Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {

@@ -77,6 +77,21 @@ impl Cloud {
         })
     }
 
+    /// DigitalOcean without a token, for a look at everything else: it refuses every request before
+    /// it is sent.
+    pub fn without_token() -> Self {
+        let url = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Self {
+            api_url: API_URL.to_owned(),
+            token: Secret::sealed("none"),
+            spaces_url: url("SPACES_ENDPOINT_URL"),
+            proxy_url: None,
+            mirror_url: None,
+            scale: 1,
+            embedded: false,
+        }
+    }
+
     fn real() -> Result<Self, Failure> {
         let token = ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"]
             .iter()
@@ -140,7 +155,10 @@ pub struct Adapters {
     pub artifacts: Artifacts,
     /// Brings artifacts.
     pub fetcher: Arc<Fetcher>,
-    digitalocean: DigitalOcean,
+    /// DigitalOcean, for what is no resource: the account.
+    pub digitalocean: DigitalOcean,
+    /// Clusters, for what is no resource.
+    pub clusters: Kubernetes,
     /// Buckets.
     pub spaces: Spaces,
     /// Recovery kits.
@@ -195,7 +213,7 @@ impl Adapters {
         let registry = kplan_providers::registry::all(&Clients {
             digitalocean: digitalocean.clone(),
             spaces: spaces.clone(),
-            kubernetes,
+            kubernetes: kubernetes.clone(),
             artifacts: Arc::clone(&fetcher) as _,
             kits: Arc::clone(&kits),
             now: system_clock(),
@@ -205,6 +223,7 @@ impl Adapters {
             artifacts,
             fetcher,
             digitalocean,
+            clusters: kubernetes,
             spaces,
             kits,
             statistics,

@@ -1,8 +1,12 @@
 //! Schedules whose newest backup is older than they allow: backups stop silently, and are missed on
 //! the day they are needed.
 
+use super::BACKUPS;
 use crate::compose::{Restoring, platform};
-use kplan_model::{Listing, Snapshot, Timestamp};
+use crate::error::Failure;
+use crate::interrupt::blocking;
+use crate::kit;
+use kplan_model::{Listing, ObjectStore as _, ProviderError, Snapshot, Timestamp};
 use kplan_schema::spec::{Backup as Wanted, Schedule};
 use std::collections::BTreeMap;
 
@@ -31,6 +35,52 @@ pub fn expected_since(snapshot: &Snapshot) -> Option<Timestamp> {
         .find_map(|address| snapshot.resources.get(address))?;
     let restoring = Restoring::of(snapshot).wish().is_some();
     (!restoring).then_some(velero.created_at)
+}
+
+/// What a look into the bucket gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// A sentence for each schedule that is behind.
+    pub overdue: Vec<String>,
+    /// By schedule: when its newest backup was completed, whole or not.
+    pub newest: BTreeMap<String, Timestamp>,
+}
+
+/// Looks into the bucket on record, by one list of it and a file for each schedule. Nothing where no
+/// backups are expected yet. `place` is the cluster's name, and whether the cloud is the embedded one.
+///
+/// # Errors
+/// Where the bucket cannot be read.
+pub async fn look(
+    wanted: &Wanted,
+    snapshot: &Snapshot,
+    (cluster, embedded): (&str, bool),
+) -> Result<Option<Looked>, Failure> {
+    let Some(since) = expected_since(snapshot) else {
+        return Ok(None);
+    };
+    // The embedded cloud's clock is not ours: there only what its store dated itself is compared.
+    let since = (!embedded).then_some(since);
+    let Some(place) = super::on_record(snapshot, cluster)? else {
+        return Ok(None);
+    };
+    let objects = kit::objects_at(&place, None)?;
+    let wanted = wanted.clone();
+    let looking = move || {
+        let listing = objects.list(BACKUPS, None)?;
+        let is_whole = |name: &str| super::is_whole(&objects, name);
+        let newest = by_schedule(&listing)
+            .into_iter()
+            .filter_map(|(name, made)| {
+                let (at, _) = made.last()?;
+                Some((name.to_owned(), *at))
+            });
+        Ok::<_, ProviderError>(Looked {
+            newest: newest.collect(),
+            overdue: overdue(&wanted, &listing, since, is_whole)?,
+        })
+    };
+    Ok(Some(blocking(looking).await??))
 }
 
 /// What a plan says about each schedule that is behind. `listing` is everything below `backups/`,

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod backup_store;
 pub mod completions;
 pub mod destroy;
+pub mod doctor;
 pub mod dry_run;
 pub mod execution;
 pub mod graph;

@@ -7,12 +7,10 @@ use crate::cmd::session::{self, Session};
 use crate::compose::{Earlier, Restoring, k3s, platform};
 use crate::error::CommandResult;
 use crate::exit::Exit;
-use crate::interrupt::{Interrupts, blocking};
-use crate::kit;
+use crate::interrupt::Interrupts;
 use crate::load;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
-use kplan_model::ObjectStore as _;
 use kplan_model::{Action, Address, Declarations, Owner, Plan, Recorded, Step, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -228,33 +226,21 @@ fn moved(planned: &Planned) -> Option<String> {
 
 /// Schedules that are behind, from one list of the bucket; or that nobody could look.
 async fn overdue(session: &Session, planned: &Planned) -> Vec<String> {
-    let (Some(wanted), kplan_model::PlanMode::Apply, Some(since)) = (
-        &session.loaded.spec.backup,
-        planned.plan.mode,
-        backup::overdue::expected_since(&planned.snapshot),
-    ) else {
+    let (Some(wanted), kplan_model::PlanMode::Apply) =
+        (&session.loaded.spec.backup, planned.plan.mode)
+    else {
         return Vec::new();
     };
-    // The embedded cloud's clock is not ours: there only what its store dated itself is compared.
-    let since = (!session.cloud.embedded).then_some(since);
-    let looking = async {
-        let Some(place) = backup::on_record(&planned.snapshot, &session.place.cluster)? else {
-            return Ok(Vec::new());
-        };
-        let objects = kit::objects_at(&place, None)?;
-        let wanted = wanted.clone();
-        let said = blocking(move || {
-            let listing = objects.list(backup::BACKUPS, None)?;
-            let is_whole = |name: &str| backup::is_whole(&objects, name);
-            backup::overdue::overdue(&wanted, &listing, since, is_whole)
-        });
-        Ok::<_, crate::error::Failure>(said.await??)
-    };
-    looking.await.unwrap_or_else(|failure| {
-        let first = failure.problems.first();
-        let why = first.map_or_else(String::new, |problem| problem.message.clone());
-        vec![format!("nobody could look whether backups are made: {why}")]
-    })
+    let place = (session.place.cluster.as_str(), session.cloud.embedded);
+    let found = backup::overdue::look(wanted, &planned.snapshot, place).await;
+    found.map_or_else(
+        |failure| {
+            let first = failure.problems.first();
+            let why = first.map_or_else(String::new, |problem| problem.message.clone());
+            vec![format!("nobody could look whether backups are made: {why}")]
+        },
+        |found| found.map_or_else(Vec::new, |looked| looked.overdue),
+    )
 }
 
 /// A cluster that is gone is made again empty, and Argo CD fills it before anybody can restore.

@@ -201,6 +201,13 @@ impl Session {
         }
     }
 
+    /// How everything on record is looked at.
+    pub fn observing(&self) -> kplan_engine::observe::Options {
+        let mut observing = kplan_engine::observe::Options::new(SystemClock.now());
+        observing.pace = 1.0 / f64::from(self.cloud.scale);
+        observing
+    }
+
     /// Makes a plan.
     pub async fn plan(
         &self,
@@ -208,8 +215,7 @@ impl Session {
         snapshot: Snapshot,
         options: &PlanOptions,
     ) -> Result<Planned, Failure> {
-        let mut observing = kplan_engine::observe::Options::new(SystemClock.now());
-        observing.pace = 1.0 / f64::from(self.cloud.scale);
+        let observing = self.observing();
         let planning = Planning {
             declarations,
             snapshot,
@@ -291,7 +297,7 @@ impl Session {
 }
 
 /// The file is still about the cluster as which it was applied.
-fn not_renamed(global: &Global, loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
+pub fn not_renamed(global: &Global, loaded: &Loaded, place: &StatePlace) -> Result<(), Failure> {
     let Some((before, left)) = place.renamed_from(global, &loaded.identified())? else {
         return Ok(());
     };

@@ -36,6 +36,21 @@ pub fn upgrade() -> Address {
     address("k3s_upgrade", "main")
 }
 
+/// DigitalOcean's cloud controller.
+pub fn cloud_controller() -> Address {
+    address("ccm", "main")
+}
+
+/// The token of the cluster's controllers.
+pub fn cloud_secret() -> Address {
+    address("cloud_secret", "main")
+}
+
+/// The Application that everything from Git comes from.
+pub fn root_application() -> Address {
+    address("argocd_application", "root")
+}
+
 /// The driver of DigitalOcean's volumes.
 pub fn csi() -> Address {
     address("csi", "main")
@@ -132,7 +147,7 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
         token: Input::Known(token),
     };
     let span = spec.cloud_controller.span;
-    let secret = builder.add_with(address("cloud_secret", "main"), &args, span, meta(vec![]));
+    let secret = builder.add_with(cloud_secret(), &args, span, meta(vec![]));
     builder.field_at("token", own.as_ref().and_then(|token| token.span));
     let (artifacts, sources) = pinned(builder.inputs.artifacts.all("digitalocean-ccm"));
     let args = CcmArgs {
@@ -146,7 +161,7 @@ fn controllers(builder: &mut Builder<'_>) -> Address {
         load_balancer_type: "REGIONAL_NETWORK".to_owned(),
         api_url: None,
     };
-    builder.add_with(address("ccm", "main"), &args, span, meta(vec![secret]))
+    builder.add_with(cloud_controller(), &args, span, meta(vec![secret]))
 }
 
 fn storage_driver(builder: &mut Builder<'_>, after: &[Address]) -> Address {
@@ -391,12 +406,7 @@ fn delivery(builder: &mut Builder<'_>, gitops: &Gitops, after: Vec<Address>) {
         // The tree may not be there yet: `kplan render gitops` writes it after the first apply.
         waited_for: builder.spec.is_delivered_by_git().then_some(false),
     };
-    builder.add_with(
-        address("argocd_application", "root"),
-        &args,
-        gitops.span,
-        meta(before),
-    );
+    builder.add_with(root_application(), &args, gitops.span, meta(before));
     builder.field_at("repo", gitops.repo.span);
     builder.field_at("path", gitops.path.span);
     builder.field_at("revision", gitops.revision.span);

@@ -43,6 +43,7 @@ fn every_command_prints_one_document_with_its_format() {
         vec!["graph"],
         vec!["kubeconfig", "--sandbox"],
         vec!["kubeconfig", "--sandbox", "--path"],
+        vec!["doctor", "--sandbox"],
         vec!["completions", "bash"],
         vec!["sandbox", "inspect"],
     ] {

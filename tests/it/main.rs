@@ -15,6 +15,7 @@ mod cli;
 mod conformance;
 mod corruption;
 mod dns;
+mod doctor;
 mod drift;
 mod failures;
 mod flags;

@@ -67,6 +67,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "percent-encoding",
             "rcgen",
             "reqwest",
+            "rustls",
             "serde",
             "serde_json",
             "serde_norway",

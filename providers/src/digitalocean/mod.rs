@@ -1,6 +1,7 @@
 //! DigitalOcean: one file per kind of resource, and what they share: reading one, reading all by
 //! list, waiting for an action.
 
+mod account;
 mod action;
 mod database;
 mod database_db;
@@ -24,6 +25,7 @@ mod tests;
 mod volume;
 mod vpc;
 
+pub use account::{Account, account, count, list_of};
 pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};

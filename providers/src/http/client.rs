@@ -4,7 +4,7 @@ use super::clock::Now;
 use super::errors::{Asked, from_answer, from_transport};
 use super::event::{HttpEvent, OnEvent};
 use super::flight::Flights;
-use super::limiter::{Limiter, Rate, Stopped};
+use super::limiter::{Limiter, Quota, Rate, Stopped};
 use super::page::{self, List, MAX_PER_PAGE};
 use super::statistics::Statistics;
 use super::transport::{Transport, TransportError};
@@ -171,6 +171,11 @@ impl Client {
     /// The run ends: nothing waits any longer to be sent, and nothing is tried again.
     pub fn stop(&self) {
         self.0.limiter.stop();
+    }
+
+    /// What is left of the token's hour, as the newest answer said.
+    pub fn quota(&self) -> Option<Quota> {
+        self.0.limiter.quota()
     }
 
     /// A pause of the remote side's clock.

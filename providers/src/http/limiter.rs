@@ -68,9 +68,22 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
+/// What is left of a token's hour, as the remote side said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests in any hour.
+    pub limit: i64,
+    /// Those that are left of them.
+    pub remaining: i64,
+    /// When the oldest request of the hour no longer counts.
+    pub reset: Timestamp,
+}
+
 /// What the remote side has said.
 #[derive(Debug, Default)]
 struct Heard {
+    /// The newest headers.
+    quota: Option<Quota>,
     /// The interval that the rest of the hour's budget allows, while it is nearly used up.
     slow: Duration,
     /// Nobody sends before this moment.
@@ -184,6 +197,11 @@ impl Limiter {
         heard.closed_until = Some(heard.closed_until.map_or(until, |old| old.max(until)));
     }
 
+    /// What is left of the hour; nothing before the first answer, or where answers do not say.
+    pub fn quota(&self) -> Option<Quota> {
+        self.heard().quota
+    }
+
     /// Reads the remote side's headers: with less than a tenth of the hour's requests left they
     /// are spread over the time until the oldest one expires; with none left nobody sends until
     /// then.
@@ -196,7 +214,13 @@ impl Limiter {
         ) else {
             return;
         };
-        let left = Timestamp::from_seconds(reset).since(now).max(0);
+        let reset = Timestamp::from_seconds(reset);
+        self.heard().quota = Some(Quota {
+            limit,
+            remaining,
+            reset,
+        });
+        let left = reset.since(now).max(0);
         let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
         if remaining <= 0 {
             // The header has whole seconds.

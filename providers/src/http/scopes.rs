@@ -45,6 +45,14 @@ pub(super) fn needed(asked: Asked<'_>) -> Option<String> {
     Some(format!("{name}:{verb}"))
 }
 
+/// The scope that reading a path needs, such as `droplet:read` for `/v2/droplets`.
+pub fn read_scope(path: &str) -> Option<String> {
+    needed(Asked {
+        method: &Method::GET,
+        path,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -69,7 +69,7 @@ impl Reqwest {
 }
 
 /// An error with its causes: reqwest's own text leaves out the interesting part.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -11,6 +11,7 @@ pub mod kubeconfig;
 pub mod node;
 pub mod pki;
 pub mod report;
+pub mod served;
 pub mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,4 +23,5 @@ pub use grant::DatastoreAdmin;
 pub use kubeconfig::{Kubeconfig, exec_credential, kubeconfig, kubeconfig_exec};
 pub use node::{Datastore, Drain, K3sNode, LeaveEtcd, NodeApi, NodeArgs, NodeAttrs, Uncordon};
 pub use pki::{Pki, PkiArgs, PkiAttrs};
+pub use served::served_certificate;
 pub use storage::BootStorage;

@@ -19,6 +19,7 @@ pub mod k3s_upgrade;
 pub mod kind;
 pub mod managed;
 pub mod manifest;
+pub mod metadata_probe;
 mod namespace;
 pub mod object;
 mod parallel;

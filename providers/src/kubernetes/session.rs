@@ -413,6 +413,21 @@ impl Session {
 
     /// Deletes an object and, in the background, what it owns; already gone is fine.
     pub async fn delete(&self, _permit: &Permit, object: &Object) -> Result<(), ProviderError> {
+        self.remove(object).await
+    }
+
+    /// Makes a job for a look that no list answers. It is of no record, so no permit gives the right
+    /// to it; whoever asks removes it with [`Self::end_look`], and the cluster where he cannot.
+    pub(super) async fn begin_look(&self, job: &Value) -> Result<(), ProviderError> {
+        self.patch(job, Ownership::Respect, false).await.map(drop)
+    }
+
+    /// Removes what [`Self::begin_look`] made.
+    pub(super) async fn end_look(&self, job: &Object) -> Result<(), ProviderError> {
+        self.remove(job).await
+    }
+
+    async fn remove(&self, object: &Object) -> Result<(), ProviderError> {
         let path = match self.path(object).await {
             Ok(path) => path,
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(()),

@@ -44,6 +44,7 @@ fn discovery(path: &str) -> Option<Value> {
         "/apis/rbac.authorization.k8s.io/v1" => {
             vec![one("clusterrolebindings", "ClusterRoleBinding", false)]
         }
+        "/apis/batch/v1" => vec![one("jobs", "Job", true)],
         "/apis/apiextensions.k8s.io/v1" => {
             vec![one(
                 "customresourcedefinitions",

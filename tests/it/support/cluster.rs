@@ -128,18 +128,7 @@ pub(crate) fn access(folder: &Folder, name: &str) -> Access {
     Access::decode(&access.expect("its access")).expect("its access")
 }
 
-/// `apiVersion kind namespace/name`.
 #[track_caller]
 fn object(what: &str) -> Object {
-    let mut words = what.split(' ');
-    let (of, kind) = (
-        words.next().expect("a version"),
-        words.next().expect("a kind"),
-    );
-    let place = words.next().expect("a name");
-    let (namespace, name) = match place.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, place),
-    };
-    Object::new(of, kind, namespace, name)
+    Object::parse(what).expect("an object")
 }

@@ -2,6 +2,7 @@
 //! any remote side: what is on record is all there is.
 
 pub mod authority;
+pub mod expiry;
 pub mod secret;
 mod ssh;
 #[cfg(test)]
