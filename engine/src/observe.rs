@@ -167,24 +167,28 @@ fn layers(snapshot: &Snapshot) -> Vec<Vec<&Recorded>> {
     layers
 }
 
-/// What is known of a record without reading it, from its container.
+/// What is known of a record without reading it, from its container. What stands in the container's
+/// old half is not gone with the new one: it goes with the old half, which is not read either.
 fn fate(record: &Recorded, snapshot: &Snapshot, seen: &Observations) -> Option<Observation> {
     let inside = record.meta.inside.as_ref()?;
+    let without_it = || {
+        if stands_in_deposed(snapshot, record) {
+            Observation::NotRead
+        } else {
+            Observation::Gone
+        }
+    };
     let Some(container) = snapshot.resources.get(inside) else {
-        return Some(Observation::Gone);
+        return Some(without_it());
     };
     match seen.get(inside) {
-        Some(Observation::Absent | Observation::Gone) => Some(Observation::Gone),
+        Some(Observation::Absent | Observation::Gone) => Some(without_it()),
         // It will be replaced and takes its contents along; there may be nothing to ask.
         _ if container.status == Status::Tainted => Some(Observation::NotRead),
         // It is not ready, so it may not answer; what is older stands, or stood, in the one that
         // it replaces.
         _ if container.status == Status::Unfinished && record.created_at < container.created_at => {
-            if stands_in_deposed(snapshot, record) {
-                Some(Observation::NotRead)
-            } else {
-                Some(Observation::Gone)
-            }
+            Some(without_it())
         }
         Some(Observation::NotRead) => Some(Observation::NotRead),
         _ => None,
