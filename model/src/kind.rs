@@ -92,6 +92,16 @@ pub enum Change {
         /// What any other change means.
         otherwise: Otherwise,
     },
+    /// An object of which some parts can be changed in place; every other change of it is what
+    /// `otherwise` says.
+    InParts {
+        /// The names of those parts.
+        parts: &'static [&'static str],
+        /// What a change of them interrupts.
+        disruption: Disruption,
+        /// What every other change means.
+        otherwise: &'static Change,
+    },
     /// Never changed after creation; the reason is shown.
     Refuse(&'static str),
     /// Sent when the resource is created, not compared afterwards.
@@ -132,6 +142,9 @@ pub struct Field {
     /// Whether it says how the resource is reached: an address, a credential. Reading uses what
     /// the file's reference gives now, as what was used last may not lead anywhere any more.
     pub reaches: bool,
+    /// The computed attributes that a change of it makes anew: what refers to them is planned to
+    /// change as well.
+    pub renews: &'static [&'static str],
     /// One sentence for the reference, the renderer and error messages.
     pub doc: &'static str,
 }
@@ -146,6 +159,7 @@ impl Field {
             secret: false,
             runs_on: false,
             reaches: false,
+            renews: &[],
             doc,
         }
     }
@@ -156,6 +170,17 @@ impl Field {
             name,
             Change::InPlace {
                 disruption: Disruption::None,
+            },
+            doc,
+        )
+    }
+
+    /// Changes on the living resource, which is started again for it.
+    pub const fn restarts(name: &'static str, doc: &'static str) -> Self {
+        Self::new(
+            name,
+            Change::InPlace {
+                disruption: Disruption::Restart,
             },
             doc,
         )
@@ -194,6 +219,13 @@ impl Field {
     #[must_use]
     pub const fn reaches(mut self) -> Self {
         self.reaches = true;
+        self
+    }
+
+    /// The same field, whose change makes these computed attributes anew.
+    #[must_use]
+    pub const fn renews(mut self, attributes: &'static [&'static str]) -> Self {
+        self.renews = attributes;
         self
     }
 

@@ -191,6 +191,18 @@ fn change(change: Change) -> String {
                 Otherwise::Refuse(why) => format!("{allowed} refused: {why}"),
             }
         }
+        Change::InParts {
+            parts,
+            disruption,
+            otherwise,
+        } => {
+            let within = change(Change::InPlace { disruption });
+            format!(
+                "`{}`: {within}; else {}",
+                parts.join("`, `"),
+                change(*otherwise)
+            )
+        }
         Change::Refuse(why) => format!("refused: {why}"),
         Change::Ignored => "only at creation".to_owned(),
         Change::Computed => "reported".to_owned(),

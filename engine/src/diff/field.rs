@@ -19,7 +19,11 @@ pub(super) enum Verdict {
 /// Judges the change of a field from `before` (what is) to `after` (what is asked for). The two
 /// differ; `after` may be unknown.
 pub(super) fn judge(field: &Field, before: &Value, after: &Value) -> Verdict {
-    match field.change {
+    judge_by(field.change, before, after)
+}
+
+fn judge_by(change: Change, before: &Value, after: &Value) -> Verdict {
+    match change {
         Change::InPlace { disruption } => Verdict::InPlace(disruption),
         Change::Replace => Verdict::Replace,
         Change::Ignored | Change::Computed => Verdict::Ignored,
@@ -31,6 +35,17 @@ pub(super) fn judge(field: &Field, before: &Value, after: &Value) -> Verdict {
             },
             _ => Verdict::InPlace(Disruption::None),
         },
+        Change::InParts {
+            parts,
+            disruption,
+            otherwise,
+        } => {
+            if without(before, parts) == without(after, parts) {
+                Verdict::InPlace(disruption)
+            } else {
+                judge_by(*otherwise, before, after)
+            }
+        }
         Change::OneWay {
             from,
             to,
@@ -44,6 +59,18 @@ pub(super) fn judge(field: &Field, before: &Value, after: &Value) -> Verdict {
             }
         }
     }
+}
+
+/// A value's other parts, as far as they are set.
+fn without<'v>(value: &'v Value, parts: &[&str]) -> Vec<(&'v str, &'v Value)> {
+    let Value::Map(map) = value else {
+        return vec![("", value)];
+    };
+    let others = map.iter().filter(|(name, value)| {
+        let is_part = parts.contains(&name.as_str());
+        !(is_part || value.is_null())
+    });
+    others.map(|(name, value)| (name.as_str(), value)).collect()
 }
 
 /// Whether a value has this text form. Nothing set is `false`, and the empty text; an object of which
@@ -175,6 +202,37 @@ mod tests {
         assert_eq!(judge(&field, &off, &on), in_place);
         assert_eq!(judge(&field, &Value::Null, &on), in_place);
         assert_eq!(judge(&field, &on, &off), Verdict::Replace);
+    }
+
+    #[test]
+    fn parts_of_an_object_change_in_place_and_the_rest_as_it_says() {
+        let field = Field::new(
+            "store",
+            Change::InParts {
+                parts: &["password"],
+                disruption: Disruption::Restart,
+                otherwise: &Change::Refuse("nothing moves there"),
+            },
+            "",
+        );
+        let store = |host: &str, password: Value| {
+            Value::Map(Object::from_iter([
+                ("host".to_owned(), Value::str(host)),
+                ("password".to_owned(), password),
+                ("port".to_owned(), Value::Null),
+            ]))
+        };
+        let before = store("a", Value::str("old"));
+        let restarts = Verdict::InPlace(Disruption::Restart);
+        let other = Verdict::Refused("nothing moves there");
+        for (after, expected) in [
+            (store("a", Value::str("new")), &restarts),
+            (store("a", Value::Unknown), &restarts),
+            (store("b", Value::str("new")), &other),
+            (Value::Unknown, &other),
+        ] {
+            assert_eq!(&judge(&field, &before, &after), expected, "{after:?}");
+        }
     }
 
     #[test]

@@ -511,6 +511,9 @@ impl<'a> Work<'a> {
             {
                 asked().unwrap_or(Filled::Unknown)
             }
+            (Change::Update { changes, .. }, Some(_)) if self.renews(target, changes, first) => {
+                Filled::Unknown
+            }
             (change, Some(record)) => {
                 let path = &reference.attribute;
                 let unfinished = record.status == Status::Unfinished;
@@ -527,6 +530,15 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a change of these fields makes an attribute anew.
+    fn renews(&self, target: &NodeDiff<'a>, changes: &[FieldChange], attribute: &str) -> bool {
+        let info = self.inputs.kinds.get(target.address.kind());
+        let mut fields = changes
+            .iter()
+            .filter_map(|change| info?.field(&change.field));
+        fields.any(|field| field.renews.contains(&attribute))
     }
 }
 

@@ -428,6 +428,26 @@ fn what_was_seen_refreshes_the_record_and_keeps_what_is_shown_once() {
 }
 
 #[test]
+fn what_refers_to_an_attribute_that_is_made_anew_changes_as_well() {
+    let db = |turn| decl("db.d").with("turn", int(turn));
+    let uses = |attribute: &str| decl("app.x").with("uses", reference("db.d", attribute));
+    let records = |used: Value| {
+        let attrs = object([("password", string("old")), ("urn", string("u"))]);
+        let known = decl("app.x").with("uses", used);
+        [record(&db(1), attrs), record(&known, Object::new())]
+    };
+    let case = |turn, attribute: &str, used: &str| {
+        Case::new([db(turn), uses(attribute)], records(string(used))).words()
+    };
+    assert_eq!(case(1, "password", "old"), ["app.x record", "db.d none"]);
+    assert_eq!(
+        case(2, "password", "old"),
+        ["app.x update uses", "db.d update turn"]
+    );
+    assert_eq!(case(2, "urn", "u")[1], "db.d update turn");
+}
+
+#[test]
 fn moving_into_another_container_replaces() {
     let inner = |container: &str| decl("app.x").inside(container);
     let both = || [decl("box.a"), decl("box.b")];

@@ -132,6 +132,7 @@ static KINDS: [KindInfo; 8] = [
                     "The engine.",
                 ),
                 Field::in_place("admin", "A given password.").secret(),
+                Field::in_place("turn", "Counts the passwords.").renews(&["password"]),
                 Field::computed("password", "Shown once.").secret(),
             ],
             ReplaceOrder::DeleteFirst,
@@ -144,13 +145,7 @@ static KINDS: [KindInfo; 8] = [
             NAME,
             NET,
             URN,
-            Field::new(
-                "config",
-                Change::InPlace {
-                    disruption: Disruption::Restart,
-                },
-                "Its configuration.",
-            ),
+            Field::restarts("config", "Its configuration."),
             Field::computed("endpoint", "Where it answers."),
         ],
         ReplaceOrder::DeleteFirst,

@@ -52,7 +52,8 @@ static FIELDS: [Field; 5] = [
             disruption: Disruption::Restart,
         },
         "MySQL only: how it logs in; a change gives it a new password.",
-    ),
+    )
+    .renews(&["password"]),
     Field::computed("role", "`primary` or `normal`."),
     Field::computed("password", "The password DigitalOcean made.").secret(),
 ];
