@@ -115,6 +115,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
             client_ca: to(&pki(), "certificates.client_ca"),
             client_ca_key: to(&pki(), "server_keys.client_ca"),
         }),
+        certificates_after: None,
     };
     let mut meta = if server {
         builder.guarded()

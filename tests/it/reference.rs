@@ -147,7 +147,7 @@ fn row(field: &Field) -> String {
     format!(
         "| `{}` | {} | {} | {} | {} |",
         field.name,
-        cell(&change(field.change)),
+        cell(&meaning(field.change)),
         compare(field),
         if field.secret { "secret" } else { "" },
         cell(field.doc)
@@ -168,7 +168,7 @@ fn lost(info: &KindInfo) -> String {
     )
 }
 
-fn change(change: Change) -> String {
+fn meaning(change: Change) -> String {
     match change {
         Change::InPlace { disruption } => match disruption {
             Disruption::None => "in place".to_owned(),
@@ -196,11 +196,11 @@ fn change(change: Change) -> String {
             disruption,
             otherwise,
         } => {
-            let within = change(Change::InPlace { disruption });
+            let within = meaning(Change::InPlace { disruption });
             format!(
                 "`{}`: {within}; else {}",
                 parts.join("`, `"),
-                change(*otherwise)
+                meaning(*otherwise)
             )
         }
         Change::Refuse(why) => format!("refused: {why}"),

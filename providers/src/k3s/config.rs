@@ -5,7 +5,7 @@ use super::bundle::{File, Files};
 use super::grant;
 use super::node::{Datastore, NodeArgs};
 use super::pki::exposed;
-use super::pki::secret::{Joiner, token};
+use super::pki::secret::{Joiner, sha256_hex, token};
 use crate::kubernetes::etcd_snapshots;
 use kplan_model::{ErrorKind, ProviderError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -123,22 +123,43 @@ pub fn datastore_endpoint(
     Ok(Some((endpoint, ca.clone())))
 }
 
-fn server_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
-    let node = &args.boot.node;
+fn datastore_of(args: &NodeArgs) -> Result<&Datastore, ProviderError> {
+    let datastore = args.datastore.as_ref();
+    datastore.ok_or_else(|| missing(&args.boot.node, "a datastore"))
+}
+
+fn server_tokens(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
     let hash = args.token_hash.known()?;
     let secret = args
         .server_token
         .as_ref()
-        .ok_or_else(|| missing(node, "the server token"))?;
+        .ok_or_else(|| missing(&args.boot.node, "the server token"))?;
     yaml.text(
         "token",
         &token(hash, Joiner::Server, exposed(secret.known()?)?),
     );
     yaml.text("agent-token", exposed(args.agent_token.known()?)?);
-    let datastore = args
-        .datastore
-        .as_ref()
-        .ok_or_else(|| missing(node, "a datastore"))?;
+    Ok(())
+}
+
+fn agent_token(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
+    let secret = exposed(args.agent_token.known()?)?;
+    yaml.text(
+        "token",
+        &token(args.token_hash.known()?, Joiner::Agent, secret),
+    );
+    Ok(())
+}
+
+fn sans(args: &NodeArgs) -> Result<Vec<&String>, ProviderError> {
+    let sans = args.tls_sans.iter().map(kplan_model::Input::known);
+    Ok(sans.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn server_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
+    let node = &args.boot.node;
+    server_tokens(yaml, args)?;
+    let datastore = datastore_of(args)?;
     if let Some((endpoint, _)) = datastore_endpoint(datastore)? {
         yaml.text("datastore-endpoint", &endpoint);
         yaml.text("datastore-cafile", &format!("/{DATASTORE_CA}"));
@@ -157,8 +178,7 @@ fn server_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
             yaml.text("etcd-s3-config-secret", etcd_snapshots::SECRET);
         }
     }
-    let sans = args.tls_sans.iter().map(kplan_model::Input::known);
-    yaml.list("tls-san", sans.collect::<Result<Vec<_>, _>>()?);
+    yaml.list("tls-san", sans(args)?);
     yaml.list("disable", &args.disable);
     yaml.on("disable-cloud-controller");
     yaml.on("secrets-encryption");
@@ -172,12 +192,55 @@ fn agent_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
         .as_ref()
         .ok_or_else(|| missing(&args.boot.node, "a server to join"))?;
     yaml.text("server", &format!("https://{}:6443", join.known()?));
-    let secret = exposed(args.agent_token.known()?)?;
-    yaml.text(
-        "token",
-        &token(args.token_hash.known()?, Joiner::Agent, secret),
-    );
-    Ok(())
+    agent_token(yaml, args)
+}
+
+/// The label K3s is started with when it was told something new. The kubelet gives labels to a node
+/// only when it registers it, so this one is never on a living node; but K3s says on the Node what it
+/// was started with.
+const MARK: &str = "kplan.io/k3s-config";
+
+/// What the K3s of a living node is told beside its bundle.
+pub(super) struct Told {
+    /// A file that counts more than the bundle's: everything that can change while the node lives. It
+    /// holds secrets.
+    pub(super) content: String,
+    /// Tells it from what was told before; no secret.
+    pub(super) mark: String,
+}
+
+/// What a node is told. `moves` is a server whose data moves from SQLite to etcd, or did.
+pub(super) fn told(args: &NodeArgs, moves: bool) -> Result<Told, ProviderError> {
+    let mut yaml = Yaml::default();
+    if args.boot.role == "server" {
+        server_tokens(&mut yaml, args)?;
+        if let Some((endpoint, _)) = datastore_endpoint(datastore_of(args)?)? {
+            yaml.text("datastore-endpoint", &endpoint);
+        }
+        // K3s takes no notice of it once a member's data is on the disk.
+        if moves {
+            yaml.on("cluster-init");
+        }
+        let sans = sans(args)?;
+        if sans.is_empty() {
+            yaml.0.push_str("tls-san: []\n");
+        }
+        yaml.list("tls-san", sans);
+    } else {
+        agent_token(&mut yaml, args)?;
+    }
+    let after = args.certificates_after.unwrap_or_default();
+    let mut mark = sha256_hex(format!("{}{after}", yaml.0).as_bytes());
+    mark.truncate(16);
+    yaml.list("node-label+", [format!("{MARK}={mark}")]);
+    let content = yaml.0;
+    Ok(Told { content, mark })
+}
+
+/// Whether K3s was started with what bears this mark, by what it says on its Node.
+pub(super) fn started_with(node_args: &str, mark: &str) -> bool {
+    let args: Vec<String> = serde_json::from_str(node_args).unwrap_or_default();
+    args.contains(&format!("{MARK}={mark}"))
 }
 
 /// `config.yaml` of one node.

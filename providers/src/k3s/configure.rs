@@ -1,20 +1,23 @@
 //! More configuration for the K3s of a living node: one job in the cluster writes a file beside the
 //! bundle's and has K3s started again. Nobody logs in to the droplet.
 //!
-//! Three containers run one after the other, each one program of the host's without a shell: `install`
-//! writes the file under a name that K3s does not read, `mv` gives it its own at once, and `systemd-run`
-//! asks systemd for the restart, two seconds later, so that the job has ended well by then. The
-//! image is that of K3s's own sandboxes: it is on every node and never collected, so nothing has to
-//! be pulled and nothing of it runs; the programs and their libraries are the host's, mounted
-//! read-only. The file's content comes as an annotation of the pod, and holds no secret.
+//! Containers run one after the other, each one program of the host's without a shell: `install`
+//! writes the file under a name that K3s does not read, `mv` gives it its own at once, `k3s` moves its
+//! leaf certificates aside where they are to be made anew, and `systemd-run` asks systemd for the
+//! restart, two seconds later, so that the job has ended well by then. The image is that of K3s's own
+//! sandboxes: it is on every node and never collected, so nothing has to be pulled and nothing of it
+//! runs; the programs and their libraries are the host's, mounted read-only. The file's content comes
+//! as a Secret that goes with the job: it holds what the bundle held, which is on the node's disk.
 //!
 //! K3s's unit has `KillMode=process`: pods go on while it is started again, and the API of this
 //! server is away for about a minute.
 
+use super::config::Told;
+use super::pki::secret::sha256_hex;
 use crate::kubernetes::object::Object;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// Where the job runs.
 const NAMESPACE: &str = "kube-system";
@@ -24,75 +27,132 @@ const IMAGE: &str = "rancher/mirrored-pause:3.6";
 const FOLDER: &str = "/etc/rancher/k3s/config.yaml.d";
 /// The file that is kplan's.
 const FILE: &str = "50-kplan.yaml";
-/// The annotation of the pod that holds the file's content.
-const CONTENT: &str = "kplan.io/k3s-config";
 /// Where the pod finds it.
 const MOUNTED: &str = "/kplan";
 /// Seconds within which the job has ended: its programs take one.
 const DEADLINE: u32 = 600;
-/// Seconds the job stays when it ended, for somebody who wants to know what happened.
-const KEPT: u32 = 3600;
+/// Seconds the job and what it writes stay when it ended, for somebody who wants to know what
+/// happened.
+const KEPT: u32 = 600;
 
-/// The job that gives the K3s of a node this configuration.
-pub(super) fn job(node: &str, content: &str) -> Value {
-    let new = format!("{FOLDER}/{FILE}.new");
-    let file = format!("{FOLDER}/{FILE}");
-    let source = format!("{MOUNTED}/{FILE}");
-    let write = json!(["/usr/bin/install", "--mode=0600", "--", source, new]);
-    let place = json!([
-        "/usr/bin/mv",
-        "--force",
-        "--no-target-directory",
-        "--",
-        new,
-        file
-    ]);
-    // A timer of systemd's is up to a minute late unless it is told otherwise.
-    let restart = json!([
-        "/usr/bin/nsenter",
-        "--target=1",
-        "--mount",
-        "--",
-        "systemd-run",
-        "--collect",
-        "--on-active=2s",
-        "--timer-property=AccuracySec=100ms",
-        "systemctl",
-        "restart",
-        "k3s.service",
-    ]);
-    let field = json!({ "fieldPath": format!("metadata.annotations['{CONTENT}']") });
-    let folder = json!({ "path": FOLDER, "type": "DirectoryOrCreate" });
-    let pod = json!({
-        "automountServiceAccountToken": false,
-        "containers": [container("restart", &restart)],
-        "hostNetwork": true,
-        "hostPID": true,
-        "initContainers": [container("write", &write), container("place", &place)],
-        // Not for the scheduler to decide.
-        "nodeName": node,
-        "priorityClassName": "system-node-critical",
-        "restartPolicy": "Never",
-        "tolerations": [{ "operator": "Exists" }],
-        "volumes": [
-            { "name": "usr", "hostPath": { "path": "/usr" } },
-            { "name": "lib", "hostPath": { "path": "/lib" } },
-            { "name": "lib64", "hostPath": { "path": "/lib64" } },
-            { "name": "k3s", "hostPath": folder },
-            { "name": "content", "downwardAPI": { "items": [{ "path": FILE, "fieldRef": field }] } },
-        ],
-    });
-    json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": { "name": name(node, content), "namespace": NAMESPACE },
-        "spec": {
-            "activeDeadlineSeconds": DEADLINE,
-            "backoffLimit": 3,
-            "template": { "metadata": { "annotations": { CONTENT: content } }, "spec": pod },
-            "ttlSecondsAfterFinished": KEPT,
-        },
-    })
+/// What one node's K3s is told, and how.
+pub(super) struct Order<'a> {
+    /// The node.
+    pub(super) node: &'a str,
+    /// What it is told.
+    pub(super) told: &'a Told,
+    /// Whether its certificates are made anew.
+    pub(super) certificates: bool,
+}
+
+impl Order<'_> {
+    /// The same for one node and content, so that asking again finds the job that was asked for. A
+    /// node's own name may be as long as a job's can be.
+    fn name(&self) -> String {
+        let Self { node, told, .. } = self;
+        let mut digest = sha256_hex(format!("{node}\n{}", told.mark).as_bytes());
+        digest.truncate(16);
+        format!("kplan-k3s-config-{digest}")
+    }
+
+    /// The job's object.
+    pub(super) fn object(&self) -> Object {
+        Object::new("batch/v1", "Job", Some(NAMESPACE), &self.name())
+    }
+
+    /// The job.
+    pub(super) fn job(&self) -> Value {
+        json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": { "name": self.name(), "namespace": NAMESPACE },
+            "spec": {
+                "activeDeadlineSeconds": DEADLINE,
+                "backoffLimit": 3,
+                "template": { "spec": self.pod() },
+                "ttlSecondsAfterFinished": KEPT,
+            },
+        })
+    }
+
+    /// The file, for the job that has this uid, with which it goes. No backup takes it along.
+    pub(super) fn secret(&self, uid: &str) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": self.name(),
+                "namespace": NAMESPACE,
+                "labels": { "velero.io/exclude-from-backup": "true" },
+                "ownerReferences": [
+                    { "apiVersion": "batch/v1", "kind": "Job", "name": self.name(), "uid": uid },
+                ],
+            },
+            "type": "Opaque",
+            "data": { FILE: STANDARD.encode(&self.told.content) },
+        })
+    }
+
+    fn pod(&self) -> Value {
+        let new = format!("{FOLDER}/{FILE}.new");
+        let file = format!("{FOLDER}/{FILE}");
+        let source = format!("{MOUNTED}/{FILE}");
+        let write = json!(["/usr/bin/install", "--mode=0600", "--", source, new]);
+        let place = json!([
+            "/usr/bin/mv",
+            "--force",
+            "--no-target-directory",
+            "--",
+            new,
+            file
+        ]);
+        let mut first = vec![container("write", &write), container("place", &place)];
+        if self.certificates {
+            first.push(container("certificates", &on_host(&ROTATE)));
+        }
+        let folder = json!({ "path": FOLDER, "type": "DirectoryOrCreate" });
+        let content = json!({ "secretName": self.name(), "defaultMode": 0o400 });
+        json!({
+            "automountServiceAccountToken": false,
+            "containers": [container("restart", &on_host(&RESTART))],
+            "hostNetwork": true,
+            "hostPID": true,
+            "initContainers": first,
+            // Not for the scheduler to decide.
+            "nodeName": self.node,
+            "priorityClassName": "system-node-critical",
+            "restartPolicy": "Never",
+            "tolerations": [{ "operator": "Exists" }],
+            "volumes": [
+                { "name": "usr", "hostPath": { "path": "/usr" } },
+                { "name": "lib", "hostPath": { "path": "/lib" } },
+                { "name": "lib64", "hostPath": { "path": "/lib64" } },
+                { "name": "k3s", "hostPath": folder },
+                { "name": "content", "secret": content },
+            ],
+        })
+    }
+}
+
+/// Moves the leaf certificates and their keys aside, so that K3s makes others when it is started (K3s
+/// documentation, `k3s certificate`). What runs holds its own in memory, and the restart follows
+/// within seconds.
+const ROTATE: [&str; 3] = ["/usr/local/bin/k3s", "certificate", "rotate"];
+/// A timer of systemd's is up to a minute late unless it is told otherwise.
+const RESTART: [&str; 7] = [
+    "systemd-run",
+    "--collect",
+    "--on-active=2s",
+    "--timer-property=AccuracySec=100ms",
+    "systemctl",
+    "restart",
+    "k3s.service",
+];
+
+/// A program in the host's mounts.
+fn on_host(command: &[&str]) -> Value {
+    let enter = ["/usr/bin/nsenter", "--target=1", "--mount", "--"];
+    json!([&enter, command].concat())
 }
 
 fn container(name: &str, command: &Value) -> Value {
@@ -112,23 +172,6 @@ fn container(name: &str, command: &Value) -> Value {
             { "name": "content", "mountPath": MOUNTED, "readOnly": true },
         ],
     })
-}
-
-/// The same for one node and content, so that asking again finds the job that was asked for. A
-/// node's own name may be as long as a job's can be.
-fn name(node: &str, content: &str) -> String {
-    let digest = Sha256::digest(format!("{node}\n{content}").as_bytes());
-    let mut name = String::from("kplan-k3s-config-");
-    for byte in digest.iter().take(8) {
-        // Writing to a String cannot fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name
-}
-
-/// The object of such a job.
-pub(super) fn object(node: &str, content: &str) -> Object {
-    Object::new("batch/v1", "Job", Some(NAMESPACE), &name(node, content))
 }
 
 /// Whether a job gave up.
@@ -197,17 +240,34 @@ mod tests {
         assert!(ran.unwrap().success(), "{command:?}");
     }
 
+    fn told(content: &str) -> Told {
+        Told {
+            content: content.to_owned(),
+            mark: sha256_hex(content.as_bytes()),
+        }
+    }
+
+    fn order<'a>(node: &'a str, told: &'a Told) -> Order<'a> {
+        Order {
+            node,
+            told,
+            certificates: false,
+        }
+    }
+
     #[test]
     fn the_programs_write_the_file_and_doing_it_again_changes_nothing() {
-        let job = job("n", "cluster-init: true\n");
-        let commands = commands(&job);
+        let told = told("cluster-init: true\n");
+        let order = order("n", &told);
+        let commands = commands(&order.job());
         let root = tempfile::TempDir::new().unwrap();
         let folder = root.path().join(&FOLDER[1..]);
         let mounted = root.path().join(&MOUNTED[1..]);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::create_dir_all(&mounted).unwrap();
-        let annotation = job.pointer("/spec/template/metadata/annotations").unwrap();
-        let content = annotation[CONTENT].as_str().unwrap();
+        let secret = order.secret("uid");
+        let content = STANDARD.decode(secret["data"][FILE].as_str().unwrap());
+        let content = content.unwrap();
         std::fs::write(mounted.join(FILE), content).unwrap();
         for _ in 0..2 {
             run(&commands[0], root.path());
@@ -230,8 +290,8 @@ mod tests {
     /// The restart through a stand-in for systemd, which only says what it was asked for.
     #[test]
     fn the_restart_is_systemds_and_comes_after_the_job() {
-        let job = job("n", "");
-        let commands = commands(&job);
+        let told = told("");
+        let commands = commands(&order("n", &told).job());
         let at = commands[2]
             .iter()
             .position(|word| word == "systemd-run")
@@ -259,10 +319,33 @@ mod tests {
     #[test]
     fn one_node_and_content_is_one_job_and_its_name_fits() {
         let long = "n".repeat(63);
+        let name = |node: &str, content: &str| order(node, &told(content)).name();
         assert_eq!(name(&long, "a"), name(&long, "a"));
         assert_ne!(name(&long, "a"), name(&long, "b"));
         assert_ne!(name("a", "b"), name("b", "b"));
         assert!(name(&long, "a").len() <= 63);
+    }
+
+    #[test]
+    fn certificates_are_moved_aside_before_the_restart_and_only_where_asked_for() {
+        let told = told("");
+        let rotating = Order {
+            certificates: true,
+            ..order("n", &told)
+        };
+        let with = commands(&rotating.job());
+        let without = commands(&order("n", &told).job());
+        assert_eq!(with.len(), 4);
+        assert_eq!(with[2][4..], ROTATE);
+        assert_eq!([&with[..2], &with[3..]].concat(), without);
+    }
+
+    #[test]
+    fn what_the_node_is_told_is_in_no_object_but_the_secret() {
+        let told = told("token: hush\n");
+        let job = order("n", &told).job().to_string();
+        assert!(!job.contains("hush"), "{job}");
+        assert!(!job.contains(&STANDARD.encode(&told.content)), "{job}");
     }
 
     #[test]

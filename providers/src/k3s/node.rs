@@ -14,9 +14,9 @@ use crate::kubernetes::Kubernetes;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::{
-    Change, Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Input, Kind,
-    KindInfo, Known, ObjectCodec, Otherwise, Permit, ProviderError, Readiness, RemoteId,
-    ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
+    Change, Compare, CreateFailed, Disruption, ErrorKind, Field, FieldSet, Found, FoundOrNot,
+    Input, Kind, KindInfo, Known, ObjectCodec, Otherwise, Permit, ProviderError, Readiness,
+    RemoteId, ReplaceOrder, Resource, Secret, Timestamp, Typical, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ mod drain;
 mod etcd;
 mod labels;
 mod life;
-mod moving;
+mod living;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -115,6 +115,10 @@ kplan_model::object! {
         pub binary: ArtifactRef,
         /// The cluster's API, to see whether the node is back after its droplet was interrupted.
         pub api: Option<NodeApi>,
+        /// The leaf certificates of its K3s are made anew where they are older than this, in
+        /// milliseconds since 1970. `None` leaves them to K3s, which renews them in time when it is
+        /// started.
+        pub certificates_after: Option<i64>,
     }
 }
 
@@ -142,6 +146,16 @@ kplan_model::object! {
         pub heartbeat: Option<i64>,
         /// Servers whose data moves or moved to another datastore: where it was seen last.
         pub datastore: Option<Datastore>,
+        /// While K3s was not seen started with what it was told last: the mark of that.
+        pub told: Option<String>,
+        /// Where it was told other names for its certificate: those in effect by what was seen.
+        pub tls_sans: Option<Vec<String>>,
+        /// Where it was told another agent token: the one in effect.
+        pub agent_token: Option<Secret>,
+        /// Where it was told another server token: the one in effect.
+        pub server_token: Option<Secret>,
+        /// Where its certificates were made anew: since when, in milliseconds since 1970.
+        pub certificates_after: Option<i64>,
         /// What the cluster shows of the labels it was given last; nothing before the first look.
         pub labels: Option<BTreeMap<String, String>>,
         /// What the cluster shows of the taints it was given last, `key=value:Effect`.
@@ -191,19 +205,22 @@ static FIELDS: &[Field] = &[
         "The secret servers join with.",
     )
     .secret(),
-    Field::new(
-        "agent_token",
-        Change::Refuse(KEYS),
-        "The secret agents join with.",
-    )
-    .secret(),
+    Field::restarts("agent_token", "The secret agents join with.").secret(),
+    Field::restarts(
+        "certificates_after",
+        "Its certificates are made anew where they are older, in milliseconds since 1970.",
+    ),
     Field::ignored("bundle_key", "Signs the bundle.").secret(),
     Field::new(
         "datastore",
-        Change::OneWay {
-            from: "sqlite",
-            to: "etcd",
-            otherwise: Otherwise::Refuse(DATA),
+        Change::InParts {
+            parts: &["password"],
+            disruption: Disruption::Restart,
+            otherwise: &Change::OneWay {
+                from: "sqlite",
+                to: "etcd",
+                otherwise: Otherwise::Refuse(DATA),
+            },
         },
         "Where K3s keeps its data; servers only.",
     ),
@@ -217,12 +234,7 @@ static FIELDS: &[Field] = &[
         "etcd_snapshots",
         "Whether K3s copies snapshots of etcd into the bucket; read when the node first starts.",
     ),
-    Field::new(
-        "tls_sans",
-        Change::Refuse(AT_START),
-        "Names and addresses in the API's certificate.",
-    )
-    .by(Compare::Set),
+    Field::restarts("tls_sans", "Names and addresses in the API's certificate.").by(Compare::Set),
     Field::new(
         "disable",
         Change::Refuse(AT_START),
@@ -251,6 +263,10 @@ static FIELDS: &[Field] = &[
     Field::computed(
         "reported_at",
         "When it reported last, in milliseconds since 1970.",
+    ),
+    Field::computed(
+        "told",
+        "The mark of what K3s was told and was not seen started with yet.",
     ),
     Field::computed("away", "Why it does not count as working at the moment."),
     Field::computed(
@@ -472,6 +488,11 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         away: None,
         heartbeat: None,
         datastore: None,
+        told: None,
+        tls_sans: None,
+        agent_token: None,
+        server_token: None,
+        certificates_after: None,
         labels: None,
         taints: None,
     })
@@ -600,8 +621,9 @@ impl Resource for K3sNode {
             attrs = self.label(attrs, (&before, args), permit).await?;
         }
         // Last, because the API is away soon after.
-        if changed.contains("datastore") {
-            attrs = moving::begin(&self.kubernetes, attrs, (&before, args), permit).await?;
+        if changed.any(&living::AT_START) {
+            let change = (&before, args);
+            attrs = living::begin(&self.kubernetes, attrs, change, changed, permit).await?;
         }
         Ok(attrs)
     }

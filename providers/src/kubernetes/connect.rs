@@ -36,7 +36,14 @@ pub struct Endpoint {
     pub certificate: String,
     /// Its key, PEM.
     pub key: Secret,
+    /// The name the server's certificate has to bear, where that is not the address's.
+    pub name: Option<&'static str>,
 }
+
+/// A name in the certificate of every API server that K3s or another distribution starts, and in that
+/// of nobody else the same authority signs for: kubelets have their node's. By it a server is known
+/// whatever address it is reached at, one that its certificate does not bear yet included.
+const NAME: &str = "kubernetes";
 
 /// Makes clients: over the network, or to a service in the same process.
 pub trait Connector: Send + Sync + 'static {
@@ -66,6 +73,7 @@ impl Connector for Network {
             .map_err(|_| invalid(&format!("`{}` is not an address", endpoint.server)))?;
         let mut config = kube::Config::new(address);
         config.root_cert = Some(endpoint.roots.clone());
+        config.tls_server_name = endpoint.name.map(str::to_owned);
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(ANSWER_TIMEOUT);
         config.reset_reader_on_write = true;
@@ -193,6 +201,7 @@ impl Kubernetes {
             roots: certificates(&access.server_ca)?,
             certificate: signed.certificate,
             key: signed.key,
+            name: Some(NAME),
         };
         let session = self.session_at(&endpoint)?;
         let valid = i64::try_from(VALID.as_millis()).unwrap_or(i64::MAX);

@@ -13,7 +13,7 @@ use super::datastore::{DatastoreError, Endpoint};
 use super::disks::ClusterDisks;
 use super::pki::{self, Authorities, PkiError, Token};
 use super::{DropletFacts, Nodes};
-use crate::kubernetes::{Cluster, ClusterConfig, NodeFacts, NodeRole, ServerGuard};
+use crate::kubernetes::{Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard};
 
 /// Collection of [`ClusterRecord`], keyed by id.
 pub(super) const CLUSTERS: &str = "boot/cluster";
@@ -77,6 +77,7 @@ pub(super) struct Installed<'a> {
     pub files: &'a Files,
     pub config: &'a K3sConfig,
     pub version: &'a str,
+    pub leaf: Option<&'a Leaf>,
 }
 
 /// How a start ends.
@@ -208,7 +209,12 @@ impl Nodes {
             }
         }
         let served = cluster
-            .serve(Some(&node), sans(installed, &node), self.inner.log.get())
+            .serve(
+                Some(&node),
+                sans(installed, &node),
+                installed.leaf,
+                self.inner.log.get(),
+            )
             .await;
         let (address, guard) = served.map_err(|error| StartError::Api(error.to_string()))?;
         cluster.register_node(facts);
@@ -461,5 +467,6 @@ fn node_facts(installed: &Installed<'_>, name: String, role: NodeRole, etcd: boo
         memory_mib: droplet.memory_mib,
         etcd,
         version: installed.version.to_owned(),
+        args: config.args.clone(),
     }
 }

@@ -112,7 +112,18 @@ pub(super) struct K3sConfig {
     pub taints: Vec<(String, String, String)>,
     /// Values all servers share, as JSON.
     pub critical: BTreeMap<String, String>,
+    /// What K3s says on its Node that it was started with: flags and values, secrets left out.
+    pub args: Vec<String>,
 }
+
+/// Flags whose values K3s leaves out of what it says.
+const SECRET: [&str; 5] = [
+    "token",
+    "agent-token",
+    "datastore-endpoint",
+    "etcd-s3-access-key",
+    "etcd-s3-secret-key",
+];
 
 /// The document's values with typed access.
 struct Raw(BTreeMap<String, Value>);
@@ -190,6 +201,7 @@ pub(super) fn parse<'a>(
             });
         }
     }
+    let args = args(&values, role);
     let raw = Raw(values);
     let server = raw.text("server")?;
     let datastore = if role == Role::Server {
@@ -232,7 +244,24 @@ pub(super) fn parse<'a>(
         labels: labels(raw.list("node-label")?)?,
         taints: taints(raw.list("node-taint")?)?,
         critical: critical.collect(),
+        args,
     })
+}
+
+/// As K3s makes flags of a file: one for each item of a list.
+fn args(values: &BTreeMap<String, Value>, role: Role) -> Vec<String> {
+    let mut args = vec![role.as_str().to_owned()];
+    for (key, value) in values {
+        for item in items(Some(value.clone())) {
+            let text = match item {
+                _ if SECRET.contains(&key.as_str()) => "********".to_owned(),
+                Value::String(text) => text,
+                other => serde_json::to_string(&other).unwrap_or_default(),
+            };
+            args.extend([format!("--{key}"), text]);
+        }
+    }
+    args
 }
 
 /// The values of all files: a later file's count instead of an earlier one's, lists as a whole,
@@ -336,6 +365,12 @@ mod tests {
         assert_eq!(config.datastore, Datastore::EtcdInit);
         assert_eq!(config.provider_id.as_deref(), Some("digitalocean://7"));
         assert!(config.external_cloud && config.helm_controller);
+        let said = config.args.join(" ");
+        assert!(said.starts_with("server --agent-token ******** --cluster-init true "));
+        assert!(
+            said.ends_with("--tls-san a --tls-san 203.0.113.1 --token ********"),
+            "{said}"
+        );
         assert_eq!(
             config.taints,
             [(

@@ -90,6 +90,13 @@ impl NodeDisks for ClusterDisks {
         })
     }
 
+    fn rotate_certificates(&self, node: &str) -> Result<(), String> {
+        self.change(node, |disk| {
+            disk.leaf = None;
+            Ok(())
+        })
+    }
+
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String> {
         let (nodes, droplet, _) = self.open(node)?;
         let (clock, held) = (nodes.inner.clock.clone(), nodes.held());

@@ -15,6 +15,7 @@ use super::report::{Log, Phase};
 use super::user_data::{self, NodeIdentity, Role};
 use super::{DropletFacts, Nodes};
 use crate::clock::Clock;
+use crate::kubernetes::Leaf;
 use crate::spaces::to_hex;
 use sha2::{Digest as _, Sha256};
 
@@ -44,6 +45,9 @@ pub(super) struct Disk {
     pub files: Files,
     /// The version the installed K3s binary says.
     pub version: String,
+    /// A server's serving certificate, once K3s made it.
+    #[serde(default)]
+    pub leaf: Option<Leaf>,
 }
 
 /// What a node is doing, for `inspect` and for tests.
@@ -199,6 +203,7 @@ impl Machine {
             role: identity.role,
             files,
             version,
+            leaf: None,
         };
         let saved = self.nodes.save_disk(self.droplet.id, &disk);
         saved.map_err(again)?;
@@ -321,12 +326,14 @@ impl Machine {
 
     /// Starts K3s, again and again until it stays up, as its unit does. The boot script sees a
     /// unit that is not up yet and gives up on it after a while; the unit does not.
-    async fn keep_running(&mut self, disk: Disk) {
+    async fn keep_running(&mut self, mut disk: Disk) {
         let mut told = String::new();
         let mut waited = Duration::ZERO;
         for _ in 0..MAX_RESTARTS {
             self.clock().sleep(START).await;
-            let why = match self.start(&disk).await {
+            // What is on it can have changed since the last try.
+            disk = self.nodes.disk(self.droplet.id).unwrap_or(disk);
+            let why = match self.start(&mut disk).await {
                 Ok(message) => return self.tell(Phase::Started, &message).await,
                 Err(why) => why,
             };
@@ -345,8 +352,27 @@ impl Machine {
         }
     }
 
-    async fn start(&mut self, disk: &Disk) -> Result<String, String> {
+    /// The serving certificate on the disk, renewed or made where K3s does so.
+    fn leaf(&self, disk: &mut Disk) -> Result<Option<Leaf>, String> {
+        if disk.role != Role::Server {
+            return Ok(None);
+        }
+        let now = self.clock().now();
+        let leaf = match disk.leaf.clone() {
+            Some(leaf) => leaf.at_start(now),
+            None => Leaf::new(now).map_err(|error| error.to_string())?,
+        };
+        if disk.leaf.as_ref() != Some(&leaf) {
+            disk.leaf = Some(leaf.clone());
+            let saved = self.nodes.save_disk(self.droplet.id, disk);
+            saved.map_err(|error| error.to_string())?;
+        }
+        Ok(Some(leaf))
+    }
+
+    async fn start(&mut self, disk: &mut Disk) -> Result<String, String> {
         let config = read_config(&disk.files, disk.role)?;
+        let leaf = self.leaf(disk)?;
         self.log.keep_secret(&disk.files, Some(&config));
         // Tags decide about trusted sources and can change at any time.
         self.droplet = self
@@ -358,6 +384,7 @@ impl Machine {
             files: &disk.files,
             config: &config,
             version: &disk.version,
+            leaf: leaf.as_ref(),
         };
         let started = Box::pin(self.nodes.start_k3s(&installed))
             .await

@@ -19,6 +19,10 @@ pub trait NodeDisks: Send + Sync {
     /// Gives a file another name, in the place of what has it.
     fn rename(&self, node: &str, from: &str, to: &str) -> Result<(), String>;
 
+    /// `k3s certificate rotate`: moves K3s's leaf certificates and their keys aside, so that it makes
+    /// others when it starts.
+    fn rotate_certificates(&self, node: &str) -> Result<(), String>;
+
     /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
     /// clock is over. The machine and its pods go on meanwhile.
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String>;

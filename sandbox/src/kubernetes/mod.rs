@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 pub use authn::Identity;
 pub use bucket::{BucketAccess, BucketKey};
 pub use disks::NodeDisks;
+pub use pki::Leaf;
 pub use serve::ServerGuard;
 
 use crate::clock::Clock;
@@ -138,6 +139,9 @@ pub struct NodeFacts {
     /// Version of the K3s it runs, such as `v1.35.6+k3s1`; empty is the cluster's.
     #[serde(default)]
     pub version: String,
+    /// What its K3s was started with; nothing where it does not say.
+    #[serde(default)]
+    pub args: Vec<String>,
 }
 
 /// What controllers learn from outside, shared with the task that runs them.
@@ -270,7 +274,8 @@ impl Cluster {
     }
 
     /// Serves the API with mutual TLS on a free loopback port; `sans` come on top of the
-    /// cluster's own, and `node` is the one it runs on. Dropping the guard stops this server.
+    /// cluster's own, and `node` is the one it runs on. `leaf` is the key its certificate has and when
+    /// that was issued; without one it is new. Dropping the guard stops this server.
     ///
     /// # Errors
     /// When the certificate cannot be made or no port is free.
@@ -278,6 +283,7 @@ impl Cluster {
         &self,
         node: Option<&str>,
         sans: Vec<String>,
+        leaf: Option<&Leaf>,
         log: Option<&RequestLog>,
     ) -> Result<(SocketAddr, ServerGuard), ClusterError> {
         let mut names = self.inner.sans.clone();
@@ -285,10 +291,9 @@ impl Cluster {
             sans.into_iter()
                 .filter(|name| !self.inner.sans.contains(name)),
         );
-        let tls = self
-            .inner
-            .authority
-            .server_config(&names, self.inner.server.clock.now())?;
+        let new = Leaf::new(self.inner.server.clock.now())?;
+        let leaf = leaf.unwrap_or(&new);
+        let tls = self.inner.authority.server_config(&names, leaf)?;
         let router = node.map_or_else(|| self.router(), |node| self.router_of(node));
         serve::serve(router, tls, log.cloned()).await
     }

@@ -13,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+use serde::{Deserialize, Serialize};
+
 use super::{ClusterConfig, ClusterError};
 
 /// K3s's serving certificates live for a year.
@@ -20,6 +22,43 @@ const VALIDITY_DAYS: i64 = 365;
 
 /// A clock of a client may be behind ours by this much.
 const SKEW_DAYS: i64 = 1;
+
+/// K3s renews a certificate when it starts within so many days of its end (K3s documentation,
+/// `k3s certificate`); the key stays.
+const RENEWED_DAYS: i64 = 120;
+
+/// The key of a serving certificate, and when that was issued: what K3s finds on its disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    key_pem: String,
+    issued: Timestamp,
+}
+
+impl Leaf {
+    /// A new key, and a certificate that begins now.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new(now: Timestamp) -> Result<Leaf, ClusterError> {
+        let key = KeyPair::generate().map_err(|error| broken("serving key")(&error))?;
+        Ok(Leaf {
+            key_pem: key.serialize_pem(),
+            issued: now,
+        })
+    }
+
+    /// The same key with a certificate that is as young as K3s wants it at this start.
+    #[must_use]
+    pub fn at_start(self, now: Timestamp) -> Leaf {
+        let age = now.duration_since(self.issued);
+        let issued = if age > SignedDuration::from_hours((VALIDITY_DAYS - RENEWED_DAYS) * 24) {
+            now
+        } else {
+            self.issued
+        };
+        Leaf { issued, ..self }
+    }
+}
 
 /// The two authorities of a cluster.
 pub(crate) struct Authority {
@@ -62,15 +101,16 @@ impl Authority {
         })
     }
 
-    /// TLS settings of one server: a fresh certificate for the names, client certificates
-    /// verified when shown.
+    /// TLS settings of one server: a certificate for the names, client certificates verified when
+    /// shown.
     pub(crate) fn server_config(
         &self,
         names: &[String],
-        now: Timestamp,
+        leaf: &Leaf,
     ) -> Result<Arc<ServerConfig>, ClusterError> {
         let failed = broken("serving certificate");
-        let key = KeyPair::generate().map_err(|error| failed(&error))?;
+        let now = leaf.issued;
+        let key = KeyPair::from_pem(&leaf.key_pem).map_err(|error| failed(&error))?;
         let mut params = CertificateParams::new(names.to_vec()).map_err(|error| failed(&error))?;
         let mut subject = DistinguishedName::new();
         subject.push(DnType::OrganizationName, "k3s");
@@ -85,10 +125,10 @@ impl Authority {
         let (from, until) = (day(now, -SKEW_DAYS), day(now, VALIDITY_DAYS));
         params.not_before = date_time_ymd(from.0, from.1, from.2);
         params.not_after = date_time_ymd(until.0, until.1, until.2);
-        let leaf = params
+        let signed = params
             .signed_by(&key, &self.issuer)
             .map_err(|error| failed(&error))?;
-        let mut chain = vec![leaf.der().clone()];
+        let mut chain = vec![signed.der().clone()];
         chain.extend(self.server_chain.iter().cloned());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(

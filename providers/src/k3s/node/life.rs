@@ -7,7 +7,7 @@
 //! renewed since, and the node `Ready`. Only the node's own clock is compared with itself. On a
 //! server the kubelet starts after that server's K3s, so its lease says that both are there.
 
-use super::{K3sNode, NodeArgs, NodeAttrs, moving};
+use super::{K3sNode, NodeArgs, NodeAttrs, living};
 use crate::http::parse_timestamp;
 use crate::k3s::access::Access;
 use crate::kubernetes::object::{Object, Type};
@@ -56,13 +56,28 @@ impl NodeApi {
 
 /// What a cluster knows of one node.
 #[derive(Debug, Default)]
-struct Life {
+pub(super) struct Life {
     ready: bool,
     provider_id: String,
     /// Whether its server is a member of etcd.
-    member: bool,
+    pub(super) member: bool,
+    /// What K3s says it was started with.
+    pub(super) node_args: String,
     /// When its kubelet renewed its lease last, in milliseconds since 1970.
     renewed: Option<i64>,
+}
+
+impl Life {
+    /// What its Node says; not when its lease was renewed.
+    pub(super) fn of(node: &Value) -> Self {
+        Self {
+            ready: is_ready(node),
+            provider_id: text(node, "/spec/providerID").to_owned(),
+            member: living::is_member(node),
+            node_args: living::node_args(node).to_owned(),
+            renewed: None,
+        }
+    }
 }
 
 /// By name.
@@ -100,19 +115,15 @@ impl K3sNode {
                 asked.insert(access.server.clone(), lives);
             }
             let lives = asked.get(&access.server);
-            if let Some(Ok(lives)) = lives
-                && moving::is_moving(&args, attrs)
-            {
+            if let Some(Ok(lives)) = lives {
                 let own = provider_id(&attrs.droplet_id);
-                let life = lives
-                    .get(&attrs.name)
-                    .filter(|life| life.provider_id == own);
-                if !life.is_some_and(|life| life.member) {
-                    let says = moving::says(&self.kubernetes, &api, &attrs.name).await;
+                let life = lives.get(&attrs.name);
+                let life = life.filter(|life| life.provider_id == own);
+                if !living::has_started(&args, attrs, life) {
+                    let says = living::says(&self.kubernetes, &api, &args, attrs).await;
                     attrs.away = Some(says);
                     continue;
                 }
-                moving::has_moved(&args, attrs);
             }
             judge(attrs, lives);
         }
@@ -208,13 +219,10 @@ async fn lives(session: &Session) -> Result<Lives, ProviderError> {
     let mut lives: Lives = nodes
         .iter()
         .filter_map(|node| {
-            let life = Life {
-                ready: is_ready(node),
-                provider_id: text(node, "/spec/providerID").to_owned(),
-                member: moving::is_member(node),
-                renewed: None,
-            };
-            Some((node.pointer("/metadata/name")?.as_str()?.to_owned(), life))
+            Some((
+                node.pointer("/metadata/name")?.as_str()?.to_owned(),
+                Life::of(node),
+            ))
         })
         .collect();
     for lease in leases.iter() {

@@ -15,7 +15,7 @@ mod drain;
 mod etcd;
 mod labels;
 mod life;
-mod moving;
+mod living;
 
 /// A bucket in memory; every write is a second later than the one before.
 #[derive(Default)]
@@ -191,6 +191,7 @@ fn server(kind: &str) -> NodeArgs {
             client_ca: PKI.certificates.client_ca.clone().into(),
             client_ca_key: PKI.server_keys.client_ca.clone().into(),
         }),
+        certificates_after: None,
     }
 }
 

@@ -3,17 +3,20 @@
 //!
 //! A pod that may do so changes K3s's configuration on its node and has K3s started again. Whose pod
 //! it is does not count, nor what its image holds: what is looked at are the mounts, the rights and
-//! the command line. Three programs are known, each with the options such a pod needs, and others
-//! fail with a word: `install` and `mv` on files of a host path (of the disk only K3s's folder is
-//! there), and `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s`.
+//! the command line. Some programs are known, each with the options such a pod needs, and others fail
+//! with a word: `install` and `mv` on files of a host path (of the disk only K3s's folder is there), and
+//! `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s` or `k3s
+//! certificate rotate`.
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::Pass;
 use super::kubelet::Step;
-use crate::kubernetes::object::{Object, flag, items, map, text};
+use crate::kubernetes::object::{self, Object, flag, items, map, text};
 
 /// How long such a program takes.
 const BRIEF: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ enum Place {
     Host(String, bool),
     /// To a file the kubelet wrote for the pod.
     Content(String),
+    /// To such a file, of a Secret: its name and key.
+    Secret(String, String),
     /// Into the image, of which nothing is simulated.
     Image,
 }
@@ -70,6 +75,12 @@ fn place(pod: &Value, container: &Value, path: &str) -> Place {
     if let Some(folder) = text(volume, &["hostPath", "path"]) {
         let path = format!("{}/{rest}", folder.trim_end_matches('/'));
         return Place::Host(path, !flag(mount, &["readOnly"]));
+    }
+    if let Some(name) = text(volume, &["secret", "secretName"]) {
+        let mut chosen = items(volume, &["secret", "items"]).iter();
+        let key = chosen.find(|item| text(item, &["path"]) == Some(rest));
+        let key = key.and_then(|item| text(item, &["key"])).unwrap_or(rest);
+        return Place::Secret(name.to_owned(), key.to_owned());
     }
     let written = items(volume, &["downwardAPI", "items"]).iter();
     let mut written = written.filter(|item| text(item, &["path"]) == Some(rest));
@@ -128,7 +139,7 @@ fn unknown(program: &str, option: &str) -> String {
 fn writable(pod: &Value, container: &Value, path: &str) -> Result<String, String> {
     match place(pod, container, path) {
         Place::Host(host, true) => Ok(host),
-        Place::Host(..) | Place::Content(_) => {
+        Place::Host(..) | Place::Content(_) | Place::Secret(..) => {
             Err(format!("cannot create '{path}': Read-only file system"))
         }
         Place::Image => Err(format!("the sandbox has no files of images: {path}")),
@@ -154,6 +165,8 @@ fn install(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> R
     let disks = pass.disks()?;
     let content = match place(pod, container, source) {
         Place::Content(content) => content,
+        Place::Secret(name, key) => secret(pass, pod, &name, &key)
+            .ok_or_else(|| format!("cannot stat '{source}': No such file or directory"))?,
         Place::Host(path, _) => disks.read(node(pod), &path)?,
         Place::Image => return Err(format!("cannot stat '{source}': No such file or directory")),
     };
@@ -182,7 +195,14 @@ fn rename(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Re
     pass.disks()?.rename(node(pod), &from, &to)
 }
 
-/// `nsenter --target=1 --mount -- systemd-run … systemctl restart k3s.service`.
+/// What is under a key of a Secret beside the pod, where that is text.
+fn secret(pass: &Pass<'_>, pod: &Value, name: &str, key: &str) -> Option<String> {
+    let found = pass.get("/secrets", object::namespace(pod), name)?;
+    let data = map(&found, &["data"])?.get(key)?.as_str()?.to_owned();
+    String::from_utf8(STANDARD.decode(data).ok()?).ok()
+}
+
+/// `nsenter --target=1 --mount -- COMMAND`, of which [`on_host`] knows some.
 fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Result<(), String> {
     let (options, command) = split(words)?;
     if options != ["--target=1", "--mount"] {
@@ -194,6 +214,14 @@ fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Res
         return Err(format!(
             "nsenter: of {of} process 1: cannot open its namespaces: Permission denied"
         ));
+    }
+    on_host(pass, pod, &command)
+}
+
+/// `k3s certificate rotate`, and `systemd-run … systemctl restart k3s.service`.
+fn on_host(pass: &Pass<'_>, pod: &Value, command: &[&str]) -> Result<(), String> {
+    if let ["/usr/local/bin/k3s" | "k3s", "certificate", "rotate"] = command {
+        return pass.disks()?.rotate_certificates(node(pod));
     }
     let Some((&"systemd-run", words)) = command.split_first() else {
         return Err(format!(

@@ -108,7 +108,10 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         .collect();
     taints.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
     let cidr = free_cidr(pass);
-    let annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
+    let mut annotations = json!({"node.alpha.kubernetes.io/ttl": "0"});
+    if let Some(args) = said(facts) {
+        annotations[NODE_ARGS] = args.into();
+    }
     let mut node = json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": facts.name, "labels": labels, "annotations": annotations},
@@ -118,6 +121,15 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         mark_member(&mut node, facts);
     }
     node
+}
+
+/// Where K3s says what it was started with.
+const NODE_ARGS: &str = "k3s.io/node-args";
+
+/// What K3s says so, where it says anything.
+fn said(facts: &NodeFacts) -> Option<String> {
+    let args = (!facts.args.is_empty()).then_some(&facts.args)?;
+    serde_json::to_string(args).ok()
 }
 
 const MEMBER: &str = "node-role.kubernetes.io/etcd";
@@ -295,6 +307,15 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     if record.facts.etcd && object::label(node, MEMBER).is_none() {
         // It was registered before its server had etcd.
         pass.adjust(NODES, node, |node| mark_member(node, &record.facts));
+        return;
+    }
+    if let Some(args) = said(&record.facts)
+        && text(node, &["metadata", "annotations", NODE_ARGS]) != Some(&args)
+    {
+        // K3s was started again with another configuration.
+        pass.adjust(NODES, node, |node| {
+            map_mut(node, &["metadata", "annotations"]).insert(NODE_ARGS.to_owned(), args.into());
+        });
         return;
     }
     if text(node, &["status", "nodeInfo", "kubeletVersion"]) != Some(pass.version_of(record)) {

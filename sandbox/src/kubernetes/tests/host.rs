@@ -128,6 +128,65 @@ async fn sqlite_becomes_etcd_and_keeps_everything() {
     assert_eq!(rig.cluster().etcd_members().len(), 2);
 }
 
+/// The key of the certificate that the API shows.
+async fn shown(rig: &Rig) -> Vec<u8> {
+    let address = rig.nodes.endpoint_of(1001).unwrap();
+    super::served::key_at(address).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_written_and_certificates_change_only_when_they_are_moved_aside() {
+    let rig = Rig::new(60.0).await;
+    rig.boot(&Node::single()).await;
+    let client = Client::admin(&rig.cluster());
+    client.until(NODE, |node| condition(node, "Ready")).await;
+    let first = shown(&rig).await;
+    let content = "node-label+: [example.org/more=1]\n";
+    let secret = json!({
+        "metadata": {"name": "more"},
+        "stringData": {"content": content},
+    });
+    let from_secret = |pod: &mut Value| {
+        pod["volumes"][1] = json!({"name": "more", "secret": {"secretName": "more"}});
+    };
+    // The pod waits for its Secret.
+    client.create(JOBS, &job("", from_secret)).await;
+    client
+        .create("/api/v1/namespaces/kube-system/secrets", &secret)
+        .await;
+    drop(client);
+    until_served(&rig, false).await;
+    until_served(&rig, true).await;
+    let client = Client::admin(&rig.cluster());
+    let node = client
+        .until(NODE, |node| {
+            let args = node["metadata"]["annotations"]["k3s.io/node-args"].as_str();
+            args.unwrap_or_default().contains("example.org/more=1")
+        })
+        .await;
+    assert!(node["metadata"]["labels"].get("example.org/more").is_none());
+    assert_eq!(shown(&rig).await, first);
+    let (code, _) = client
+        .call("DELETE", &format!("{JOBS}/more"), "", &Value::Null)
+        .await;
+    assert_eq!(code, 200);
+    while !client.missing(&format!("{JOBS}/more")).await {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let rotate = |pod: &mut Value| {
+        from_secret(pod);
+        let command = ["/usr/bin/nsenter", "--target=1", "--mount", "--", "k3s"];
+        let command = [&command[..], &["certificate", "rotate"]].concat();
+        let first = container("rotate", &json!(command));
+        pod["initContainers"].as_array_mut().unwrap().push(first);
+    };
+    client.create(JOBS, &job("", rotate)).await;
+    drop(client);
+    until_served(&rig, false).await;
+    until_served(&rig, true).await;
+    assert_ne!(shown(&rig).await, first);
+}
+
 /// What is done to a pod.
 type Change = fn(&mut Value);
 

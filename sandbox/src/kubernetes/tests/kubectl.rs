@@ -104,7 +104,7 @@ async fn served(folder: &Path) -> (Cluster, crate::kubernetes::ServerGuard) {
     .await
     .unwrap();
     cluster.register_node(plain_node("n1"));
-    let (address, guard) = cluster.serve(None, Vec::new(), None).await.unwrap();
+    let (address, guard) = cluster.serve(None, Vec::new(), None, None).await.unwrap();
     let pem = STANDARD.encode(client_certificate(&client_ca, "admin", "system:masters"));
     let server_ca = STANDARD.encode(server_ca);
     let kubeconfig = format!(

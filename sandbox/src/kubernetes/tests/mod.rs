@@ -81,6 +81,7 @@ fn plain_node(name: &str) -> NodeFacts {
         memory_mib: 4096,
         etcd: false,
         version: String::new(),
+        args: Vec::new(),
     }
 }
 

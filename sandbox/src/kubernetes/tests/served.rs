@@ -37,6 +37,20 @@ fn client(server_ca: &str, pem: Option<String>) -> reqwest::Client {
     builder.build().unwrap()
 }
 
+/// The public key of the certificate that a server shows, DER.
+pub(super) async fn key_at(address: std::net::SocketAddr) -> Vec<u8> {
+    let client = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .tls_info(true)
+        .no_proxy();
+    let url = format!("https://{address}/ping");
+    let answer = client.build().unwrap().get(url).send().await.unwrap();
+    let info = answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
+    let leaf = info.peer_certificate().unwrap();
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).unwrap();
+    leaf.public_key().raw.to_vec()
+}
+
 #[tokio::test]
 async fn the_certificate_is_the_identity() {
     let client_ca = authority("client-ca");
@@ -50,7 +64,7 @@ async fn the_certificate_is_the_identity() {
         .await
         .unwrap();
     let (address, guard) = cluster
-        .serve(None, vec!["kubernetes".to_owned()], None)
+        .serve(None, vec!["kubernetes".to_owned()], None, None)
         .await
         .unwrap();
     let status = async |path: &str, pem: Option<String>| {

@@ -1,4 +1,4 @@
-//! A server whose data moves from SQLite to etcd, against a scripted API.
+//! What a living node is told anew, against a scripted API.
 
 use super::*;
 use crate::kubernetes::testing::{Asked, status};
@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 const NAME: &str = "demo-server-0";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/leases";
 const JOBS: &str = "/apis/batch/v1/namespaces/kube-system/jobs/";
+const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets/";
 
 /// What the API says, and what may change between two looks.
 struct Cluster {
@@ -15,7 +16,20 @@ struct Cluster {
     /// Seconds of the kubelet's last sign of life.
     renewed: u32,
     job: Option<Json>,
+    /// The file K3s finds when it is started.
+    file: String,
+    /// What K3s was started with.
+    args: Json,
     written: Vec<String>,
+}
+
+impl Cluster {
+    /// K3s is started again.
+    fn restart(&mut self) {
+        let mark = self.file.lines().last().unwrap_or_default();
+        let mark = mark.trim_start_matches("  - ").trim_matches('"');
+        self.args = json!(["server", "--node-label", mark]);
+    }
 }
 
 struct Scene {
@@ -28,7 +42,8 @@ fn answer(cluster: &mut Cluster, asked: &Asked) -> Option<(u16, Json)> {
         return None;
     }
     let path = asked.path.split('?').next().unwrap_or("");
-    let (mut labels, mut annotations) = (json!({}), json!({}));
+    let mut labels = json!({});
+    let mut annotations = json!({"k3s.io/node-args": cluster.args.to_string()});
     if cluster.member {
         labels["node-role.kubernetes.io/etcd"] = json!("true");
         annotations["etcd.k3s.cattle.io/node-name"] = json!("demo-server-0-1a2b");
@@ -62,11 +77,23 @@ fn answer(cluster: &mut Cluster, asked: &Asked) -> Option<(u16, Json)> {
             }
             ("PATCH", _) => {
                 cluster.written.push("apply".to_owned());
-                cluster.job.get_or_insert(asked.body.clone());
-                Some((200, asked.body.clone()))
+                let mut made = asked.body.clone();
+                made["metadata"]["uid"] = json!("1f");
+                Some((200, cluster.job.get_or_insert(made).clone()))
             }
             other => panic!("nobody expected {other:?}"),
         },
+        ("PATCH", path) if path.starts_with(SECRETS) => {
+            let owner = &asked.body["metadata"]["ownerReferences"][0];
+            assert_eq!(
+                (&owner["kind"], &owner["uid"]),
+                (&json!("Job"), &json!("1f"))
+            );
+            let data = asked.body["data"]["50-kplan.yaml"].as_str().unwrap();
+            let data = base64::engine::general_purpose::STANDARD.decode(data);
+            cluster.file = String::from_utf8(data.unwrap()).unwrap();
+            Some((200, asked.body.clone()))
+        }
         (method, path) => panic!("nobody expected {method} {path}"),
     }
 }
@@ -77,6 +104,8 @@ fn scene() -> Scene {
         member: false,
         renewed: 1,
         job: None,
+        file: String::new(),
+        args: json!(["server"]),
         written: Vec::new(),
     }));
     let shown = Arc::clone(&cluster);
@@ -117,19 +146,31 @@ impl Scene {
     }
 
     async fn update(&self) -> NodeAttrs {
-        let before = plain("sqlite");
-        let known = known(&before, &started(&before));
-        let changed = std::iter::once("datastore").collect();
-        let (after, permit) = (plain("etcd"), permit());
-        let updated = Resource::update(&self.kind, &known, &after, &changed, &permit);
+        self.change((&plain("sqlite"), &plain("etcd")), "datastore")
+            .await
+    }
+
+    async fn change(&self, (before, after): (&NodeArgs, &NodeArgs), field: &str) -> NodeAttrs {
+        let known = known(before, &started(before));
+        let changed = std::iter::once(field).collect();
+        let permit = permit();
+        let updated = Resource::update(&self.kind, &known, after, &changed, &permit);
         updated.await.unwrap()
     }
 
     /// Looks as the engine does: with the attributes of the look before.
     async fn look(&self, attrs: &NodeAttrs) -> NodeAttrs {
+        self.look_at(&plain("etcd"), attrs).await
+    }
+
+    async fn look_at(&self, args: &NodeArgs, attrs: &NodeAttrs) -> NodeAttrs {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await;
-        let known = known(&plain("etcd"), attrs);
+        let known = known(args, attrs);
         Resource::read(&self.kind, &known).await.unwrap().unwrap()
+    }
+
+    fn file(&self) -> String {
+        self.cluster.lock().unwrap().file.clone()
     }
 
     fn waits(&self, attrs: &NodeAttrs, word: &str) {
@@ -164,6 +205,9 @@ async fn it_has_moved_when_k3s_says_so_and_the_node_is_back() {
     attrs = scene.look(&attrs).await;
     scene.waits(&attrs, "moves its data");
     assert_eq!(kind_of(&attrs), "sqlite");
+    scene.set(Cluster::restart);
+    attrs = scene.look(&attrs).await;
+    assert_eq!(kind_of(&attrs), "sqlite");
     scene.set(|cluster| cluster.member = true);
     attrs = scene.look(&attrs).await;
     assert_eq!(kind_of(&attrs), "etcd");
@@ -192,8 +236,97 @@ async fn asked_again_it_begins_nothing_new_unless_the_job_gave_up() {
     scene.update().await;
     assert_eq!(scene.written(), ["delete", "apply"]);
     // One that was cut off after it was done has nothing left to do.
+    scene.set(Cluster::restart);
     scene.set(|cluster| cluster.member = true);
     let attrs = scene.update().await;
     assert_eq!((kind_of(&attrs), attrs.away.as_deref()), ("etcd", None));
     assert_eq!(scene.written(), [""; 0]);
+}
+
+fn programs(job: &Json) -> Vec<&str> {
+    let all = job["spec"]["template"]["spec"]["initContainers"].as_array();
+    let names = all.unwrap().iter();
+    names.map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_names_are_in_effect_when_k3s_was_started_with_them() {
+    let scene = scene();
+    let before = plain("etcd");
+    let mut after = plain("etcd");
+    after.tls_sans = vec!["k8s.example.org".to_owned().into()];
+    let mut attrs = scene.change((&before, &after), "tls_sans").await;
+    scene.waits(&attrs, "new configuration");
+    let file = scene.file();
+    assert!(
+        file.contains("tls-san:\n  - \"k8s.example.org\"\n"),
+        "{file}"
+    );
+    assert!(!file.contains("cluster-init"), "{file}");
+    // The kubelet's signs of life say nothing as long as K3s was not started again.
+    scene.set(|cluster| cluster.renewed = 11);
+    attrs = scene.look_at(&after, &attrs).await;
+    scene.set(|cluster| cluster.renewed = 21);
+    attrs = scene.look_at(&after, &attrs).await;
+    scene.waits(&attrs, "new configuration");
+    assert_eq!(attrs.tls_sans.as_deref(), known_before(&before).as_deref());
+    scene.set(Cluster::restart);
+    attrs = scene.look_at(&after, &attrs).await;
+    assert_eq!(attrs.tls_sans, Some(vec!["k8s.example.org".to_owned()]));
+    scene.waits(&attrs, "next sign of life");
+    scene.set(|cluster| cluster.renewed = 31);
+    attrs = scene.look_at(&after, &attrs).await;
+    assert_eq!(scene.kind.readiness(&attrs), Readiness::Ready);
+    // None at all is told as well, or those of the bundle would stay.
+    after.tls_sans.clear();
+    scene.set(|cluster| cluster.job = None);
+    scene.change((&before, &after), "tls_sans").await;
+    assert!(scene.file().contains("tls-san: []\n"), "{}", scene.file());
+}
+
+fn known_before(args: &NodeArgs) -> Option<Vec<String>> {
+    let sans = args.tls_sans.iter().map(|san| san.known().ok().cloned());
+    sans.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_are_made_anew_at_the_restart_and_once() {
+    let scene = scene();
+    let before = plain("etcd");
+    let mut after = plain("etcd");
+    after.certificates_after = Some(1_700_000_000_000);
+    let attrs = scene.change((&before, &after), "certificates_after").await;
+    let job = scene.cluster.lock().unwrap().job.clone().unwrap();
+    assert_eq!(programs(&job), ["write", "place", "certificates"]);
+    assert_eq!(attrs.certificates_after, Some(0));
+    scene.set(Cluster::restart);
+    let attrs = scene.look_at(&after, &attrs).await;
+    assert_eq!(attrs.certificates_after, after.certificates_after);
+    // What is told next does not do it again.
+    let mut next = after.clone();
+    next.agent_token = Secret::new("another".to_owned()).into();
+    scene.set(|cluster| cluster.job = None);
+    let known = known(&after, &attrs);
+    let changed = std::iter::once("agent_token").collect();
+    let permit = permit();
+    let updated = Resource::update(&scene.kind, &known, &next, &changed, &permit);
+    let attrs = updated.await.unwrap();
+    scene.waits(&attrs, "new configuration");
+    let job = scene.cluster.lock().unwrap().job.clone().unwrap();
+    assert_eq!(programs(&job), ["write", "place"]);
+    assert!(scene.file().contains("agent-token: \"another\""));
+}
+
+#[test]
+fn agents_are_told_their_token_and_nothing_of_a_servers() {
+    let mut args = agent();
+    args.agent_token = Secret::new("another".to_owned()).into();
+    let told = config::told(&args, false).unwrap();
+    let lines: Vec<&str> = told.content.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", told.content);
+    assert!(lines[0].starts_with("token: \"K10") && lines[0].ends_with("::node:another\""));
+    assert_eq!(lines[1], "node-label+:");
+    assert!(lines[2].contains(&told.mark));
+    args.certificates_after = Some(1);
+    assert_ne!(config::told(&args, false).unwrap().mark, told.mark);
 }

@@ -1,0 +1,218 @@
+//! What a living node is told anew: tokens, the datastore's password, names in the API's certificate,
+//! that its certificates are made anew, and that a single server's data moves from SQLite to embedded
+//! etcd. K3s reads all of it when it starts, so [`crate::k3s::configure`] has it started again.
+//!
+//! What is told counts as done when K3s says so. Every change has a mark of its own in the
+//! configuration, and K3s writes on its Node what it was started with (its annotation
+//! `k3s.io/node-args`); a server whose data moves says besides that it is a member of etcd. Until
+//! that is seen, the attributes hold what was before, whatever was asked for: a job that did not work
+//! out is begun again by the next plan, and one that did is not.
+//!
+//! K3s moves the data itself, once, when a server that has SQLite is started with `cluster-init`
+//! (K3s documentation, "High Availability Embedded etcd", "Existing single-node clusters").
+//!
+//! The file stays on the droplet. A droplet that is made in its place is told everything by its own
+//! bundle.
+
+use super::drain::node_of;
+use super::life::{Life, NodeApi, permitted, text};
+use super::{Datastore, NodeArgs, NodeAttrs, etcd};
+use crate::k3s::config::{self, Told};
+use crate::k3s::configure::{self, Order};
+use crate::kubernetes::Kubernetes;
+use crate::kubernetes::session::{Ownership, Session};
+use kplan_model::{ErrorKind, FieldSet, Input, Permit, ProviderError};
+use serde_json::Value;
+
+/// The arguments K3s takes at its next start.
+pub(super) const AT_START: [&str; 5] = [
+    "agent_token",
+    "certificates_after",
+    "datastore",
+    "server_token",
+    "tls_sans",
+];
+/// What a server waits for while its data moves.
+const MOVES: &str = "K3s is started again and moves its data from SQLite to etcd";
+/// What a node waits for otherwise.
+const STARTS: &str = "K3s is started again with its new configuration";
+
+fn kind(datastore: Option<&Datastore>) -> &str {
+    datastore.map_or("", |datastore| datastore.kind.as_str())
+}
+
+/// Whether a server is to have etcd and, as far as was seen, has SQLite yet.
+fn is_moving(args: &NodeArgs, attrs: &NodeAttrs) -> bool {
+    kind(args.datastore.as_ref()) == "etcd" && kind(attrs.datastore.as_ref()) == "sqlite"
+}
+
+/// Whether a server's data was in SQLite, and is in etcd or on its way there.
+fn moves(args: &NodeArgs, attrs: &NodeAttrs) -> bool {
+    kind(args.datastore.as_ref()) == "etcd" && attrs.datastore.is_some()
+}
+
+fn waits_for(args: &NodeArgs, attrs: &NodeAttrs) -> &'static str {
+    if is_moving(args, attrs) {
+        MOVES
+    } else {
+        STARTS
+    }
+}
+
+fn known_sans(args: &NodeArgs) -> Option<Vec<String>> {
+    let sans = args.tls_sans.iter().map(|san| san.known().ok().cloned());
+    sans.collect()
+}
+
+/// Notes what was in effect before, of the arguments that change. What was noted before and is not
+/// in effect yet stays.
+fn note_before(attrs: &mut NodeAttrs, before: &NodeArgs, changed: &FieldSet) {
+    fn secret<T: Clone>(input: &Input<T>) -> Option<T> {
+        input.known().ok().cloned()
+    }
+    if changed.contains("datastore") && attrs.datastore.is_none() {
+        attrs.datastore.clone_from(&before.datastore);
+    }
+    if changed.contains("tls_sans") && attrs.tls_sans.is_none() {
+        attrs.tls_sans = known_sans(before);
+    }
+    if changed.contains("agent_token") && attrs.agent_token.is_none() {
+        attrs.agent_token = secret(&before.agent_token);
+    }
+    if changed.contains("server_token") && attrs.server_token.is_none() {
+        attrs.server_token = before.server_token.as_ref().and_then(secret);
+    }
+    if changed.contains("certificates_after") && attrs.certificates_after.is_none() {
+        attrs.certificates_after = Some(before.certificates_after.unwrap_or_default());
+    }
+}
+
+/// The attributes of a node whose K3s was seen started with what it was told.
+fn in_effect(args: &NodeArgs, attrs: &mut NodeAttrs) {
+    attrs.told = None;
+    if attrs.datastore.is_some() {
+        attrs.datastore.clone_from(&args.datastore);
+    }
+    if attrs.tls_sans.is_some() {
+        attrs.tls_sans = known_sans(args);
+    }
+    if attrs.agent_token.is_some() {
+        attrs.agent_token = args.agent_token.known().ok().cloned();
+    }
+    if attrs.server_token.is_some() {
+        let token = args.server_token.as_ref();
+        attrs.server_token = token.and_then(|token| token.known().ok().cloned());
+    }
+    if attrs.certificates_after.is_some() {
+        attrs.certificates_after = args.certificates_after;
+    }
+}
+
+/// Whether K3s says on its Node that it is a member of etcd.
+pub(super) fn is_member(node: &Value) -> bool {
+    let label = node
+        .pointer("/metadata/labels")
+        .and_then(|all| all.get(etcd::ROLE));
+    let annotations = node.pointer("/metadata/annotations");
+    let name = annotations.and_then(|all| all.get(etcd::NAME));
+    label.is_some_and(|label| label == "true") && name.is_some()
+}
+
+/// What K3s says it was started with: a JSON list of flags and values, secrets left out.
+pub(super) fn node_args(node: &Value) -> &str {
+    text(node, "/metadata/annotations/k3s.io~1node-args")
+}
+
+/// Whether a node was seen started with what it was told, and was told anything at all. Notes it.
+pub(super) fn has_started(args: &NodeArgs, attrs: &mut NodeAttrs, life: Option<&Life>) -> bool {
+    let Some(mark) = &attrs.told else {
+        return true;
+    };
+    let started = life.is_some_and(|life| {
+        let told = config::started_with(&life.node_args, mark);
+        told && (life.member || !is_moving(args, attrs))
+    });
+    if started {
+        in_effect(args, attrs);
+    }
+    started
+}
+
+/// Has K3s told what changed, unless it was. Doing it again begins nothing new, except in the place
+/// of a job that gave up.
+pub(super) async fn begin(
+    kubernetes: &Kubernetes,
+    mut attrs: NodeAttrs,
+    (before, after): (&NodeArgs, &NodeArgs),
+    changed: &FieldSet,
+    permit: &Permit,
+) -> Result<NodeAttrs, ProviderError> {
+    let Some(node) = node_of(kubernetes, after).await? else {
+        let message = format!("{} has not registered", after.boot.node);
+        return Err(ProviderError::new(ErrorKind::Busy, message));
+    };
+    note_before(&mut attrs, before, changed);
+    let told = config::told(after, moves(after, &attrs))?;
+    attrs.told = Some(told.mark.clone());
+    let life = Life::of(&node.seen);
+    if has_started(after, &mut attrs, Some(&life)) {
+        return Ok(attrs);
+    }
+    let order = Order {
+        node: &after.boot.node,
+        told: &told,
+        certificates: attrs.certificates_after != after.certificates_after,
+    };
+    give(&node.session, &order, permit).await?;
+    Ok(NodeAttrs {
+        away: Some(waits_for(after, &attrs).to_owned()),
+        heartbeat: None,
+        ..attrs
+    })
+}
+
+/// Makes the job and, for it, the Secret: the job's pod waits for that.
+async fn give(session: &Session, order: &Order<'_>, permit: &Permit) -> Result<(), ProviderError> {
+    let object = order.object();
+    let there = session.get(&object).await?;
+    if there.as_ref().is_some_and(configure::has_failed) {
+        session.delete(permit, &object).await?;
+    }
+    let job = session.apply(permit, &order.job(), Ownership::Take).await?;
+    let secret = order.secret(text(&job, "/metadata/uid"));
+    session.apply(permit, &secret, Ownership::Take).await?;
+    Ok(())
+}
+
+/// What is to be said while K3s is told: how its job is, as far as the cluster answers.
+pub(super) async fn says(
+    kubernetes: &Kubernetes,
+    api: &NodeApi,
+    args: &NodeArgs,
+    attrs: &NodeAttrs,
+) -> String {
+    let waits = || waits_for(args, attrs).to_owned();
+    let Some(mark) = attrs.told.clone() else {
+        return waits();
+    };
+    let content = String::new();
+    let told = Told { content, mark };
+    let order = Order {
+        node: &args.boot.node,
+        told: &told,
+        certificates: false,
+    };
+    let job = order.object();
+    let look = |session: Session| {
+        let job = job.clone();
+        async move { session.get(&job).await }
+    };
+    let seen = match api.access() {
+        Ok(access) => permitted(kubernetes, &access, look).await.ok(),
+        Err(_) => None,
+    };
+    let seen = seen.and_then(|(_, job)| job);
+    seen.as_ref()
+        .and_then(configure::trouble)
+        .unwrap_or_else(waits)
+}
