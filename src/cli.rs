@@ -219,6 +219,14 @@ pub enum Rotated {
     ArgocdPassword,
     /// The key that signs recovery kits
     KitKey,
+    /// The leaf certificates of K3s, with their keys; each node's K3s is started again for them
+    Certificates,
+    /// The token agents join with; K3s is started again, on servers first
+    AgentToken,
+    /// The token servers join with; K3s is started again on servers
+    ServerToken,
+    /// The password of K3s's user of the managed database; K3s is started again on servers
+    DatastorePassword,
 }
 
 /// `restore`.

@@ -9,7 +9,7 @@ use crate::kubernetes::{
     CloudSecret, Csi, EtcdSnapshots, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets,
     SealingSecret, UpgradeController, Velero, VeleroRestore, VeleroSecret,
 };
-use crate::local::{Kept, Login, Repository, RestoreRequest, Sealing, Signing};
+use crate::local::{Kept, Login, Repository, RestoreRequest, Rotation, Sealing, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
 use crate::spaces::{Bucket, Spaces};
 use kplan_model::Registry;
@@ -40,6 +40,7 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(Kept::<Signing>::new(Arc::clone(&clients.now)));
     registry.add(Kept::<Sealing>::new(Arc::clone(&clients.now)));
     registry.add(Kept::<RestoreRequest>::new(Arc::clone(&clients.now)));
+    registry.add(Kept::<Rotation>::new(Arc::clone(&clients.now)));
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);

@@ -330,6 +330,7 @@ impl Operator<'_> {
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
             restoring: compose::Restoring::of(snapshot),
+            rotating: compose::Rotating::of(snapshot),
             artifacts: self.world.artifacts.clone(),
             secrets: kplan::load::Secrets::new(),
             token: self.world.token(),

@@ -164,7 +164,12 @@ fn is_kept(record: &Recorded) -> bool {
     // These are in the state alone.
     let local = matches!(
         kind,
-        "pki" | "random_password" | "repository_password" | "signing_key" | "restore_request"
+        "pki"
+            | "random_password"
+            | "repository_password"
+            | "signing_key"
+            | "restore_request"
+            | "rotation"
     );
     let own = local || KINDS.iter().any(|(_, ours)| *ours == kind);
     own && record.meta.inside.is_none()

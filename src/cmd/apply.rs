@@ -11,7 +11,7 @@ use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned};
-use kplan_model::{Declarations, Plan, PlanMode};
+use kplan_model::{Declarations, Plan, PlanMode, Snapshot};
 use std::collections::BTreeSet;
 
 const QUESTION: &str = "Do you want to perform these actions?
@@ -23,8 +23,21 @@ const REFRESH_QUESTION: &str =
   kplan will write these changes to the state without modifying any real infrastructure.
   Only 'yes' will be accepted to confirm.";
 
+/// What goes on record with the consent to a plan, before anything of it is done.
+pub type Wish = dyn Fn(&mut Snapshot) + Send + Sync;
+
 /// Runs it.
 pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> CommandResult {
+    run_for(global, args, None, terminal).await
+}
+
+/// The same, for something that the file does not say.
+pub async fn run_for(
+    global: &Global,
+    args: &ApplyArgs,
+    wish: Option<&Wish>,
+    terminal: &mut Terminal,
+) -> CommandResult {
     if global.json && !args.run.auto_approve {
         return Err(
             Problem::error("cli::no_consent", "--json cannot ask for consent")
@@ -39,6 +52,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> 
         interrupts: &interrupts,
         global,
         args,
+        wish,
         options: session::options(&args.planning, false)?,
     };
     let Some((mut execution, first)) = Box::pin(interrupts.unless(apply.begin(terminal))).await?
@@ -67,6 +81,7 @@ struct Apply<'a> {
     interrupts: &'a Interrupts,
     global: &'a Global,
     args: &'a ApplyArgs,
+    wish: Option<&'a Wish>,
     options: PlanOptions,
 }
 
@@ -89,7 +104,13 @@ impl<'a> Apply<'a> {
         let wanted = (self.global, self.interrupts);
         let run = &self.args.run;
         let mut execution = Execution::open(self.session, wanted, run, "apply", terminal).await?;
-        let snapshot = execution.recovered(terminal).await?;
+        let mut snapshot = execution.recovered(terminal).await?;
+        if let Some(wish) = self.wish {
+            // What writing it makes of it, so that the plan is about exactly that.
+            snapshot.serial += 1;
+            wish(&mut snapshot);
+        }
+        let wished = self.wish.map(|_| snapshot.clone());
         let secrets = load::secrets(&self.session.loaded, SourcePolicy::All)?;
         let declarations = self.session.declared(&snapshot, secrets.clone());
         self.session.admitted(&snapshot, &secrets).await?;
@@ -103,6 +124,7 @@ impl<'a> Apply<'a> {
         if !self.agreed(&planned.plan, terminal).await? {
             return Ok(None);
         }
+        execution.put(None, wished, terminal).await?;
         let plan = planned.plan;
         let ready = Ready {
             plan,

@@ -25,6 +25,7 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
         members: compose::Members::default(),
         earlier: compose::Earlier::default(),
         restoring: compose::Restoring::default(),
+        rotating: compose::Rotating::default(),
         artifacts: crate::artifacts::Artifacts::embedded()?,
     };
     let declarations = compose::compose(&loaded.spec, &inputs);

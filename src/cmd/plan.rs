@@ -4,7 +4,7 @@ use crate::backup;
 use crate::cli::{Format, Global, PlanArgs};
 use crate::cmd::dry_run;
 use crate::cmd::session::{self, Session};
-use crate::compose::{Earlier, Restoring, k3s, platform};
+use crate::compose::{Earlier, Restoring, database, k3s, platform};
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -138,6 +138,7 @@ fn notes(planned: &Planned) -> Vec<String> {
         notes.extend(upgraded(planned));
         notes.extend(yielded(planned));
         notes.extend(moved(planned));
+        notes.extend(told(planned));
     }
     notes.extend(left_out(planned));
     notes.extend(unread(planned));
@@ -210,10 +211,12 @@ fn upgraded(planned: &Planned) -> Option<String> {
 fn moved(planned: &Planned) -> Option<String> {
     let mut steps = planned.plan.steps.iter();
     let step = steps.find(|step| {
-        let moves = step
-            .changes
-            .iter()
-            .any(|change| change.field == "datastore");
+        let from_sqlite = |before: &Value| {
+            matches!(before, Value::Map(map) if map.get("kind") == Some(&Value::str("sqlite")))
+        };
+        let mut changes = step.changes.iter();
+        let moves =
+            changes.any(|change| change.field == "datastore" && from_sqlite(&change.before));
         step.address.kind().as_str() == "k3s_node" && step.action == Action::Update && moves
     })?;
     Some(format!(
@@ -222,6 +225,52 @@ fn moved(planned: &Planned) -> Option<String> {
          servers join after that. There is no way back to SQLite",
         step.address
     ))
+}
+
+/// What it means to tell living nodes something that K3s reads when it starts.
+fn told(planned: &Planned) -> Vec<String> {
+    let steps = planned.plan.steps.iter();
+    let nodes: Vec<&Step> = steps
+        .filter(|step| step.address.kind().as_str() == "k3s_node" && step.interrupts())
+        .filter(|step| step.action == Action::Update)
+        .collect();
+    let Some(first) = nodes.first() else {
+        return Vec::new();
+    };
+    let changes = |field: &str| {
+        let mut all = nodes.iter().flat_map(|step| &step.changes);
+        all.any(|change| change.field == field)
+    };
+    let which = match nodes.len() {
+        1 => format!("on {}", first.address),
+        count => format!("on {count} nodes, the servers one after the other"),
+    };
+    let mut said = vec![format!(
+        "K3s is started again {which}: a server's API is away for about a minute, pods go on"
+    )];
+    if changes("server_token") {
+        said.push(
+            "from its first server on, what servers need to start is encrypted with the new token: \
+             one that is started again for another reason before it was told does not start until \
+             then. Carry this apply on at once where it is interrupted. Snapshots of etcd from before \
+             it need the old token, which the recovery kits from before it hold"
+                .to_owned(),
+        );
+    }
+    if changes("datastore") && planned_password(planned) {
+        said.push(
+            "from the moment the password changes until a server was told, that server keeps the \
+             connections to the database it has and can open no others"
+                .to_owned(),
+        );
+    }
+    said
+}
+
+/// Whether the password of K3s's user of the database is made anew.
+fn planned_password(planned: &Planned) -> bool {
+    let mut steps = planned.plan.steps.iter();
+    steps.any(|step| step.address == database::user() && step.action == Action::Update)
 }
 
 /// Schedules that are behind, from one list of the bucket; or that nobody could look.

@@ -64,6 +64,7 @@ async fn tree(
         members: compose::Members::of(&snapshot),
         earlier: compose::Earlier::of(&snapshot),
         restoring: compose::Restoring::default(),
+        rotating: compose::Rotating::of(&snapshot),
         artifacts: session.adapters.artifacts.clone(),
         secrets: load::Secrets::new(),
         token: session.cloud.token.clone(),

@@ -93,6 +93,7 @@ impl Session {
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
             restoring: compose::Restoring::of(snapshot),
+            rotating: compose::Rotating::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
             secrets,
             token: self.cloud.token.clone(),

@@ -27,6 +27,8 @@ pub struct Inputs {
     pub earlier: super::Earlier,
     /// Whether the cluster is being restored.
     pub restoring: super::Restoring,
+    /// What the nodes hold that was made anew.
+    pub rotating: super::Rotating,
     /// The artifacts of the version set, with what the lock pins.
     pub artifacts: Artifacts,
 }

@@ -67,6 +67,7 @@ pub fn declare(builder: &mut Builder<'_>) {
             cluster_id: to(&cluster(), "id"),
             name: wanted.user.to_string(),
             mysql_auth_plugin: None,
+            password_after: builder.inputs.rotating.args().datastore_password,
         };
         builder.add_with(user(), &args, wanted.span, inside.clone());
         builder.field_at("name", wanted.user.span);
@@ -154,6 +155,7 @@ mod tests {
             members: crate::compose::Members::default(),
             earlier: crate::compose::Earlier::default(),
             restoring: crate::compose::Restoring::default(),
+            rotating: crate::compose::Rotating::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

@@ -87,6 +87,7 @@ mod tests {
             members: Members::default(),
             earlier: Earlier::of(snapshot),
             restoring: crate::compose::Restoring::default(),
+            rotating: crate::compose::Rotating::default(),
             artifacts: Artifacts::embedded().unwrap(),
         };
         compose(&spec, &inputs)

@@ -56,8 +56,11 @@ pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
 
 /// Declares them.
 pub fn declare(builder: &mut Builder<'_>) {
+    let rotated = builder.inputs.rotating.args();
     let args = PkiArgs {
         cluster: builder.inputs.owner.id(),
+        agent_token_after: rotated.agent_token,
+        server_token_after: rotated.server_token,
     };
     let meta = builder.guarded();
     builder.add_with(pki(), &args, None, meta);
@@ -115,7 +118,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
             client_ca: to(&pki(), "certificates.client_ca"),
             client_ca_key: to(&pki(), "server_keys.client_ca"),
         }),
-        certificates_after: None,
+        certificates_after: builder.inputs.rotating.args().certificates,
     };
     let mut meta = if server {
         builder.guarded()
@@ -126,6 +129,14 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     meta.group = Some(super::nodes::group(builder, pool));
     if server {
         meta.after = database::parts(builder);
+        // A living server is told a new load balancer's address through that one.
+        if spec.api_load_balancer.is_some() {
+            meta.after.push(network::api_firewall());
+        }
+    } else if builder.inputs.rotating.args().agent_token.is_some() {
+        // An agent that is started with a new token needs servers that know it.
+        let servers = 0..spec.servers.count.value;
+        meta.after = servers.map(|index| node(SERVERS_POOL, index)).collect();
     }
     builder.add_with(node(pool.name(), index), &args, pool.span(), meta);
 }

@@ -24,6 +24,8 @@ pub struct Members {
     addresses: BTreeMap<u32, String>,
     /// Whether the only server has its data in SQLite, by what was seen last.
     sqlite: bool,
+    /// How many servers are on record as nodes, working or not.
+    on_record: usize,
 }
 
 impl Members {
@@ -32,10 +34,14 @@ impl Members {
         let node = Kind::new("k3s_node");
         let nodes = snapshot.resources.values();
         let nodes = nodes.filter(|record| *record.address.kind() == node);
+        let nodes: Vec<&Recorded> = nodes.collect();
+        let servers = nodes.iter().filter(|it| it.address.name() == SERVERS_POOL);
         let mut members = Self {
             version: running(snapshot),
+            on_record: servers.count(),
             ..Self::default()
         };
+        let nodes = nodes.into_iter();
         for record in nodes.filter(|record| record.status != Status::Tainted) {
             let at = &record.address;
             if at.name() == SERVERS_POOL && record.status == Status::Ready {
@@ -77,6 +83,11 @@ impl Members {
     /// How many servers became nodes.
     pub(super) fn servers(&self) -> u32 {
         u32::try_from(self.living.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is one server, and others are yet to come: no majority is lost with it.
+    pub(super) fn are_one(&self) -> bool {
+        self.on_record == 1
     }
 
     /// Servers that became nodes, but for one; a new node joins the first of them.

@@ -14,12 +14,14 @@ pub mod nodes;
 pub mod platform;
 pub mod project;
 pub mod restoring;
+pub mod rotating;
 pub mod storage;
 
 pub use build::{Inputs, address};
 pub use earlier::Earlier;
 pub use members::Members;
 pub use restoring::Restoring;
+pub use rotating::Rotating;
 
 use build::{Builder, to};
 use kplan_model::{Codec as _, Declarations, Value};
@@ -33,6 +35,7 @@ pub fn compose(spec: &Spec, inputs: &Inputs) -> Declarations {
     database::declare(&mut builder);
     dns::declare(&mut builder);
     storage::declare(&mut builder);
+    rotating::declare(&mut builder);
     k3s::declare(&mut builder);
     platform::declare(&mut builder);
     free::declare(&mut builder);

@@ -111,13 +111,18 @@ pub fn group(builder: &Builder<'_>, pool: Pool<'_>) -> Group {
     }
 }
 
-/// How many servers must stay. With etcd a majority of those there are, also where the file wants
-/// fewer: members that go at once take it with them.
+/// How many servers must stay: none of a single one, whose cluster stands and falls with it. With etcd
+/// a majority of those there are, also where the file wants fewer: members that go at once take it with
+/// them.
 fn majority(builder: &Builder<'_>, count: u32) -> u32 {
     let there = if builder.spec.datastore() == Datastore::Etcd {
         builder.inputs.members.servers().max(count)
     } else {
         count
     };
-    if there > 1 { there.div_ceil(2) } else { 0 }
+    if there > 1 && !builder.inputs.members.are_one() {
+        there.div_ceil(2)
+    } else {
+        0
+    }
 }

@@ -1,7 +1,7 @@
 //! The flags of `plan` and `apply`: what each covers, and what it leaves alone.
 
 use crate::support::{Folder, Run};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 const SMALL: &str = r#"
@@ -211,19 +211,7 @@ fn what_stands_on_a_server_that_was_off_is_changed_by_the_same_apply() {
 #[test]
 fn a_second_plan_of_one_apply_is_agreed_to_like_the_first() {
     let folder = switched_off_with_an_edit(&GITOPS.replace("clusters/demo", "clusters/other"));
-    let answers = |text: &str| {
-        let mut child = folder
-            .command(&["apply", "--sandbox"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kplan starts");
-        let mut input = child.stdin.take().expect("its input");
-        input.write_all(text.as_bytes()).expect("answers");
-        drop(input);
-        Run::ended(child.wait_with_output().expect("it ends"))
-    };
+    let answers = |text: &str| folder.kplan_answering(&["apply", "--sandbox"], text);
     let refused = answers("yes\nno\n");
     let asked = refused.out.matches("Enter a value:").count();
     assert_eq!(asked, 2, "stdout:\n{}", refused.out);

@@ -135,7 +135,7 @@ fn assert_three(folder: &Folder) {
 
 #[test]
 fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
-    let folder = Folder::with(ONE);
+    let folder = Folder::with(ONE).scaled(300.0);
     folder.apply();
     put_something(&folder);
     let before = droplets(&folder);
@@ -183,10 +183,79 @@ fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
     assert!(refused.err.contains("and not back"), "{}", refused.err);
 }
 
+/// The load balancer comes with the other servers: its address is in no certificate, and the servers'
+/// own addresses let nobody in any more.
+#[test]
+fn a_single_server_grows_behind_a_load_balancer_that_is_new() {
+    let alone = ONE.replace("\n[load_balancer.api]\n", "");
+    let folder = Folder::with(&alone).scaled(300.0);
+    folder.apply();
+    put_something(&folder);
+    let before = droplets(&folder);
+    folder.write(&ONE.replace("count = 1", "count = 3"));
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    for words in [
+        "  ~ k3s_node.servers[0]",
+        "moves from SQLite to etcd. Its droplet stays",
+        "tls_sans",
+    ] {
+        assert!(plan.out.contains(words), "no {words}:\n{}", plan.out);
+    }
+    folder.apply();
+    assert_three(&folder);
+    assert!(droplets(&folder).contains(&before[0]));
+    folder.assert_no_changes();
+    let kubeconfig = folder.kplan(&["kubeconfig", "--sandbox"]).ok();
+    let address = |kind: &str, field: &str| {
+        let snapshot = folder.snapshot("demo");
+        let record = snapshot.resources.get(&kind.parse().expect("an address"));
+        match record.expect("a record").attribute(field) {
+            Some(kplan_model::Value::Str(text)) => text.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let balancer = address("load_balancer.api", "ip");
+    assert!(kubeconfig.out.contains(&balancer), "{}", kubeconfig.out);
+    // Every server's certificate bears the address: kubectl checks it, which kplan does not need.
+    for _ in 0..3 {
+        let names = folder.names_served_at(&format!("https://{balancer}:6443"));
+        assert!(names.contains(&balancer), "{names:?}");
+    }
+}
+
+#[test]
+fn names_in_the_certificate_come_and_go_on_living_servers() {
+    let folder = Folder::with(ONE).scaled(300.0);
+    folder.apply();
+    let with = format!("{ONE}\n[endpoint]\nhostname = \"k8s.example.org\"\n");
+    folder.write(&with);
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    assert!(plan.out.contains("k3s_node.servers[0]"), "{}", plan.out);
+    assert!(plan.out.contains("0 to destroy"), "{}", plan.out);
+    folder.apply();
+    folder.assert_no_changes();
+    let snapshot = folder.snapshot("demo");
+    let cluster = snapshot
+        .resources
+        .get(&"k3s.cluster".parse().expect("an address"));
+    let access = cluster.and_then(|record| record.attribute("access.server"));
+    let Some(kplan_model::Value::Str(server)) = access else {
+        panic!("{access:?}");
+    };
+    let names = folder.names_served_at(&server);
+    assert!(
+        names.iter().any(|name| name == "k8s.example.org"),
+        "{names:?}"
+    );
+    folder.write(ONE);
+    folder.apply();
+    folder.assert_no_changes();
+}
+
 /// Killed at moments spread over the whole change, the next apply goes on with it.
 #[test]
 fn a_move_to_etcd_that_is_killed_is_carried_on_by_the_next_apply() {
-    let folder = Folder::with(ONE).scaled(500.0);
+    let folder = Folder::with(ONE).scaled(300.0);
     folder.apply();
     put_something(&folder);
     let before = droplets(&folder);

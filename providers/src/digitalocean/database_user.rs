@@ -21,6 +21,9 @@ object! {
         pub name: String,
         /// MySQL only: `caching_sha2_password` or `mysql_native_password`.
         pub mysql_auth_plugin: Option<String>,
+        /// The user gets another password when this changes: since when it has to be new, in
+        /// milliseconds since 1970.
+        pub password_after: Option<i64>,
     }
 }
 
@@ -43,7 +46,7 @@ object! {
 /// The kind `database_user`.
 pub struct DatabaseUser(pub DigitalOcean);
 
-static FIELDS: [Field; 5] = [
+static FIELDS: [Field; 6] = [
     Field::replace("cluster_id", "The cluster's id."),
     Field::replace("name", "The user's name."),
     Field::new(
@@ -52,6 +55,11 @@ static FIELDS: [Field; 5] = [
             disruption: Disruption::Restart,
         },
         "MySQL only: how it logs in; a change gives it a new password.",
+    )
+    .renews(&["password"]),
+    Field::in_place(
+        "password_after",
+        "Since when the password has to be new, in milliseconds since 1970.",
     )
     .renews(&["password"]),
     Field::computed("role", "`primary` or `normal`."),
@@ -211,14 +219,15 @@ impl Resource for DatabaseUser {
             .await?
             .ok_or_else(|| vanished(known))?;
         let now = user.attrs(part.cluster, Some(known));
-        let Some(plugin) = args.mysql_auth_plugin.as_ref() else {
-            return Ok(now);
+        // Another way to log in comes with another password.
+        let plugin = args.mysql_auth_plugin.as_ref();
+        let other_way =
+            changed.contains("mysql_auth_plugin") && now.mysql_auth_plugin.as_ref() != plugin;
+        let body = match plugin {
+            Some(plugin) if other_way => json!({ "mysql_settings": { "auth_plugin": plugin } }),
+            _ if changed.contains("password_after") => json!({}),
+            _ => return Ok(now),
         };
-        if !changed.contains("mysql_auth_plugin") || now.mysql_auth_plugin.as_ref() == Some(plugin)
-        {
-            return Ok(now);
-        }
-        let body = json!({ "mysql_settings": { "auth_plugin": plugin } });
         let path = format!("{path}/reset_auth");
         self.0
             .http()

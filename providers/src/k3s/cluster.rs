@@ -89,11 +89,14 @@ kplan_model::object! {
 const KEYS: &str = "the keys of a living cluster are not exchanged by an apply";
 
 static FIELDS: &[Field] = &[
-    Field::in_place("endpoint", "Where kplan calls the API.").reaches(),
+    Field::in_place("endpoint", "Where kplan calls the API.")
+        .reaches()
+        .renews(&["access", "server"]),
     Field::in_place(
         "hostname",
         "The name by which kubeconfigs call the API, instead of `endpoint`.",
-    ),
+    )
+    .renews(&["server"]),
     Field::in_place("nodes", "The names of the nodes that have to register.")
         .by(kplan_model::Compare::Set),
     Field::new(

@@ -29,11 +29,13 @@ const FOLDER: &str = "/etc/rancher/k3s/config.yaml.d";
 const FILE: &str = "50-kplan.yaml";
 /// Where the pod finds it.
 const MOUNTED: &str = "/kplan";
-/// Seconds within which the job has ended: its programs take one.
-const DEADLINE: u32 = 600;
+/// Seconds within which the job has ended: its programs take one, and as long as an apply waits for a
+/// node there is time for a node that is busy. A job that waits longer could tell K3s something that is
+/// not so any more.
+const DEADLINE: u32 = 1800;
 /// Seconds the job and what it writes stay when it ended, for somebody who wants to know what
 /// happened.
-const KEPT: u32 = 600;
+const KEPT: u32 = 3600;
 
 /// What one node's K3s is told, and how.
 pub(super) struct Order<'a> {

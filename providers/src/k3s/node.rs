@@ -28,6 +28,7 @@ mod life;
 mod living;
 #[cfg(test)]
 pub(crate) mod tests;
+mod token;
 
 pub use drain::{Drain, Uncordon};
 pub use etcd::LeaveEtcd;
@@ -199,12 +200,7 @@ static FIELDS: &[Field] = &[
         Change::Refuse(KEYS),
         "The digest of the root every token pins.",
     ),
-    Field::new(
-        "server_token",
-        Change::Refuse(KEYS),
-        "The secret servers join with.",
-    )
-    .secret(),
+    Field::restarts("server_token", "The secret servers join with.").secret(),
     Field::restarts("agent_token", "The secret agents join with.").secret(),
     Field::restarts(
         "certificates_after",

@@ -3,6 +3,7 @@
 
 mod kept;
 mod restore_request;
+mod rotation;
 mod sealing_key;
 
 use kplan_model::{Known, ObjectCodec, ProviderError, RemoteId};
@@ -14,6 +15,7 @@ pub use kept::{
 };
 
 pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
+pub use rotation::{Rotation, RotationArgs, RotationAttrs};
 pub use sealing_key::{Sealing, SealingKeyAttrs};
 
 /// What is on record of one.

@@ -75,6 +75,7 @@ async fn datastore(world: &World, server_tag: &str) -> Vec<Known> {
         cluster_id: input(database.id.as_str()),
         name: "k3s".to_owned(),
         mysql_auth_plugin: None,
+        password_after: None,
     };
     let db = DatabaseDbArgs {
         cluster_id: input(database.id.as_str()),

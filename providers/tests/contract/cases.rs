@@ -475,6 +475,7 @@ pub(crate) async fn database_user(world: &World) -> Case {
         cluster_id: input(cluster.id.as_str()),
         name: name.to_owned(),
         mysql_auth_plugin: None,
+        password_after: None,
     };
     let (first, second) = (args("k3s").to_object(), args("other").to_object());
     let mut case = case("database_user", "/v2/databases/*/users", first, second);

@@ -74,6 +74,7 @@ impl Login<'_> {
                 sha256: None,
             },
             api: None,
+            certificates_after: None,
         }
     }
 

@@ -51,6 +51,8 @@ impl Ground {
                 "pki.cluster",
                 PkiArgs {
                     cluster: rig.owner_id(),
+                    agent_token_after: None,
+                    server_token_after: None,
                 }
                 .to_object(),
             )
@@ -176,6 +178,7 @@ impl Ground {
             version: "v1.35.6+k3s1".to_owned(),
             binary: artifact(rig, "k3s", "k3s"),
             api: None,
+            certificates_after: None,
         }
     }
 }

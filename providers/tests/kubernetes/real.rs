@@ -62,6 +62,7 @@ impl Real {
             roots: der(&pem(&cluster["certificate-authority-data"])),
             certificate: pem(&user["client-certificate-data"]),
             key: Secret::new(pem(&user["client-key-data"])),
+            name: None,
         };
         let kubernetes = Kubernetes::new(KubernetesConfig {
             connector: Arc::new(Network { proxy_url: None }),

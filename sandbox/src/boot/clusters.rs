@@ -13,7 +13,9 @@ use super::datastore::{DatastoreError, Endpoint};
 use super::disks::ClusterDisks;
 use super::pki::{self, Authorities, PkiError, Token};
 use super::{DropletFacts, Nodes};
-use crate::kubernetes::{Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard};
+use crate::kubernetes::{
+    Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard, TokenError,
+};
 
 /// Collection of [`ClusterRecord`], keyed by id.
 pub(super) const CLUSTERS: &str = "boot/cluster";
@@ -30,8 +32,12 @@ pub(super) struct ClusterRecord {
     pub etcd: bool,
     root: String,
     fingerprint: String,
+    /// Of the token that the bootstrap data in the datastore is encrypted with.
     server_secret: String,
     agent_secret: Option<String>,
+    /// By droplet: what the K3s that runs there takes.
+    #[serde(default)]
+    passwords: BTreeMap<u64, Passwords>,
     critical: BTreeMap<String, String>,
     /// Droplets whose disks hold the state (servers).
     pub members: BTreeSet<u64>,
@@ -39,6 +45,14 @@ pub(super) struct ClusterRecord {
     pub nodes: BTreeMap<String, u64>,
     /// Nodes whose droplets went while no server ran; removed when the next one starts.
     pub departed: BTreeSet<String>,
+}
+
+/// What a server takes from those who join, as digests: K3s keeps them in a file of its own, from its
+/// start on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Passwords {
+    server: String,
+    agent: Option<String>,
 }
 
 /// Why K3s does not start.
@@ -110,6 +124,7 @@ impl ClusterRecord {
             fingerprint: authorities.fingerprint.clone(),
             server_secret: secret_hash(&token.secret),
             agent_secret: installed.config.agent_token.as_deref().map(secret_hash),
+            passwords: BTreeMap::new(),
             critical: installed.config.critical.clone(),
             members: BTreeSet::new(),
             nodes: BTreeMap::new(),
@@ -145,15 +160,57 @@ impl ClusterRecord {
         differs.map_or(Ok(()), |key| Err(StartError::Critical(key.clone())))
     }
 
-    /// Whether a token lets an agent in: the agent token, or the server token.
-    fn admits_agent(&self, token: &Token) -> bool {
-        let hash = secret_hash(&token.secret);
-        let as_server = hash == self.server_secret;
-        match token.user.as_str() {
-            "node" => as_server || self.agent_secret.as_ref() == Some(&hash),
-            "server" => as_server,
-            _ => false,
+    /// What the server on a droplet takes.
+    fn passwords(&self, droplet: u64) -> Passwords {
+        let known = self.passwords.get(&droplet).cloned();
+        known.unwrap_or_else(|| Passwords {
+            server: self.server_secret.clone(),
+            agent: self.agent_secret.clone(),
+        })
+    }
+
+    /// What K3s on a droplet takes from this start on.
+    fn keep_passwords(&mut self, installed: &Installed<'_>, token: &Token) {
+        let agent = installed.config.agent_token.as_deref().map(secret_hash);
+        let server = secret_hash(&token.secret);
+        let droplet = installed.droplet.id;
+        self.passwords.insert(droplet, Passwords { server, agent });
+    }
+
+    /// `PUT /v1-k3s/token` at the server on a droplet: it takes the new token for its own first, and
+    /// encrypts the bootstrap data then, which works where that is encrypted with the old token or
+    /// with the new one.
+    pub(super) fn rotate_token(
+        &mut self,
+        droplet: u64,
+        own: &str,
+        next: &str,
+    ) -> Result<(), TokenError> {
+        let (own, next) = (secret_hash(own), secret_hash(next));
+        let mut passwords = self.passwords(droplet);
+        if passwords.server != own {
+            return Err(TokenError::Unauthorized);
         }
+        passwords.server.clone_from(&next);
+        self.passwords.insert(droplet, passwords);
+        if self.server_secret == own || self.server_secret == next {
+            self.server_secret = next;
+            return Ok(());
+        }
+        Err(TokenError::Failed(
+            "bootstrap data already found and encrypted with different token".to_owned(),
+        ))
+    }
+}
+
+/// Whether a token lets an agent in: the agent token, or the server token.
+fn admits_agent(passwords: &Passwords, token: &Token) -> bool {
+    let hash = secret_hash(&token.secret);
+    let as_server = hash == passwords.server;
+    match token.user.as_str() {
+        "node" => as_server || passwords.agent.as_ref() == Some(&hash),
+        "server" => as_server,
+        _ => false,
     }
 }
 
@@ -194,6 +251,7 @@ impl Nodes {
             join_etcd(&cluster, &facts)?;
         }
         record.members.insert(installed.droplet.id);
+        record.keep_passwords(installed, &token);
         let departed = std::mem::take(&mut record.departed);
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.open_cluster(&id, installed, &authorities).await?;
@@ -277,23 +335,24 @@ impl Nodes {
         };
         let address = server_address(url)
             .ok_or_else(|| fail("it is not https://<address>:6443".to_owned()))?;
-        let record = self
-            .cluster_behind(address, installed.droplet)
-            .ok_or_else(|| {
-                fail(
-                    "connection refused: no API server answers there from this node's network"
-                        .to_owned(),
-                )
-            })?;
+        let (record, server) =
+            self.cluster_behind(address, installed.droplet)
+                .ok_or_else(|| {
+                    fail(
+                        "connection refused: no API server answers there from this node's network"
+                            .to_owned(),
+                    )
+                })?;
         let token = Token::parse(&installed.config.token)?;
         if token.root != record.root {
             return Err(fail(
                 "the token pins another root than the server's /cacerts".to_owned(),
             ));
         }
+        let passwords = record.passwords(server);
         let admitted = match &installed.config.server {
-            Some(_) => record.admits_agent(&token),
-            None => token.user == "server" && record.server_secret == secret_hash(&token.secret),
+            Some(_) => admits_agent(&passwords, &token),
+            None => token.user == "server" && passwords.server == secret_hash(&token.secret),
         };
         if admitted {
             Ok(record)
@@ -316,6 +375,23 @@ impl Nodes {
             cluster: record.id,
             node,
         })
+    }
+
+    /// Exchanges the server token at the server on a droplet.
+    pub(super) fn rotate_token(
+        &self,
+        cluster: &str,
+        droplet: u64,
+        (own, next): (&str, &str),
+    ) -> Result<(), TokenError> {
+        let failed = |error: &dyn std::fmt::Display| TokenError::Failed(error.to_string());
+        let mut record = self
+            .cluster_record(cluster)
+            .ok_or_else(|| failed(&"the server stops"))?;
+        let done = record.rotate_token(droplet, own, next);
+        let saved = self.save_cluster(&record, droplet);
+        saved.map_err(|error| failed(&error))?;
+        done
     }
 
     async fn open_cluster(

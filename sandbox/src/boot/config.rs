@@ -27,9 +27,10 @@ const SERVER_KEYS: &str = "https-listen-port advertise-address advertise-port tl
     etcd-s3-proxy etcd-s3-insecure etcd-s3-timeout etcd-s3-config-secret secrets-encryption \
     secrets-encryption-provider system-default-registry default-local-storage-path servicelb-namespace \
     supervisor-metrics helm-job-image";
-/// Keys that every server of a cluster must set alike, as K3s documents.
-const CRITICAL: [&str; 14] = [
-    "agent-token",
+/// Keys that every server of a cluster must set alike: those that K3s compares (`CriticalControlArgs`).
+/// Its documentation names `agent-token`, too, which it does not compare: servers get another one after
+/// the other.
+const CRITICAL: [&str; 13] = [
     "cluster-cidr",
     "cluster-dns",
     "cluster-domain",

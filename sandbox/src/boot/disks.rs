@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bundle::File;
 use super::machine::{Disk, Machine, status};
 use super::{Held, Nodes, Phase, Running};
-use crate::kubernetes::NodeDisks;
+use crate::kubernetes::{NodeDisks, TokenError};
 use crate::store::{Batch, StoreError};
 
 /// The part of a disk that is simulated besides what a bundle installs.
@@ -95,6 +95,11 @@ impl NodeDisks for ClusterDisks {
             disk.leaf = None;
             Ok(())
         })
+    }
+
+    fn rotate_token(&self, node: &str, own: &str, next: &str) -> Result<(), TokenError> {
+        let (nodes, droplet, _) = self.open(node).map_err(TokenError::Failed)?;
+        nodes.rotate_token(&self.cluster, droplet, (own, next))
     }
 
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String> {

@@ -455,10 +455,15 @@ impl Nodes {
 
     /// The cluster of the API server a droplet reaches at an address: a server's private address
     /// in its VPC, a public address, or a load balancer's.
-    fn cluster_behind(&self, address: Ipv4Addr, from: &DropletFacts) -> Option<ClusterRecord> {
+    /// Which droplet's server answers is told besides.
+    fn cluster_behind(
+        &self,
+        address: Ipv4Addr,
+        from: &DropletFacts,
+    ) -> Option<(ClusterRecord, u64)> {
         let targets = self.inner.cloud.load_balancer_targets(address);
         let state = self.lock();
-        let server = state.machines.values().find_map(|machine| {
+        let (server, id) = state.machines.values().find_map(|machine| {
             let droplet = &machine.droplet;
             let same_vpc = droplet.vpc_uuid.is_some() && droplet.vpc_uuid == from.vpc_uuid;
             let private = droplet.private_ip == Some(address) && same_vpc;
@@ -469,8 +474,9 @@ impl Nodes {
                 .server
                 .as_ref()
                 .filter(|_| private || droplet.public_ip == address || balanced)
+                .map(|server| (server, droplet.id))
         })?;
-        state.records.get(&server.cluster).cloned()
+        Some((state.records.get(&server.cluster).cloned()?, id))
     }
 }
 

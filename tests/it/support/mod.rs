@@ -3,6 +3,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod cluster;
+mod served;
 
 use kplan_model::Snapshot;
 use kplan_state::{Identity, LocalReader};
@@ -184,6 +185,32 @@ impl Folder {
     /// Runs `kplan` to its end.
     pub(crate) fn kplan(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments))
+    }
+
+    /// Runs `kplan` and kills it after so many milliseconds.
+    #[track_caller]
+    pub(crate) fn kill_after(&self, arguments: &[&str], millis: u64) {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("kplan starts");
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+    }
+
+    /// Runs `kplan` with these answers to what it asks.
+    #[track_caller]
+    pub(crate) fn kplan_answering(&self, arguments: &[&str], answers: &str) -> Run {
+        let mut command = self.command(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kplan starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(answers.as_bytes()).expect("it listens");
+        drop(stdin);
+        Run::ended(child.wait_with_output().expect("it ends"))
     }
 
     /// `apply --sandbox --auto-approve`.

@@ -16,9 +16,10 @@
 
 use super::drain::node_of;
 use super::life::{Life, NodeApi, permitted, text};
-use super::{Datastore, NodeArgs, NodeAttrs, etcd};
+use super::{Datastore, NodeArgs, NodeAttrs, etcd, token};
 use crate::k3s::config::{self, Told};
 use crate::k3s::configure::{self, Order};
+use crate::k3s::pki::exposed;
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::session::{Ownership, Session};
 use kplan_model::{ErrorKind, FieldSet, Input, Permit, ProviderError};
@@ -157,6 +158,12 @@ pub(super) async fn begin(
     let life = Life::of(&node.seen);
     if has_started(after, &mut attrs, Some(&life)) {
         return Ok(attrs);
+    }
+    if let (Some(old), Some(new)) = (&attrs.server_token, &after.server_token) {
+        let tokens = (exposed(old)?, exposed(new.known()?)?);
+        if tokens.0 != tokens.1 {
+            token::exchange(&node.session, tokens, permit).await?;
+        }
     }
     let order = Order {
         node: &after.boot.node,

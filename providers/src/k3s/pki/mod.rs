@@ -30,6 +30,11 @@ kplan_model::object! {
     pub struct PkiArgs {
         /// The owner id, part of every certificate's name.
         pub cluster: String,
+        /// Another agent token is made when this changes: since when it has to be new, in milliseconds
+        /// since 1970.
+        pub agent_token_after: Option<i64>,
+        /// The same for the server token.
+        pub server_token_after: Option<i64>,
     }
 }
 
@@ -115,6 +120,16 @@ static FIELDS: &[Field] = &[
         Change::Refuse(ROTATION),
         "The owner id, part of every certificate's name.",
     ),
+    Field::in_place(
+        "agent_token_after",
+        "Since when the agent token has to be new, in milliseconds since 1970.",
+    )
+    .renews(&["agent_token"]),
+    Field::in_place(
+        "server_token_after",
+        "Since when the server token has to be new, in milliseconds since 1970.",
+    )
+    .renews(&["server_token"]),
     Field::computed("root_certificate", "The root of the cluster's trust, PEM."),
     Field::computed(
         "intermediate_certificate",
@@ -324,12 +339,19 @@ impl Resource for Pki {
 
     async fn update(
         &self,
-        _known: &Known,
+        known: &Known,
         _args: &PkiArgs,
-        _changed: &FieldSet,
+        changed: &FieldSet,
         _permit: &Permit,
     ) -> Result<PkiAttrs, ProviderError> {
-        Err(ProviderError::new(ErrorKind::Bug, ROTATION))
+        let mut attrs: PkiAttrs = recorded(known)?;
+        if changed.contains("agent_token_after") {
+            attrs.agent_token = secret::random()?;
+        }
+        if changed.contains("server_token_after") {
+            attrs.server_token = secret::random()?;
+        }
+        Ok(attrs)
     }
 
     async fn delete(&self, _known: &Known, _permit: &Permit) -> Result<(), ProviderError> {

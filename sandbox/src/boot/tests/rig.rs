@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::pki::{PKI, Pki};
+use crate::boot::disks::ClusterDisks;
 use crate::boot::{DropletFacts, Network, NodeStatus, Nodes, Phase};
 use crate::facts::CloudFacts;
 use crate::kubernetes::Cluster;
@@ -252,6 +253,16 @@ pub(crate) const AGENT_SECRET: &str = "agent-secret-canary";
 /// A full server token for authorities.
 pub(crate) fn server_token(pki: &Pki) -> String {
     format!("K10{}::server:{SERVER_SECRET}", pki.root)
+}
+
+impl Rig {
+    /// What pods of a cluster reach of its nodes.
+    pub(crate) fn disks(&self, cluster: &str) -> ClusterDisks {
+        ClusterDisks {
+            nodes: self.nodes.held(),
+            cluster: cluster.to_owned(),
+        }
+    }
 }
 
 impl Node {
