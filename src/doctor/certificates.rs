@@ -144,8 +144,8 @@ pub(super) async fn served(at: &Examination) -> Verdict {
             &[ends],
             at.now,
             "once it has ended, neither kplan nor kubectl can call the cluster. K3s renews it, and \
-             those of its nodes, when it starts within 120 days of the end: restart the servers one at \
-             a time (a reboot, or `systemctl restart k3s`), then the agents; an upgrade does it, too",
+             those of its nodes, when it starts within 120 days of the end: `kplan rotate \
+             certificates` starts it again on every node, one server at a time; an upgrade does it, too",
         ),
     }
 }

@@ -330,3 +330,122 @@ fn agents_are_told_their_token_and_nothing_of_a_servers() {
     args.certificates_after = Some(1);
     assert_ne!(config::told(&args, false).unwrap().mark, told.mark);
 }
+
+/// Servers behind a load balancer, by what `PUT /v1-k3s/token` does in K3s: each has a token of its own,
+/// takes the new one first, and then encrypts the data.
+struct Servers {
+    own: Vec<String>,
+    data: String,
+    /// Which of them answers next.
+    turns: Vec<usize>,
+    /// How many exchanges fail after the token was taken, before the data is encrypted.
+    fails: usize,
+    /// How many answers are lost.
+    lost: usize,
+}
+
+fn exchanged(servers: &mut Servers, asked: &Asked) -> Option<(u16, Json)> {
+    assert_eq!(
+        (asked.method.as_str(), asked.path.as_str()),
+        ("PUT", "/v1-k3s/token")
+    );
+    let login = asked.authorization.strip_prefix("Basic ").unwrap();
+    let login = base64::engine::general_purpose::STANDARD
+        .decode(login)
+        .unwrap();
+    let login = String::from_utf8(login).unwrap();
+    let shown = login.strip_prefix("server:").unwrap();
+    let at = servers.turns.pop().unwrap_or(0);
+    if servers.own[at] != shown {
+        return status(401, "Unauthorized", "Unauthorized");
+    }
+    let old = std::mem::replace(
+        &mut servers.own[at],
+        asked.body["newToken"].as_str().unwrap().to_owned(),
+    );
+    let new = servers.own[at].clone();
+    if servers.fails > 0 {
+        servers.fails -= 1;
+        return status(500, "InternalError", "the datastore does not answer");
+    }
+    if servers.data != old && servers.data != new {
+        return status(500, "InternalError", "encrypted with different token");
+    }
+    servers.data = new;
+    if servers.lost > 0 {
+        servers.lost -= 1;
+        return None;
+    }
+    Some((200, json!({})))
+}
+
+async fn exchange(servers: &Arc<Mutex<Servers>>) -> Result<(), ProviderError> {
+    let shown = Arc::clone(servers);
+    let fake = Fake::new(move |asked| exchanged(&mut shown.lock().unwrap(), asked));
+    let access = plain("etcd").api.unwrap().access().unwrap();
+    let kubernetes = fake.kubernetes();
+    let session = kubernetes
+        .session(&access, crate::kubernetes::Role::Admin)
+        .unwrap();
+    token::exchange(&session, ("old", "new"), &permit()).await
+}
+
+fn servers(own: [&str; 3], data: &str) -> Servers {
+    Servers {
+        own: own.map(str::to_owned).to_vec(),
+        data: data.to_owned(),
+        turns: Vec::new(),
+        fails: 0,
+        lost: 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_exchanged_whoever_answers_and_however_often_it_is_asked() {
+    let cases = [
+        servers(["old", "old", "old"], "old"),
+        // One was told before, and the answer comes from it, from another, or from each in turn.
+        servers(["new", "old", "old"], "new"),
+        Servers {
+            turns: vec![2, 1],
+            ..servers(["new", "old", "old"], "new")
+        },
+        Servers {
+            turns: vec![0, 1, 0],
+            ..servers(["new", "old", "old"], "new")
+        },
+        // It took the token and was cut off before it encrypted anything.
+        servers(["new", "old", "old"], "old"),
+        servers(["new", "new", "new"], "new"),
+    ];
+    for (at, case) in cases.into_iter().enumerate() {
+        let servers = Arc::new(Mutex::new(case));
+        exchange(&servers)
+            .await
+            .unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(servers.lock().unwrap().data, "new", "{at}");
+        exchange(&servers).await.unwrap();
+        assert_eq!(servers.lock().unwrap().data, "new", "{at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_fails_or_whose_answer_is_lost_is_ended_by_the_next_one() {
+    for (fails, lost) in [(1, 0), (0, 1), (2, 0), (1, 1)] {
+        let mut case = servers(["old", "old", "old"], "old");
+        (case.fails, case.lost) = (fails, lost);
+        let servers = Arc::new(Mutex::new(case));
+        let mut answer = exchange(&servers).await;
+        assert!(answer.is_err(), "{fails} {lost}");
+        for _ in 0..fails + lost {
+            answer = exchange(&servers).await;
+        }
+        answer.unwrap_or_else(|error| panic!("{fails} {lost}: {error}"));
+        assert_eq!(servers.lock().unwrap().data, "new");
+    }
+    // Nobody knows either.
+    let strangers = Arc::new(Mutex::new(servers(["x", "y", "z"], "x")));
+    let error = exchange(&strangers).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied);
+    assert_eq!(strangers.lock().unwrap().data, "x");
+}
