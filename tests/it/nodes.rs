@@ -37,7 +37,8 @@ fn droplets(folder: &Folder) -> Vec<String> {
 
 #[test]
 fn labels_and_taints_change_in_place_and_those_of_others_stay() {
-    let folder = Folder::with(&file("", "labels = { tier = \"app\", old = \"1\" }\n"));
+    let folder =
+        Folder::with(&file("", "labels = { tier = \"app\", old = \"1\" }\n")).scaled(300.0);
     folder.apply();
     let before = droplets(&folder);
     let cluster = Cluster::of(&folder, "demo");
@@ -75,6 +76,13 @@ fn labels_and_taints_change_in_place_and_those_of_others_stay() {
     let server = cluster.get(SERVER).expect("the server");
     assert_eq!(taints(&server), ["CriticalAddonsOnly"]);
     folder.assert_no_changes();
+    // K3s gives a node the labels of its configuration at every start.
+    let rotate = ["rotate", "certificates", "--sandbox", "--auto-approve"];
+    folder.kplan(&rotate).ok();
+    folder.assert_no_changes();
+    let worker = cluster.get(WORKER).expect("the worker");
+    assert_eq!(label(&worker, "tier"), Some("db"));
+    assert_eq!(label(&worker, "old"), None);
     what_somebody_took_off_is_put_back(&folder, &cluster);
     // Nothing is left of what was kplan's.
     folder.write(&file("", ""));

@@ -195,9 +195,8 @@ fn agent_keys(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
     agent_token(yaml, args)
 }
 
-/// The label K3s is started with when it was told something new. The kubelet gives labels to a node
-/// only when it registers it, so this one is never on a living node; but K3s says on the Node what it
-/// was started with.
+/// The label K3s is started with when it was told something new: it says on its Node what it was started
+/// with, and this tells one start from another.
 const MARK: &str = "kplan.io/k3s-config";
 
 /// What the K3s of a living node is told beside its bundle.
@@ -207,6 +206,13 @@ pub(super) struct Told {
     pub(super) content: String,
     /// Tells it from what was told before; no secret.
     pub(super) mark: String,
+}
+
+fn labels(args: &NodeArgs) -> Vec<String> {
+    let labels = args.labels.iter();
+    labels
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
 }
 
 /// What a node is told. `moves` is a server whose data moves from SQLite to etcd, or did.
@@ -229,10 +235,13 @@ pub(super) fn told(args: &NodeArgs, moves: bool) -> Result<Told, ProviderError> 
     } else {
         agent_token(&mut yaml, args)?;
     }
+    let mut labels = labels(args);
     let after = args.certificates_after.unwrap_or_default();
-    let mut mark = sha256_hex(format!("{}{after}", yaml.0).as_bytes());
+    let mut mark = sha256_hex(format!("{}{labels:?}{after}", yaml.0).as_bytes());
     mark.truncate(16);
-    yaml.list("node-label+", [format!("{MARK}={mark}")]);
+    labels.push(format!("{MARK}={mark}"));
+    // K3s gives the labels it is started with to its Node again at every start.
+    yaml.list("node-label", labels);
     let content = yaml.0;
     Ok(Told { content, mark })
 }
@@ -263,12 +272,7 @@ pub fn yaml(args: &NodeArgs) -> Result<String, ProviderError> {
             format!("provider-id=digitalocean://{}", args.droplet_id.known()?),
         ],
     );
-    yaml.list(
-        "node-label",
-        args.labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}")),
-    );
+    yaml.list("node-label", labels(args));
     yaml.list("node-taint", &args.taints);
     Ok(yaml.0)
 }

@@ -45,6 +45,8 @@ pub(super) struct Order<'a> {
     pub(super) told: &'a Told,
     /// Whether its certificates are made anew.
     pub(super) certificates: bool,
+    /// Whether it is started again now; else it reads the file whenever it is.
+    pub(super) restart: bool,
 }
 
 impl Order<'_> {
@@ -108,15 +110,21 @@ impl Order<'_> {
             new,
             file
         ]);
-        let mut first = vec![container("write", &write), container("place", &place)];
+        let mut first = vec![container("write", &write)];
+        let mut last = container("place", &place);
         if self.certificates {
-            first.push(container("certificates", &on_host(&ROTATE)));
+            let rotate = container("certificates", &on_host(&ROTATE));
+            first.push(std::mem::replace(&mut last, rotate));
+        }
+        if self.restart {
+            let restart = container("restart", &on_host(&RESTART));
+            first.push(std::mem::replace(&mut last, restart));
         }
         let folder = json!({ "path": FOLDER, "type": "DirectoryOrCreate" });
         let content = json!({ "secretName": self.name(), "defaultMode": 0o400 });
         json!({
             "automountServiceAccountToken": false,
-            "containers": [container("restart", &on_host(&RESTART))],
+            "containers": [last],
             "hostNetwork": true,
             "hostPID": true,
             "initContainers": first,
@@ -176,11 +184,20 @@ fn container(name: &str, command: &Value) -> Value {
     })
 }
 
-/// Whether a job gave up.
-pub(super) fn has_failed(job: &Value) -> bool {
+fn has(job: &Value, condition: &str) -> bool {
     let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
     let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| one["type"] == "Failed" && one["status"] == "True")
+    conditions.any(|one| one["type"] == condition && one["status"] == "True")
+}
+
+/// Whether a job gave up.
+fn has_failed(job: &Value) -> bool {
+    has(job, "Failed")
+}
+
+/// Whether a job ended, so or otherwise: asked for again, it has to be made again.
+pub(super) fn is_over(job: &Value) -> bool {
+    has_failed(job) || has(job, "Complete")
 }
 
 /// What is wrong with a job, if something is.
@@ -254,6 +271,7 @@ mod tests {
             node,
             told,
             certificates: false,
+            restart: true,
         }
     }
 
@@ -340,6 +358,17 @@ mod tests {
         assert_eq!(with.len(), 4);
         assert_eq!(with[2][4..], ROTATE);
         assert_eq!([&with[..2], &with[3..]].concat(), without);
+    }
+
+    #[test]
+    fn without_a_restart_the_file_is_only_placed() {
+        let told = told("");
+        let quiet = Order {
+            restart: false,
+            ..order("n", &told)
+        };
+        let quiet = commands(&quiet.job());
+        assert_eq!(quiet, commands(&order("n", &told).job())[..2]);
     }
 
     #[test]

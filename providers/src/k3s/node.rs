@@ -617,9 +617,12 @@ impl Resource for K3sNode {
             attrs = self.label(attrs, (&before, args), permit).await?;
         }
         // Last, because the API is away soon after.
-        if changed.any(&living::AT_START) {
+        let labels = changed.contains("labels");
+        if changed.any(&living::AT_START) || (labels && attrs.told.is_some()) {
             let change = (&before, args);
             attrs = living::begin(&self.kubernetes, attrs, change, changed, permit).await?;
+        } else if labels {
+            living::note_labels(&self.kubernetes, &attrs, args, permit).await?;
         }
         Ok(attrs)
     }

@@ -177,6 +177,14 @@ impl Outside {
             self.keep_node(name, record);
         }
     }
+
+    /// A node's K3s has given its labels to the Node.
+    pub(crate) fn set_labelled(&mut self, name: &str) {
+        if let Some(mut record) = self.nodes.get(name).cloned() {
+            record.started = false;
+            self.keep_node(name, record);
+        }
+    }
 }
 
 struct Inner {
@@ -334,6 +342,7 @@ impl Cluster {
                 facts: node,
                 lost: false,
                 gone: false,
+                started: true,
             },
         );
     }

@@ -3,7 +3,9 @@
 //! The kubelet gives a node those of its configuration when it registers it, and never looks at
 //! them again (K3s documentation, "Advanced Options", "Node labels and taints"). From then on they
 //! are changed through the API: what the file says is set, what kplan set and the file does not say
-//! any more is removed, and whatever else is on the node is somebody else's and stays.
+//! any more is removed, and whatever else is on the node is somebody else's and stays. K3s itself gives
+//! the labels it is started with to the node again at every start (`updateMutableLabels`), so its
+//! configuration follows ([`super::living::note_labels`]).
 //!
 //! A taint is told from others by its key and effect, of which a node has one each (Kubernetes API
 //! reference, `Taint`). The list of them can only be written as a whole, so it is written only

@@ -139,8 +139,7 @@ pub(super) fn has_started(args: &NodeArgs, attrs: &mut NodeAttrs, life: Option<&
     started
 }
 
-/// Has K3s told what changed, unless it was. Doing it again begins nothing new, except in the place
-/// of a job that gave up.
+/// Has K3s told what changed, unless it was. Doing it again begins nothing new while the job runs.
 pub(super) async fn begin(
     kubernetes: &Kubernetes,
     mut attrs: NodeAttrs,
@@ -165,10 +164,12 @@ pub(super) async fn begin(
             token::exchange(&node.session, tokens, permit).await?;
         }
     }
+    let renewed = attrs.certificates_after;
     let order = Order {
         node: &after.boot.node,
         told: &told,
-        certificates: attrs.certificates_after != after.certificates_after,
+        certificates: renewed.is_some_and(|since| Some(since) != after.certificates_after),
+        restart: true,
     };
     give(&node.session, &order, permit).await?;
     Ok(NodeAttrs {
@@ -178,11 +179,32 @@ pub(super) async fn begin(
     })
 }
 
+/// Has K3s find the labels of its node the next time it is started: it gives them to the node again
+/// then.
+pub(super) async fn note_labels(
+    kubernetes: &Kubernetes,
+    attrs: &NodeAttrs,
+    args: &NodeArgs,
+    permit: &Permit,
+) -> Result<(), ProviderError> {
+    let Some(node) = node_of(kubernetes, args).await? else {
+        return Ok(());
+    };
+    let told = config::told(args, moves(args, attrs))?;
+    let order = Order {
+        node: &args.boot.node,
+        told: &told,
+        certificates: false,
+        restart: false,
+    };
+    give(&node.session, &order, permit).await
+}
+
 /// Makes the job and, for it, the Secret: the job's pod waits for that.
 async fn give(session: &Session, order: &Order<'_>, permit: &Permit) -> Result<(), ProviderError> {
     let object = order.object();
     let there = session.get(&object).await?;
-    if there.as_ref().is_some_and(configure::has_failed) {
+    if there.as_ref().is_some_and(configure::is_over) {
         session.delete(permit, &object).await?;
     }
     let job = session.apply(permit, &order.job(), Ownership::Take).await?;
@@ -208,6 +230,7 @@ pub(super) async fn says(
         node: &args.boot.node,
         told: &told,
         certificates: false,
+        restart: true,
     };
     let job = order.object();
     let look = |session: Session| {

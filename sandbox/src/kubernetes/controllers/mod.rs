@@ -58,6 +58,9 @@ pub(crate) struct NodeRecord {
     /// It is gone for good.
     #[serde(default)]
     pub(crate) gone: bool,
+    /// K3s was started and has not given its labels to the Node yet.
+    #[serde(default)]
+    pub(crate) started: bool,
 }
 
 /// All controllers of a control plane.
@@ -349,6 +352,12 @@ impl Pass<'_> {
             version.clone_into(&mut record.facts.version);
         }
         Ok(())
+    }
+
+    /// A node's K3s has given its labels to the Node.
+    pub(crate) fn labelled(&mut self, node: &str) {
+        let mut outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        outside.set_labelled(node);
     }
 
     /// The disks under the nodes.

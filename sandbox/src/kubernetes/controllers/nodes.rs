@@ -96,11 +96,7 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
             "true".into(),
         );
     }
-    let own = facts
-        .labels
-        .iter()
-        .filter(|(key, _)| !CLOUD_LABELS.contains(&key.as_str()));
-    labels.extend(own.map(|(key, value)| (key.clone(), value.as_str().into())));
+    labels.extend(own_labels(facts));
     let mut taints: Vec<Value> = facts
         .taints
         .iter()
@@ -121,6 +117,13 @@ fn new_node(pass: &Pass<'_>, record: &NodeRecord) -> Value {
         mark_member(&mut node, facts);
     }
     node
+}
+
+/// The labels of K3s's configuration.
+fn own_labels(facts: &NodeFacts) -> impl Iterator<Item = (String, Value)> {
+    let own = facts.labels.iter();
+    let own = own.filter(|(key, _)| !CLOUD_LABELS.contains(&key.as_str()));
+    own.map(|(key, value)| (key.clone(), value.as_str().into()))
 }
 
 /// Where K3s says what it was started with.
@@ -307,6 +310,15 @@ fn follow(pass: &mut Pass<'_>, node: &Object, record: &NodeRecord) {
     if record.facts.etcd && object::label(node, MEMBER).is_none() {
         // It was registered before its server had etcd.
         pass.adjust(NODES, node, |node| mark_member(node, &record.facts));
+        return;
+    }
+    if record.started {
+        // K3s gives its node the labels it was started with, at every start; what else is there stays.
+        pass.adjust(NODES, node, |node| {
+            let labels = map_mut(node, &["metadata", "labels"]);
+            labels.extend(own_labels(&record.facts));
+        });
+        pass.labelled(&record.facts.name);
         return;
     }
     if let Some(args) = said(&record.facts)

@@ -164,8 +164,13 @@ async fn a_secret_is_written_and_certificates_change_only_when_they_are_moved_as
             args.unwrap_or_default().contains("example.org/more=1")
         })
         .await;
-    assert!(node["metadata"]["labels"].get("example.org/more").is_none());
+    assert_eq!(node["metadata"]["labels"]["example.org/more"], "1");
     assert_eq!(shown(&rig).await, first);
+    // What K3s is started with comes back at every start.
+    let other = json!({"metadata": {"labels": {"example.org/more": "2", "example.org/own": "3"}}});
+    let merge = "application/merge-patch+json";
+    let (code, _) = client.call("PATCH", NODE, merge, &other).await;
+    assert_eq!(code, 200);
     let (code, _) = client
         .call("DELETE", &format!("{JOBS}/more"), "", &Value::Null)
         .await;
@@ -185,6 +190,13 @@ async fn a_secret_is_written_and_certificates_change_only_when_they_are_moved_as
     until_served(&rig, false).await;
     until_served(&rig, true).await;
     assert_ne!(shown(&rig).await, first);
+    let client = Client::admin(&rig.cluster());
+    let node = client
+        .until(NODE, |node| {
+            node["metadata"]["labels"]["example.org/more"] == "1"
+        })
+        .await;
+    assert_eq!(node["metadata"]["labels"]["example.org/own"], "3");
 }
 
 /// What is done to a pod.

@@ -24,18 +24,25 @@ fn node_with(labels: &Json, taints: &Json) -> Json {
 struct Scene {
     node: Arc<Mutex<Json>>,
     patches: Arc<Mutex<Vec<Json>>>,
+    /// What was written for K3s's next start.
+    files: Arc<Mutex<Vec<Json>>>,
     /// What somebody else does before the next write, which misses it.
     between: Arc<Mutex<Option<Json>>>,
     fake: Fake,
     kind: K3sNode,
 }
 
+const JOBS: &str = "/apis/batch/v1/namespaces/kube-system/jobs/";
+const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets/";
+
 /// A cluster of one node, merging patches where they name the version that is there.
 fn scene(node: Json) -> Scene {
     let node = Arc::new(Mutex::new(node));
     let patches = Arc::new(Mutex::new(Vec::new()));
     let between = Arc::new(Mutex::new(None));
+    let files = Arc::new(Mutex::new(Vec::new()));
     let (shown, patched, other) = (node.clone(), patches.clone(), between.clone());
+    let noted = files.clone();
     let fake = Fake::new(move |asked: &Asked| {
         let mut node = shown.lock().unwrap();
         let path = asked.path.split('?').next().unwrap_or("");
@@ -55,6 +62,21 @@ fn scene(node: Json) -> Scene {
                 merge(&mut node, &asked.body);
                 Some((200, node.clone()))
             }
+            ("GET", "/apis/batch/v1") => {
+                let jobs = json!({"name": "jobs", "kind": "Job", "namespaced": true});
+                Some((200, json!({"resources": [jobs]})))
+            }
+            ("GET", path) if path.starts_with(JOBS) => status(404, "NotFound", "no"),
+            ("PATCH", path) if path.starts_with(JOBS) => {
+                let pod = &asked.body["spec"]["template"]["spec"];
+                // K3s goes on: only its file is written.
+                assert_eq!(pod["containers"][0]["name"], "place");
+                Some((200, asked.body.clone()))
+            }
+            ("PATCH", path) if path.starts_with(SECRETS) => {
+                noted.lock().unwrap().push(asked.body["data"].clone());
+                Some((200, asked.body.clone()))
+            }
             (method, path) => panic!("nobody expected {method} {path}"),
         }
     });
@@ -69,6 +91,7 @@ fn scene(node: Json) -> Scene {
     Scene {
         node,
         patches,
+        files,
         between,
         fake,
         kind,
@@ -163,6 +186,14 @@ async fn what_kplan_set_is_changed_and_what_others_set_stays() {
     assert_eq!(attrs.labels, Some(after.labels.clone()));
     assert_eq!(attrs.taints, Some(after.taints.clone()));
     assert_eq!(attrs.phase, "started");
+    // K3s would give its node the old ones again when it is started.
+    let file = scene.files.lock().unwrap()[0]["50-kplan.yaml"].clone();
+    let file = base64::engine::general_purpose::STANDARD.decode(file.as_str().unwrap());
+    let file = String::from_utf8(file.unwrap()).unwrap();
+    assert!(
+        file.contains("  - \"tier=db\"\n") && !file.contains("old"),
+        "{file}"
+    );
     // Cut off after it was done and run again, it writes nothing.
     scene.update(&before, &after).await.unwrap();
     assert_eq!(scene.patches.lock().unwrap().len(), 1);
