@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// The disks of a cluster's nodes, of which a pod with the rights for it reaches K3s's part.
 ///
 /// Nodes are told by name, files by their absolute path. Errors are the machine's words.
@@ -22,4 +24,12 @@ pub trait NodeDisks: Send + Sync {
     /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
     /// clock is over. The machine and its pods go on meanwhile.
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String>;
+
+    /// The Secret that says where this node's K3s copies snapshots of etcd to; nothing where it
+    /// copies none.
+    fn etcd_s3(&self, node: &str) -> Result<Option<String>, String>;
+
+    /// What K3s keeps in the cluster's datastore beside its objects: what the token opens, the
+    /// authorities, and which machine a node's name belongs to.
+    fn datastore(&self) -> Result<Value, String>;
 }

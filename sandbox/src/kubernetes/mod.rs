@@ -24,6 +24,7 @@ mod rules;
 mod schema;
 mod selector;
 mod serve;
+mod snapshot;
 mod status;
 mod storage;
 mod table;
@@ -44,6 +45,7 @@ pub use authn::Identity;
 pub use bucket::{BucketAccess, BucketKey};
 pub use disks::NodeDisks;
 pub use serve::ServerGuard;
+pub use snapshot::EtcdSnapshot;
 
 use crate::clock::Clock;
 use crate::log::RequestLog;

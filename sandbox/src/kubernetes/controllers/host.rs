@@ -5,14 +5,15 @@
 //! it is does not count, nor what its image holds: what is looked at are the mounts, the rights and
 //! the command line. Three programs are known, each with the options such a pod needs, and others
 //! fail with a word: `install` and `mv` on files of a host path (of the disk only K3s's folder is
-//! there), and `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s`.
+//! there), and `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s` or
+//! with `k3s etcd-snapshot save`.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Pass;
 use super::kubelet::Step;
+use super::{Pass, etcd_snapshots};
 use crate::kubernetes::object::{Object, flag, items, map, text};
 
 /// How long such a program takes.
@@ -182,7 +183,8 @@ fn rename(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Re
     pass.disks()?.rename(node(pod), &from, &to)
 }
 
-/// `nsenter --target=1 --mount -- systemd-run … systemctl restart k3s.service`.
+/// `nsenter --target=1 --mount -- systemd-run … systemctl restart k3s.service`, or `… -- k3s
+/// etcd-snapshot save`.
 fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Result<(), String> {
     let (options, command) = split(words)?;
     if options != ["--target=1", "--mount"] {
@@ -194,6 +196,15 @@ fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Res
         return Err(format!(
             "nsenter: of {of} process 1: cannot open its namespaces: Permission denied"
         ));
+    }
+    if let [
+        "k3s" | "/usr/local/bin/k3s",
+        "etcd-snapshot",
+        "save",
+        options @ ..,
+    ] = &command[..]
+    {
+        return snapshot(pass, node(pod), options);
     }
     let Some((&"systemd-run", words)) = command.split_first() else {
         return Err(format!(
@@ -221,4 +232,18 @@ fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Res
             &words[count..]
         )),
     }
+}
+
+/// `k3s etcd-snapshot save --name=…`, which has the server that runs there take one.
+fn snapshot(pass: &Pass<'_>, node: &str, options: &[&str]) -> Result<(), String> {
+    let mut base = etcd_snapshots::ON_DEMAND;
+    for option in options {
+        let name = option.strip_prefix("--name=");
+        base = name.ok_or_else(|| unknown("k3s etcd-snapshot save", option))?;
+    }
+    let runs = pass.nodes.get(node).filter(|record| !record.lost);
+    if !runs.is_some_and(|record| record.facts.etcd) {
+        return Err("etcd datastore disabled".to_owned());
+    }
+    etcd_snapshots::save(pass, node, base)
 }
