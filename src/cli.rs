@@ -236,6 +236,14 @@ pub struct RestoreArgs {
     /// earlier restore began with, else `latest`
     #[arg(long, value_name = "BACKUP")]
     pub from: Option<String>,
+    /// Begin from a snapshot of etcd instead of a backup: its name, or `latest`. For a cluster with
+    /// embedded etcd all of whose servers are lost
+    #[arg(
+        long,
+        value_name = "SNAPSHOT",
+        conflicts_with_all = ["from", "exclude_namespace", "accept_partial"]
+    )]
+    pub snapshot: Option<String>,
     /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
     #[arg(long, value_name = "KIT")]
     pub kit: Option<String>,
@@ -259,7 +267,7 @@ pub struct RestoreArgs {
 /// `backup …`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum BackupCommand {
-    /// The backups in the bucket, the oldest first
+    /// The backups and the snapshots of etcd in the bucket, the oldest first
     List,
     /// Read a whole backup out of the bucket and check it; exit 1 where it is not whole
     Verify {

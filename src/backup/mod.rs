@@ -1,6 +1,7 @@
 //! The backup bucket as kplan itself reads it: which backups are there, and where kits lie.
 
 pub mod overdue;
+pub mod snapshots;
 pub mod verify;
 
 use crate::compose::storage;

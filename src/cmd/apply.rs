@@ -1,6 +1,6 @@
 //! `kplan apply`: makes the cloud as the file says.
 
-use crate::cli::{ApplyArgs, Global};
+use crate::cli::{ApplyArgs, Global, RunArgs};
 use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::{changes, show};
 use crate::cmd::restore;
@@ -51,7 +51,7 @@ pub async fn run_for(
         session: &session,
         interrupts: &interrupts,
         global,
-        args,
+        args: &args.run,
         wish,
         options: session::options(&args.planning, false)?,
     };
@@ -80,9 +80,35 @@ struct Apply<'a> {
     session: &'a Session,
     interrupts: &'a Interrupts,
     global: &'a Global,
-    args: &'a ApplyArgs,
+    args: &'a RunArgs,
     wish: Option<&'a Wish>,
     options: PlanOptions,
+}
+
+/// Carries out a plan that was agreed to elsewhere, and then what could not be read before it, round
+/// by round as an apply does.
+pub async fn carry_out<'a>(
+    session: &'a Session,
+    (global, interrupts): (&'a Global, &'a Interrupts),
+    args: &'a RunArgs,
+    execution: &mut Execution<'a>,
+    (planned, secrets): (Planned, Secrets),
+    terminal: &mut Terminal,
+) -> CommandResult {
+    let apply = Apply {
+        session,
+        interrupts,
+        global,
+        args,
+        wish: None,
+        options: PlanOptions::new(PlanMode::Apply),
+    };
+    let first = Ready {
+        unread: planned.report.unread(),
+        plan: planned.plan,
+        secrets,
+    };
+    Box::pin(apply.rounds(execution, first, terminal)).await
 }
 
 /// A plan somebody agreed to.
@@ -102,7 +128,7 @@ impl<'a> Apply<'a> {
         terminal: &mut Terminal,
     ) -> Result<Option<(Execution<'a>, Ready)>, Failure> {
         let wanted = (self.global, self.interrupts);
-        let run = &self.args.run;
+        let run = self.args;
         let mut execution = Execution::open(self.session, wanted, run, "apply", terminal).await?;
         let mut snapshot = execution.recovered(terminal).await?;
         if let Some(wish) = self.wish {
@@ -144,7 +170,7 @@ impl<'a> Apply<'a> {
         mut ready: Ready,
         terminal: &mut Terminal,
     ) -> CommandResult {
-        let how = if self.args.run.auto_approve {
+        let how = if self.args.auto_approve {
             "--auto-approve"
         } else {
             "prompt"
@@ -221,7 +247,7 @@ impl<'a> Apply<'a> {
             (true, _) => QUESTION,
             (false, _) => return Ok(true),
         };
-        Ok(self.args.run.auto_approve || consent(terminal, question, "yes").await?)
+        Ok(self.args.auto_approve || consent(terminal, question, "yes").await?)
     }
 }
 

@@ -1,7 +1,7 @@
-//! `kplan backup list|verify`: the backups in the bucket, as they are there.
+//! `kplan backup list|verify`: the backups and snapshots of etcd in the bucket, as they are there.
 
 use crate::backup::verify::{Verified, verify};
-use crate::backup::{self, Backup};
+use crate::backup::{self, Backup, snapshots};
 use crate::cli::{BackupCommand, Global};
 use crate::cmd::session::{Session, planning_policy};
 use crate::error::{CommandResult, Failure, Problem};
@@ -10,6 +10,7 @@ use crate::interrupt::{Interrupts, blocking};
 use crate::kit;
 use crate::load;
 use crate::render::Terminal;
+use kplan_model::ProviderError;
 use kplan_providers::spaces::SharedObjects;
 use serde_json::json;
 use std::sync::Arc;
@@ -25,7 +26,10 @@ pub async fn run(
         let session = Session::open(global, terminal).await?;
         let objects = Arc::new(open(&session, terminal)?);
         match command {
-            BackupCommand::List => list(objects, global, terminal).await,
+            BackupCommand::List => {
+                let cluster = session.place.cluster.clone();
+                list(objects, cluster, global, terminal).await
+            }
             BackupCommand::Verify { name } => check(objects, name.clone(), global, terminal).await,
         }
     };
@@ -42,13 +46,27 @@ fn open(session: &Session, terminal: &mut Terminal) -> Result<SharedObjects, Fai
 
 async fn list(
     objects: Arc<SharedObjects>,
+    cluster: String,
     global: &Global,
     terminal: &mut Terminal,
 ) -> CommandResult {
-    let all = blocking(move || backup::all(&*objects)).await??;
+    let looking = move || {
+        Ok((
+            backup::all(&*objects)?,
+            snapshots::all(&*objects, &cluster)?,
+        ))
+    };
+    let found: Result<_, ProviderError> = blocking(looking).await?;
+    let (all, snapshots) = found?;
     if global.json {
         let backups: Vec<_> = all.iter().map(document).collect();
-        let document = json!({ "format_version": "1.0", "backups": backups });
+        let snapshots: Vec<_> = snapshots
+            .iter()
+            .map(|one| json!({ "name": one.name, "taken": one.taken() }))
+            .collect();
+        let document = json!({
+            "format_version": "1.0", "backups": backups, "snapshots": snapshots,
+        });
         terminal.line(&document.to_string());
         return Ok(Exit::Ok);
     }
@@ -69,6 +87,17 @@ async fn list(
                 String::new()
             },
         ));
+    }
+    if !snapshots.is_empty() {
+        terminal.line("\nSnapshots of etcd (`kplan restore --snapshot NAME`):");
+    }
+    let width = snapshots
+        .iter()
+        .map(|one| one.name.len())
+        .max()
+        .unwrap_or(0);
+    for one in &snapshots {
+        terminal.line(&format!("{:width$}  {}", one.name, one.taken()));
     }
     Ok(Exit::Ok)
 }

@@ -198,7 +198,8 @@ fn upgraded(planned: &Planned) -> Option<String> {
     let (Value::Str(from), Value::Str(to)) = (from, to) else {
         return None;
     };
-    (from != to).then(|| {
+    // Nodes that registered only now do not say yet what they run.
+    (from != to && !from.as_str().is_empty()).then(|| {
         format!(
             "K3s goes from {from} to {to} on every node: servers one at a time, then agents one at a \
              time. A node is drained first where its pods can run elsewhere; disruption budgets are \

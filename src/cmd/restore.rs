@@ -8,6 +8,7 @@
 use crate::artifacts::{LOCK_FILE, read_lock};
 use crate::backup::{self, Backup};
 use crate::cli::{Global, RestoreArgs};
+use crate::cmd::apply;
 use crate::cmd::execution::{Execution, consent};
 use crate::cmd::plan::show;
 use crate::cmd::session::{Session, planning_policy};
@@ -27,6 +28,8 @@ use kplan_schema::value::LocalFile;
 use kplan_state::KitContents;
 use serde_json::json;
 use std::path::Path;
+
+mod snapshot;
 
 const QUESTION: &str = "Do you want to restore the cluster?
   kplan will make what is described above, and put the backup into it.
@@ -61,12 +64,16 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
         Begun::Done => return Ok(Exit::Ok),
         Begun::Plan(execution, plan) => (*execution, *plan),
     };
-    let how = if args.run.auto_approve {
-        "--auto-approve"
-    } else {
-        "prompt"
-    };
-    let mut exit = execution.run(plan.plan, how, terminal).await;
+    let (with, agreed) = ((global, &interrupts), (plan, restore.secrets.clone()));
+    let mut exit = Box::pin(apply::carry_out(
+        &session,
+        with,
+        &args.run,
+        &mut execution,
+        agreed,
+        terminal,
+    ))
+    .await;
     if matches!(exit, Ok(Exit::Ok)) {
         exit = end(&session, global, &mut execution, &restore.secrets, terminal).await;
     }
@@ -86,8 +93,11 @@ pub async fn end(
     let Some(snapshot) = execution.recorded().cloned() else {
         return Ok(Exit::Ok);
     };
-    if !snapshot.resources.contains_key(&restoring::request()) {
+    let Some(request) = snapshot.resources.get(&restoring::request()) else {
         return Ok(Exit::Ok);
+    };
+    if request.args.get("snapshot").is_some_and(|it| !it.is_null()) {
+        return snapshot::end(session, global, execution, secrets, terminal).await;
     }
     let left = |why: &str| {
         let message = format!("the backup is back, and {why}, so backups are still switched off");
@@ -249,7 +259,7 @@ impl<'a> Restore<'a> {
         let kit = self.kit(terminal).await?;
         self.say(&format!("Taking {}.", kit.what), terminal);
         let there = self.droplets(&kit).await?;
-        if there {
+        if there && self.args.snapshot.is_none() {
             return self.only_the_state(execution, kit, terminal).await;
         }
         let snapshot = kit.snapshot.clone();
@@ -340,6 +350,12 @@ impl<'a> Restore<'a> {
         snapshot: Snapshot,
         terminal: &mut Terminal,
     ) -> Result<Begun<'a>, Failure> {
+        let begun = self.args.from.is_none() && Restoring::of(&snapshot).snapshot().is_some();
+        if begun || self.args.snapshot.is_some() {
+            return self
+                .begin_from_snapshot(execution, kit, snapshot, terminal)
+                .await;
+        }
         let begun = Restoring::of(&snapshot).wish().cloned();
         if begun.is_none() && !self.is_lost(&snapshot).await? {
             return Err(self.not_lost());
@@ -429,6 +445,7 @@ impl<'a> Restore<'a> {
             backup: String::new(),
             excluded_namespaces: Vec::new(),
             accept_partial: false,
+            snapshot: None,
         });
         wish.backup.clone_from(&backup.name);
         wish.accept_partial |= args.accept_partial;

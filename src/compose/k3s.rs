@@ -3,7 +3,7 @@
 use super::build::{Builder, address, indexed, to};
 use super::members::Birth;
 use super::nodes::droplet;
-use super::{database, network, storage};
+use super::{database, network, restoring, storage};
 use kplan_model::{Address, Input, Meta};
 use kplan_providers::k3s::{
     BootArgs, Bundles, ClusterArgs, Datastore, DatastoreAdmin, NodeApi, NodeArgs, PkiArgs, grant,
@@ -69,6 +69,7 @@ pub fn declare(builder: &mut Builder<'_>) {
             declare_node(builder, pool, index);
         }
     }
+    restoring::declare_snapshot(builder);
     declare_cluster(builder);
 }
 
@@ -106,6 +107,7 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         join: joining.join,
         begun: joining.begun.then_some(true),
         etcd_snapshots: (server && super::platform::snapshots_are_kept(spec)).then_some(true),
+        restore: restoring::snapshot(builder, joining.init),
         tls_sans: if server { sans(builder) } else { vec![] },
         disable: if server { disabled(builder) } else { vec![] },
         labels: labels(pool),
@@ -167,6 +169,16 @@ fn joining(builder: &Builder<'_>, (server, pool): (bool, &str), index: u32) -> J
     };
     if server && builder.spec.datastore() != Wanted::Etcd {
         return Joining::default();
+    }
+    // What was there is lost; the first begins from its snapshot, and is waited for: until it did,
+    // names belong to the nodes of before.
+    if restoring::begins_from_a_snapshot(builder) {
+        let first = (!server || index != 0).then(|| to(&node(SERVERS_POOL, 0), "private_ip"));
+        return Joining {
+            init: first.is_none(),
+            join: first,
+            begun: false,
+        };
     }
     let own = server.then_some(index);
     let joins = |address| Joining {

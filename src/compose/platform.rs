@@ -248,10 +248,15 @@ pub fn snapshots_are_kept(spec: &Spec) -> bool {
     spec.backup.is_some() && spec.datastore() == Datastore::Etcd
 }
 
-/// Where they go. Velero calls a bucket broken that has folders it does not know, but for `plugins/`.
+/// Where they go, from the backups' root on. Velero calls a bucket broken that has folders it does not
+/// know, but for `plugins/`.
+pub fn snapshots_folder(cluster: &str) -> String {
+    format!("plugins/k3s/{cluster}")
+}
+
 fn etcd_snapshots(builder: &mut Builder<'_>, backup: &Backup, after: &[Address]) {
     let store = location(builder, &backup.store);
-    let folder = format!("plugins/k3s/{}", builder.spec.name());
+    let folder = snapshots_folder(builder.spec.name());
     let args = EtcdSnapshotsArgs {
         access: access(),
         objects: Applied,

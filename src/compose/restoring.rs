@@ -4,14 +4,17 @@
 use super::build::{Builder, address, to};
 use super::k3s;
 use kplan_model::{
-    Action, Address, Input, Meta, ObjectCodec as _, Plan, Recorded, RemoteId, Snapshot, Status,
-    Timestamp, Value,
+    Action, Address, Codec as _, Input, Kind, Meta, ObjectCodec as _, Plan, Recorded, RemoteId,
+    Snapshot, Status, Timestamp, Value,
 };
+use kplan_providers::k3s::EtcdRestore;
 use kplan_providers::kubernetes::RestoreArgs;
-use kplan_providers::local::{RestoreRequestArgs, RestoreRequestAttrs};
+use kplan_providers::local::{EtcdSnapshot, RestoreRequestArgs, RestoreRequestAttrs};
+use kplan_schema::spec::SERVERS_POOL;
 use std::collections::BTreeSet;
 
-/// See the module. The default is a cluster that is not.
+/// See the module. It begins from a snapshot of etcd, or empty and is filled from a backup. The default
+/// is a cluster that is not.
 #[derive(Clone, Debug, Default)]
 pub struct Restoring(Option<RestoreRequestArgs>);
 
@@ -28,18 +31,32 @@ pub fn restore() -> Address {
 impl Restoring {
     /// By the record: wanted, and not done yet.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let done = snapshot.resources.get(&restore()).is_some_and(|record| {
+        let wanted = snapshot.resources.get(&request());
+        let wanted = wanted.and_then(|it| RestoreRequestArgs::from_object(&it.args).ok());
+        let done = match wanted.as_ref().and_then(|wish| wish.snapshot.as_ref()) {
+            Some(from) => begun_from(snapshot, from),
+            None => Self::is_back(snapshot),
+        };
+        Self(wanted.filter(|_| !done))
+    }
+
+    /// Whether what the backup holds is back.
+    fn is_back(snapshot: &Snapshot) -> bool {
+        snapshot.resources.get(&restore()).is_some_and(|record| {
             let whole = record.attrs.get("waiting").is_none_or(Value::is_null)
                 && record.attrs.get("failed").is_none_or(Value::is_null);
             record.status == Status::Ready && whole
-        });
-        let wanted = snapshot.resources.get(&request()).filter(|_| !done);
-        Self(wanted.and_then(|record| RestoreRequestArgs::from_object(&record.args).ok()))
+        })
     }
 
-    /// The wish that is not fulfilled yet.
+    /// The wish for a backup that is not fulfilled yet.
     pub fn wish(&self) -> Option<&RestoreRequestArgs> {
-        self.0.as_ref()
+        self.0.as_ref().filter(|wish| wish.snapshot.is_none())
+    }
+
+    /// The wish for a snapshot of etcd that is not fulfilled yet.
+    pub fn snapshot(&self) -> Option<&RestoreRequestArgs> {
+        self.0.as_ref().filter(|wish| wish.snapshot.is_some())
     }
 
     /// Whether it ends with a plan: nothing in it but Velero writing again, and what was only for
@@ -72,8 +89,8 @@ pub fn wish(args: &RestoreRequestArgs, at: Timestamp) -> Recorded {
         id: RemoteId::new(args.backup.clone()),
         args: args.to_object(),
         attrs: attrs.to_object(),
-        meta: meta_of_wish(),
-        depends_on: vec![restore()],
+        meta: meta_of(args),
+        depends_on: meta_of(args).after,
         status: Status::Ready,
         created_at: at,
         operations: BTreeSet::new(),
@@ -81,16 +98,85 @@ pub fn wish(args: &RestoreRequestArgs, at: Timestamp) -> Recorded {
     }
 }
 
-fn meta_of_wish() -> Meta {
+/// It goes before what fulfils it.
+fn meta_of(wish: &RestoreRequestArgs) -> Meta {
+    let fulfils = match wish.snapshot {
+        Some(_) => k3s::node(SERVERS_POOL, 0),
+        None => restore(),
+    };
     Meta {
-        after: vec![restore()],
+        after: vec![fulfils],
         ..Meta::default()
     }
 }
 
-/// Declares the wish and the restore, behind `after`; gives what has to come after it.
+/// Whether the first server is one that began from that snapshot.
+fn begun_from(snapshot: &Snapshot, from: &EtcdSnapshot) -> bool {
+    let first = snapshot.resources.get(&k3s::node(SERVERS_POOL, 0));
+    first.is_some_and(|record| {
+        let begun = record.args.get("restore").map(EtcdRestore::decode);
+        let same = |it: &EtcdRestore| it.key == from.key && it.sha256 == from.sha256;
+        record.status == Status::Ready && begun.and_then(Result::ok).is_some_and(|it| same(&it))
+    })
+}
+
+/// Marks what a restore from a snapshot makes anew although it is there: agents know no servers but
+/// those that are lost, and a first server that began from the same snapshot before is not this one.
+pub fn taint_for_a_snapshot(snapshot: &mut Snapshot) {
+    let (droplet, node) = (Kind::new("droplet"), Kind::new("k3s_node"));
+    let nodes: BTreeSet<Address> = snapshot
+        .resources
+        .keys()
+        .filter(|at| *at.kind() == node)
+        .cloned()
+        .collect();
+    let first = k3s::node(SERVERS_POOL, 0);
+    for (at, record) in &mut snapshot.resources {
+        // Free-standing droplets have no node.
+        let agent = at.name() != SERVERS_POOL
+            && (nodes.contains(at)
+                || (*at.kind() == droplet
+                    && at
+                        .index()
+                        .is_some_and(|index| nodes.contains(&k3s::node(at.name(), index)))));
+        if agent || *at == first {
+            record.status = Status::Tainted;
+        }
+    }
+}
+
+/// What the server that begins is told of the snapshot.
+pub(super) fn snapshot(builder: &Builder<'_>, begins: bool) -> Option<EtcdRestore> {
+    let wish = builder.inputs.restoring.snapshot().filter(|_| begins)?;
+    let (from, backup) = (wish.snapshot.clone()?, builder.spec.backup.as_ref()?);
+    let store = super::platform::location(builder, &backup.store);
+    Some(EtcdRestore {
+        bucket: store.bucket,
+        endpoint: store.endpoint,
+        region: store.region,
+        access_key: store.access_key,
+        secret_key: store.secret_key,
+        key: from.key,
+        size: from.size,
+        sha256: from.sha256,
+    })
+}
+
+/// Whether the cluster begins from a snapshot of etcd, and did not yet.
+pub(super) fn begins_from_a_snapshot(builder: &Builder<'_>) -> bool {
+    builder.inputs.restoring.snapshot().is_some()
+}
+
+/// Declares the wish for a snapshot, behind the server that begins from it.
+pub(super) fn declare_snapshot(builder: &mut Builder<'_>) {
+    if let Some(wish) = builder.inputs.restoring.snapshot().cloned() {
+        builder.add_with(request(), &wish, None, meta_of(&wish));
+    }
+}
+
+/// Declares the wish for a backup and the restore, behind `after`; gives what has to come after it.
 pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) -> Option<Address> {
-    let wish = builder.inputs.restoring.0.clone()?;
+    let wish = builder.inputs.restoring.wish()?.clone();
     let args = RestoreArgs {
         access: to(&k3s::cluster(), "access"),
         backup: Input::Known(wish.backup.clone()),
@@ -103,13 +189,13 @@ pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) -> Option<Ad
         ..Meta::default()
     };
     let restore = builder.add_with(restore(), &args, None, meta);
-    builder.add_with(request(), &wish, None, meta_of_wish());
+    builder.add_with(request(), &wish, None, meta_of(&wish));
     Some(restore)
 }
 
-/// Whether it is wanted and not done yet.
+/// Whether it is to be filled from a backup, and was not yet.
 pub(super) fn is_wanted(builder: &Builder<'_>) -> bool {
-    builder.inputs.restoring.0.is_some()
+    builder.inputs.restoring.wish().is_some()
 }
 
 /// Whether Velero is to leave its bucket alone.

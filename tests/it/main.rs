@@ -30,6 +30,7 @@ mod nodes;
 mod operations;
 mod reference;
 mod restore;
+mod restore_snapshot;
 mod rotate;
 mod secrets;
 mod shared;

@@ -5,6 +5,7 @@
 use super::boot::{self, ADDRESS_VALID, BootArgs};
 use super::bundle::{self, Header};
 use super::config;
+use super::etcd_restore::{self, EtcdRestore};
 use super::pki::{Chains, ServerKeys, exposed};
 use super::report::{self, MAX_REPORT, Phase};
 use super::storage::{BootStorage, Listed, Place};
@@ -102,6 +103,8 @@ kplan_model::object! {
         /// Servers with embedded etcd: whether K3s copies its snapshots where a Secret of the cluster
         /// says. `None` is no.
         pub etcd_snapshots: Option<bool>,
+        /// The first etcd server of a cluster that is restored: the snapshot it begins from.
+        pub restore: Option<EtcdRestore>,
         /// Names and addresses the API's certificate carries besides the node's own.
         pub tls_sans: Vec<Input<String>>,
         /// Components of K3s that are not deployed.
@@ -229,6 +232,10 @@ static FIELDS: &[Field] = &[
     Field::ignored(
         "etcd_snapshots",
         "Whether K3s copies snapshots of etcd into the bucket; read when the node first starts.",
+    ),
+    Field::ignored(
+        "restore",
+        "The snapshot of etcd it begins from; read when the node first starts.",
     ),
     Field::restarts("tls_sans", "Names and addresses in the API's certificate.").by(Compare::Set),
     Field::new(
@@ -591,7 +598,9 @@ impl Resource for K3sNode {
         let key = args.bundle_key.known().map_err(ProviderError::from)?;
         life::forget_predecessor(&self.kubernetes, args, permit).await?;
         let joining = etcd::joining(&self.kubernetes, args).await?;
-        let bytes = bundle::pack(&header, &config::files(&joining, &digest)?, exposed(key)?)?;
+        let mut files = config::files(&joining, &digest)?;
+        etcd_restore::add(&mut files, &joining, self.storage.as_ref()).await?;
+        let bytes = bundle::pack(&header, &files, exposed(key)?)?;
         let (place, name) = (args.boot.place()?, args.boot.bundle_key()?);
         self.storage
             .put(&place, &name, Bytes::from(bytes), permit)

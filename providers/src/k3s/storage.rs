@@ -3,6 +3,7 @@
 use crate::spaces::{Keys, Objects, Spaces};
 use bytes::Bytes;
 use kplan_model::{BoxFuture, ErrorKind, Permit, ProviderError, Secret, Timestamp};
+use std::time::Duration;
 
 /// Where a bucket is and with which key it is used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,14 @@ pub trait BootStorage: Send + Sync + 'static {
         place: &'a Place,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Listed>, ProviderError>>;
+
+    /// An address at which anybody can read an object for that long. No call is made.
+    fn presign_get<'a>(
+        &'a self,
+        place: &'a Place,
+        key: &'a str,
+        valid: Duration,
+    ) -> BoxFuture<'a, Result<String, ProviderError>>;
 
     /// Deletes an object in all its versions and makes sure that it is gone.
     fn remove<'a>(
@@ -115,6 +124,15 @@ impl BootStorage for Spaces {
             });
             Ok(listed.collect())
         })
+    }
+
+    fn presign_get<'a>(
+        &'a self,
+        place: &'a Place,
+        key: &'a str,
+        valid: Duration,
+    ) -> BoxFuture<'a, Result<String, ProviderError>> {
+        Box::pin(async move { objects(self, place)?.presign_get(key, valid).await })
     }
 
     fn remove<'a>(

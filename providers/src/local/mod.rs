@@ -14,7 +14,7 @@ pub use kept::{
     SigningKeyAttrs,
 };
 
-pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
+pub use restore_request::{EtcdSnapshot, RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
 pub use rotation::{Rotation, RotationArgs, RotationAttrs};
 pub use sealing_key::{Sealing, SealingKeyAttrs};
 

@@ -6,14 +6,28 @@ use super::Made;
 use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Timestamp, Typical};
 
 kplan_model::object! {
+    /// A snapshot of etcd, as it was in the bucket when the restore was agreed to.
+    pub struct EtcdSnapshot {
+        /// The object.
+        pub key: String,
+        /// Its size in bytes.
+        pub size: i64,
+        /// The SHA-256 of its bytes, in hexadecimal digits.
+        pub sha256: String,
+    }
+}
+
+kplan_model::object! {
     /// What is asked for.
     pub struct RestoreRequestArgs {
-        /// The backup's name.
+        /// The backup's name; that of the snapshot, where there is one.
         pub backup: String,
         /// Namespaces that are left out, besides those kplan makes itself.
         pub excluded_namespaces: Vec<String>,
         /// Whether a restore that lacks something is good enough.
         pub accept_partial: bool,
+        /// The snapshot of etcd to begin from, instead of a backup.
+        pub snapshot: Option<EtcdSnapshot>,
     }
 }
 
@@ -36,6 +50,11 @@ static FIELDS: &[Field] = &[
         "accept_partial",
         Change::Replace,
         "Whether a restore that lacks something is good enough.",
+    ),
+    Field::new(
+        "snapshot",
+        Change::Replace,
+        "The snapshot of etcd to begin from, instead of a backup.",
     ),
 ];
 

@@ -6,7 +6,9 @@
 use super::Spaces;
 use super::errors::{Does, map};
 use super::objects::{Objects, Version};
+use crate::k3s::pki::secret::hex;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
@@ -20,6 +22,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use kplan_model::{
     BoxFuture, ErrorKind, Listed, Listing, ObjectStore, ProviderError, Put, Timestamp,
 };
+use sha2::{Digest as _, Sha256};
 use std::future::Future;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +38,8 @@ const SMALL: Duration = Duration::from_secs(20);
 const PACE: usize = 64 * 1024;
 /// How long a request may take at most, as every one of ours.
 const LONGEST: Duration = Duration::from_mins(1);
+/// How long it may take to read one object to its end: a gigabyte by a line of 10 Mbit/s.
+const LARGE: Duration = Duration::from_mins(15);
 /// What the thread that makes requests is given beyond their time.
 const GRACE: Duration = Duration::from_secs(5);
 /// Requests that wait to be begun. Callers block, so there are no more than threads.
@@ -120,6 +125,19 @@ impl SharedObjects {
                 Err(ProviderError::new(kind, message))
             }
         }
+    }
+
+    /// Size in bytes and SHA-256 of an object, in hexadecimal digits; `None` when it is not there.
+    /// It is read to its end, and never held as a whole.
+    ///
+    /// # Errors
+    /// As those of [`ObjectStore::get`]; `Transient` also where it takes more than [`LARGE`].
+    pub fn digest(&self, key: &str) -> Result<Option<(u64, String)>, ProviderError> {
+        let (objects, key) = (self.objects.clone(), self.key(key));
+        let what = objects.what("GET", &key);
+        self.call(what, Does::Read, LARGE, async move {
+            digest(&objects, &key).await
+        })
     }
 
     fn key(&self, key: &str) -> String {
@@ -219,25 +237,46 @@ impl ObjectStore for SharedObjects {
     }
 }
 
-/// An object's bytes. Only its own absence is `None`: that of the bucket is an error.
-async fn get(objects: &Objects, key: &str) -> Result<Option<Vec<u8>>, ProviderError> {
-    let what = objects.what("GET", key);
-    let answer = match objects.send_get(key).await {
-        Ok(answer) => answer,
+/// An object. Only its own absence is `None`: that of the bucket is an error.
+async fn open(objects: &Objects, key: &str) -> Result<Option<ByteStream>, ProviderError> {
+    match objects.send_get(key).await {
+        Ok(answer) => Ok(Some(answer.body)),
         Err(error) => {
-            let error = refused(&what, Does::Read, error);
+            let error = refused(&objects.what("GET", key), Does::Read, error);
             let absent =
                 error.kind == ErrorKind::NotFound && error.code.as_deref() == Some("NoSuchKey");
-            return if absent { Ok(None) } else { Err(error) };
+            if absent { Ok(None) } else { Err(error) }
         }
+    }
+}
+
+fn cut_off(objects: &Objects, key: &str) -> ProviderError {
+    let what = objects.what("GET", key);
+    ProviderError::new(
+        ErrorKind::Transient,
+        format!("{what}: the answer was cut off"),
+    )
+}
+
+async fn get(objects: &Objects, key: &str) -> Result<Option<Vec<u8>>, ProviderError> {
+    let Some(body) = open(objects, key).await? else {
+        return Ok(None);
     };
-    let body = answer.body.collect().await.map_err(|_| {
-        ProviderError::new(
-            ErrorKind::Transient,
-            format!("{what}: the answer was cut off"),
-        )
-    })?;
+    let body = body.collect().await.map_err(|_| cut_off(objects, key))?;
     Ok(Some(body.into_bytes().to_vec()))
+}
+
+async fn digest(objects: &Objects, key: &str) -> Result<Option<(u64, String)>, ProviderError> {
+    let Some(mut body) = open(objects, key).await? else {
+        return Ok(None);
+    };
+    let (mut size, mut hash) = (0, Sha256::new());
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| cut_off(objects, key))?;
+        size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        hash.update(&chunk);
+    }
+    Ok(Some((size, hex(&hash.finalize()))))
 }
 
 async fn list(

@@ -61,6 +61,7 @@ impl Login<'_> {
             join: text("10.10.10.3"),
             begun: None,
             etcd_snapshots: None,
+            restore: None,
             tls_sans: Vec::new(),
             disable: Vec::new(),
             labels: BTreeMap::new(),

@@ -105,6 +105,8 @@ impl Machine {
             .env("KPLAN_METADATA", self.site.url())
             .env("KPLAN_REFUSALS", "1")
             .env("KPLAN_GRANT_TRIES", "1")
+            .env("KPLAN_UNIT_WAIT", "30")
+            .env("KPLAN_READY_PAUSE", "0.05")
             .env("PATH", path)
             .env_remove("http_proxy")
             .env("no_proxy", "*")

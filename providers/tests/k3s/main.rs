@@ -8,6 +8,8 @@ mod machine;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod site;
 
 /// Says that a test cannot run here, which must not happen where everything it needs is promised.

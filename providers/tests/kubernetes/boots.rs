@@ -163,6 +163,7 @@ impl Ground {
             join: join.map(|join| text(join, "private_ip")),
             begun: None,
             etcd_snapshots: None,
+            restore: None,
             tls_sans: if server {
                 vec![text(droplet, "ipv4_address")]
             } else {

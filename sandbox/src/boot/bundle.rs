@@ -24,6 +24,8 @@ const ALLOWED: [&str; 3] = [
 const ALLOWED_FILE: &str = "etc/systemd/system/k3s.service";
 /// The login of the datastore's administrator, for the moment the node needs it.
 pub(super) const DATASTORE_ADMIN: &str = "etc/kplan/datastore-admin.env";
+/// The snapshot of etcd that a server begins from, until it did.
+pub(super) const ETCD_RESTORE: &str = "etc/kplan/etcd-restore.env";
 /// Object identifier of Ed25519.
 const ED25519_OID: &str = "1.3.101.112";
 /// Largest bundle: CA files and a configuration are a few dozen KiB.
@@ -187,7 +189,7 @@ fn is_secret(path: &str) -> bool {
     let key = Path::new(path)
         .extension()
         .is_some_and(|extension| extension == "key");
-    key || ["etc/rancher/k3s/config.yaml", DATASTORE_ADMIN].contains(&path)
+    key || ["etc/rancher/k3s/config.yaml", DATASTORE_ADMIN, ETCD_RESTORE].contains(&path)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl ClusterRecord {
     }
 
     /// Whether another server's files and configuration fit this cluster.
-    fn check_server(
+    pub(super) fn check_server(
         &self,
         installed: &Installed<'_>,
         authorities: &Authorities,
@@ -243,7 +243,7 @@ impl Nodes {
             None => ClusterRecord::new(id.clone(), installed, &authorities, &token),
         };
         record.check_server(installed, &authorities, &token)?;
-        let node = claim_name(&mut record, installed)?;
+        let node = self.claim_name(&mut record, installed)?;
         // A single SQLite server that is restarted with `cluster-init` moves its state to etcd.
         record.etcd |= matches!(config.datastore, Datastore::EtcdInit);
         let facts = node_facts(installed, node.clone(), NodeRole::Server, record.etcd);
@@ -365,7 +365,7 @@ impl Nodes {
 
     fn join_agent(&self, installed: &Installed<'_>, url: &str) -> Result<Started, StartError> {
         let mut record = self.find_server(installed, url)?;
-        let node = claim_name(&mut record, installed)?;
+        let node = self.claim_name(&mut record, installed)?;
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.running_cluster(&record.id);
         let cluster =
@@ -394,7 +394,31 @@ impl Nodes {
         done
     }
 
-    async fn open_cluster(
+    /// Binds a node name to a droplet, as K3s binds it to a password on the node's disk. The password
+    /// goes with the Node.
+    fn claim_name(
+        &self,
+        record: &mut ClusterRecord,
+        installed: &Installed<'_>,
+    ) -> Result<String, StartError> {
+        let (name, id) = (installed.config.node_name.clone(), installed.droplet.id);
+        let name = name.unwrap_or_else(|| installed.droplet.name.clone());
+        let owner = *record.nodes.entry(name.clone()).or_insert(id);
+        let free = || {
+            let cluster = self.running_cluster(&record.id);
+            cluster.is_some_and(|cluster| !cluster.has_node(&name))
+        };
+        if owner == id || free() {
+            record.nodes.insert(name.clone(), id);
+            record.departed.remove(&name);
+            return Ok(name);
+        }
+        Err(StartError::Node(format!(
+            "node password rejected: the node {name} belongs to droplet {owner}; delete the Node first or use another name"
+        )))
+    }
+
+    pub(super) async fn open_cluster(
         &self,
         id: &str,
         installed: &Installed<'_>,
@@ -435,20 +459,6 @@ impl Nodes {
         self.keep_cluster(id, cluster.clone());
         Ok(cluster)
     }
-}
-
-/// Binds a node name to a droplet, as K3s binds it to a password on the node's disk.
-fn claim_name(record: &mut ClusterRecord, installed: &Installed<'_>) -> Result<String, StartError> {
-    let (name, id) = (installed.config.node_name.clone(), installed.droplet.id);
-    let name = name.unwrap_or_else(|| installed.droplet.name.clone());
-    let owner = *record.nodes.entry(name.clone()).or_insert(id);
-    if owner == id {
-        record.departed.remove(&name);
-        return Ok(name);
-    }
-    Err(StartError::Node(format!(
-        "node password rejected: the node {name} belongs to droplet {owner}; delete the Node first or use another name"
-    )))
 }
 
 fn join_etcd(cluster: &Cluster, facts: &NodeFacts) -> Result<(), StartError> {

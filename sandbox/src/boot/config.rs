@@ -111,6 +111,8 @@ pub(super) struct K3sConfig {
     pub labels: BTreeMap<String, String>,
     /// (key, value, effect).
     pub taints: Vec<(String, String, String)>,
+    /// The Secret that says where snapshots of etcd are copied to.
+    pub etcd_s3_secret: Option<String>,
     /// Values all servers share, as JSON.
     pub critical: BTreeMap<String, String>,
     /// What K3s says on its Node that it was started with: flags and values, secrets left out.
@@ -244,6 +246,9 @@ pub(super) fn parse<'a>(
         external_cloud: kubelet_arg("cloud-provider").as_deref() == Some("external"),
         labels: labels(raw.list("node-label")?)?,
         taints: taints(raw.list("node-taint")?)?,
+        etcd_s3_secret: raw
+            .text("etcd-s3-config-secret")?
+            .filter(|_| matches!(raw.flag("etcd-s3"), Ok(true))),
         critical: critical.collect(),
         args,
     })

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::bundle::File;
-use super::machine::{Disk, Machine, status};
+use super::machine::{Disk, Machine, read_config, status};
 use super::{Held, Nodes, Phase, Running};
 use crate::kubernetes::{NodeDisks, TokenError};
 use crate::store::{Batch, StoreError};
@@ -114,6 +116,18 @@ impl NodeDisks for ClusterDisks {
             }
         });
         Ok(())
+    }
+
+    fn etcd_s3(&self, node: &str) -> Result<Option<String>, String> {
+        let (_, _, disk) = self.open(node)?;
+        Ok(read_config(&disk.files, disk.role)?.etcd_s3_secret)
+    }
+
+    fn datastore(&self) -> Result<Value, String> {
+        let nodes = self.nodes.nodes().ok_or("the droplet is off")?;
+        let record = nodes.cluster_record(&self.cluster);
+        let record = record.ok_or_else(|| format!("there is no cluster {}", self.cluster))?;
+        serde_json::to_value(record).map_err(|error| error.to_string())
     }
 }
 

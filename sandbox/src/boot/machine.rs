@@ -26,7 +26,7 @@ const BOOT: Duration = Duration::from_secs(20);
 /// Time to download and install K3s.
 const INSTALL: Duration = Duration::from_secs(15);
 /// Time from `systemctl start k3s` to an API server that answers.
-const START: Duration = Duration::from_secs(15);
+pub(super) const START: Duration = Duration::from_secs(15);
 /// First and longest pause between two looks for the bundle.
 const POLL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
 /// How often the boot script tries to give K3s's user its right in the datastore.
@@ -82,12 +82,12 @@ pub(super) struct Machine {
 }
 
 /// A failure that systemd retries, or one that no retry helps.
-enum Failure {
+pub(super) enum Failure {
     Again(String),
     Final(String),
 }
 
-fn again<E: std::fmt::Display>(error: E) -> Failure {
+pub(super) fn again<E: std::fmt::Display>(error: E) -> Failure {
     Failure::Again(error.to_string())
 }
 
@@ -101,7 +101,7 @@ impl Machine {
         }
     }
 
-    fn clock(&self) -> Clock {
+    pub(super) fn clock(&self) -> Clock {
         self.nodes.inner.clock.clone()
     }
 
@@ -137,7 +137,7 @@ impl Machine {
     }
 
     /// Notes a phase and sends the report. A report that cannot be sent does not stop a boot.
-    async fn tell(&mut self, phase: Phase, message: &str) {
+    pub(super) async fn tell(&mut self, phase: Phase, message: &str) {
         self.note(phase, message);
         let Some(identity) = &self.identity else {
             return;
@@ -199,6 +199,8 @@ impl Machine {
         .await;
         self.prepare_datastore(&mut files).await?;
         let version = self.download(&files).await?;
+        self.begin_from_snapshot(&mut files, identity.role, &version)
+            .await?;
         let disk = Disk {
             role: identity.role,
             files,
@@ -394,7 +396,7 @@ impl Machine {
 }
 
 /// What K3s reads: its file, then those of the folder beside it.
-fn read_config(files: &Files, role: Role) -> Result<K3sConfig, String> {
+pub(super) fn read_config(files: &Files, role: Role) -> Result<K3sConfig, String> {
     let main = files.get(CONFIG);
     let main = main.ok_or_else(|| format!("the bundle has no {CONFIG}"))?;
     let more = files.range(format!("{CONFIG}.d/")..);

@@ -13,6 +13,7 @@ mod machine;
 mod network;
 mod pki;
 mod report;
+mod restore;
 #[cfg(test)]
 pub(crate) mod tests;
 mod user_data;

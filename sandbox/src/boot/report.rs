@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::bundle::{DATASTORE_ADMIN, Files};
+use super::bundle::{DATASTORE_ADMIN, ETCD_RESTORE, Files};
 use super::config::{Datastore, K3sConfig};
 use super::datastore::{Endpoint, Grant};
 use super::pki::Token;
+use super::restore::Restore;
 
 /// Largest report in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -71,6 +72,9 @@ impl Log {
             .and_then(|file| Grant::parse(&file.content).ok());
         self.secrets
             .extend(admin.map(|grant| grant.password().to_owned()));
+        let restore = files.get(ETCD_RESTORE);
+        self.secrets
+            .extend(restore.and_then(|file| Restore::parse(&file.content).ok().map(|it| it.url)));
         if let Some(config) = config {
             self.secrets.push(config.token.clone());
             self.secrets

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// Why a server does not exchange its token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -40,4 +42,12 @@ pub trait NodeDisks: Send + Sync {
     /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
     /// clock is over. The machine and its pods go on meanwhile.
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String>;
+
+    /// The Secret that says where this node's K3s copies snapshots of etcd to; nothing where it
+    /// copies none.
+    fn etcd_s3(&self, node: &str) -> Result<Option<String>, String>;
+
+    /// What K3s keeps in the cluster's datastore beside its objects: what the token opens, the
+    /// authorities, and which machine a node's name belongs to.
+    fn datastore(&self) -> Result<Value, String>;
 }

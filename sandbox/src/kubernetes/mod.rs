@@ -24,6 +24,7 @@ mod rules;
 mod schema;
 mod selector;
 mod serve;
+mod snapshot;
 mod status;
 mod storage;
 mod table;
@@ -45,6 +46,7 @@ pub use bucket::{BucketAccess, BucketKey};
 pub use disks::{NodeDisks, TokenError};
 pub use pki::Leaf;
 pub use serve::ServerGuard;
+pub use snapshot::EtcdSnapshot;
 
 use crate::clock::Clock;
 use crate::log::RequestLog;

@@ -14,12 +14,15 @@ log=$root/var/log/kplan-boot.log
 env=$root/etc/kplan/node.env
 public_key=$root/etc/kplan/bundle.pub
 admin=$root/etc/kplan/datastore-admin.env
+restore=$root/etc/kplan/etcd-restore.env
+k3s=$root/usr/local/bin/k3s
 max_bundle=1048576
 
 mkdir -p "$work" "$root/var/log"
 exec >>"$log" 2>&1
-# The administrator's login stays no longer than this run: a later one gets it with the bundle.
-trap 'rm -f "$admin"' EXIT
+# The administrator's login and the snapshot's address stay no longer than this run: a later one gets
+# them with the bundle.
+trap 'rm -f "$admin" "$restore"' EXIT
 trap 'exit 143' HUP INT TERM
 
 value() { # file key
@@ -52,6 +55,7 @@ secrets() {
         rm -f "$work/raw"
     fi
     [ ! -f "$admin" ] || value "$admin" PASSWORD >>"$work/secrets"
+    [ ! -f "$restore" ] || value "$restore" URL >>"$work/secrets"
     printf '%s\n%s\n' "$bundle_url" "$report_url" >>"$work/secrets"
 }
 
@@ -215,7 +219,7 @@ prepare_datastore() {
 install_k3s() {
     url=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_URL)
     digest=$(value "$root/etc/kplan/k3s.env" K3S_BINARY_SHA256)
-    binary=$root/usr/local/bin/k3s
+    binary=$k3s
     [ -n "$digest" ] || die "the bundle names no digest for K3s"
     (umask 022 && mkdir -p "$root/usr/local/bin")
     if [ -f "$binary" ] && printf '%s  %s\n' "$digest" "$binary" | sha256sum -c - >/dev/null 2>&1; then
@@ -227,6 +231,90 @@ install_k3s() {
         die "the digest of the downloaded K3s is not the pinned one ($digest)"
     chmod 0755 "$binary.new"
     mv -f "$binary.new" "$binary"
+}
+
+# Fetches the snapshot to the disk, which may be too large for memory, and checks it.
+fetch_snapshot() { # file
+    report installing "downloading the snapshot of etcd $chosen"
+    status=$(curl -sS --retry 8 --retry-connrefused --connect-timeout 15 -o "$1" -w '%{http_code}' \
+        "$(value "$restore" URL)") || status=000
+    case $status in
+    200) ;;
+    403) die "the address of the snapshot is refused (403): it has expired, or its key is gone" ;;
+    404) die "the snapshot is not in its bucket any more (404)" ;;
+    *) die "the snapshot could not be downloaded ($status)" ;;
+    esac
+    [ "$(wc -c <"$1" | tr -d ' ')" = "$(value "$restore" SIZE)" ] ||
+        die "the downloaded snapshot has another size than the one that was chosen"
+    printf '%s  %s\n' "$digest" "$1" | sha256sum -c - >/dev/null 2>&1 ||
+        die "the digest of the downloaded snapshot is not that of the one that was chosen ($digest)"
+}
+
+# Deletes every node of the snapshot and its password. Each name is a new machine's, which K3s would
+# refuse for the old password; and this one's kubelet would take over the Node of a droplet that is
+# gone. It registers once, when it starts, so this comes before: K3s runs without it for a moment, and
+# under another name, so that it takes no Node for its own.
+delete_nodes() {
+    "$k3s" kubectl delete nodes --all --timeout=120s || return 1
+    secrets=$("$k3s" kubectl -n kube-system get secrets -o name) || return 1
+    for secret in $secrets; do
+        case $secret in
+        *.node-password.k3s)
+            "$k3s" kubectl -n kube-system delete "$secret" --ignore-not-found || return 1
+            ;;
+        esac
+    done
+}
+
+forget_nodes() {
+    report installing "deleting the nodes of the cluster that was"
+    "$k3s" server --disable-agent --node-name=kplan-restore --etcd-s3=false &
+    server=$!
+    waited=0
+    until "$k3s" kubectl get --raw /readyz >/dev/null 2>&1; do
+        kill -0 "$server" 2>/dev/null || die "K3s does not run on the snapshot"
+        [ "$waited" -lt "$unit_wait" ] || {
+            kill "$server"
+            die "K3s did not answer from the snapshot within $unit_wait seconds"
+        }
+        sleep "${KPLAN_READY_PAUSE:-3}"
+        waited=$((waited + 3))
+    done
+    deleted=no
+    ! delete_nodes || deleted=yes
+    kill "$server" 2>/dev/null || true
+    wait "$server" || true
+    [ "$deleted" = yes ] || die "the nodes of the cluster that was could not be deleted"
+}
+
+# Where the bundle brings the address of a snapshot of etcd, K3s begins from it. Cut off anywhere, it
+# is done again from the start, until nothing is left to do; once it was done, it is never again.
+begin_from_snapshot() {
+    [ -f "$restore" ] || return 0
+    chosen=$(value "$restore" NAME)
+    digest=$(value "$restore" SHA256)
+    begun=$root/etc/kplan/etcd-restoring
+    ended=$root/etc/kplan/etcd-restored
+    db=$root/var/lib/rancher/k3s/server/db
+    if [ -f "$ended" ] && [ "$(cat "$ended")" = "$digest" ]; then
+        return 0
+    fi
+    case $chosen in
+    "" | .* | *[!A-Za-z0-9._-]*) die "the snapshot has a name that is no file's" ;;
+    esac
+    [ ! -d "$db/etcd" ] || [ -f "$begun" ] ||
+        die "there is a member of etcd on this disk already; no snapshot is restored over it"
+    mkdir -p "$root/var/lib/kplan"
+    snapshot=$root/var/lib/kplan/$chosen
+    fetch_snapshot "$snapshot"
+    : >"$begun"
+    report installing "resetting etcd to the snapshot $chosen"
+    rm -f "$db/reset-flag"
+    timeout "$unit_wait" "$k3s" server --cluster-reset "--cluster-reset-restore-path=$snapshot" \
+        --etcd-s3=false || die "K3s could not restore the snapshot $chosen"
+    forget_nodes
+    printf '%s' "$digest" >"$ended"
+    rm -f "$snapshot" "$begun" "$restore"
 }
 
 # K3s tells systemd when it is up; until then its unit is "activating".
@@ -256,6 +344,7 @@ install_files
 prepare_datastore
 report installing "installing K3s $(value "$root/etc/kplan/k3s.env" K3S_VERSION)"
 install_k3s
+begin_from_snapshot
 start_k3s
 report started "K3s is running"
 : >"$root/etc/kplan/booted"

@@ -199,8 +199,9 @@ fn unanswered(args: &NodeArgs, error: &ProviderError) -> ProviderError {
     )
     .help(
         "nothing was begun: a second cluster beside the first would split its data. If the others \
-         are on, the next apply goes on; if all are lost, so is their etcd: take the servers out \
-         of the state (kplan state rm), and the next apply begins a new cluster"
+         are on, the next apply goes on. If all are lost, so is their etcd: with `[backup]`, `kplan \
+         restore --snapshot latest` begins it again from its last snapshot; without, take the \
+         servers out of the state (kplan state rm), and the next apply begins a new cluster"
             .to_owned(),
     )
 }

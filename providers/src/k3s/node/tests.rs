@@ -10,6 +10,7 @@ use kplan_model::{Address, BoxFuture, Codec, Value};
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Mutex;
+use std::time::Duration;
 
 mod drain;
 mod etcd;
@@ -102,6 +103,16 @@ impl BootStorage for Bucket {
         Box::pin(async move { Ok(found) })
     }
 
+    fn presign_get<'a>(
+        &'a self,
+        place: &'a Place,
+        key: &'a str,
+        valid: Duration,
+    ) -> BoxFuture<'a, Result<String, ProviderError>> {
+        let address = format!("{}/{key}?for={}", place.bucket, valid.as_secs());
+        Box::pin(async { Ok(address) })
+    }
+
     fn remove<'a>(
         &'a self,
         _: &'a Place,
@@ -173,6 +184,7 @@ fn server(kind: &str) -> NodeArgs {
         join: None,
         begun: None,
         etcd_snapshots: None,
+        restore: None,
         tls_sans: vec!["203.0.113.9".to_owned().into()],
         disable: vec!["servicelb".to_owned(), "local-storage".to_owned()],
         labels: BTreeMap::from([("tier".to_owned(), "app".to_owned())]),

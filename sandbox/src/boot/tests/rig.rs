@@ -257,7 +257,7 @@ pub(crate) fn server_token(pki: &Pki) -> String {
 
 impl Rig {
     /// What pods of a cluster reach of its nodes.
-    pub(crate) fn disks(&self, cluster: &str) -> ClusterDisks {
+    pub(in crate::boot) fn disks(&self, cluster: &str) -> ClusterDisks {
         ClusterDisks {
             nodes: self.nodes.held(),
             cluster: cluster.to_owned(),

@@ -6,7 +6,7 @@
 //! the command line. Some programs are known, each with the options such a pod needs, and others fail
 //! with a word: `install` and `mv` on files of a host path (of the disk only K3s's folder is there), and
 //! `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s` or `k3s
-//! certificate rotate`.
+//! certificate rotate` or `k3s etcd-snapshot save`.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::Pass;
 use super::kubelet::Step;
+use super::{Pass, etcd_snapshots};
 use crate::kubernetes::object::{self, Object, flag, items, map, text};
 
 /// How long such a program takes.
@@ -220,6 +220,15 @@ fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Res
 
 /// `k3s certificate rotate`, and `systemd-run … systemctl restart k3s.service`.
 fn on_host(pass: &Pass<'_>, pod: &Value, command: &[&str]) -> Result<(), String> {
+    if let [
+        "k3s" | "/usr/local/bin/k3s",
+        "etcd-snapshot",
+        "save",
+        options @ ..,
+    ] = command
+    {
+        return snapshot(pass, node(pod), options);
+    }
     if let ["/usr/local/bin/k3s" | "k3s", "certificate", "rotate"] = command {
         return pass.disks()?.rotate_certificates(node(pod));
     }
@@ -249,4 +258,18 @@ fn on_host(pass: &Pass<'_>, pod: &Value, command: &[&str]) -> Result<(), String>
             &words[count..]
         )),
     }
+}
+
+/// `k3s etcd-snapshot save --name=…`, which has the server that runs there take one.
+fn snapshot(pass: &Pass<'_>, node: &str, options: &[&str]) -> Result<(), String> {
+    let mut base = etcd_snapshots::ON_DEMAND;
+    for option in options {
+        let name = option.strip_prefix("--name=");
+        base = name.ok_or_else(|| unknown("k3s etcd-snapshot save", option))?;
+    }
+    let runs = pass.nodes.get(node).filter(|record| !record.lost);
+    if !runs.is_some_and(|record| record.facts.etcd) {
+        return Err("etcd datastore disabled".to_owned());
+    }
+    etcd_snapshots::save(pass, node, base)
 }

@@ -6,6 +6,7 @@ mod daemon_sets;
 mod definitions;
 mod deployments;
 mod disruption;
+mod etcd_snapshots;
 mod garbage;
 mod helm;
 mod host;
@@ -192,6 +193,7 @@ impl Controllers {
         sealed_secrets::reconcile(&mut pass);
         velero::reconcile(&mut pass);
         upgrade::reconcile(&mut pass);
+        etcd_snapshots::reconcile(&mut pass);
         if self.helm_controller {
             helm::reconcile(&mut pass);
         }

@@ -4,6 +4,7 @@ mod access;
 mod apply;
 mod controllers;
 mod crud;
+mod etcd_snapshots;
 mod fuzz;
 mod heartbeats;
 mod helm;

@@ -168,3 +168,40 @@ async fn where_nobody_answers_only_a_cluster_that_is_made_goes_on() {
         "{error}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_begins_is_told_the_snapshot_and_one_that_joins_is_not() {
+    let mut args = server("etcd");
+    args.restore = Some(crate::k3s::EtcdRestore {
+        bucket: "acme-backup".to_owned().into(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
+        region: "fra1".to_owned(),
+        access_key: "DO00ABC".to_owned().into(),
+        secret_key: Secret::new("the-buckets-key").into(),
+        key: "plugins/k3s/demo/etcd-snapshot-1790000000".to_owned(),
+        size: 4711,
+        sha256: "ab".repeat(32),
+    });
+    let (_, files) = bundle_of(&args).await;
+    let (mode, text) = &files["etc/kplan/etcd-restore.env"];
+    assert_eq!(*mode, 0o600);
+    let url = "\nURL=acme-backup/plugins/k3s/demo/etcd-snapshot-1790000000?for=3600\n";
+    assert!(text.contains(url), "{text}");
+    for (path, (_, content)) in &files {
+        assert!(!content.contains("the-buckets-key"), "{path}");
+    }
+    assert!(
+        files["etc/rancher/k3s/config.yaml"]
+            .1
+            .contains("cluster-init: true")
+    );
+    // Declared so, it joins the others where there are any, and nothing is restored over them.
+    let there = scene(vec![server_node("demo-server-2", 22, true)]);
+    let joined = joining(&there.fake.kubernetes(), &args).await.unwrap();
+    assert_eq!(join_of(&joined), (false, Some("10.10.10.22".to_owned())));
+    let mut files = crate::k3s::bundle::Files::new();
+    let bucket = Bucket::default();
+    let added = etcd_restore::add(&mut files, &joined, &bucket);
+    added.await.unwrap();
+    assert!(files.is_empty());
+}

@@ -1,0 +1,269 @@
+//! `kplan restore --snapshot`: a cluster with embedded etcd, all of whose servers are lost, begins
+//! again from a snapshot that K3s copied into the backup bucket.
+//!
+//! The servers and, because they know no others, the agents are made anew; what is in the cluster is
+//! what was in it when the snapshot was taken. Nothing of it can be read before the first server is
+//! there, so what is missing in it is planned after that, in a round of its own, as an apply does.
+
+use super::{Begun, Kit, Restore};
+use crate::backup::{self, snapshots};
+use crate::cli::Global;
+use crate::cmd::execution::Execution;
+use crate::cmd::plan::show;
+use crate::cmd::session::Session;
+use crate::compose::{Restoring, k3s, restoring};
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::interrupt::blocking;
+use crate::kit;
+use crate::load::Secrets;
+use crate::render::Terminal;
+use crate::wire::SystemClock;
+use kplan_engine::clock::Clock as _;
+use kplan_engine::{PlanOptions, Planned, WhyNot};
+use kplan_model::{
+    Action, Address, Declarations, Kind, PlanMode, ProviderError, Snapshot, Status, Value,
+};
+use kplan_providers::local::{EtcdSnapshot, RestoreRequestArgs};
+use kplan_schema::spec::SERVERS_POOL;
+use kplan_schema::value::Datastore;
+
+const QUESTION: &str = "Do you want to begin the cluster again from this snapshot?
+  kplan will make what is described above. What changed in the cluster since the snapshot is lost.
+  Only 'yes' will be accepted to approve.";
+
+/// What is said before the plan.
+const WHAT: &str =
+    "The servers are made anew, and begin with everything that was in the cluster then. So are the
+agents, which know no servers but those that are lost. Volumes hold what they held last: nothing is
+restored into them. Pods run again where Kubernetes puts them.";
+
+impl<'a> Restore<'a> {
+    /// The plan that begins the cluster from a snapshot, agreed to and the state ready for it.
+    pub(super) async fn begin_from_snapshot(
+        &self,
+        mut execution: Execution<'a>,
+        kit: Option<Kit>,
+        snapshot: Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<Begun<'a>, Failure> {
+        self.has_snapshots()?;
+        let begun = Restoring::of(&snapshot).snapshot().cloned();
+        if begun.is_none() {
+            self.servers_are_lost(&snapshot).await?;
+        }
+        let wish = match (begun, &self.args.snapshot) {
+            (Some(begun), None) => begun,
+            (_, name) => {
+                let name = name.as_deref().unwrap_or("latest");
+                self.chosen(name, &snapshot, terminal).await?
+            }
+        };
+        let mut next = snapshot;
+        // What writing it makes of it, so that the plan is about exactly that.
+        next.serial += 1;
+        if Restoring::of(&next).snapshot() != Some(&wish) {
+            restoring::taint_for_a_snapshot(&mut next);
+        }
+        let record = restoring::wish(&wish, SystemClock.now());
+        next.resources.insert(record.address.clone(), record);
+        let (planned, declarations) = self.planned_without_a_cluster(next.clone()).await?;
+        self.say(
+            &format!("Restoring from {}.\n\n{WHAT}\n", wish.backup),
+            terminal,
+        );
+        let json = self.global.json;
+        show(self.session, &planned, &declarations, terminal, json).await;
+        if !self.agreed(QUESTION, terminal).await? {
+            return Ok(Begun::Refused);
+        }
+        let document = kit.map(|kit| kit.contents.document()).transpose()?;
+        execution.put(document, Some(next), terminal).await?;
+        Ok(Begun::Plan(Box::new(execution), Box::new(planned)))
+    }
+
+    /// Whether there can be snapshots of the cluster in a bucket.
+    fn has_snapshots(&self) -> Result<(), Failure> {
+        let spec = &self.session.loaded.spec;
+        if spec.datastore() != Datastore::Etcd {
+            let message = format!(
+                "the cluster {} does not keep its data in embedded etcd, so there is no snapshot of \
+                 it: its `[k3s] datastore` is another",
+                self.session.place.cluster
+            );
+            let problem = Problem::error("restore::no_etcd", message).help(
+                "`kplan restore` brings back what a backup holds. With a managed database the \
+                 cluster's objects are in that database, and DigitalOcean has its backups",
+            );
+            return Err(Failure::with(Exit::Refused, problem));
+        }
+        if spec.backup.is_none() {
+            let message = format!(
+                "{} has no `[backup]`, so K3s copied no snapshot of etcd anywhere",
+                self.session.loaded.file
+            );
+            let problem = Problem::error("restore::no_snapshots", message).help(
+                "those on the servers' disks are lost with them. With `[backup]` K3s copies each one \
+                 into its bucket from then on",
+            );
+            return Err(Failure::with(Exit::Refused, problem));
+        }
+        Ok(())
+    }
+
+    /// Refuses a cluster of which a server is there: a droplet that became a node.
+    async fn servers_are_lost(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let there = self.session.adapters.droplets_of(&snapshot.owner).await?;
+        let node = Kind::new("k3s_node");
+        let servers = snapshot.resources.values().filter(|record| {
+            let at = &record.address;
+            *at.kind() == node && at.name() == SERVERS_POOL && record.status == Status::Ready
+        });
+        let stands = servers.filter_map(|record| match record.attribute("droplet_id") {
+            Some(Value::Str(id)) => there.get(id.as_str()),
+            _ => None,
+        });
+        let stands: Vec<&str> = stands.map(String::as_str).collect();
+        if stands.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the cluster {} is not lost, these of its servers are there: {}",
+            self.session.place.cluster,
+            stands.join(", ")
+        );
+        let problem = Problem::error("restore::not_lost", message).help(
+            "nothing was changed. A server that does not run is started or, with `kplan apply \
+             --replace`, replaced, and joins the others; where all are beyond repair, destroy their \
+             droplets first. To go back after a mistake in a living \
+             cluster, K3s's own `--cluster-reset` on a server is the way: docs/guide/recovery.md, \
+             \"Snapshots of etcd\"",
+        );
+        Err(Failure::with(Exit::Refused, problem))
+    }
+
+    /// The snapshot of that name, or the newest: read once to its end, so that the server can tell
+    /// whether what it gets is this.
+    async fn chosen(
+        &self,
+        name: &str,
+        snapshot: &Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<RestoreRequestArgs, Failure> {
+        let session = self.session;
+        let (loaded, cloud) = (&session.loaded, &session.cloud);
+        let place = backup::place(loaded, cloud, &self.secrets, Some(snapshot))?;
+        let objects = kit::objects_at(&place, None)?;
+        let (cluster, wanted) = (session.place.cluster.clone(), name.to_owned());
+        let looking = move || -> Result<_, ProviderError> {
+            let mut all = snapshots::all(&objects, &cluster)?;
+            let found = if wanted == "latest" {
+                all.pop()
+            } else {
+                all.into_iter().find(|one| one.name == wanted)
+            };
+            let Some(found) = found else {
+                return Ok(None);
+            };
+            Ok(objects.digest(&found.key)?.map(|read| (read, found)))
+        };
+        let read = blocking(looking).await??;
+        let Some(((size, sha256), found)) = read else {
+            let message = if name == "latest" {
+                format!("the bucket {} has no snapshot of etcd", place.bucket)
+            } else {
+                format!("the bucket {} has no snapshot named {name}", place.bucket)
+            };
+            let help = "`kplan backup list` shows those that are there. Without any, `kplan restore` \
+                        brings back what a backup holds, after the servers were taken out of the \
+                        state (`kplan state rm`)";
+            return Err(Problem::error("snapshot::missing", message)
+                .help(help)
+                .into());
+        };
+        let taken = found.taken();
+        self.say(
+            &format!("{} was taken at {taken}: {size} bytes.", found.name),
+            terminal,
+        );
+        Ok(RestoreRequestArgs {
+            backup: found.name,
+            excluded_namespaces: Vec::new(),
+            accept_partial: false,
+            snapshot: Some(EtcdSnapshot {
+                key: format!("{}{}", place.prefix, found.key),
+                size: i64::try_from(size).unwrap_or(i64::MAX),
+                sha256,
+            }),
+        })
+    }
+
+    /// A plan in which nothing was unreadable but what is in the cluster, and the cluster itself. What
+    /// those stand on, the agents, waits for them until the next round.
+    async fn planned_without_a_cluster(
+        &self,
+        snapshot: Snapshot,
+    ) -> Result<(Planned, Declarations), Failure> {
+        let session = self.session;
+        let declarations = session.declared(&snapshot, self.secrets.clone());
+        let options = PlanOptions::new(PlanMode::Apply);
+        let planned = session.plan(&declarations, snapshot, &options).await?;
+        let cluster = k3s::cluster();
+        let inside = |at: &Address| {
+            let record = planned.snapshot.resources.get(at);
+            *at == cluster || record.is_some_and(|it| it.meta.inside.as_ref() == Some(&cluster))
+        };
+        let unread: Vec<String> = planned
+            .report
+            .not_done
+            .iter()
+            .filter(|item| matches!(item.why, WhyNot::Unreadable(_)) && !inside(&item.address))
+            .map(|item| item.address.to_string())
+            .collect();
+        if unread.is_empty() {
+            return Ok((planned, declarations));
+        }
+        let message = format!(
+            "not everything could be read, so nobody knows what is lost: {}",
+            unread.join(", ")
+        );
+        let problem = Problem::error("plan::partial", message);
+        let help = "nothing was changed; run it again when it can be read";
+        Err(problem.help(help).into())
+    }
+}
+
+/// Takes the wish off the record once the cluster began, where the rounds before did not.
+pub(super) async fn end(
+    session: &Session,
+    global: &Global,
+    execution: &mut Execution<'_>,
+    secrets: &Secrets,
+    terminal: &mut Terminal,
+) -> CommandResult {
+    let Some(snapshot) = execution.recorded().cloned() else {
+        return Ok(Exit::Ok);
+    };
+    let declarations = session.declared(&snapshot, secrets.clone());
+    let options = PlanOptions::new(PlanMode::Apply);
+    let planned = session.plan(&declarations, snapshot, &options).await?;
+    let request = restoring::request();
+    let only = planned.plan.steps.iter().all(|step| match step.action {
+        Action::Delete => step.address == request,
+        Action::Record | Action::Forget => true,
+        Action::Create | Action::Update | Action::Operate => false,
+    });
+    if planned.report.is_partial() || !only {
+        let message = "the cluster is back, and something else is to be changed, too";
+        let problem = Problem::error("restore::not_ended", message);
+        let help = "run `kplan apply`: its plan shows it, and ends the restore";
+        return Err(Failure::with(Exit::Partial, problem.help(help)));
+    }
+    if !global.json {
+        terminal.line("\nThe cluster is back. That it is being restored goes from the record:\n");
+    }
+    show(session, &planned, &declarations, terminal, global.json).await;
+    execution
+        .run(planned.plan, "with the restore", terminal)
+        .await
+}
