@@ -228,6 +228,12 @@ pub struct RestoreArgs {
     /// earlier restore began with, else `latest`
     #[arg(long, value_name = "BACKUP")]
     pub from: Option<String>,
+    /// Make a copy of the cluster under this name; its file is NAME.toml, beside this one
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The copy's region. Default: the cluster's
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
     #[arg(long, value_name = "KIT")]
     pub kit: Option<String>,

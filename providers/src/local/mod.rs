@@ -13,7 +13,7 @@ pub use kept::{
     SigningKeyAttrs,
 };
 
-pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
+pub use restore_request::{RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs, RestoreSource};
 pub use sealing_key::{Sealing, SealingKeyAttrs};
 
 /// What is on record of one.

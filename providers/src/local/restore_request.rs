@@ -3,7 +3,29 @@
 //! fill the empty cluster.
 
 use super::Made;
-use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Timestamp, Typical};
+use kplan_model::{
+    Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Timestamp, Typical,
+};
+
+kplan_model::object! {
+    /// Another cluster's bucket, from which this one is made as a copy.
+    pub struct RestoreSource {
+        /// The other cluster's name.
+        pub cluster: String,
+        /// The bucket.
+        pub bucket: String,
+        /// The folder in it.
+        pub prefix: Option<String>,
+        /// The bucket's region.
+        pub region: String,
+        /// The storage's address.
+        pub endpoint: String,
+        /// The id of the bucket's key; `None` in Spaces of this account, where kplan makes one.
+        pub access_key: Option<String>,
+        /// The key, where there is one.
+        pub secret_key: Option<Secret>,
+    }
+}
 
 kplan_model::object! {
     /// What is asked for.
@@ -14,6 +36,8 @@ kplan_model::object! {
         pub excluded_namespaces: Vec<String>,
         /// Whether a restore that lacks something is good enough.
         pub accept_partial: bool,
+        /// Where the backup is, if not in the cluster's own bucket.
+        pub source: Option<RestoreSource>,
     }
 }
 
@@ -37,6 +61,12 @@ static FIELDS: &[Field] = &[
         Change::Replace,
         "Whether a restore that lacks something is good enough.",
     ),
+    Field::new(
+        "source",
+        Change::Replace,
+        "The bucket of another cluster, of which this one is made as a copy.",
+    )
+    .secret(),
 ];
 
 static INFO: KindInfo = KindInfo {

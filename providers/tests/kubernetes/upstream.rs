@@ -464,6 +464,8 @@ async fn a_restore_fits_veleros_definition() {
         backup: "nightly-20261129020000".to_owned().into(),
         excluded_namespaces: vec!["scratch".to_owned()],
         accept_partial: false,
+        location: None,
+        name: None,
     };
     let restore = velero_restore::restore(&args).unwrap();
     fits_its_definition(&restore, definitions(&installed.unwrap())["Restore"]);
