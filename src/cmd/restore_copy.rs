@@ -121,7 +121,7 @@ fn written(
     (name, region): (&str, Option<&str>),
     terminal: &mut Terminal,
 ) -> Result<PathBuf, Failure> {
-    let path = first.loaded.folder.join(format!("{name}.toml"));
+    let path = global.file.with_file_name(format!("{name}.toml"));
     if path.exists() {
         terminal.note(&format!("Using {} as it is.", path.display()));
         return Ok(path);

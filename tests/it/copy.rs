@@ -240,6 +240,24 @@ fn a_copy_that_is_cut_off_is_carried_on_by_the_same_command_or_by_restore() {
 }
 
 #[test]
+fn a_copy_that_is_given_up_halfway_leaves_the_first_whole() {
+    let life = Life::of(first());
+    life.work_and_back_up();
+    let (before, there) = (whole(&life), cloud(&life));
+    cut_off(life.command(MAKE), || knows(&life, "velero_source.main"));
+    assert!(cloud(&life).iter().any(|one| one.contains("-source\"")));
+    destroy_copy(&life);
+    let mut after = whole(&life);
+    // What Velero wrote about the restore before it went stays.
+    after
+        .bucket
+        .retain(|key, _| !key.starts_with("restores/kplan-copy-"));
+    assert_eq!(after, before);
+    assert_eq!(cloud(&life), there);
+    life.folder.assert_no_changes();
+}
+
+#[test]
 fn what_cannot_be_a_copy_is_refused_and_nothing_is_written() {
     let life = Life::of(first());
     let kits = life.keys.objects(BUCKET, KITS);
@@ -329,6 +347,9 @@ fn a_copy_of_a_cluster_with_a_bucket_that_was_there_has_one_of_its_own() {
     assert!(copy.get("v1 ConfigMap default/settings").is_some());
     assert!(copy.get(drill).is_none());
     assert_eq!(shared.all(""), before);
+    for said in [&run.out, &run.err] {
+        assert!(!said.contains(shared.secret_key()), "the key is shown");
+    }
     kplan(&["plan", "-f", "copy.toml", "--detailed-exitcode"]).ok();
 }
 

@@ -144,6 +144,11 @@ impl Shared {
         &self.keys.access_key
     }
 
+    /// The bucket's key.
+    pub(crate) fn secret_key(&self) -> &str {
+        &self.keys.secret_key
+    }
+
     /// Every object in it below a prefix.
     pub(crate) fn all(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         self.keys.all(NAME, prefix)
