@@ -241,9 +241,15 @@ pub struct RestoreArgs {
     #[arg(
         long,
         value_name = "SNAPSHOT",
-        conflicts_with_all = ["from", "exclude_namespace", "accept_partial"]
+        conflicts_with_all = ["from", "exclude_namespace", "accept_partial", "name", "region"]
     )]
     pub snapshot: Option<String>,
+    /// Make a copy of the cluster under this name; its file is NAME.toml, beside this one
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The copy's region. Default: the cluster's
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
     #[arg(long, value_name = "KIT")]
     pub kit: Option<String>,

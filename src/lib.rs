@@ -9,6 +9,7 @@ pub mod backup;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
+pub mod copy;
 pub mod doctor;
 pub mod duration;
 pub mod embedded;

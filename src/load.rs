@@ -31,7 +31,38 @@ pub struct Loaded {
 
 /// Reads and checks the file. Every problem is reported, not only the first.
 pub fn file(path: &Path) -> Result<Loaded, Failure> {
-    let text = read(path)?;
+    let Judged {
+        spec,
+        source,
+        warnings,
+    } = judged(path, &read(path)?)?;
+    let folder = folder_of(path);
+    let beside = beside(&spec, &folder, &source)?;
+    Ok(Loaded {
+        spec,
+        source,
+        warnings,
+        folder,
+        file: name_of(path),
+        beside,
+    })
+}
+
+/// A valid text.
+pub struct Judged {
+    /// What it says.
+    pub spec: Spec,
+    /// The text with everything that could be a secret masked.
+    pub source: Arc<NamedSource<String>>,
+    /// What is questionable about it.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks a text that is, or will be, a cluster's file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn judged(path: &Path, text: &str) -> Result<Judged, Failure> {
     let source = kplan_schema::Source::new(path.display().to_string(), text);
     let parsed = kplan_schema::parse(&source);
     let masked = parsed.source.text().to_owned();
@@ -41,19 +72,14 @@ pub fn file(path: &Path) -> Result<Loaded, Failure> {
         .iter()
         .map(|finding| problem(finding, &masked))
         .collect();
-    let Some(spec) = parsed.spec else {
-        return Err(Failure::all(Exit::Error, problems));
-    };
-    let folder = folder_of(path);
-    let beside = beside(&spec, &folder, &masked)?;
-    Ok(Loaded {
-        spec,
-        source: masked,
-        warnings: problems,
-        folder,
-        file: name_of(path),
-        beside,
-    })
+    match parsed.spec {
+        Some(spec) => Ok(Judged {
+            spec,
+            source: masked,
+            warnings: problems,
+        }),
+        None => Err(Failure::all(Exit::Error, problems)),
+    }
 }
 
 /// Reads the files that the file names beside it; all that cannot be read are reported together.
@@ -174,7 +200,11 @@ fn name_of(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
+/// The file's own text, with whatever it holds.
+///
+/// # Errors
+/// Where it is not there, too large, or no text.
+pub fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;

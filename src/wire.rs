@@ -2,7 +2,7 @@
 
 mod place;
 
-pub use place::{StatePlace, identity};
+pub use place::{StatePlace, identity, state_address};
 
 use crate::artifacts::Artifacts;
 use crate::cli::Global;

@@ -7,7 +7,7 @@ use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
 use crate::kubernetes::{
     AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm,
     CloudSecret, Csi, EtcdSnapshots, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets,
-    SealingSecret, UpgradeController, Velero, VeleroRestore, VeleroSecret,
+    SealingSecret, UpgradeController, Velero, VeleroRestore, VeleroSecret, VeleroSource,
 };
 use crate::local::{Kept, Login, Repository, RestoreRequest, Rotation, Sealing, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
@@ -49,6 +49,7 @@ pub fn all(clients: &Clients) -> Registry {
     bundled::<UpgradeController>(clients, &mut registry);
     registry.add(K3sUpgrade(clients.kubernetes.clone()));
     bundled::<Velero>(clients, &mut registry);
+    bundled::<VeleroSource>(clients, &mut registry);
     registry.add(VeleroRestore(clients.kubernetes.clone()));
     bundled::<EtcdSnapshots>(clients, &mut registry);
     bundled::<VeleroSecret>(clients, &mut registry);

@@ -11,6 +11,7 @@
 
 mod code;
 mod diagnostic;
+pub mod edit;
 mod lower;
 mod raw;
 mod redact;

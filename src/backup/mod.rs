@@ -129,7 +129,7 @@ pub fn is_whole(objects: &dyn ObjectStore, name: &str) -> Result<bool, ProviderE
 }
 
 /// The file has no `[backup]`.
-fn none(loaded: &Loaded) -> Problem {
+pub fn none(loaded: &Loaded) -> Problem {
     Problem::error(
         "backup::none",
         format!(
@@ -182,15 +182,7 @@ pub fn place(
             .and_then(operator_keys)
             .or_else(keys_of_environment),
     };
-    let Some(keys) = keys else {
-        let message = format!("there is no key to read the bucket {} with", at.bucket);
-        let problem = Problem::error("backup::no_credentials", message).help(
-            "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY: a key that may read that \
-             bucket, made in DigitalOcean's control panel under Spaces, or with `doctl spaces keys \
-             create`",
-        );
-        return Err(problem.into());
-    };
+    let keys = keys.ok_or_else(|| no_key(&at.bucket))?;
     Ok(KitPlace {
         prefix: at.root(),
         region: at.region().to_owned(),
@@ -200,8 +192,17 @@ pub fn place(
     })
 }
 
+/// Nothing opens a bucket.
+pub fn no_key(bucket: &str) -> Problem {
+    let message = format!("there is no key to read the bucket {bucket} with");
+    Problem::error("backup::no_credentials", message).help(
+        "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY: a key that may read that bucket, \
+         made in DigitalOcean's control panel under Spaces, or with `doctl spaces keys create`",
+    )
+}
+
 /// Where it is; one of kplan's own has no prefix.
-fn address(wanted: &Wanted) -> S3Place {
+pub fn address(wanted: &Wanted) -> S3Place {
     match &wanted.store {
         BackupStore::Own { bucket, region, .. } => S3Place {
             bucket: bucket.to_string(),
@@ -214,7 +215,7 @@ fn address(wanted: &Wanted) -> S3Place {
 }
 
 /// The operator's key on record: it opens every bucket of the account.
-fn operator_keys(snapshot: &Snapshot) -> Option<Keys> {
+pub fn operator_keys(snapshot: &Snapshot) -> Option<Keys> {
     let record = snapshot.resources.get(&storage::operator_key())?;
     let text = |name: &str| record.attribute(name);
     match (text("access_key")?, text("secret_key")?) {

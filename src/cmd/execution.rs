@@ -111,8 +111,8 @@ impl<'a> Execution<'a> {
         Err(Failure::all(Exit::Error, problems))
     }
 
-    /// Puts a state in the place of what is on record: of the one the lock is held for, or, with
-    /// a document to begin as, of none.
+    /// Puts a state in the place of what is on record: of the one the lock is held for, or of none:
+    /// one that begins as a document, or a new one.
     ///
     /// # Errors
     /// `state::exists` where somebody made one meanwhile; those of writing.
@@ -130,12 +130,18 @@ impl<'a> Execution<'a> {
             let mut writer = blocking(place.opening(&identity, &options)).await??;
             let there = writer.snapshot();
             if there.lineage != wanted.lineage || there.serial != wanted.serial {
-                let message = "somebody made a state meanwhile; it was left as it is";
-                let problem = Problem::error("state::exists", message);
-                return Err(problem.help("run `kplan plan` to see what it knows").into());
+                return Err(made_meanwhile());
             }
             place.bind()?;
             notices(terminal, &writer.take_notices());
+            self.writer = Some(writer);
+        }
+        if let (None, Some(next)) = (&self.writer, &next) {
+            let writer = self.lock(Some(next.lineage.clone()), terminal).await?;
+            if writer.snapshot().lineage != next.lineage || !writer.snapshot().resources.is_empty()
+            {
+                return Err(made_meanwhile());
+            }
             self.writer = Some(writer);
         }
         if let (Some(writer), Some(next)) = (&mut self.writer, next) {
@@ -231,6 +237,12 @@ impl<'a> Execution<'a> {
             }
         }
     }
+}
+
+fn made_meanwhile() -> Failure {
+    let message = "somebody made a state meanwhile; it was left as it is";
+    let problem = Problem::error("state::exists", message);
+    problem.help("run `kplan plan` to see what it knows").into()
 }
 
 /// The state must be the one the plan was made from.

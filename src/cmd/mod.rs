@@ -16,6 +16,7 @@ pub mod output;
 pub mod plan;
 pub mod render;
 pub mod restore;
+pub mod restore_copy;
 pub mod rotate;
 pub mod sandbox;
 pub mod schema;

@@ -11,8 +11,10 @@ use crate::cli::{Global, RestoreArgs};
 use crate::cmd::apply;
 use crate::cmd::execution::{Execution, consent};
 use crate::cmd::plan::show;
+use crate::cmd::restore_copy;
 use crate::cmd::session::{Session, planning_policy};
 use crate::compose::{Restoring, k3s, restoring};
+use crate::copy::{self, Origin};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
@@ -23,7 +25,8 @@ use crate::wire::{SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Action, Declarations, ObjectStore, PlanMode, ProviderError, Snapshot};
-use kplan_providers::local::RestoreRequestArgs;
+use kplan_providers::local::{RestoreRequestArgs, RestoreSource};
+use kplan_providers::recovery::KitPlace;
 use kplan_schema::value::LocalFile;
 use kplan_state::KitContents;
 use serde_json::json;
@@ -47,13 +50,28 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
     }
     let interrupts = Interrupts::listen();
     unpack_here(global, args, terminal)?;
+    if args.name.is_some() || args.region.is_some() {
+        return Box::pin(restore_copy::run(global, args, &interrupts, terminal)).await;
+    }
     let session = interrupts.unless(Session::open(global, terminal)).await?;
+    carry_out(global, args, (&session, &interrupts), None, terminal).await
+}
+
+/// Restores the cluster of a session, or makes it as the copy of another one.
+pub async fn carry_out(
+    global: &Global,
+    args: &RestoreArgs,
+    (session, interrupts): (&Session, &Interrupts),
+    origin: Option<&Origin>,
+    terminal: &mut Terminal,
+) -> CommandResult {
     let restore = Restore {
         global,
         args,
         secrets: load::secrets(&session.loaded, planning_policy(true))?,
-        session: &session,
-        interrupts: &interrupts,
+        session,
+        interrupts,
+        origin,
     };
     let beginning = Box::pin(interrupts.unless(restore.begin(terminal)));
     let (mut execution, plan) = match beginning.await? {
@@ -64,9 +82,9 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
         Begun::Done => return Ok(Exit::Ok),
         Begun::Plan(execution, plan) => (*execution, *plan),
     };
-    let (with, agreed) = ((global, &interrupts), (plan, restore.secrets.clone()));
+    let (with, agreed) = ((global, interrupts), (plan, restore.secrets.clone()));
     let mut exit = Box::pin(apply::carry_out(
-        &session,
+        session,
         with,
         &args.run,
         &mut execution,
@@ -75,10 +93,31 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
     ))
     .await;
     if matches!(exit, Ok(Exit::Ok)) {
-        exit = end(&session, global, &mut execution, &restore.secrets, terminal).await;
+        exit = end(session, global, &mut execution, &restore.secrets, terminal).await;
     }
     execution.close(terminal).await;
     exit
+}
+
+/// What the newest kit of a session's cluster knows, of those that are trusted, or the one that was
+/// named.
+pub async fn kit_of(
+    global: &Global,
+    args: &RestoreArgs,
+    (session, interrupts): (&Session, &Interrupts),
+    terminal: &mut Terminal,
+) -> Result<Snapshot, Failure> {
+    let restore = Restore {
+        global,
+        args,
+        secrets: load::secrets(&session.loaded, planning_policy(true))?,
+        session,
+        interrupts,
+        origin: None,
+    };
+    let kit = restore.kit(terminal).await?;
+    restore.say(&format!("Taking {}.", kit.what), terminal);
+    Ok(kit.snapshot)
 }
 
 /// Ends a restore that is done: Velero writes again and makes backups, and what was only for the
@@ -167,7 +206,8 @@ fn unpack_here(
     Ok(())
 }
 
-fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes a file, in a folder that is made where there is none.
+pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
@@ -225,6 +265,8 @@ struct Restore<'a> {
     secrets: Secrets,
     session: &'a Session,
     interrupts: &'a Interrupts,
+    /// The cluster of which this one is made as a copy.
+    origin: Option<&'a Origin>,
 }
 
 /// What came of looking at it.
@@ -254,6 +296,11 @@ impl<'a> Restore<'a> {
             Execution::open(self.session, wanted, run, "kplan restore", terminal).await?;
         if execution.recorded().is_some() {
             let snapshot = execution.recovered(terminal).await?;
+            let snapshot = self.begun(snapshot).await?;
+            return self.plan(execution, None, snapshot, terminal).await;
+        }
+        if self.origin.is_some() {
+            let snapshot = self.begun(self.session.recorded(terminal)?).await?;
             return self.plan(execution, None, snapshot, terminal).await;
         }
         let kit = self.kit(terminal).await?;
@@ -264,6 +311,15 @@ impl<'a> Restore<'a> {
         }
         let snapshot = kit.snapshot.clone();
         self.plan(execution, Some(kit), snapshot, terminal).await
+    }
+
+    /// The state that a plan is made of: a copy's begins with what it takes over.
+    async fn begun(&self, snapshot: Snapshot) -> Result<Snapshot, Failure> {
+        let Some(origin) = self.origin else {
+            return Ok(snapshot);
+        };
+        self.session.admitted(&snapshot, &self.secrets).await?;
+        origin.begun(snapshot, &self.session.loaded)
     }
 
     fn say(&self, line: &str, terminal: &mut Terminal) {
@@ -357,6 +413,9 @@ impl<'a> Restore<'a> {
                 .await;
         }
         let begun = Restoring::of(&snapshot).wish().cloned();
+        if begun.is_none() && Restoring::asked(&snapshot).is_some() {
+            return self.rest(execution, snapshot, terminal).await;
+        }
         if begun.is_none() && !self.is_lost(&snapshot).await? {
             return Err(self.not_lost());
         }
@@ -380,6 +439,23 @@ impl<'a> Restore<'a> {
         }
         let document = kit.map(|kit| kit.contents.document()).transpose()?;
         execution.put(document, Some(next), terminal).await?;
+        Ok(Begun::Plan(Box::new(execution), Box::new(planned)))
+    }
+
+    /// What was left to do when a run was cut off behind the restore itself.
+    async fn rest(
+        &self,
+        execution: Execution<'a>,
+        snapshot: Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<Begun<'a>, Failure> {
+        self.say("The backup is back already. What is left:", terminal);
+        let (planned, declarations) = self.planned(snapshot).await?;
+        let json = self.global.json;
+        show(self.session, &planned, &declarations, terminal, json).await;
+        if !self.agreed(QUESTION, terminal).await? {
+            return Ok(Begun::Refused);
+        }
         Ok(Begun::Plan(Box::new(execution), Box::new(planned)))
     }
 
@@ -440,13 +516,21 @@ impl<'a> Restore<'a> {
             (None, Some(begun)) => begun.backup.as_str(),
             (None, None) => "latest",
         };
-        let backup = self.backup(name, snapshot).await?;
+        let source = match (self.origin, &begun) {
+            (Some(origin), _) => Some(&origin.source),
+            (None, begun) => begun.as_ref().and_then(|begun| begun.source.as_ref()),
+        };
+        let source = source.cloned();
+        let place = self.backups(source.as_ref(), snapshot)?;
+        let backup = Self::backup(name, place).await?;
         let mut wish = begun.unwrap_or_else(|| RestoreRequestArgs {
             backup: String::new(),
             excluded_namespaces: Vec::new(),
             accept_partial: false,
             snapshot: None,
+            source: None,
         });
+        wish.source = source;
         wish.backup.clone_from(&backup.name);
         wish.accept_partial |= args.accept_partial;
         if !args.exclude_namespace.is_empty() {
@@ -498,15 +582,24 @@ impl<'a> Restore<'a> {
         Err(Failure::with(Exit::Refused, problem))
     }
 
+    /// The bucket that the backup is in.
+    fn backups(
+        &self,
+        source: Option<&RestoreSource>,
+        snapshot: &Snapshot,
+    ) -> Result<KitPlace, Failure> {
+        let cloud = &self.session.cloud;
+        match (self.origin, source) {
+            (Some(origin), _) => Ok(origin.place.clone()),
+            (None, Some(source)) => copy::place_of(source, cloud, snapshot),
+            (None, None) => {
+                backup::place(&self.session.loaded, cloud, &self.secrets, Some(snapshot))
+            }
+        }
+    }
+
     /// A backup by its name, or the newest of the whole cluster.
-    async fn backup(&self, name: &str, snapshot: &Snapshot) -> Result<Backup, Failure> {
-        let session = self.session;
-        let place = backup::place(
-            &session.loaded,
-            &session.cloud,
-            &self.secrets,
-            Some(snapshot),
-        )?;
+    async fn backup(name: &str, place: KitPlace) -> Result<Backup, Failure> {
         let objects = kit::objects_at(&place, None)?;
         let mut all = blocking(move || backup::all(&objects)).await??;
         let found = if name == "latest" {

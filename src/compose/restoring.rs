@@ -7,9 +7,12 @@ use kplan_model::{
     Action, Address, Codec as _, Input, Kind, Meta, ObjectCodec as _, Plan, Recorded, RemoteId,
     Snapshot, Status, Timestamp, Value,
 };
+use kplan_providers::digitalocean::{SpacesGrant, SpacesKeyArgs};
 use kplan_providers::k3s::EtcdRestore;
-use kplan_providers::kubernetes::RestoreArgs;
-use kplan_providers::local::{EtcdSnapshot, RestoreRequestArgs, RestoreRequestAttrs};
+use kplan_providers::kubernetes::{Applied, RestoreArgs, VeleroSourceArgs, velero_source};
+use kplan_providers::local::{
+    EtcdSnapshot, RestoreRequestArgs, RestoreRequestAttrs, RestoreSource,
+};
 use kplan_schema::spec::SERVERS_POOL;
 use std::collections::BTreeSet;
 
@@ -17,6 +20,16 @@ use std::collections::BTreeSet;
 /// is a cluster that is not.
 #[derive(Clone, Debug, Default)]
 pub struct Restoring(Option<RestoreRequestArgs>);
+
+/// The other cluster's bucket in this cluster's Velero.
+pub fn source() -> Address {
+    address("velero_source", "main")
+}
+
+/// The key that opens the other cluster's bucket.
+pub fn source_key() -> Address {
+    address("spaces_key", "source")
+}
 
 /// That it is wanted.
 pub fn request() -> Address {
@@ -31,8 +44,7 @@ pub fn restore() -> Address {
 impl Restoring {
     /// By the record: wanted, and not done yet.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let wanted = snapshot.resources.get(&request());
-        let wanted = wanted.and_then(|it| RestoreRequestArgs::from_object(&it.args).ok());
+        let wanted = Self::asked(snapshot);
         let done = match wanted.as_ref().and_then(|wish| wish.snapshot.as_ref()) {
             Some(from) => begun_from(snapshot, from),
             None => Self::is_back(snapshot),
@@ -47,6 +59,13 @@ impl Restoring {
                 && record.attrs.get("failed").is_none_or(Value::is_null);
             record.status == Status::Ready && whole
         })
+    }
+
+    /// The wish on record, fulfilled or not: a fulfilled one goes when the rest of the cluster is
+    /// there, too.
+    pub fn asked(snapshot: &Snapshot) -> Option<RestoreRequestArgs> {
+        let record = snapshot.resources.get(&request())?;
+        RestoreRequestArgs::from_object(&record.args).ok()
     }
 
     /// The wish for a backup that is not fulfilled yet.
@@ -64,7 +83,7 @@ impl Restoring {
     pub fn is_end(plan: &Plan) -> bool {
         plan.steps.iter().all(|step| {
             let velero = step.address == super::platform::velero();
-            let own = step.address == request() || step.address == restore();
+            let own = [request(), restore(), source(), source_key()].contains(&step.address);
             let kept = super::platform::kept_from_git().contains(&step.address);
             match step.action {
                 Action::Update => velero,
@@ -177,20 +196,69 @@ pub(super) fn declare_snapshot(builder: &mut Builder<'_>) {
 /// Declares the wish for a backup and the restore, behind `after`; gives what has to come after it.
 pub(super) fn declare(builder: &mut Builder<'_>, after: &[Address]) -> Option<Address> {
     let wish = builder.inputs.restoring.wish()?.clone();
-    let args = RestoreArgs {
+    let mut args = RestoreArgs {
         access: to(&k3s::cluster(), "access"),
         backup: Input::Known(wish.backup.clone()),
         excluded_namespaces: wish.excluded_namespaces.clone(),
         accept_partial: wish.accept_partial,
+        location: None,
+        name: None,
     };
-    let meta = Meta {
-        inside: Some(k3s::cluster()),
-        after: after.to_vec(),
-        ..Meta::default()
-    };
-    let restore = builder.add_with(restore(), &args, None, meta);
+    let mut after = after.to_vec();
+    if let Some(wanted) = &wish.source {
+        // Velero writes beside the backup what it did, under this name: no other cluster's.
+        let owner = builder.inputs.owner.id();
+        args.name = Some(format!("kplan-{owner}-{}", wish.backup));
+        args.location = Some(velero_source::LOCATION.to_owned());
+        after.push(declare_source(builder, wanted, &after));
+    }
+    let restore = builder.add_with(restore(), &args, None, inside(after));
     builder.add_with(request(), &wish, None, meta_of(&wish));
     Some(restore)
+}
+
+fn inside(after: Vec<Address>) -> Meta {
+    Meta {
+        inside: Some(k3s::cluster()),
+        after,
+        ..Meta::default()
+    }
+}
+
+/// Declares the bucket of the cluster this one is a copy of, and a key for it that goes with it. It
+/// has to write: see `velero_source`.
+fn declare_source(builder: &mut Builder<'_>, wanted: &RestoreSource, after: &[Address]) -> Address {
+    let keys = match (&wanted.access_key, &wanted.secret_key) {
+        (Some(access_key), Some(secret_key)) => (
+            Input::Known(access_key.clone()),
+            Input::Known(secret_key.clone()),
+        ),
+        _ => {
+            let key = SpacesKeyArgs {
+                name: format!("{}-source", builder.inputs.owner.id()),
+                grant: vec![SpacesGrant {
+                    bucket: Input::Known(wanted.bucket.clone()),
+                    permission: "readwrite".to_owned(),
+                }],
+            };
+            builder.add(source_key(), &key, None);
+            (
+                to(&source_key(), "access_key"),
+                to(&source_key(), "secret_key"),
+            )
+        }
+    };
+    let args = VeleroSourceArgs {
+        access: to(&k3s::cluster(), "access"),
+        objects: Applied,
+        bucket: wanted.bucket.clone(),
+        prefix: wanted.prefix.clone(),
+        region: wanted.region.clone(),
+        endpoint: wanted.endpoint.clone(),
+        access_key: keys.0,
+        secret_key: keys.1,
+    };
+    builder.add_with(source(), &args, None, inside(after.to_vec()))
 }
 
 /// Whether it is to be filled from a backup, and was not yet.

@@ -65,7 +65,7 @@ impl StatePlace {
             // endpoint the bucket is one of the real Spaces, and it stays in the folder.
             StateBackend::S3(place) if !global.sandbox || place.endpoint.is_some() => (
                 Location::Shared(Arc::new(bucket(place, &cluster, global.sandbox)?)),
-                address(place),
+                state_address(place),
             ),
             _ => (
                 Location::Folder(dir.clone()),
@@ -277,7 +277,7 @@ fn absolute(dir: &Path) -> String {
 }
 
 /// What `[state] backend` says for this place.
-fn address(place: &S3Place) -> String {
+pub fn state_address(place: &S3Place) -> String {
     let mut text = format!("s3://{}", place.bucket);
     if !place.prefix.is_empty() {
         text.push('/');
@@ -316,7 +316,7 @@ fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects
             "state::no_credentials",
             format!(
                 "the state is in {}, and there are no keys to read it with",
-                address(place)
+                state_address(place)
             ),
         )
         .help(
@@ -367,7 +367,7 @@ mod tests {
             "s3://acme-state?region=fra1&endpoint=http://127.0.0.1:9000",
         ] {
             match StateBackend::parse(text) {
-                Ok(StateBackend::S3(place)) => assert_eq!(address(&place), text),
+                Ok(StateBackend::S3(place)) => assert_eq!(state_address(&place), text),
                 other => panic!("{text}: {other:?}"),
             }
         }

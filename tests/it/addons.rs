@@ -347,7 +347,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// What `kubeseal` does with the certificate that `kplan output` prints.
-fn seal(certificate: &str, scope: &str, plain: &[u8]) -> String {
+pub(crate) fn seal(certificate: &str, scope: &str, plain: &[u8]) -> String {
     let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).expect("PEM");
     let parsed = pem.parse_x509().expect("a certificate");
     let key = PublicEncryptingKey::from_der(parsed.public_key().raw).expect("an RSA key");
@@ -374,7 +374,7 @@ fn seal(certificate: &str, scope: &str, plain: &[u8]) -> String {
     STANDARD.encode([&length[..], wrapped, &sealed].concat())
 }
 
-fn certificate(folder: &Folder) -> String {
+pub(crate) fn certificate(folder: &Folder) -> String {
     let out = folder
         .kplan(&["output", "--raw", "sealed_secrets_certificate", "--sandbox"])
         .ok();
@@ -386,7 +386,7 @@ fn certificate(folder: &Folder) -> String {
     out.out
 }
 
-fn sealed(value: &str) -> Value {
+pub(crate) fn sealed(value: &str) -> Value {
     json!({
         "apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret",
         "metadata": { "name": "login", "namespace": "default" },

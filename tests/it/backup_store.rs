@@ -7,7 +7,7 @@ use crate::support::{Folder, Run, SMALL};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-fn with_backup(shared: &Shared, more: &str) -> String {
+pub(crate) fn with_backup(shared: &Shared, more: &str) -> String {
     let place = shared.backend().replace("/clusters", "/backups");
     format!(
         "{SMALL}\n[backup]\nstore = \"{place}\"\ncredentials = {{ access_key = \"{}\", secret_key = \

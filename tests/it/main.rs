@@ -13,6 +13,7 @@ mod buckets;
 mod budget;
 mod cli;
 mod conformance;
+mod copy;
 mod corruption;
 mod dns;
 mod doctor;

@@ -9,42 +9,51 @@ use kplan_model::ObjectStore as _;
 use kplan_providers::local::{Made as _, RandomPasswordArgs, Signing};
 use kplan_providers::recovery::Signer;
 use serde_json::{Value, json};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const BUCKET: &str = "acme-single-backup";
-const KITS: &str = "plugins/kplan/single/";
-const RESTORE: &[&str] = &["restore", "--sandbox", "--auto-approve"];
+pub(crate) const BUCKET: &str = "acme-single-backup";
+pub(crate) const KITS: &str = "plugins/kplan/single/";
+pub(crate) const RESTORE: &[&str] = &["restore", "--sandbox", "--auto-approve"];
 
 /// The example, applied, and a key to its bucket that does not come out of its state.
-struct Life {
-    folder: Folder,
-    keys: SpacesAccess,
+pub(crate) struct Life {
+    pub(crate) folder: Folder,
+    pub(crate) keys: SpacesAccess,
 }
 
 impl Life {
     fn begin() -> Self {
-        let folder = Folder::example("single-node");
+        Self::of(Folder::example("single-node"))
+    }
+
+    /// The cluster of a folder, applied.
+    pub(crate) fn of(folder: Folder) -> Self {
         folder.apply().ok();
         let keys = SpacesAccess::of(&folder);
         Self { folder, keys }
     }
 
-    fn kplan(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn kplan(&self, arguments: &[&str]) -> Run {
+        Run::of(self.command(arguments))
+    }
+
+    /// `kplan` with these arguments and the key, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.folder.command(arguments);
         command
             .env("SPACES_ACCESS_KEY_ID", &self.keys.access_key)
             .env("SPACES_SECRET_ACCESS_KEY", &self.keys.secret_key);
-        Run::of(command)
+        command
     }
 
-    fn lose_the_state(&self) {
+    pub(crate) fn lose_the_state(&self) {
         let state = self.folder.path().join(".kplan/.sandbox/state");
         std::fs::remove_dir_all(state).expect("the state was there");
     }
 
     /// A namespace with something of everything, and a backup of it.
-    fn work_and_back_up(&self) {
+    pub(crate) fn work_and_back_up(&self) {
         let cluster = Cluster::of(&self.folder, "single");
         for object in shop() {
             cluster.apply(&object);
@@ -62,14 +71,14 @@ impl Life {
         );
     }
 
-    fn kits(&self) -> Vec<String> {
+    pub(crate) fn kits(&self) -> Vec<String> {
         let kits = self.keys.objects(BUCKET, KITS);
         let listing = kits.list("", None).expect("a list");
         listing.objects.into_iter().map(|kit| kit.key).collect()
     }
 }
 
-const CLAIM: &str = "v1 PersistentVolumeClaim shop/data";
+pub(crate) const CLAIM: &str = "v1 PersistentVolumeClaim shop/data";
 
 fn shop() -> [Value; 5] {
     let pod = json!({
@@ -138,7 +147,7 @@ fn assert_back(folder: &Folder, content: &Value) {
 }
 
 /// What a claim's volume holds, as the embedded cloud tells.
-fn content_of(cluster: &Cluster, claim: &Value) -> Value {
+pub(crate) fn content_of(cluster: &Cluster, claim: &Value) -> Value {
     let volume = claim["spec"]["volumeName"].as_str().expect("a volume");
     let volume = cluster.get(&format!("v1 PersistentVolume {volume}"));
     let volume = volume.expect("a volume");
@@ -147,7 +156,7 @@ fn content_of(cluster: &Cluster, claim: &Value) -> Value {
     content.clone()
 }
 
-fn stranger() -> Signer {
+pub(crate) fn stranger() -> Signer {
     let purpose = "somebody else's".to_owned();
     let made =
         Signing::make(&RandomPasswordArgs { purpose }, kplan_model::Timestamp(0)).expect("a key");
@@ -379,14 +388,8 @@ fn a_restore_that_is_killed_is_carried_on_by_the_next_apply() {
     let cluster = Cluster::of(&life.folder, "single");
     let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
     life.folder.lose_everything();
-    let mut command =
-        life.folder
-            .command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);
-    command
-        .env("SPACES_ACCESS_KEY_ID", &life.keys.access_key)
-        .env("SPACES_SECRET_ACCESS_KEY", &life.keys.secret_key)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let mut command = life.command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("kplan starts");
     let deadline = Instant::now() + Duration::from_mins(1);
     while life.folder.count("droplets") == 0 {

@@ -111,7 +111,7 @@ impl BundleKind for VeleroSecret {
     ) -> Result<Vec<Value>, ProviderError> {
         let mut objects = vec![
             velero::namespace(),
-            velero::credentials(&args.access_key, &args.secret_key)?,
+            velero::credentials(velero::CREDENTIALS, &args.access_key, &args.secret_key)?,
         ];
         if let Some(password) = &args.repository_password {
             objects.push(velero::repository_password(password)?);

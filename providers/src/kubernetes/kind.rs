@@ -485,7 +485,7 @@ mod tests {
     use crate::kubernetes::{
         AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, Ccm, CloudSecret, Csi,
         EtcdSnapshots, HelmRelease, SealedSecrets, SealingSecret, UpgradeController, Velero,
-        VeleroSecret,
+        VeleroSecret, VeleroSource,
     };
     use std::collections::BTreeSet;
 
@@ -523,6 +523,7 @@ mod tests {
         whole::<Bundled<EtcdSnapshots>>();
         whole::<Bundled<SealingSecret>>();
         whole::<Bundled<VeleroSecret>>();
+        whole::<Bundled<VeleroSource>>();
         whole::<Bundled<AddonManifest>>();
         whole::<Bundled<HelmRelease>>();
         whole::<Bundled<Argocd>>();

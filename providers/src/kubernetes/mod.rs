@@ -30,6 +30,7 @@ pub(crate) mod testing;
 pub mod upgrade_controller;
 pub mod velero;
 pub mod velero_restore;
+pub mod velero_source;
 pub mod wait;
 
 pub use addon_manifest::{AddonManifest, AddonManifestArgs};
@@ -53,3 +54,4 @@ pub use session::Session;
 pub use upgrade_controller::{UpgradeController, UpgradeControllerArgs};
 pub use velero::{Schedule, Velero, VeleroArgs};
 pub use velero_restore::{RestoreArgs, VeleroRestore};
+pub use velero_source::{VeleroSource, VeleroSourceArgs};

@@ -16,7 +16,8 @@ pub const NAMESPACE: &str = "velero";
 /// The AWS plugin that belongs to Velero 1.17. Not 1.14: it damages backups on storage that is not
 /// AWS's (velero-io/velero issues 9804 and 9951).
 pub const PLUGIN_VERSION: &str = "v1.13.2";
-const CREDENTIALS: &str = "cloud-credentials";
+/// The Secret with the key of the cluster's own bucket.
+pub(super) const CREDENTIALS: &str = "cloud-credentials";
 /// The name is Velero's own; it looks nowhere else.
 const REPOSITORY_CREDENTIALS: &str = "velero-repo-credentials";
 
@@ -144,7 +145,11 @@ impl BundleKind for Velero {
     ) -> Result<Vec<Value>, ProviderError> {
         let mut objects = upstream(&args.artifacts, args.sources.as_ref(), artifacts).await?;
         objects.extend(identity());
-        objects.push(credentials(&args.access_key, &args.secret_key)?);
+        objects.push(credentials(
+            CREDENTIALS,
+            &args.access_key,
+            &args.secret_key,
+        )?);
         if let (true, Some(password)) = (args.volumes, &args.repository_password) {
             objects.push(repository_password(password)?);
         }
@@ -197,8 +202,9 @@ fn identity() -> [Value; 3] {
     ]
 }
 
-/// The key of the bucket, as Velero reads it.
+/// The key of a bucket, as Velero reads it.
 pub(super) fn credentials(
+    name: &str,
     access_key: &Input<String>,
     secret_key: &Input<Secret>,
 ) -> Result<Value, ProviderError> {
@@ -210,7 +216,7 @@ pub(super) fn credentials(
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": { "name": CREDENTIALS, "namespace": NAMESPACE },
+        "metadata": { "name": name, "namespace": NAMESPACE },
         "type": "Opaque",
         "data": { "cloud": data(&ini) },
     }))
@@ -343,29 +349,54 @@ fn is_restoring(args: &VeleroArgs) -> bool {
 }
 
 fn location(args: &VeleroArgs) -> Result<Value, ProviderError> {
-    let mut storage = json!({ "bucket": args.bucket.known()? });
-    if let Some(prefix) = &args.prefix {
-        storage["prefix"] = Value::from(prefix.as_str());
+    let place = Place {
+        bucket: args.bucket.known()?,
+        prefix: args.prefix.as_deref(),
+        region: &args.region,
+        endpoint: args.endpoint.known()?,
+    };
+    let mut location = storage_location("default", &place, CREDENTIALS, is_restoring(args));
+    location["spec"]["default"] = Value::from(true);
+    Ok(location)
+}
+
+/// A folder of a bucket.
+pub(super) struct Place<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) prefix: Option<&'a str>,
+    pub(super) region: &'a str,
+    pub(super) endpoint: &'a str,
+}
+
+/// A place for backups, with the Secret that holds its key.
+pub(super) fn storage_location(
+    name: &str,
+    place: &Place<'_>,
+    credentials: &str,
+    read_only: bool,
+) -> Value {
+    let mut storage = json!({ "bucket": place.bucket });
+    if let Some(prefix) = place.prefix {
+        storage["prefix"] = Value::from(prefix);
     }
-    Ok(json!({
+    json!({
         "apiVersion": "velero.io/v1",
         "kind": "BackupStorageLocation",
-        "metadata": { "name": "default", "namespace": NAMESPACE },
+        "metadata": { "name": name, "namespace": NAMESPACE },
         "spec": {
             "provider": "aws",
-            "default": true,
-            "accessMode": if is_restoring(args) { "ReadOnly" } else { "ReadWrite" },
+            "accessMode": if read_only { "ReadOnly" } else { "ReadWrite" },
             "objectStorage": storage,
-            "credential": { "name": CREDENTIALS, "key": "cloud" },
+            "credential": { "name": credentials, "key": "cloud" },
             "config": {
-                "region": args.region,
-                "s3Url": args.endpoint.known()?,
+                "region": place.region,
+                "s3Url": place.endpoint,
                 "s3ForcePathStyle": "true",
                 // The plugin's own default, CRC32, is refused by storage that is not AWS's.
                 "checksumAlgorithm": "",
             },
         },
-    }))
+    })
 }
 
 fn backup(schedule: &Schedule, args: &VeleroArgs) -> Value {

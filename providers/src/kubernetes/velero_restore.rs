@@ -45,6 +45,14 @@ const OWN: [&str; 5] = [
 /// the cloud controller look for that one instead of making another (its `annotations.md`).
 const LOAD_BALANCER: &str = "kubernetes.digitalocean.com/load-balancer-id";
 
+/// The name of a load balancer. The cloud controller takes any in the account that is called so for
+/// its own (its `retrieveLoadBalancer`): in a copy, the first cluster's.
+const LOAD_BALANCER_NAME: &str = "service.beta.kubernetes.io/do-loadbalancer-name";
+/// The driver of DigitalOcean's volumes.
+const DRIVER: &str = "dobs.csi.digitalocean.com";
+/// Stands for the id of a volume that the cluster has no right to.
+const NO_VOLUME: &str = "volume-of-the-first-cluster";
+
 kplan_model::object! {
     /// What is asked for.
     pub struct RestoreArgs {
@@ -56,6 +64,10 @@ kplan_model::object! {
         pub excluded_namespaces: Vec<String>,
         /// Whether a restore that lacks something is good enough.
         pub accept_partial: bool,
+        /// The location the backup is in; `None` is the cluster's own.
+        pub location: Option<String>,
+        /// What the restore is called; `None` is `kplan-` and the backup's name.
+        pub name: Option<String>,
     }
 }
 
@@ -93,6 +105,16 @@ static FIELDS: &[Field] = &[
         "accept_partial",
         "Whether a restore that lacks something is good enough.",
     ),
+    Field::new(
+        "location",
+        Change::Replace,
+        "Where the backup is, if not in the cluster's own location.",
+    ),
+    Field::new(
+        "name",
+        Change::Replace,
+        "What it is called, where its backup's name does not say it.",
+    ),
     Field::computed("phase", "Velero's own word for how far it is."),
     Field::computed("items_restored", "Objects that were restored."),
     Field::computed("total_items", "Objects that are to be."),
@@ -129,8 +151,13 @@ fn object(name: &str) -> Object {
 
 /// The name of the restore of a backup: the same each time, so that one whose answer was lost is
 /// found again.
-fn name_of(backup: &str) -> String {
-    format!("kplan-{backup}")
+///
+/// # Errors
+/// Where the backup's name is not known yet.
+fn name_of(args: &RestoreArgs) -> Result<String, ProviderError> {
+    let backup = args.backup.known()?;
+    let own = args.name.clone();
+    Ok(own.unwrap_or_else(|| format!("kplan-{backup}")))
 }
 
 /// A name as the value of a label, as Velero shortens it (its `label.GetValidName`): 63 characters,
@@ -166,7 +193,7 @@ pub fn restore(args: &RestoreArgs) -> Result<Value, ProviderError> {
     Ok(json!({
         "apiVersion": API,
         "kind": "Restore",
-        "metadata": { "name": name_of(backup), "namespace": NAMESPACE },
+        "metadata": { "name": name_of(args)?, "namespace": NAMESPACE },
         "spec": {
             "backupName": backup,
             "excludedNamespaces": excluded,
@@ -187,16 +214,31 @@ fn rules() -> Object {
     Object::new("v1", "ConfigMap", Some(NAMESPACE), MODIFIERS)
 }
 
-/// Services lose the id of their old load balancer.
-fn modifiers() -> Value {
-    let patch = json!({ "metadata": { "annotations": { LOAD_BALANCER: null } } });
-    let rules = json!({
-        "version": "v1",
-        "resourceModifierRules": [{
-            "conditions": { "groupResource": "services", "resourceNameRegex": ".*" },
+/// Services lose the id of their old load balancer; in a copy, its name, too. Volumes of
+/// DigitalOcean's that come back without what they held lose their id in a copy: Velero restores a volume of the class `Retain` as it
+/// was where the backup has no data of it, and it would be the first cluster's.
+fn modifiers(args: &RestoreArgs) -> Value {
+    let is_copy = args.location.is_some();
+    let mut patch = json!({ "metadata": { "annotations": { LOAD_BALANCER: null } } });
+    if is_copy {
+        patch["metadata"]["annotations"][LOAD_BALANCER_NAME] = Value::Null;
+    }
+    let mut all = vec![json!({
+        "conditions": { "groupResource": "services", "resourceNameRegex": ".*" },
+        "mergePatches": [{ "patchData": patch.to_string() }],
+    })];
+    if is_copy {
+        let patch = json!({ "spec": { "csi": { "volumeHandle": NO_VOLUME } } });
+        all.push(json!({
+            "conditions": {
+                "groupResource": "persistentvolumes",
+                "resourceNameRegex": ".*",
+                "matches": [{ "path": "/spec/csi/driver", "value": DRIVER }],
+            },
             "mergePatches": [{ "patchData": patch.to_string() }],
-        }],
-    });
+        }));
+    }
+    let rules = json!({ "version": "v1", "resourceModifierRules": all });
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -212,10 +254,12 @@ impl VeleroRestore {
     }
 
     /// Waits until Velero has found the backup in the bucket.
-    async fn found(&self, session: &Session, backup: &str) -> Result<(), ProviderError> {
+    async fn found(&self, session: &Session, args: &RestoreArgs) -> Result<(), ProviderError> {
+        let backup = args.backup.known()?;
         let at = Object::new(API, "Backup", Some(NAMESPACE), backup);
         for _ in 0..LOOKS {
             if let Some(seen) = session.get(&at).await? {
+                in_its_place(&seen, args)?;
                 return usable(backup, text(&seen, "/status/phase"));
             }
             self.0.pause(PAUSE).await;
@@ -243,9 +287,25 @@ impl VeleroRestore {
         }))
     }
 
+    /// Waits until a restore that is deleted is gone: Velero takes its files out of the bucket
+    /// first, for which it needs the location.
+    async fn gone(&self, session: &Session, restore: &Object) -> Result<(), ProviderError> {
+        for _ in 0..LOOKS {
+            if session.get(restore).await?.is_none() {
+                return Ok(());
+            }
+            self.0.pause(PAUSE).await;
+        }
+        let message = format!("{restore} is still being deleted");
+        Err(ProviderError::new(ErrorKind::Busy, message).help(
+            "Velero holds it until its files are out of the bucket: see why with `kubectl -n velero \
+             logs deployment/velero`",
+        ))
+    }
+
     async fn seen(&self, args: &RestoreArgs) -> Result<Option<RestoreAttrs>, ProviderError> {
         let session = self.session(args)?;
-        let name = name_of(args.backup.known()?);
+        let name = name_of(args)?;
         let Some(seen) = session.get(&object(&name)).await? else {
             return Ok(None);
         };
@@ -257,6 +317,24 @@ impl VeleroRestore {
             attrs.waiting = unbound(&session, &name).await?;
         }
         Ok(Some(attrs))
+    }
+}
+
+/// A backup of the same name in another bucket is another backup.
+fn in_its_place(seen: &Value, args: &RestoreArgs) -> Result<(), ProviderError> {
+    let (wanted, found) = (&args.location, text(seen, "/spec/storageLocation"));
+    match wanted {
+        Some(wanted) if wanted != found => {
+            let name = text(seen, "/metadata/name");
+            let message = format!(
+                "the cluster has a backup named {name} already, in the location {found} instead of \
+                 {wanted}"
+            );
+            Err(ProviderError::new(ErrorKind::Invalid, message).help(
+                "Velero knows one backup of a name: restore another one with `kplan restore --from`",
+            ))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -372,7 +450,7 @@ impl Resource for VeleroRestore {
         wanted: Wanted<'_, RestoreArgs>,
     ) -> Result<Vec<Found<RestoreAttrs>>, ProviderError> {
         let seen = self.seen(wanted.args).await?;
-        let name = name_of(wanted.args.backup.known()?);
+        let name = name_of(wanted.args)?;
         Ok(seen
             .map(|attrs| Found {
                 id: RemoteId::new(name),
@@ -390,15 +468,17 @@ impl Resource for VeleroRestore {
         permit: &Permit,
     ) -> Result<Found<RestoreAttrs>, CreateFailed<RestoreAttrs>> {
         let session = self.session(wanted.args)?;
-        let backup = wanted.args.backup.known().map_err(ProviderError::from)?;
-        self.found(&session, backup).await?;
-        session.apply(permit, &modifiers(), Ownership::Take).await?;
+        let name = name_of(wanted.args)?;
+        self.found(&session, wanted.args).await?;
+        session
+            .apply(permit, &modifiers(wanted.args), Ownership::Take)
+            .await?;
         session
             .apply(permit, &restore(wanted.args)?, Ownership::Take)
             .await?;
         let attrs = self.seen(wanted.args).await?;
         Ok(Found {
-            id: RemoteId::new(name_of(backup)),
+            id: RemoteId::new(name),
             created_at: None,
             attrs: attrs.unwrap_or_else(|| attrs_of(&Value::Null, false)),
             role: FoundAs::Asked,
@@ -427,7 +507,8 @@ impl Resource for VeleroRestore {
             let mark = json!({ "metadata": { "annotations": { PARTIAL: restore.name } } });
             session.merge(permit, &rules(), &mark).await?;
         }
-        session.delete(permit, &restore).await
+        session.delete(permit, &restore).await?;
+        self.gone(&session, &restore).await
     }
 
     fn readiness(&self, attrs: &RestoreAttrs) -> Readiness {
@@ -500,18 +581,54 @@ mod tests {
             backup: Input::Known("nightly-1".to_owned()),
             excluded_namespaces: vec!["scratch".to_owned()],
             accept_partial: false,
+            location: None,
+            name: None,
         };
-        let restore = restore(&args).unwrap();
-        let left_out = restore["spec"]["excludedNamespaces"].to_string();
+        let own = restore(&args).unwrap();
+        assert_eq!(own["metadata"]["name"], "kplan-nightly-1");
+        let rules_of = |args: &RestoreArgs| {
+            let rules = &modifiers(args)["data"]["rules.yaml"];
+            serde_json::from_str::<Value>(rules.as_str().unwrap()).unwrap()["resourceModifierRules"]
+                .as_array()
+                .unwrap()
+                .clone()
+        };
+        assert_eq!(rules_of(&args).len(), 1);
+        assert!(!rules_of(&args)[0].to_string().contains(LOAD_BALANCER_NAME));
+        let copy = RestoreArgs {
+            location: Some("source".to_owned()),
+            name: Some("kplan-copy-00000000-nightly-1".to_owned()),
+            ..args.clone()
+        };
+        let named = restore(&copy).unwrap();
+        assert_eq!(named["metadata"]["name"], "kplan-copy-00000000-nightly-1");
+        assert_eq!(named["spec"], own["spec"]);
+        // No volume of the first cluster's is one of the copy's.
+        let [services, volumes] = &rules_of(&copy)[..] else {
+            panic!("{:?}", rules_of(&copy))
+        };
+        let patch = services["mergePatches"][0]["patchData"].as_str().unwrap();
+        assert!(patch.contains(LOAD_BALANCER_NAME), "{patch}");
+        assert_eq!(volumes["conditions"]["matches"][0]["value"], DRIVER);
+        let patch = volumes["mergePatches"][0]["patchData"].as_str().unwrap();
+        assert!(patch.contains("volumeHandle"), "{patch}");
+        for (place, fits) in [("source", true), ("default", false)] {
+            let seen = json!({
+                "metadata": { "name": "nightly-1" }, "spec": { "storageLocation": place },
+            });
+            assert_eq!(in_its_place(&seen, &copy).is_ok(), fits);
+            assert!(in_its_place(&seen, &args).is_ok());
+        }
+        let left_out = own["spec"]["excludedNamespaces"].to_string();
         for namespace in ["argocd", "kube-system", "velero", "scratch"] {
             assert!(left_out.contains(namespace), "{left_out}");
         }
-        let own = &restore["spec"]["labelSelector"]["matchExpressions"][0];
+        let marked = &own["spec"]["labelSelector"]["matchExpressions"][0];
         assert_eq!(
-            (own["key"].as_str(), own["operator"].as_str()),
+            (marked["key"].as_str(), marked["operator"].as_str()),
             (Some(OWNER), Some("DoesNotExist"))
         );
-        let rules = modifiers()["data"]["rules.yaml"]
+        let rules = modifiers(&args)["data"]["rules.yaml"]
             .as_str()
             .unwrap()
             .to_owned();

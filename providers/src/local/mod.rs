@@ -14,7 +14,9 @@ pub use kept::{
     SigningKeyAttrs,
 };
 
-pub use restore_request::{EtcdSnapshot, RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs};
+pub use restore_request::{
+    EtcdSnapshot, RestoreRequest, RestoreRequestArgs, RestoreRequestAttrs, RestoreSource,
+};
 pub use rotation::{Rotation, RotationArgs, RotationAttrs};
 pub use sealing_key::{Sealing, SealingKeyAttrs};
 

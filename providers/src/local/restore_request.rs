@@ -3,7 +3,29 @@
 //! fill the empty cluster.
 
 use super::Made;
-use kplan_model::{Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Timestamp, Typical};
+use kplan_model::{
+    Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Timestamp, Typical,
+};
+
+kplan_model::object! {
+    /// Another cluster's bucket, from which this one is made as a copy.
+    pub struct RestoreSource {
+        /// The other cluster's name.
+        pub cluster: String,
+        /// The bucket.
+        pub bucket: String,
+        /// The folder in it.
+        pub prefix: Option<String>,
+        /// The bucket's region.
+        pub region: String,
+        /// The storage's address.
+        pub endpoint: String,
+        /// The id of the bucket's key; `None` in Spaces of this account, where kplan makes one.
+        pub access_key: Option<String>,
+        /// The key, where there is one.
+        pub secret_key: Option<Secret>,
+    }
+}
 
 kplan_model::object! {
     /// A snapshot of etcd, as it was in the bucket when the restore was agreed to.
@@ -28,6 +50,8 @@ kplan_model::object! {
         pub accept_partial: bool,
         /// The snapshot of etcd to begin from, instead of a backup.
         pub snapshot: Option<EtcdSnapshot>,
+        /// Where the backup is, if not in the cluster's own bucket.
+        pub source: Option<RestoreSource>,
     }
 }
 
@@ -56,6 +80,12 @@ static FIELDS: &[Field] = &[
         Change::Replace,
         "The snapshot of etcd to begin from, instead of a backup.",
     ),
+    Field::new(
+        "source",
+        Change::Replace,
+        "The bucket of another cluster, of which this one is made as a copy.",
+    )
+    .secret(),
 ];
 
 static INFO: KindInfo = KindInfo {

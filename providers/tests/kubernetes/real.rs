@@ -153,6 +153,8 @@ async fn a_real_server_takes_everything_and_a_second_plan_is_empty() {
         backup: "nightly-20261129020000".to_owned().into(),
         excluded_namespaces: vec!["scratch".to_owned()],
         accept_partial: false,
+        location: None,
+        name: None,
     });
     real.apply(&restore.unwrap()).await.unwrap();
 }

@@ -16,7 +16,8 @@ use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdIngress,
     ArgocdRepository, ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs,
     Csi, CsiArgs, EtcdSnapshots, EtcdSnapshotsArgs, GithubApp, RestoreArgs, UpgradeController,
-    UpgradeControllerArgs, Velero, VeleroArgs, k3s_upgrade, manifest, velero, velero_restore,
+    UpgradeControllerArgs, Velero, VeleroArgs, VeleroSource, VeleroSourceArgs, k3s_upgrade,
+    manifest, velero, velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -453,6 +454,19 @@ async fn veleros_own_objects_fit_its_definitions() {
         .find(|object| object["kind"] == "BackupStorageLocation")
         .unwrap();
     assert_eq!(location["spec"]["config"]["checksumAlgorithm"], "");
+    let source = VeleroSourceArgs {
+        access: access(),
+        objects: Applied,
+        bucket: "first-backup".to_owned(),
+        prefix: Some("first".to_owned()),
+        region: "fra1".to_owned(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned(),
+        access_key: "key".to_owned().into(),
+        secret_key: Secret::new("secret").into(),
+    };
+    let source = VeleroSource::objects(&source, &upstream.source).await;
+    let source = source.unwrap();
+    fits_its_definition(&source[1], definitions["BackupStorageLocation"]);
 }
 
 #[tokio::test]
@@ -464,6 +478,8 @@ async fn a_restore_fits_veleros_definition() {
         backup: "nightly-20261129020000".to_owned().into(),
         excluded_namespaces: vec!["scratch".to_owned()],
         accept_partial: false,
+        location: None,
+        name: None,
     };
     let restore = velero_restore::restore(&args).unwrap();
     fits_its_definition(&restore, definitions(&installed.unwrap())["Restore"]);

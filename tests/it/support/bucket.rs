@@ -6,6 +6,7 @@ use kplan_model::{Address, ObjectStore as _, Owner, Resource as _, Secret, Wante
 use kplan_providers::http::{Reqwest, Statistics, system_clock};
 use kplan_providers::spaces::{Bucket, BucketArgs, Keys, SharedObjects, Spaces, SpacesConfig};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -62,6 +63,18 @@ impl SpacesAccess {
     /// The objects of a bucket below a prefix.
     pub(crate) fn objects(&self, bucket: &str, prefix: &str) -> SharedObjects {
         SharedObjects::open(&self.spaces(), "fra1", bucket, prefix).expect("a client")
+    }
+
+    /// Every object of a bucket below a prefix, with its bytes.
+    pub(crate) fn all(&self, bucket: &str, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let objects = self.objects(bucket, prefix);
+        let listed = objects.list("", None).expect("a list").objects;
+        let keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
+        let bytes = objects.get_all(&keys).expect("an answer");
+        let found = keys.into_iter().zip(bytes);
+        found
+            .map(|(key, bytes)| (key, bytes.expect("an object")))
+            .collect()
     }
 
     fn spaces(&self) -> Spaces {
@@ -129,6 +142,16 @@ impl Shared {
     /// The id of the bucket's key.
     pub(crate) fn access_key(&self) -> &str {
         &self.keys.access_key
+    }
+
+    /// The bucket's key.
+    pub(crate) fn secret_key(&self) -> &str {
+        &self.keys.secret_key
+    }
+
+    /// Every object in it below a prefix.
+    pub(crate) fn all(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        self.keys.all(NAME, prefix)
     }
 
     /// Puts an object into the bucket.

@@ -36,8 +36,9 @@ impl Cluster {
         Self::reached_at(folder, &Access { server, ..access })
     }
 
+    /// Any cluster of the folder's cloud, reached with any key.
     #[track_caller]
-    fn reached_at(folder: &Folder, access: &Access) -> Self {
+    pub(crate) fn reached_at(folder: &Folder, access: &Access) -> Self {
         let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
         let note = std::fs::read_to_string(note).expect("the cloud's addresses");
         let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
@@ -94,6 +95,13 @@ impl Cluster {
     pub(crate) fn get(&self, what: &str) -> Option<Value> {
         let seen = self.runtime.block_on(self.session.get(&object(what)));
         seen.unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// Why an object cannot be read.
+    #[track_caller]
+    pub(crate) fn refusal(&self, what: &str) -> String {
+        let seen = self.runtime.block_on(self.session.get(&object(what)));
+        seen.expect_err("it can be read").to_string()
     }
 
     /// Waits until an object's field has that value; gives the object.

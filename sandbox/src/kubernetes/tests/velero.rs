@@ -17,6 +17,8 @@ use crate::spaces::testkit::{TestCloud, client as s3};
 use crate::spaces::{Spaces, SpacesConfig};
 use crate::store::Store;
 
+mod locations;
+
 const VELERO: &str = "/apis/velero.io/v1/namespaces/velero";
 const CLAIMS: &str = "/api/v1/namespaces/shop/persistentvolumeclaims";
 const MERGE: &str = "application/merge-patch+json";
@@ -95,7 +97,12 @@ fn password(text: &str) -> Value {
 }
 
 /// Velero's definitions, its namespace, and a location in the bucket under `c`. No server yet.
-async fn installed(cluster: &Cluster, client: &Client, account: &Account, mode: &str) {
+async fn installed(
+    cluster: &Cluster,
+    client: &Client,
+    account: &Account,
+    (mode, folder): (&str, &str),
+) {
     for (plural, kind) in [
         ("backupstoragelocations", "BackupStorageLocation"),
         ("schedules", "Schedule"),
@@ -106,14 +113,20 @@ async fn installed(cluster: &Cluster, client: &Client, account: &Account, mode: 
         define(client, "velero.io", plural, kind).await;
     }
     namespace(client, "velero").await;
-    let location = json!({"metadata": {"name": "default"}, "spec": {
-        "provider": "aws", "objectStorage": {"bucket": "velero-bucket", "prefix": "c"}, "accessMode": mode,
-        "config": {"region": "fra1", "s3Url": "https://fra1.digitaloceanspaces.com"},
-        "credential": {"name": "cloud-credentials", "key": "cloud"}}});
+    let mut own = location("default", folder, mode);
+    own["spec"]["credential"]["name"] = "cloud-credentials".into();
     client
-        .create(&format!("{VELERO}/backupstoragelocations"), &location)
+        .create(&format!("{VELERO}/backupstoragelocations"), &own)
         .await;
     cluster.set_bucket_access(Arc::new(Reach(account.spaces.clone())));
+}
+
+/// A location under a folder of the bucket; its key is in the Secret of its name.
+fn location(name: &str, folder: &str, mode: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {
+        "provider": "aws", "objectStorage": {"bucket": "velero-bucket", "prefix": folder}, "accessMode": mode,
+        "config": {"region": "fra1", "s3Url": "https://fra1.digitaloceanspaces.com"},
+        "credential": {"name": name, "key": "cloud"}}})
 }
 
 async fn located(client: &Client) {
@@ -165,6 +178,17 @@ async fn with_volumes(client: &Client) {
 
 /// A cluster whose Velero works on the account's bucket with a key of it.
 async fn ready(account: &Account, seed: u64, key: &str, mode: &str) -> (Cluster, Client) {
+    ready_at(account, seed, key, mode, "c").await
+}
+
+/// The same in another folder of the bucket.
+async fn ready_at(
+    account: &Account,
+    seed: u64,
+    key: &str,
+    mode: &str,
+    folder: &str,
+) -> (Cluster, Client) {
     let clock = Clock::starting_at(60.0, "2026-03-01T12:00:00Z".parse().unwrap());
     let name = format!("c{seed}");
     let opened = Cluster::open(
@@ -177,7 +201,7 @@ async fn ready(account: &Account, seed: u64, key: &str, mode: &str) -> (Cluster,
     let cluster = opened.await.unwrap();
     cluster.register_node(plain_node("n1"));
     let client = Client::admin(&cluster);
-    installed(&cluster, &client, account, mode).await;
+    installed(&cluster, &client, account, (mode, folder)).await;
     let secrets = "/api/v1/namespaces/velero/secrets";
     client
         .create(secrets, &credentials(key, &format!("secret-of-{key}")))
@@ -273,7 +297,7 @@ async fn synced(client: &Client, name: &str) -> Value {
 async fn a_backup_location_needs_server_credentials_and_bucket() {
     let account = Account::new().await;
     let (cluster, client) = with_node().await;
-    installed(&cluster, &client, &account, "ReadWrite").await;
+    installed(&cluster, &client, &account, ("ReadWrite", "c")).await;
     let place = format!("{VELERO}/backupstoragelocations/default");
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(
@@ -447,7 +471,7 @@ async fn another_cluster_restores_objects_and_what_volumes_held() {
     .await;
     drop(client);
 
-    let (_new, client) = ready(&account, 2, "r", "ReadOnly").await;
+    let (_new, client) = ready(&account, 2, "a", "ReadOnly").await;
     namespace(&client, "shop").await;
     let own = json!({"metadata": {"name": "settings"}, "data": {"colour": "red"}});
     client
@@ -474,7 +498,18 @@ async fn another_cluster_restores_objects_and_what_volumes_held() {
     assert_eq!(bound(&client).await, content, "the data came back too");
     let claim = client.get(&format!("{CLAIMS}/data")).await;
     assert_ne!(claim["metadata"]["uid"].as_str().unwrap(), content);
-    assert!(account.keys("c/restores/").is_empty(), "nothing is written");
+    // What a restore says of itself is written whatever the mode is, and goes with it.
+    assert!(!account.keys("c/restores/r1/").is_empty());
+    client
+        .call(
+            "DELETE",
+            &format!("{VELERO}/restores/r1"),
+            "application/json",
+            &json!({}),
+        )
+        .await;
+    client.until_gone(&format!("{VELERO}/restores/r1")).await;
+    assert!(account.keys("c/restores/").is_empty());
     let refused = back_up(&client, "two", json!({}), "FailedValidation").await;
     let why = refused["status"]["validationErrors"][0].as_str().unwrap();
     assert!(

@@ -1,4 +1,9 @@
-//! A restore: judged, then carried out from what is in the bucket.
+//! A restore: judged, then carried out from what is in the bucket, and its files taken out of the
+//! bucket again when it is deleted.
+//!
+//! `accessMode: ReadOnly` keeps backups from being made and deleted. It does not keep a restore from
+//! writing its log, its results and its operations beside the backup: Velero 1.17 does so whatever the
+//! mode is (`restore_controller.go`, `restore_operations_controller.go`).
 
 use std::time::Duration;
 
@@ -8,15 +13,39 @@ use super::filter::NEVER_RESTORED;
 use super::layout::{self, Archive, gunzip, gzip, gzip_json};
 use super::modifiers::Modifiers;
 use super::restored::{Plan, Run};
-use super::store::{Store, available, location_of, read_only};
+use super::store::{Store, available, location_of};
 use super::{BACKUPS, NOTICE, Pass, RESTORES, WORK};
 use crate::kubernetes::object::{self, Object, items, set, text};
 
 /// How long restored definitions may take until they are served (`--resource-timeout`).
 const SERVED: Duration = Duration::from_mins(10);
 
+/// Keeps a restore that is deleted until its files are out of the bucket.
+const FINALIZER: &str = "restores.velero.io/external-resources-finalizer";
+
+/// How often the end of a restore's operations is tried to be written down.
+const OPERATIONS: Duration = Duration::from_secs(10);
+
 /// Moves a restore to its next phase when that is due.
 pub(super) fn reconcile(pass: &mut Pass<'_>, restore: &Object) {
+    let held = items(restore, &["metadata", "finalizers"]).contains(&FINALIZER.into());
+    if object::terminating(restore) {
+        if held && pass.every("release", restore, NOTICE) && clean_up(pass, restore).is_ok() {
+            pass.adjust(RESTORES, restore, |restore| {
+                let mut left = items(restore, &["metadata", "finalizers"]).to_vec();
+                left.retain(|finalizer| finalizer != FINALIZER);
+                set(restore, &["metadata", "finalizers"], left);
+            });
+        }
+        return;
+    }
+    if !held {
+        pass.adjust(RESTORES, restore, |restore| {
+            let mut all = items(restore, &["metadata", "finalizers"]).to_vec();
+            all.push(FINALIZER.into());
+            set(restore, &["metadata", "finalizers"], all);
+        });
+    }
     match text(restore, &["status", "phase"]).unwrap_or("New") {
         "" | "New" if pass.due("notice", restore, NOTICE) => begin(pass, restore),
         "InProgress" if pass.due("work", restore, WORK) => {
@@ -35,8 +64,62 @@ pub(super) fn reconcile(pass: &mut Pass<'_>, restore: &Object) {
                 }
             });
         }
+        WAITING if pass.every("operations", restore, OPERATIONS) => finish(pass, restore),
         _ => {}
     }
+}
+
+/// The phase of a restore with an error whose operations could not be written down.
+const WAITING: &str = "WaitingForPluginOperationsPartiallyFailed";
+
+/// Tries again to write down what a restore's volumes came to. Until that is done it does not end.
+fn finish(pass: &Pass<'_>, restore: &Object) {
+    let backup = text(restore, &["spec", "backupName"]).unwrap_or_default();
+    let Some(backup) = pass.get(BACKUPS, object::namespace(restore), backup) else {
+        return;
+    };
+    let store = location_of(pass, &backup).and_then(|location| Store::open(pass, &location));
+    if store.and_then(|store| operations(&store, restore)).is_ok() {
+        let now = pass.server.now();
+        pass.adjust(RESTORES, restore, |restore| {
+            set(restore, &["status", "phase"], "PartiallyFailed");
+            set(restore, &["status", "completionTimestamp"], now);
+        });
+    }
+}
+
+/// Takes a restore's files out of the bucket. Without its backup, or the backup's location, nobody
+/// knows where they are, and they stay.
+///
+/// # Errors
+/// Where the bucket does not let go of them: the restore is held until it does.
+fn clean_up(pass: &Pass<'_>, restore: &Object) -> Result<(), String> {
+    let name = text(restore, &["spec", "backupName"]).unwrap_or_default();
+    let backup = pass.get(BACKUPS, object::namespace(restore), name);
+    let Some(location) = backup.and_then(|backup| location_of(pass, &backup).ok()) else {
+        return Ok(());
+    };
+    if !available(&location) {
+        let name = object::name(&location);
+        return Err(format!("bsl {name} is unavailable"));
+    }
+    let store = Store::open(pass, &location)?;
+    for key in store.list(&format!("restores/{}/", object::name(restore)))? {
+        store.delete(&key)?;
+    }
+    Ok(())
+}
+
+/// Where one of a restore's files is.
+fn file_of(restore: &Object, what: &str) -> String {
+    let name = object::name(restore);
+    format!("restores/{name}/restore-{name}-{what}.gz")
+}
+
+/// Writes down what a restore's volumes came to.
+fn operations(store: &Store, restore: &Object) -> Result<(), String> {
+    let done = gzip_json(&json!([]));
+    store.put(&file_of(restore, "itemoperations.json"), done)
 }
 
 fn begin(pass: &Pass<'_>, restore: &Object) {
@@ -191,23 +274,31 @@ fn carry_out(pass: &mut Pass<'_>, restore: &Object) -> Result<Option<Value>, Str
         run.errors.velero(why);
     }
     run.everything();
-    Ok(Some(report(
-        pass,
-        restore,
-        &run,
-        &store,
-        read_only(&location),
-    )))
+    Ok(Some(report(pass, restore, &mut run, &store)))
 }
 
-/// Writes down what was done and gives the final status.
-fn report(pass: &Pass<'_>, restore: &Object, run: &Run<'_>, store: &Store, quiet: bool) -> Value {
-    let name = object::name(restore);
+/// Writes down what was done and gives the status. A log that cannot be written is an error of the
+/// restore; operations that cannot be keep it from ending.
+fn report(pass: &Pass<'_>, restore: &Object, run: &mut Run<'_>, store: &Store) -> Value {
+    let mut log = vec!["level=info msg=\"starting restore\"".to_owned()];
+    log.extend(run.warnings.lines("warning"));
+    log.extend(run.errors.lines("error"));
+    log.push("level=info msg=\"restore completed\"".to_owned());
+    let written = store.put(&file_of(restore, "logs"), gzip(log.join("\n").as_bytes()));
+    if let Err(why) = written {
+        let message = format!("error uploading log file to backup storage: {why}");
+        run.errors.velero(message);
+    }
+    let results = json!({"errors": run.errors.json(), "warnings": run.warnings.json()});
+    // A restore is not undone because nobody can read about it.
+    drop(store.put(&file_of(restore, "results"), gzip_json(&results)));
+    let waits = run.operations > 0 && operations(store, restore).is_err();
     let errors = run.errors.count();
-    let phase = if errors == 0 {
-        "Completed"
-    } else {
-        "PartiallyFailed"
+    let phase = match errors {
+        // Whoever cannot write operations could not write the log either.
+        _ if waits => WAITING,
+        0 => "Completed",
+        _ => "PartiallyFailed",
     };
     let mut status = restore["status"].clone();
     set(&mut status, &["phase"], phase);
@@ -218,23 +309,8 @@ fn report(pass: &Pass<'_>, restore: &Object, run: &Run<'_>, store: &Store, quiet
             set(&mut status, &[field], count);
         }
     }
-    set(&mut status, &["completionTimestamp"], pass.server.now());
-    if !quiet {
-        let mut log = vec!["level=info msg=\"starting restore\"".to_owned()];
-        log.extend(run.warnings.lines("warning"));
-        log.extend(run.errors.lines("error"));
-        log.push("level=info msg=\"restore completed\"".to_owned());
-        let results = json!({"errors": run.errors.json(), "warnings": run.warnings.json()});
-        for (suffix, bytes) in [
-            ("logs", gzip(log.join("\n").as_bytes())),
-            ("results", gzip_json(&results)),
-        ] {
-            // A restore is not undone because nobody can read about it.
-            drop(store.put(
-                &format!("restores/{name}/restore-{name}-{suffix}.gz"),
-                bytes,
-            ));
-        }
+    if !waits {
+        set(&mut status, &["completionTimestamp"], pass.server.now());
     }
     status
 }

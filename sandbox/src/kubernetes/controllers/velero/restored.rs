@@ -71,6 +71,8 @@ pub(super) struct Run<'a> {
     pub(super) warnings: Messages,
     /// How many objects it was about.
     pub(super) total: usize,
+    /// How many volumes were filled, which is what a restore waits for after its objects.
+    pub(super) operations: usize,
 }
 
 impl<'a> Run<'a> {
@@ -87,6 +89,7 @@ impl<'a> Run<'a> {
             errors: Messages::default(),
             warnings: Messages::default(),
             total: 0,
+            operations: 0,
         }
     }
 
@@ -271,9 +274,10 @@ impl<'a> Run<'a> {
     }
 
     /// Brings back what a claim's volume held, where the backup has it.
-    fn fill(&self, namespace: &str, name: &str, claim: &mut Value) -> Result<(), String> {
-        let wanted = object::at(self.plan.restore, &["spec", "restorePVs"]);
-        let info = self.plan.infos.iter().find(|info| {
+    fn fill(&mut self, namespace: &str, name: &str, claim: &mut Value) -> Result<(), String> {
+        let plan = self.plan;
+        let wanted = object::at(plan.restore, &["spec", "restorePVs"]);
+        let info = plan.infos.iter().find(|info| {
             text(info, &["pvcNamespace"]) == Some(namespace)
                 && text(info, &["pvcName"]) == Some(name)
         });
@@ -283,13 +287,14 @@ impl<'a> Run<'a> {
         if wanted == Some(&Value::Bool(false)) {
             return Ok(());
         }
-        let server = object::namespace(self.plan.restore);
-        let content = volumes::open(self.pass, server, self.plan.store, info)?;
+        let server = object::namespace(plan.restore);
+        let content = volumes::open(self.pass, server, plan.store, info)?;
         set(
             claim,
             &["metadata", "annotations", volumes::CONTENT],
             content,
         );
+        self.operations += 1;
         Ok(())
     }
 
