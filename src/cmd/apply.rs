@@ -28,7 +28,7 @@ pub type Wish = dyn Fn(&mut Snapshot) + Send + Sync;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> CommandResult {
-    run_for(global, args, None, terminal).await
+    Box::pin(run_for(global, args, None, terminal)).await
 }
 
 /// The same, for something that the file does not say.
