@@ -249,15 +249,6 @@ fn told(planned: &Planned) -> Vec<String> {
     let mut said = vec![format!(
         "K3s is started again {which}: a server's API is away for about a minute, pods go on"
     )];
-    if changes("server_token") {
-        said.push(
-            "from its first server on, what servers need to start is encrypted with the new token: \
-             one that is started again for another reason before it was told does not start until \
-             then. Carry this apply on at once where it is interrupted. Snapshots of etcd from before \
-             it need the old token, which the recovery kits from before it hold"
-                .to_owned(),
-        );
-    }
     if changes("datastore") && planned_password(planned) {
         said.push(
             "from the moment the password changes until a server was told, that server keeps the \

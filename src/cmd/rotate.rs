@@ -65,7 +65,6 @@ fn since(what: Rotated) -> Option<Since> {
     match what {
         Rotated::Certificates => Some(|args| &mut args.certificates),
         Rotated::AgentToken => Some(|args| &mut args.agent_token),
-        Rotated::ServerToken => Some(|args| &mut args.server_token),
         Rotated::DatastorePassword => Some(|args| &mut args.datastore_password),
         Rotated::SpacesKeys | Rotated::ArgocdPassword | Rotated::KitKey => None,
     }
@@ -77,7 +76,7 @@ fn on_record(what: Rotated, snapshot: &Snapshot) -> Vec<&Address> {
         Rotated::ArgocdPassword => **address == platform::argocd_admin(),
         Rotated::KitKey => address.kind().as_str() == "signing_key",
         Rotated::Certificates => address.kind().as_str() == "k3s_node",
-        Rotated::AgentToken | Rotated::ServerToken => **address == k3s::pki(),
+        Rotated::AgentToken => **address == k3s::pki(),
         Rotated::DatastorePassword => **address == database::user(),
     };
     snapshot.resources.keys().filter(is_it).collect()
@@ -103,7 +102,7 @@ fn name(what: Rotated) -> &'static str {
         Rotated::ArgocdPassword => "password of Argo CD's administrator on record",
         Rotated::KitKey => "key for recovery kits on record",
         Rotated::Certificates => "node on record",
-        Rotated::AgentToken | Rotated::ServerToken => "tokens on record",
+        Rotated::AgentToken => "tokens on record",
         Rotated::DatastorePassword => "user of a managed database on record",
     }
 }

@@ -60,7 +60,6 @@ pub fn declare(builder: &mut Builder<'_>) {
     let args = PkiArgs {
         cluster: builder.inputs.owner.id(),
         agent_token_after: rotated.agent_token,
-        server_token_after: rotated.server_token,
     };
     let meta = builder.guarded();
     builder.add_with(pki(), &args, None, meta);

@@ -28,7 +28,6 @@ impl Rotating {
         self.0.clone().unwrap_or(RotationArgs {
             certificates: None,
             agent_token: None,
-            server_token: None,
             datastore_password: None,
         })
     }

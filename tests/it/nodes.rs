@@ -232,7 +232,7 @@ fn a_single_server_grows_behind_a_load_balancer_that_is_new() {
 }
 
 #[test]
-fn names_in_the_certificate_come_and_go_on_living_servers() {
+fn names_come_into_the_certificates_of_living_servers() {
     let folder = Folder::with(ONE).scaled(300.0);
     folder.apply();
     let with = format!("{ONE}\n[endpoint]\nhostname = \"k8s.example.org\"\n");
@@ -258,6 +258,9 @@ fn names_in_the_certificate_come_and_go_on_living_servers() {
     folder.write(ONE);
     folder.apply();
     folder.assert_no_changes();
+    // K3s leaves a name in the certificate that it had once.
+    let names = folder.names_served_at(&server);
+    assert!(names.contains("k8s.example.org"), "{names:?}");
 }
 
 /// Killed at moments spread over the whole change, the next apply goes on with it.

@@ -225,7 +225,8 @@ impl Resource for DatabaseUser {
             changed.contains("mysql_auth_plugin") && now.mysql_auth_plugin.as_ref() != plugin;
         let body = match plugin {
             Some(plugin) if other_way => json!({ "mysql_settings": { "auth_plugin": plugin } }),
-            _ if changed.contains("password_after") => json!({}),
+            // One that is not asked for any more stays as it is.
+            _ if changed.contains("password_after") && args.password_after.is_some() => json!({}),
             _ => return Ok(now),
         };
         let path = format!("{path}/reset_auth");

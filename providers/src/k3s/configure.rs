@@ -37,6 +37,22 @@ const DEADLINE: u32 = 1800;
 /// happened.
 const KEPT: u32 = 3600;
 
+/// The annotation of the job that says what it does.
+const ORDER: &str = "kplan.io/order";
+
+/// One for each node, so that an older order never overwrites what a newer one wrote. A node's own name
+/// may be as long as a job's can be.
+fn name(node: &str) -> String {
+    let mut digest = sha256_hex(node.as_bytes());
+    digest.truncate(16);
+    format!("kplan-k3s-config-{digest}")
+}
+
+/// The job of a node.
+pub(super) fn object(node: &str) -> Object {
+    Object::new("batch/v1", "Job", Some(NAMESPACE), &name(node))
+}
+
 /// What one node's K3s is told, and how.
 pub(super) struct Order<'a> {
     /// The node.
@@ -50,18 +66,26 @@ pub(super) struct Order<'a> {
 }
 
 impl Order<'_> {
-    /// The same for one node and content, so that asking again finds the job that was asked for. A
-    /// node's own name may be as long as a job's can be.
     fn name(&self) -> String {
-        let Self { node, told, .. } = self;
-        let mut digest = sha256_hex(format!("{node}\n{}", told.mark).as_bytes());
-        digest.truncate(16);
-        format!("kplan-k3s-config-{digest}")
+        name(self.node)
     }
 
-    /// The job's object.
-    pub(super) fn object(&self) -> Object {
-        Object::new("batch/v1", "Job", Some(NAMESPACE), &self.name())
+    /// Tells it from other orders for the node: what it brings, and what it does.
+    fn identity(&self) -> String {
+        let Self {
+            told,
+            certificates,
+            restart,
+            ..
+        } = self;
+        format!("{} {certificates} {restart}", told.mark)
+    }
+
+    /// Whether a job in the cluster does this.
+    pub(super) fn is(&self, job: &Value) -> bool {
+        let annotations = job.pointer("/metadata/annotations");
+        let order = annotations.and_then(|all| all.get(ORDER));
+        order.is_some_and(|order| *order == self.identity())
     }
 
     /// The job.
@@ -69,7 +93,11 @@ impl Order<'_> {
         json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": { "name": self.name(), "namespace": NAMESPACE },
+            "metadata": {
+                "name": self.name(),
+                "namespace": NAMESPACE,
+                "annotations": { ORDER: self.identity() },
+            },
             "spec": {
                 "activeDeadlineSeconds": DEADLINE,
                 "backoffLimit": 3,
@@ -337,13 +365,19 @@ mod tests {
     }
 
     #[test]
-    fn one_node_and_content_is_one_job_and_its_name_fits() {
+    fn one_node_has_one_job_whose_name_fits_and_which_says_what_it_does() {
         let long = "n".repeat(63);
-        let name = |node: &str, content: &str| order(node, &told(content)).name();
-        assert_eq!(name(&long, "a"), name(&long, "a"));
-        assert_ne!(name(&long, "a"), name(&long, "b"));
-        assert_ne!(name("a", "b"), name("b", "b"));
-        assert!(name(&long, "a").len() <= 63);
+        assert_ne!(name("a"), name("b"));
+        assert!(name(&long).len() <= 63);
+        let (one, other) = (told("a"), told("b"));
+        let job = order("n", &one).job();
+        assert!(order("n", &one).is(&job));
+        assert!(!order("n", &other).is(&job));
+        let quiet = Order {
+            restart: false,
+            ..order("n", &one)
+        };
+        assert!(!quiet.is(&job));
     }
 
     #[test]

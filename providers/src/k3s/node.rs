@@ -29,7 +29,6 @@ mod life;
 mod living;
 #[cfg(test)]
 pub(crate) mod tests;
-mod token;
 
 pub use drain::{Drain, Uncordon};
 pub use etcd::LeaveEtcd;
@@ -156,8 +155,6 @@ kplan_model::object! {
         pub tls_sans: Option<Vec<String>>,
         /// Where it was told another agent token: the one in effect.
         pub agent_token: Option<Secret>,
-        /// Where it was told another server token: the one in effect.
-        pub server_token: Option<Secret>,
         /// Where its certificates were made anew: since when, in milliseconds since 1970.
         pub certificates_after: Option<i64>,
         /// What the cluster shows of the labels it was given last; nothing before the first look.
@@ -203,7 +200,12 @@ static FIELDS: &[Field] = &[
         Change::Refuse(KEYS),
         "The digest of the root every token pins.",
     ),
-    Field::restarts("server_token", "The secret servers join with.").secret(),
+    Field::new(
+        "server_token",
+        Change::Refuse(KEYS),
+        "The secret servers join with.",
+    )
+    .secret(),
     Field::restarts("agent_token", "The secret agents join with.").secret(),
     Field::restarts(
         "certificates_after",
@@ -494,7 +496,6 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         told: None,
         tls_sans: None,
         agent_token: None,
-        server_token: None,
         certificates_after: None,
         labels: None,
         taints: None,

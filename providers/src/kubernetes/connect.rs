@@ -40,9 +40,10 @@ pub struct Endpoint {
     pub name: Option<&'static str>,
 }
 
-/// A name in the certificate of every API server that K3s or another distribution starts, and in that
-/// of nobody else the same authority signs for: kubelets have their node's. By it a server is known
-/// whatever address it is reached at, one that its certificate does not bear yet included.
+/// A name in the certificate of every API server that K3s or another distribution starts. By it a server
+/// is known whatever address it is reached at, one that its certificate does not bear yet included.
+/// Kubelets' certificates, of the same authority, have their node's name: who can join a node can get
+/// one of another name, and of any address just so.
 const NAME: &str = "kubernetes";
 
 /// Makes clients: over the network, or to a service in the same process.

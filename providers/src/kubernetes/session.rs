@@ -3,8 +3,6 @@
 
 use super::connect::KubernetesCalls;
 use super::object::{Object, Type, encode};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -447,30 +445,6 @@ impl Session {
         }
     }
 
-    /// Puts JSON as somebody with a name and a password, whom K3s's own endpoints take besides the
-    /// connection's certificate. Tried once.
-    pub async fn put_as(
-        &self,
-        _permit: &Permit,
-        path: &str,
-        (user, password): (&str, &str),
-        body: &Value,
-    ) -> Result<(), ProviderError> {
-        let login = STANDARD.encode(format!("{user}:{password}"));
-        let request = Request::builder()
-            .method(Method::PUT)
-            .uri(path)
-            .header("authorization", format!("Basic {login}"))
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string().into_bytes()))
-            .map_err(|_| not_a_request(&Method::PUT, path))?;
-        let answer = self.exchange((&Method::PUT, path), request);
-        match tokio::time::timeout(WHOLE_ANSWER, answer).await {
-            Ok(answer) => answer.map(drop),
-            Err(_) => Err(too_slow(&Method::PUT, path)),
-        }
-    }
-
     /// The error of an API that did not answer a moment ago: a plan that reads ten kinds of a
     /// cluster that is gone must not wait for it ten times.
     fn is_down(&self) -> Option<ProviderError> {
@@ -530,16 +504,9 @@ impl Session {
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let request = request.body(Body::from(body));
-        let request = request.map_err(|_| not_a_request(method, path))?;
-        self.exchange((method, path), request).await
-    }
-
-    async fn exchange(
-        &self,
-        (method, path): (&Method, &str),
-        request: Request<Body>,
-    ) -> Result<Bytes, ProviderError> {
+        let request = request.body(Body::from(body)).map_err(|_| {
+            ProviderError::new(ErrorKind::Bug, format!("{method} {path} is not a request"))
+        })?;
         self.0.calls.count();
         let answer = self
             .0
@@ -559,10 +526,6 @@ impl Session {
             Err(refused(method, path, status, &bytes))
         }
     }
-}
-
-fn not_a_request(method: &Method, path: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Bug, format!("{method} {path} is not a request"))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

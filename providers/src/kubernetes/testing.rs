@@ -10,21 +10,11 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-/// Method, path with query, login, body.
+/// Method, path with query, body.
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// The header of that name, or nothing.
-    pub(crate) authorization: String,
     pub(crate) body: Value,
-}
-
-fn header(parts: &http::request::Parts, name: &str) -> String {
-    let value = parts
-        .headers
-        .get(name)
-        .and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().to_owned()
 }
 
 /// `None` cuts the connection.
@@ -105,7 +95,6 @@ impl Fake {
                 let asked = Asked {
                     method: parts.method.to_string(),
                     path: parts.uri.to_string(),
-                    authorization: header(&parts, "authorization"),
                     body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
                 };
                 match fake.answer(&asked) {

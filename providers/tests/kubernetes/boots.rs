@@ -52,7 +52,6 @@ impl Ground {
                 PkiArgs {
                     cluster: rig.owner_id(),
                     agent_token_after: None,
-                    server_token_after: None,
                 }
                 .to_object(),
             )

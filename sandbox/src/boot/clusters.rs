@@ -13,9 +13,7 @@ use super::datastore::{DatastoreError, Endpoint};
 use super::disks::ClusterDisks;
 use super::pki::{self, Authorities, PkiError, Token};
 use super::{DropletFacts, Nodes};
-use crate::kubernetes::{
-    Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard, TokenError,
-};
+use crate::kubernetes::{Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard};
 
 /// Collection of [`ClusterRecord`], keyed by id.
 pub(super) const CLUSTERS: &str = "boot/cluster";
@@ -175,31 +173,6 @@ impl ClusterRecord {
         let server = secret_hash(&token.secret);
         let droplet = installed.droplet.id;
         self.passwords.insert(droplet, Passwords { server, agent });
-    }
-
-    /// `PUT /v1-k3s/token` at the server on a droplet: it takes the new token for its own first, and
-    /// encrypts the bootstrap data then, which works where that is encrypted with the old token or
-    /// with the new one.
-    pub(super) fn rotate_token(
-        &mut self,
-        droplet: u64,
-        own: &str,
-        next: &str,
-    ) -> Result<(), TokenError> {
-        let (own, next) = (secret_hash(own), secret_hash(next));
-        let mut passwords = self.passwords(droplet);
-        if passwords.server != own {
-            return Err(TokenError::Unauthorized);
-        }
-        passwords.server.clone_from(&next);
-        self.passwords.insert(droplet, passwords);
-        if self.server_secret == own || self.server_secret == next {
-            self.server_secret = next;
-            return Ok(());
-        }
-        Err(TokenError::Failed(
-            "bootstrap data already found and encrypted with different token".to_owned(),
-        ))
     }
 }
 
@@ -375,23 +348,6 @@ impl Nodes {
             cluster: record.id,
             node,
         })
-    }
-
-    /// Exchanges the server token at the server on a droplet.
-    pub(super) fn rotate_token(
-        &self,
-        cluster: &str,
-        droplet: u64,
-        (own, next): (&str, &str),
-    ) -> Result<(), TokenError> {
-        let failed = |error: &dyn std::fmt::Display| TokenError::Failed(error.to_string());
-        let mut record = self
-            .cluster_record(cluster)
-            .ok_or_else(|| failed(&"the server stops"))?;
-        let done = record.rotate_token(droplet, own, next);
-        let saved = self.save_cluster(&record, droplet);
-        saved.map_err(|error| failed(&error))?;
-        done
     }
 
     /// Binds a node name to a droplet, as K3s binds it to a password on the node's disk. The password

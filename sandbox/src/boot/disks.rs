@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::bundle::File;
 use super::machine::{Disk, Machine, read_config, status};
 use super::{Held, Nodes, Phase, Running};
-use crate::kubernetes::{NodeDisks, TokenError};
+use crate::kubernetes::NodeDisks;
 use crate::store::{Batch, StoreError};
 
 /// The part of a disk that is simulated besides what a bundle installs.
@@ -97,11 +97,6 @@ impl NodeDisks for ClusterDisks {
             disk.leaf = None;
             Ok(())
         })
-    }
-
-    fn rotate_token(&self, node: &str, own: &str, next: &str) -> Result<(), TokenError> {
-        let (nodes, droplet, _) = self.open(node).map_err(TokenError::Failed)?;
-        nodes.rotate_token(&self.cluster, droplet, (own, next))
     }
 
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String> {

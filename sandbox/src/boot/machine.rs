@@ -355,15 +355,16 @@ impl Machine {
     }
 
     /// The serving certificate on the disk, renewed or made where K3s does so.
-    fn leaf(&self, disk: &mut Disk) -> Result<Option<Leaf>, String> {
+    fn leaf(&self, disk: &mut Disk, names: &[String]) -> Result<Option<Leaf>, String> {
         if disk.role != Role::Server {
             return Ok(None);
         }
         let now = self.clock().now();
         let leaf = match disk.leaf.clone() {
-            Some(leaf) => leaf.at_start(now),
+            Some(leaf) => leaf,
             None => Leaf::new(now).map_err(|error| error.to_string())?,
         };
+        let leaf = leaf.at_start(now, names);
         if disk.leaf.as_ref() != Some(&leaf) {
             disk.leaf = Some(leaf.clone());
             let saved = self.nodes.save_disk(self.droplet.id, disk);
@@ -374,7 +375,7 @@ impl Machine {
 
     async fn start(&mut self, disk: &mut Disk) -> Result<String, String> {
         let config = read_config(&disk.files, disk.role)?;
-        let leaf = self.leaf(disk)?;
+        let leaf = self.leaf(disk, &config.tls_san)?;
         self.log.keep_secret(&disk.files, Some(&config));
         // Tags decide about trusted sources and can change at any time.
         self.droplet = self

@@ -4,17 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Why a server does not exchange its token.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// It has another token.
-    #[error("Unauthorized")]
-    Unauthorized,
-    /// In the server's words.
-    #[error("{0}")]
-    Failed(String),
-}
-
 /// The disks of a cluster's nodes, of which a pod with the rights for it reaches K3s's part.
 ///
 /// Nodes are told by name, files by their absolute path. Errors are the machine's words.
@@ -35,9 +24,6 @@ pub trait NodeDisks: Send + Sync {
     /// `k3s certificate rotate`: moves K3s's leaf certificates and their keys aside, so that it makes
     /// others when it starts.
     fn rotate_certificates(&self, node: &str) -> Result<(), String>;
-
-    /// `PUT /v1-k3s/token` at the server of a node, by somebody who says its token is `own`.
-    fn rotate_token(&self, node: &str, own: &str, next: &str) -> Result<(), TokenError>;
 
     /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
     /// clock is over. The machine and its pods go on meanwhile.

@@ -43,7 +43,7 @@ use serde::{Deserialize, Serialize};
 
 pub use authn::Identity;
 pub use bucket::{BucketAccess, BucketKey};
-pub use disks::{NodeDisks, TokenError};
+pub use disks::NodeDisks;
 pub use pki::Leaf;
 pub use serve::ServerGuard;
 pub use snapshot::EtcdSnapshot;

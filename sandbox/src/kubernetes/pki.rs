@@ -1,5 +1,6 @@
 //! Serving certificates from the cluster's server CA, and trust in its client CA.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -32,6 +33,9 @@ const RENEWED_DAYS: i64 = 120;
 pub struct Leaf {
     key_pem: String,
     issued: Timestamp,
+    /// Names it was asked to bear at any start: K3s only ever adds some.
+    #[serde(default)]
+    names: BTreeSet<String>,
 }
 
 impl Leaf {
@@ -44,12 +48,15 @@ impl Leaf {
         Ok(Leaf {
             key_pem: key.serialize_pem(),
             issued: now,
+            names: BTreeSet::new(),
         })
     }
 
-    /// The same key with a certificate that is as young as K3s wants it at this start.
+    /// The same key with a certificate that is as young as K3s wants it at this start, and bears these
+    /// names, too.
     #[must_use]
-    pub fn at_start(self, now: Timestamp) -> Leaf {
+    pub fn at_start(mut self, now: Timestamp, names: &[String]) -> Leaf {
+        self.names.extend(names.iter().cloned());
         let age = now.duration_since(self.issued);
         let issued = if age > SignedDuration::from_hours((VALIDITY_DAYS - RENEWED_DAYS) * 24) {
             now
@@ -111,7 +118,9 @@ impl Authority {
         let failed = broken("serving certificate");
         let now = leaf.issued;
         let key = KeyPair::from_pem(&leaf.key_pem).map_err(|error| failed(&error))?;
-        let mut params = CertificateParams::new(names.to_vec()).map_err(|error| failed(&error))?;
+        let kept = leaf.names.iter().filter(|name| !names.contains(name));
+        let names: Vec<String> = names.iter().chain(kept).cloned().collect();
+        let mut params = CertificateParams::new(names).map_err(|error| failed(&error))?;
         let mut subject = DistinguishedName::new();
         subject.push(DnType::OrganizationName, "k3s");
         subject.push(DnType::CommonName, "k3s");

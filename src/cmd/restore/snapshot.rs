@@ -11,7 +11,7 @@ use crate::cli::Global;
 use crate::cmd::execution::Execution;
 use crate::cmd::plan::show;
 use crate::cmd::session::Session;
-use crate::compose::{Restoring, Rotating, k3s, restoring};
+use crate::compose::{Restoring, k3s, restoring};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::blocking;
@@ -37,25 +37,6 @@ const WHAT: &str =
     "The servers are made anew, and begin with everything that was in the cluster then. So are the
 agents, which know no servers but those that are lost. Volumes hold what they held last: nothing is
 restored into them. Pods run again where Kubernetes puts them.";
-
-/// Refuses a snapshot from before the token servers join with was made anew: what a server needs to
-/// start is in it, encrypted with the old one.
-fn has_its_token(found: &snapshots::Snapshot, state: &Snapshot) -> Result<(), Failure> {
-    let since = Rotating::of(state).args().server_token;
-    if since.is_none_or(|since| found.taken.0 >= since) {
-        return Ok(());
-    }
-    let message = format!(
-        "{} is from before the token servers join with was made anew (`kplan rotate server-token`), and \
-         needs the old one",
-        found.name
-    );
-    let problem = Problem::error("snapshot::older_token", message).help(
-        "nothing was changed. Take a newer one with --snapshot. A recovery kit from before that holds \
-         the old token: put the state aside, and name the kit with --kit",
-    );
-    Err(Failure::with(Exit::Refused, problem))
-}
 
 impl<'a> Restore<'a> {
     /// The plan that begins the cluster from a snapshot, agreed to and the state ready for it.
@@ -200,7 +181,6 @@ impl<'a> Restore<'a> {
                 .help(help)
                 .into());
         };
-        has_its_token(&found, snapshot)?;
         let taken = found.taken();
         self.say(
             &format!("{} was taken at {taken}: {size} bytes.", found.name),

@@ -1,4 +1,4 @@
-//! What a living node is told anew: tokens, the datastore's password, names in the API's certificate,
+//! What a living node is told anew: the agent token, the datastore's password, names in the API's certificate,
 //! that its certificates are made anew, and that a single server's data moves from SQLite to embedded
 //! etcd. K3s reads all of it when it starts, so [`crate::k3s::configure`] has it started again.
 //!
@@ -16,23 +16,17 @@
 
 use super::drain::node_of;
 use super::life::{Life, NodeApi, permitted, text};
-use super::{Datastore, NodeArgs, NodeAttrs, etcd, token};
-use crate::k3s::config::{self, Told};
+use super::{Datastore, NodeArgs, NodeAttrs, etcd};
+use crate::k3s::config;
 use crate::k3s::configure::{self, Order};
-use crate::k3s::pki::exposed;
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::session::{Ownership, Session};
 use kplan_model::{ErrorKind, FieldSet, Input, Permit, ProviderError};
 use serde_json::Value;
 
 /// The arguments K3s takes at its next start.
-pub(super) const AT_START: [&str; 5] = [
-    "agent_token",
-    "certificates_after",
-    "datastore",
-    "server_token",
-    "tls_sans",
-];
+pub(super) const AT_START: [&str; 4] =
+    ["agent_token", "certificates_after", "datastore", "tls_sans"];
 /// What a server waits for while its data moves.
 const MOVES: &str = "K3s is started again and moves its data from SQLite to etcd";
 /// What a node waits for otherwise.
@@ -80,9 +74,6 @@ fn note_before(attrs: &mut NodeAttrs, before: &NodeArgs, changed: &FieldSet) {
     if changed.contains("agent_token") && attrs.agent_token.is_none() {
         attrs.agent_token = secret(&before.agent_token);
     }
-    if changed.contains("server_token") && attrs.server_token.is_none() {
-        attrs.server_token = before.server_token.as_ref().and_then(secret);
-    }
     if changed.contains("certificates_after") && attrs.certificates_after.is_none() {
         attrs.certificates_after = Some(before.certificates_after.unwrap_or_default());
     }
@@ -99,10 +90,6 @@ fn in_effect(args: &NodeArgs, attrs: &mut NodeAttrs) {
     }
     if attrs.agent_token.is_some() {
         attrs.agent_token = args.agent_token.known().ok().cloned();
-    }
-    if attrs.server_token.is_some() {
-        let token = args.server_token.as_ref();
-        attrs.server_token = token.and_then(|token| token.known().ok().cloned());
     }
     if attrs.certificates_after.is_some() {
         attrs.certificates_after = args.certificates_after;
@@ -147,7 +134,8 @@ pub(super) async fn begin(
     changed: &FieldSet,
     permit: &Permit,
 ) -> Result<NodeAttrs, ProviderError> {
-    let Some(node) = node_of(kubernetes, after).await? else {
+    let node = node_of(kubernetes, after).await.map_err(patient)?;
+    let Some(node) = node else {
         let message = format!("{} has not registered", after.boot.node);
         return Err(ProviderError::new(ErrorKind::Busy, message));
     };
@@ -158,17 +146,12 @@ pub(super) async fn begin(
     if has_started(after, &mut attrs, Some(&life)) {
         return Ok(attrs);
     }
-    if let (Some(old), Some(new)) = (&attrs.server_token, &after.server_token) {
-        let tokens = (exposed(old)?, exposed(new.known()?)?);
-        if tokens.0 != tokens.1 {
-            token::exchange(&node.session, tokens, permit).await?;
-        }
-    }
     let renewed = attrs.certificates_after;
     let order = Order {
         node: &after.boot.node,
         told: &told,
-        certificates: renewed.is_some_and(|since| Some(since) != after.certificates_after),
+        // What is not asked for any more was not asked for.
+        certificates: renewed < after.certificates_after && renewed.is_some(),
         restart: true,
     };
     give(&node.session, &order, permit).await?;
@@ -179,6 +162,16 @@ pub(super) async fn begin(
     })
 }
 
+/// An API that does not answer before anything was sent is asked again for minutes: a load balancer that
+/// is new sends nothing to a server before it looked at it several times.
+fn patient(error: ProviderError) -> ProviderError {
+    let kind = match error.kind {
+        ErrorKind::Transient => ErrorKind::Busy,
+        kind => kind,
+    };
+    ProviderError { kind, ..error }
+}
+
 /// Has K3s find the labels of its node the next time it is started: it gives them to the node again
 /// then.
 pub(super) async fn note_labels(
@@ -187,7 +180,8 @@ pub(super) async fn note_labels(
     args: &NodeArgs,
     permit: &Permit,
 ) -> Result<(), ProviderError> {
-    let Some(node) = node_of(kubernetes, args).await? else {
+    let node = node_of(kubernetes, args).await.map_err(patient)?;
+    let Some(node) = node else {
         return Ok(());
     };
     let told = config::told(args, moves(args, attrs))?;
@@ -202,9 +196,11 @@ pub(super) async fn note_labels(
 
 /// Makes the job and, for it, the Secret: the job's pod waits for that.
 async fn give(session: &Session, order: &Order<'_>, permit: &Permit) -> Result<(), ProviderError> {
-    let object = order.object();
+    let object = configure::object(order.node);
     let there = session.get(&object).await?;
-    if there.as_ref().is_some_and(configure::is_over) {
+    // An older order goes with its pods, which may still wait for the node.
+    let stays = |job: &Value| order.is(job) && !configure::is_over(job);
+    if there.as_ref().is_some_and(|job| !stays(job)) {
         session.delete(permit, &object).await?;
     }
     let job = session.apply(permit, &order.job(), Ownership::Take).await?;
@@ -221,18 +217,7 @@ pub(super) async fn says(
     attrs: &NodeAttrs,
 ) -> String {
     let waits = || waits_for(args, attrs).to_owned();
-    let Some(mark) = attrs.told.clone() else {
-        return waits();
-    };
-    let content = String::new();
-    let told = Told { content, mark };
-    let order = Order {
-        node: &args.boot.node,
-        told: &told,
-        certificates: false,
-        restart: true,
-    };
-    let job = order.object();
+    let job = configure::object(&args.boot.node);
     let look = |session: Session| {
         let job = job.clone();
         async move { session.get(&job).await }

@@ -33,8 +33,6 @@ kplan_model::object! {
         /// Another agent token is made when this changes: since when it has to be new, in milliseconds
         /// since 1970.
         pub agent_token_after: Option<i64>,
-        /// The same for the server token.
-        pub server_token_after: Option<i64>,
     }
 }
 
@@ -125,11 +123,6 @@ static FIELDS: &[Field] = &[
         "Since when the agent token has to be new, in milliseconds since 1970.",
     )
     .renews(&["agent_token"]),
-    Field::in_place(
-        "server_token_after",
-        "Since when the server token has to be new, in milliseconds since 1970.",
-    )
-    .renews(&["server_token"]),
     Field::computed("root_certificate", "The root of the cluster's trust, PEM."),
     Field::computed(
         "intermediate_certificate",
@@ -340,16 +333,14 @@ impl Resource for Pki {
     async fn update(
         &self,
         known: &Known,
-        _args: &PkiArgs,
+        args: &PkiArgs,
         changed: &FieldSet,
         _permit: &Permit,
     ) -> Result<PkiAttrs, ProviderError> {
         let mut attrs: PkiAttrs = recorded(known)?;
-        if changed.contains("agent_token_after") {
+        // One that is not asked for any more stays as it is.
+        if changed.contains("agent_token_after") && args.agent_token_after.is_some() {
             attrs.agent_token = secret::random()?;
-        }
-        if changed.contains("server_token_after") {
-            attrs.server_token = secret::random()?;
         }
         Ok(attrs)
     }

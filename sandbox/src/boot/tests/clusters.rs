@@ -86,40 +86,6 @@ async fn servers_without_the_right_token_or_files_stay_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_exchanged_at_every_server_and_the_data_with_the_first() {
-    let rig = Rig::new(60.0).await;
-    rig.boot(&init()).await;
-    rig.boot(&joining(2)).await;
-    let exchange = |droplet: u64, own: &str, next: &str| {
-        let answer = rig.nodes.rotate_token("etcd-1001", droplet, (own, next));
-        answer.map_err(|error| error.to_string())
-    };
-    let refused = Err("Unauthorized".to_owned());
-    assert_eq!(exchange(1001, "wrong", "new"), refused);
-    // Nothing is encrypted with a token that nobody told it.
-    assert_eq!(exchange(1001, SERVER_SECRET, "new"), Ok(()));
-    assert_eq!(exchange(1001, SERVER_SECRET, "new"), refused);
-    assert_eq!(exchange(1001, "new", "new"), Ok(()));
-    let mut late = joining(3);
-    late.config["token"] = json!(format!("K10{}::server:new", PKI.root));
-    assert_eq!(rig.boot(&late).await.phase, Phase::Started);
-    // The second server was told nothing: with its old token it cannot start any more.
-    let second = joining(2);
-    rig.nodes.droplet_stopped(second.id).unwrap();
-    rig.power_on(&second).await;
-    let status = rig.settled(second.id).await;
-    assert!(
-        status.message.contains("different server token"),
-        "{status:?}"
-    );
-    // One that has a third token for its own cannot encrypt with it.
-    let mut record = rig.nodes.cluster_record("etcd-1001").unwrap();
-    assert!(record.rotate_token(1002, SERVER_SECRET, "third").is_err());
-    assert!(record.rotate_token(1002, "third", "third").is_err());
-    assert!(record.rotate_token(1002, "third", "new").is_ok());
-}
-
-#[tokio::test(start_paused = true)]
 async fn agents_get_another_token_after_their_servers() {
     let rig = Rig::new(60.0).await;
     let server = init();

@@ -9,7 +9,6 @@ mod read;
 pub(crate) mod represent;
 mod request;
 mod review;
-mod supervisor;
 mod swagger;
 mod watch;
 mod write;
@@ -166,7 +165,6 @@ async fn respond(face: &Face, request: Request) -> Result<Response, ApiError> {
     match parts.uri.path() {
         "/ping" => return Ok("pong".into_response()),
         "/cacerts" => return Ok(face.ca_certificates.clone().into_response()),
-        supervisor::TOKEN => return supervisor::token(face, &parts, &collect(body).await?),
         _ => {}
     }
     let identity = parts
