@@ -31,10 +31,13 @@ const LOOKED: &str = "etcd.k3s.cattle.io/s3-snapshots-timestamp";
 
 /// Takes those that are due.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {
-    let records = pass.nodes.clone();
-    let members = records.iter().filter(|(_, it)| it.facts.etcd && !it.lost);
-    for (name, _) in members {
-        let Some(node) = pass.get(NODES, "", name) else {
+    let members = pass
+        .nodes
+        .iter()
+        .filter(|(_, it)| it.facts.etcd && !it.lost);
+    let members: Vec<String> = members.map(|(name, _)| name.clone()).collect();
+    for name in members {
+        let Some(node) = pass.get(NODES, "", &name) else {
             continue;
         };
         let moment = |path: &[&str]| text(&node, path)?.parse::<Timestamp>().ok();
@@ -44,7 +47,7 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
             && pass.reached("etcd-snapshot", &node, next)
         {
             // K3s logs what goes wrong and waits for the next time.
-            drop(save(pass, name, SCHEDULED));
+            drop(save(pass, &name, SCHEDULED));
             looked(pass, &node);
         }
     }
