@@ -27,7 +27,7 @@ use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Action, Declarations, ObjectStore, PlanMode, ProviderError, Snapshot};
 use kplan_providers::local::{RestoreRequestArgs, RestoreSource};
 use kplan_providers::recovery::KitPlace;
-use kplan_schema::value::LocalFile;
+use kplan_schema::value::{Datastore, LocalFile};
 use kplan_state::KitContents;
 use serde_json::json;
 use std::path::Path;
@@ -413,8 +413,13 @@ impl<'a> Restore<'a> {
                 .await;
         }
         let begun = Restoring::of(&snapshot).wish().cloned();
-        if begun.is_none() && Restoring::asked(&snapshot).is_some() {
+        let pending = Restoring::of(&snapshot).snapshot().is_some();
+        if begun.is_none() && !pending && Restoring::asked(&snapshot).is_some() {
             return self.rest(execution, snapshot, terminal).await;
+        }
+        let mut snapshot = snapshot;
+        if begun.is_none() && self.has_lost_its_servers(&snapshot).await? {
+            restoring::forget_the_cluster(&mut snapshot);
         }
         if begun.is_none() && !self.is_lost(&snapshot).await? {
             return Err(self.not_lost());
@@ -481,6 +486,15 @@ impl<'a> Restore<'a> {
                 .into());
         }
         Ok((planned, declarations))
+    }
+
+    /// Whether the data of a cluster with several servers is lost with all of them: there is nobody to
+    /// ask about it any more. A single server's cluster goes with its droplet, and that of a database
+    /// stays there.
+    async fn has_lost_its_servers(&self, snapshot: &Snapshot) -> Result<bool, Failure> {
+        let of_etcd = self.session.loaded.spec.datastore() == Datastore::Etcd;
+        let known = snapshot.resources.contains_key(&k3s::cluster());
+        Ok(of_etcd && known && self.servers_there(snapshot).await?.is_empty())
     }
 
     /// Whether the cluster is gone: a plan would make it.

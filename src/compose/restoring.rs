@@ -164,6 +164,36 @@ pub fn taint_for_a_snapshot(snapshot: &mut Snapshot) {
     }
 }
 
+/// Forgets a cluster whose servers are all lost, and with it everything that was in it: nobody can be
+/// asked about it, and its first server is to begin another. Agents know no servers but those that are
+/// lost and are made anew.
+pub fn forget_the_cluster(snapshot: &mut Snapshot) {
+    taint_for_a_snapshot(snapshot);
+    let cluster = k3s::cluster();
+    let mut gone: BTreeSet<Address> = BTreeSet::from([cluster]);
+    // What stands in something that goes, to the innermost.
+    loop {
+        let inside = |record: &Recorded| {
+            let inside = record.meta.inside.as_ref();
+            inside.is_some_and(|outer| gone.contains(outer)) && !gone.contains(&record.address)
+        };
+        let more: Vec<Address> = snapshot
+            .resources
+            .values()
+            .filter(|record| inside(record))
+            .map(|record| record.address.clone())
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        gone.extend(more);
+    }
+    let is_server = |at: &Address| at.kind().as_str() == "k3s_node" && at.name() == SERVERS_POOL;
+    snapshot
+        .resources
+        .retain(|at, _| !gone.contains(at) && !is_server(at));
+}
+
 /// What the server that begins is told of the snapshot.
 pub(super) fn snapshot(builder: &Builder<'_>, begins: bool) -> Option<EtcdRestore> {
     let wish = builder.inputs.restoring.snapshot().filter(|_| begins)?;

@@ -262,3 +262,37 @@ fn a_snapshot_is_restored_only_where_it_can_be_and_has_to() {
         nowhere.err
     );
 }
+
+/// A backup of a cluster with several servers: nobody can be asked any more what is in it.
+#[test]
+fn a_cluster_whose_servers_are_lost_is_made_again_from_its_backup() {
+    let folder = live(FILE);
+    let cluster = Cluster::of(&folder, "demo");
+    cluster.apply(&json!({
+        "apiVersion": "velero.io/v1", "kind": "Backup",
+        "metadata": { "name": "drill", "namespace": "velero" },
+        "spec": { "storageLocation": "default" },
+    }));
+    cluster.until(
+        "velero.io/v1 Backup velero/drill",
+        "/status/phase",
+        "Completed",
+    );
+    drop(cluster);
+    lose_the_servers(&folder);
+    let restore = ["restore", "--sandbox", "--auto-approve", "--from", "drill"];
+    let run = folder.kplan(&restore).ok();
+    assert!(!run.out.contains("back already"), "{}", run.out);
+    let cluster = Cluster::of(&folder, "demo");
+    for name in ["kept", "later"] {
+        let object = cluster.get(&format!("v1 ConfigMap default/{name}"));
+        assert_eq!(object.expect("it is back")["data"]["colour"], "green");
+    }
+    for node in ["servers-0", "servers-2", "workers-1"] {
+        let node = cluster.get(&format!("v1 Node demo-{node}"));
+        assert!(node.is_some(), "{node:?}");
+    }
+    folder.assert_no_changes();
+    let list = folder.kplan(&["state", "list", "--sandbox"]).ok();
+    assert!(!list.out.contains("restore_request"), "{}", list.out);
+}

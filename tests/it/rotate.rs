@@ -227,7 +227,7 @@ fn the_password_of_the_database_is_told_to_the_servers() {
     folder.apply().ok();
     let none = rotate(&folder, &["datastore-password"]).expect_code(1);
     assert!(none.err.contains("rotate::nothing"), "{}", none.err);
-    assert!(none.err.contains("control panel"), "{}", none.err);
+    assert!(none.err.contains("administrator"), "{}", none.err);
 }
 
 fn has_rotation(folder: &Folder) -> bool {

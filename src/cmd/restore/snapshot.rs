@@ -22,7 +22,7 @@ use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned, WhyNot};
 use kplan_model::{
-    Action, Address, Declarations, Kind, PlanMode, ProviderError, Snapshot, Status, Value,
+    Action, Address, Declarations, PlanMode, ProviderError, Snapshot, Status, Value,
 };
 use kplan_providers::local::{EtcdSnapshot, RestoreRequestArgs};
 use kplan_schema::spec::SERVERS_POOL;
@@ -36,7 +36,9 @@ const QUESTION: &str = "Do you want to begin the cluster again from this snapsho
 const WHAT: &str =
     "The servers are made anew, and begin with everything that was in the cluster then. So are the
 agents, which know no servers but those that are lost. Volumes hold what they held last: nothing is
-restored into them. Pods run again where Kubernetes puts them.";
+restored into them. Pods run again where Kubernetes puts them. Until an old agent is destroyed, what
+ran there last runs on beside its successor: where that must not be, destroy the agents' droplets
+first.";
 
 impl<'a> Restore<'a> {
     /// The plan that begins the cluster from a snapshot, agreed to and the state ready for it.
@@ -111,19 +113,28 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    /// Refuses a cluster of which a server is there: a droplet that became a node.
-    async fn servers_are_lost(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+    /// The names of the servers that are there: droplets on which K3s ran at any time, whether it does
+    /// now or not. One that an apply made in vain has nothing on it.
+    pub(super) async fn servers_there(&self, snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
         let there = self.session.adapters.droplets_of(&snapshot.owner).await?;
-        let node = Kind::new("k3s_node");
-        let servers = snapshot.resources.values().filter(|record| {
+        let droplets = snapshot.resources.values().filter(|record| {
             let at = &record.address;
-            *at.kind() == node && at.name() == SERVERS_POOL && record.status == Status::Ready
+            at.kind().as_str() == "droplet" && at.name() == SERVERS_POOL
         });
-        let stands = servers.filter_map(|record| match record.attribute("droplet_id") {
-            Some(Value::Str(id)) => there.get(id.as_str()),
-            _ => None,
+        let stands = droplets.filter_map(|droplet| {
+            let name = there.get(droplet.id.as_str())?;
+            let node = k3s::node(SERVERS_POOL, droplet.address.index()?);
+            let node = snapshot.resources.get(&node)?;
+            let started = node.attribute("phase") == Some(Value::str("started"));
+            let own = node.attribute("droplet_id") == Some(Value::str(droplet.id.as_str()));
+            (own && (started || node.status == Status::Ready)).then(|| name.clone())
         });
-        let stands: Vec<&str> = stands.map(String::as_str).collect();
+        Ok(stands.collect())
+    }
+
+    /// Refuses a cluster of which a server is there.
+    async fn servers_are_lost(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+        let stands = self.servers_there(snapshot).await?;
         if stands.is_empty() {
             return Ok(());
         }
@@ -155,8 +166,18 @@ impl<'a> Restore<'a> {
         let place = backup::place(loaded, cloud, &self.secrets, Some(snapshot))?;
         let objects = kit::objects_at(&place, None)?;
         let (cluster, wanted) = (session.place.cluster.clone(), name.to_owned());
+        // An earlier cluster of that name had another token, which opens its snapshots alone.
+        let Some(since) = snapshot.resources.get(&k3s::pki()) else {
+            let message = "the keys of the cluster are not on record, and without its token no snapshot \
+                           of it can be opened";
+            let problem = Problem::error("snapshot::no_keys", message)
+                .help("a recovery kit from before holds them: name it with --kit");
+            return Err(Failure::with(Exit::Refused, problem));
+        };
+        let since = since.created_at;
         let looking = move || -> Result<_, ProviderError> {
             let mut all = snapshots::all(&objects, &cluster)?;
+            all.retain(|one| one.taken >= since);
             let found = if wanted == "latest" {
                 all.pop()
             } else {
@@ -174,9 +195,9 @@ impl<'a> Restore<'a> {
             } else {
                 format!("the bucket {} has no snapshot named {name}", place.bucket)
             };
-            let help = "`kplan backup list` shows those that are there. Without any, `kplan restore` \
-                        brings back what a backup holds, after the servers were taken out of the \
-                        state (`kplan state rm`)";
+            let help = "`kplan backup list` shows those that are there; ones from before the cluster's \
+                        keys were made are another cluster's. Without any, `kplan restore` brings back \
+                        what a backup holds";
             return Err(Problem::error("snapshot::missing", message)
                 .help(help)
                 .into());

@@ -236,7 +236,8 @@ install_k3s() {
 # Fetches the snapshot to the disk, which may be too large for memory, and checks it.
 fetch_snapshot() { # file
     report installing "downloading the snapshot of etcd $chosen"
-    status=$(curl -sS --retry 8 --retry-connrefused --connect-timeout 15 -o "$1" -w '%{http_code}' \
+    status=$(curl -sS --retry 8 --retry-connrefused --connect-timeout 15 --speed-limit 1024 \
+        --speed-time 60 -o "$1" -w '%{http_code}' \
         "$(value "$restore" URL)") || status=000
     case $status in
     200) ;;
@@ -308,13 +309,20 @@ begin_from_snapshot() {
     snapshot=$root/var/lib/kplan/$chosen
     fetch_snapshot "$snapshot"
     : >"$begun"
+    sync
     report installing "resetting etcd to the snapshot $chosen"
     rm -f "$db/reset-flag"
     timeout "$unit_wait" "$k3s" server --cluster-reset "--cluster-reset-restore-path=$snapshot" \
         --etcd-s3=false || die "K3s could not restore the snapshot $chosen"
     forget_nodes
-    printf '%s' "$digest" >"$ended"
+    # Whatever a loss of power leaves, one of the two marks says how far this was.
+    printf '%s' "$digest" >"$ended.new"
+    sync
+    mv -f "$ended.new" "$ended"
+    sync
     rm -f "$snapshot" "$begun" "$restore"
+    # What K3s moved aside when it was begun again.
+    rm -rf "$db"/etcd-old-*
 }
 
 # K3s tells systemd when it is up; until then its unit is "activating".

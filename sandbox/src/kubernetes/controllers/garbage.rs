@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Pass;
 use crate::kubernetes::object::{self, Object, flag, items, set, text};
+use crate::kubernetes::write::DeleteOptions;
 
 /// One pass over all objects.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {
@@ -33,7 +34,13 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
                 .iter()
                 .any(|owner| alive.contains(text(owner, &["uid"]).unwrap_or_default()));
         if orphaned && !object::terminating(dependent) {
-            pass.delete(collection, dependent);
+            // Whoever gave it another owner meanwhile keeps it; it is looked at again.
+            let unchanged = DeleteOptions {
+                resource_version: text(dependent, &["metadata", "resourceVersion"])
+                    .map(str::to_owned),
+                ..DeleteOptions::default()
+            };
+            drop(pass.delete_with(collection, dependent, unchanged));
         }
     }
 }
