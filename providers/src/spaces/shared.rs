@@ -131,7 +131,7 @@ impl SharedObjects {
     /// It is read to its end, and never held as a whole.
     ///
     /// # Errors
-    /// As those of [`ObjectStore::get`]; `Transient` also where it takes more than [`LARGE`].
+    /// As those of [`ObjectStore::get`]; `Transient` also where it takes more than a quarter of an hour.
     pub fn digest(&self, key: &str) -> Result<Option<(u64, String)>, ProviderError> {
         let (objects, key) = (self.objects.clone(), self.key(key));
         let what = objects.what("GET", &key);
