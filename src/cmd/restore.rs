@@ -23,8 +23,8 @@ use crate::load::{self, Secrets};
 use crate::render::Terminal;
 use crate::wire::{SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
-use kplan_engine::{PlanOptions, Planned};
-use kplan_model::{Action, Declarations, ObjectStore, PlanMode, ProviderError, Snapshot};
+use kplan_engine::{NotDone, PlanOptions, Planned};
+use kplan_model::{Action, Declarations, ObjectStore, Plan, PlanMode, ProviderError, Snapshot};
 use kplan_providers::local::{RestoreRequestArgs, RestoreSource};
 use kplan_providers::recovery::KitPlace;
 use kplan_schema::value::{Datastore, LocalFile};
@@ -120,6 +120,28 @@ pub async fn kit_of(
     Ok(kit.snapshot)
 }
 
+/// How a restore comes to its end.
+struct Ending {
+    /// Whether nothing but the end is left in a plan.
+    is_end: fn(&Plan) -> bool,
+    /// What is there again.
+    back: &'static str,
+    /// What is so as long as the end is not done.
+    meanwhile: &'static str,
+    /// How it is done all the same.
+    way: &'static str,
+    /// What is said before it.
+    said: &'static str,
+}
+
+const FROM_BACKUP: Ending = Ending {
+    is_end: Restoring::is_end,
+    back: "the backup is back",
+    meanwhile: ", so backups are still switched off",
+    way: "run `kplan apply`: its plan switches them on again",
+    said: "\nThe backup is back. Backups are made again from now on:\n",
+};
+
 /// Ends a restore that is done: Velero writes again and makes backups, and what was only for the
 /// time of the restore goes. Agreed to with the restore; anything else is left to the next plan.
 pub async fn end(
@@ -135,13 +157,15 @@ pub async fn end(
     let Some(request) = snapshot.resources.get(&restoring::request()) else {
         return Ok(Exit::Ok);
     };
-    if request.args.get("snapshot").is_some_and(|it| !it.is_null()) {
-        return snapshot::end(session, global, execution, secrets, terminal).await;
-    }
+    let from_snapshot = request.args.get("snapshot").is_some_and(|it| !it.is_null());
+    let ending = if from_snapshot {
+        &snapshot::ENDING
+    } else {
+        &FROM_BACKUP
+    };
     let left = |why: &str| {
-        let message = format!("the backup is back, and {why}, so backups are still switched off");
-        Problem::error("restore::not_ended", message)
-            .help("run `kplan apply`: its plan switches them on again")
+        let message = format!("{}, and {why}{}", ending.back, ending.meanwhile);
+        Problem::error("restore::not_ended", message).help(ending.way)
     };
     if Restoring::of(&snapshot).wish().is_some() {
         return Err(Failure::with(Exit::Partial, left("it is not whole yet")));
@@ -149,14 +173,14 @@ pub async fn end(
     let declarations = session.declared(&snapshot, secrets.clone());
     let options = PlanOptions::new(PlanMode::Apply);
     let planned = session.plan(&declarations, snapshot, &options).await?;
-    if planned.report.is_partial() || !Restoring::is_end(&planned.plan) {
+    if planned.report.is_partial() || !(ending.is_end)(&planned.plan) {
         return Err(Failure::with(
             Exit::Partial,
             left("something else is to be changed, too"),
         ));
     }
     if !global.json {
-        terminal.line("\nThe backup is back. Backups are made again from now on:\n");
+        terminal.line(ending.said);
     }
     show(session, &planned, &declarations, terminal, global.json).await;
     execution
@@ -464,26 +488,18 @@ impl<'a> Restore<'a> {
         Ok(Begun::Plan(Box::new(execution), Box::new(planned)))
     }
 
-    async fn planned(&self, snapshot: Snapshot) -> Result<(Planned, Declarations), Failure> {
-        let session = self.session;
-        let declarations = session.declared(&snapshot, self.secrets.clone());
+    /// The plan of an apply, whatever could not be read for it.
+    async fn looked_at(&self, snapshot: Snapshot) -> Result<(Planned, Declarations), Failure> {
+        let declarations = self.session.declared(&snapshot, self.secrets.clone());
         let options = PlanOptions::new(PlanMode::Apply);
-        let planned = session.plan(&declarations, snapshot, &options).await?;
+        let planned = self.session.plan(&declarations, snapshot, &options);
+        Ok((planned.await?, declarations))
+    }
+
+    async fn planned(&self, snapshot: Snapshot) -> Result<(Planned, Declarations), Failure> {
+        let (planned, declarations) = self.looked_at(snapshot).await?;
         if planned.report.is_partial() {
-            let unread: Vec<String> = planned
-                .report
-                .not_done
-                .iter()
-                .map(|item| item.address.to_string())
-                .collect();
-            let message = format!(
-                "not everything could be read, so nobody knows what is lost: {}",
-                unread.join(", ")
-            );
-            let problem = Problem::error("plan::partial", message);
-            return Err(problem
-                .help("nothing was changed; run it again when it can be read")
-                .into());
+            return Err(nobody_knows(&planned.report.not_done));
         }
         Ok((planned, declarations))
     }
@@ -741,6 +757,19 @@ impl<'a> Restore<'a> {
             contents,
         })
     }
+}
+
+/// What is lost cannot be told where something could not be read.
+fn nobody_knows<'p>(unread: impl IntoIterator<Item = &'p NotDone>) -> Failure {
+    let unread = unread.into_iter().map(|item| item.address.to_string());
+    let unread: Vec<String> = unread.collect();
+    let message = format!(
+        "not everything could be read, so nobody knows what is lost: {}",
+        unread.join(", ")
+    );
+    let problem = Problem::error("plan::partial", message);
+    let help = "nothing was changed; run it again when it can be read";
+    problem.help(help).into()
 }
 
 /// A kit that lies under another name than its own was put there by somebody else.

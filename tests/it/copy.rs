@@ -5,7 +5,7 @@ use crate::backup_store::with_backup;
 use crate::restore::{BUCKET, CLAIM, KITS, Life, content_of, stranger};
 use crate::support::bucket::Shared;
 use crate::support::cluster::{Cluster, access};
-use crate::support::{Folder, Run, repository};
+use crate::support::{Folder, Run, cut_off, repository};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kplan::kit::{Name, frame};
@@ -14,8 +14,6 @@ use kplan_providers::k3s::Access;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The example without the backups of its nights, which would change its bucket meanwhile, and with
 /// names that exist once.
@@ -181,19 +179,6 @@ fn assert_a_key_of_its_own(life: &Life) {
             .is_some()
     );
     assert!(!why.is_empty());
-}
-
-/// Runs it and kills it in the moment in which something is so.
-fn cut_off(mut command: Command, when: impl Fn() -> bool) {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("kplan starts");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !when() {
-        assert!(Instant::now() < deadline, "it never came to that");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().expect("it is killed");
-    child.wait().expect("it ends");
 }
 
 /// Whether the copy has that on record.

@@ -3,8 +3,6 @@
 use crate::support::cluster::Cluster;
 use crate::support::{Folder, SMALL};
 use serde_json::{Value, json};
-use std::process::Stdio;
-use std::time::Duration;
 
 const SERVER: &str = "v1 Node demo-servers-0";
 const WORKER: &str = "v1 Node demo-workers-0";
@@ -52,15 +50,13 @@ fn labels_and_taints_change_in_place_and_those_of_others_stay() {
          taints = [\"dedicated=db:NoSchedule\"]\n",
     ));
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
-    for words in [
+    plan.assert_says(&[
         "  ~ k3s_node.servers[0]",
         "  ~ k3s_node.workers[0]",
         "CriticalAddonsOnly=true:NoExecute",
         "dedicated=db:NoSchedule",
         "Plan: 0 to add, 2 to change, 0 to destroy.",
-    ] {
-        assert!(plan.out.contains(words), "no {words}:\n{}", plan.out);
-    }
+    ]);
     folder.apply();
     assert_eq!(droplets(&folder), before);
     let worker = cluster.get(WORKER).expect("the worker");
@@ -149,14 +145,12 @@ fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
     let before = droplets(&folder);
     folder.write(&ONE.replace("count = 1", "count = 3"));
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
-    for words in [
+    plan.assert_says(&[
         "  ~ k3s_node.servers[0]",
         "the data of k3s_node.servers[0] moves from SQLite to etcd. Its droplet stays",
         "There is no way back to SQLite",
         "Plan: 4 to add, 2 to change, 0 to destroy.",
-    ] {
-        assert!(plan.out.contains(words), "no {words}:\n{}", plan.out);
-    }
+    ]);
     let run = folder.apply();
     let all = format!("{}{}", run.out, run.err);
     let at = |words: &str| {
@@ -202,13 +196,11 @@ fn a_single_server_grows_behind_a_load_balancer_that_is_new() {
     let before = droplets(&folder);
     folder.write(&ONE.replace("count = 1", "count = 3"));
     let plan = folder.kplan(&["plan", "--sandbox"]).ok();
-    for words in [
+    plan.assert_says(&[
         "  ~ k3s_node.servers[0]",
         "moves from SQLite to etcd. Its droplet stays",
         "tls_sans",
-    ] {
-        assert!(plan.out.contains(words), "no {words}:\n{}", plan.out);
-    }
+    ]);
     folder.apply();
     assert_three(&folder);
     assert!(droplets(&folder).contains(&before[0]));
@@ -272,12 +264,7 @@ fn a_move_to_etcd_that_is_killed_is_carried_on_by_the_next_apply() {
     let before = droplets(&folder);
     folder.write(&ONE.replace("count = 1", "count = 3"));
     for moment in 1..10 {
-        let mut command = folder.command(&["apply", "--sandbox", "--auto-approve"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("kplan starts");
-        std::thread::sleep(Duration::from_millis(120 * moment));
-        child.kill().expect("it is killed");
-        child.wait().expect("it ends");
+        folder.kill_after(&["apply", "--sandbox", "--auto-approve"], 120 * moment);
     }
     folder.apply();
     assert_three(&folder);

@@ -3,14 +3,13 @@
 
 use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
-use crate::support::{Folder, Run};
+use crate::support::{Folder, Run, cut_off};
 use kplan::kit::{Name, frame};
 use kplan_model::ObjectStore as _;
 use kplan_providers::local::{Made as _, RandomPasswordArgs, Signing};
 use kplan_providers::recovery::Signer;
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 pub(crate) const BUCKET: &str = "acme-single-backup";
 pub(crate) const KITS: &str = "plugins/kplan/single/";
@@ -388,16 +387,8 @@ fn a_restore_that_is_killed_is_carried_on_by_the_next_apply() {
     let cluster = Cluster::of(&life.folder, "single");
     let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
     life.folder.lose_everything();
-    let mut command = life.command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("kplan starts");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while life.folder.count("droplets") == 0 {
-        assert!(Instant::now() < deadline, "no droplet was made");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().expect("it is killed");
-    child.wait().expect("it ends");
+    let command = life.command(&["restore", "--from", "drill", "--sandbox", "--auto-approve"]);
+    cut_off(command, || life.folder.count("droplets") != 0);
     // Whoever comes next knows nothing of a restore, and restores all the same, to its end.
     let run = life.folder.apply().ok();
     assert!(run.out.contains("velero_restore.main"), "{}", run.out);

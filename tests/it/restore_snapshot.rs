@@ -3,10 +3,8 @@
 
 use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
-use crate::support::{Folder, Run, SMALL};
+use crate::support::{Folder, Run, SMALL, cut_off};
 use serde_json::{Value, json};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 const FILE: &str = r#"
 [cluster]
@@ -204,16 +202,9 @@ fn a_restore_from_a_snapshot_that_is_killed_is_carried_on_by_the_next_apply() {
     let folder = live(FILE);
     lose_the_servers(&folder);
     let before = folder.count("droplets");
-    let mut command = folder.command(RESTORE);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("kplan starts");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while folder.count("droplets") == before {
-        assert!(Instant::now() < deadline, "no droplet was made");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().expect("it is killed");
-    child.wait().expect("it ends");
+    cut_off(folder.command(RESTORE), || {
+        folder.count("droplets") != before
+    });
     folder.apply();
     assert_back(&folder, 3, 2);
 }

@@ -215,8 +215,9 @@ fn rules() -> Object {
 }
 
 /// Services lose the id of their old load balancer; in a copy, its name, too. Volumes of
-/// DigitalOcean's that come back without what they held lose their id in a copy: Velero restores a volume of the class `Retain` as it
-/// was where the backup has no data of it, and it would be the first cluster's.
+/// DigitalOcean's that come back without what they held lose their id in a copy: Velero restores a
+/// volume of the class `Retain` as it was where the backup has no data of it, and it would be the first
+/// cluster's.
 fn modifiers(args: &RestoreArgs) -> Value {
     let is_copy = args.location.is_some();
     let mut patch = json!({ "metadata": { "annotations": { LOAD_BALANCER: null } } });

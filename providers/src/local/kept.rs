@@ -57,7 +57,7 @@ static KEY_FIELDS: &[Field] = &[
 pub(super) const fn info(
     (kind, terraform): (&'static str, &'static str),
     doc: &'static str,
-    fields: &'static [Field],
+    (fields, identity): (&'static [Field], &'static [&'static str]),
     holds: Option<&'static str>,
 ) -> KindInfo {
     KindInfo {
@@ -66,7 +66,7 @@ pub(super) const fn info(
         doc,
         fields,
         replace: ReplaceOrder::DeleteFirst,
-        identity: &["purpose"],
+        identity,
         holds,
         typical: Typical {
             create: 1,
@@ -81,21 +81,21 @@ pub(super) const fn info(
 static LOGIN: KindInfo = info(
     ("random_password", "random_password"),
     "A password for a login: whoever loses it gets another one.",
-    FIELDS,
+    (FIELDS, &["purpose"]),
     None,
 );
 
 static REPOSITORY: KindInfo = info(
     ("repository_password", "random_password"),
     "A password that something is encrypted with.",
-    FIELDS,
+    (FIELDS, &["purpose"]),
     Some("a password, and with it whatever it encrypts,"),
 );
 
 static SIGNING: KindInfo = info(
     ("signing_key", "tls_private_key"),
     "A key that recovery kits are signed with.",
-    KEY_FIELDS,
+    (KEY_FIELDS, &["purpose"]),
     None,
 );
 

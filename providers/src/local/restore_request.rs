@@ -3,9 +3,8 @@
 //! fill the empty cluster.
 
 use super::Made;
-use kplan_model::{
-    Change, Field, Kind, KindInfo, ProviderError, ReplaceOrder, Secret, Timestamp, Typical,
-};
+use super::kept::info;
+use kplan_model::{Change, Field, KindInfo, ProviderError, Secret, Timestamp};
 
 kplan_model::object! {
     /// Another cluster's bucket, from which this one is made as a copy.
@@ -88,22 +87,12 @@ static FIELDS: &[Field] = &[
     .secret(),
 ];
 
-static INFO: KindInfo = KindInfo {
-    kind: Kind::new("restore_request"),
-    terraform: "kplan_restore_request",
-    doc: "That the cluster is being restored, until it was.",
-    fields: FIELDS,
-    replace: ReplaceOrder::DeleteFirst,
-    identity: &[],
-    holds: None,
-    typical: Typical {
-        create: 1,
-        update: 1,
-        delete: 1,
-    },
-    max_parallel: 1,
-    operations: &[],
-};
+static INFO: KindInfo = info(
+    ("restore_request", "kplan_restore_request"),
+    "That the cluster is being restored, until it was.",
+    (FIELDS, &[]),
+    None,
+);
 
 /// How it is made.
 pub struct RestoreRequest;

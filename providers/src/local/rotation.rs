@@ -3,7 +3,8 @@
 //! stays: a node that is made later begins with what is new.
 
 use super::Made;
-use kplan_model::{Field, Kind, KindInfo, ProviderError, ReplaceOrder, Timestamp, Typical};
+use super::kept::info;
+use kplan_model::{Field, KindInfo, ProviderError, Timestamp};
 
 kplan_model::object! {
     /// What is asked for, each in milliseconds since 1970; `None` where it was never made anew.
@@ -38,22 +39,12 @@ static FIELDS: &[Field] = &[
     Field::computed("asked_at", "When something was asked to be made anew last."),
 ];
 
-static INFO: KindInfo = KindInfo {
-    kind: Kind::new("rotation"),
-    terraform: "kplan_rotation",
-    doc: "Since when what the nodes hold has to be new; `kplan rotate` writes it.",
-    fields: FIELDS,
-    replace: ReplaceOrder::DeleteFirst,
-    identity: &[],
-    holds: None,
-    typical: Typical {
-        create: 1,
-        update: 1,
-        delete: 1,
-    },
-    max_parallel: 1,
-    operations: &[],
-};
+static INFO: KindInfo = info(
+    ("rotation", "kplan_rotation"),
+    "Since when what the nodes hold has to be new; `kplan rotate` writes it.",
+    (FIELDS, &[]),
+    None,
+);
 
 /// How it is made.
 pub struct Rotation;

@@ -31,7 +31,7 @@ static FIELDS: &[Field] = &[
 static INFO: KindInfo = info(
     ("sealing_key", "tls_self_signed_cert"),
     "The key of Sealed Secrets.",
-    FIELDS,
+    (FIELDS, &["purpose"]),
     Some("a key, and with it every secret that was sealed for the cluster,"),
 );
 

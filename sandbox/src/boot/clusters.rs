@@ -32,10 +32,9 @@ pub(super) struct ClusterRecord {
     fingerprint: String,
     /// Of the token that the bootstrap data in the datastore is encrypted with.
     server_secret: String,
-    agent_secret: Option<String>,
-    /// By droplet: what the K3s that runs there takes.
+    /// By droplet: the agent token that the K3s there was started with, as a digest.
     #[serde(default)]
-    passwords: BTreeMap<u64, Passwords>,
+    agent_secrets: BTreeMap<u64, String>,
     critical: BTreeMap<String, String>,
     /// Droplets whose disks hold the state (servers).
     pub members: BTreeSet<u64>,
@@ -43,14 +42,6 @@ pub(super) struct ClusterRecord {
     pub nodes: BTreeMap<String, u64>,
     /// Nodes whose droplets went while no server ran; removed when the next one starts.
     pub departed: BTreeSet<String>,
-}
-
-/// What a server takes from those who join, as digests: K3s keeps them in a file of its own, from its
-/// start on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Passwords {
-    server: String,
-    agent: Option<String>,
 }
 
 /// Why K3s does not start.
@@ -121,8 +112,7 @@ impl ClusterRecord {
             root: authorities.root.clone(),
             fingerprint: authorities.fingerprint.clone(),
             server_secret: secret_hash(&token.secret),
-            agent_secret: installed.config.agent_token.as_deref().map(secret_hash),
-            passwords: BTreeMap::new(),
+            agent_secrets: BTreeMap::new(),
             critical: installed.config.critical.clone(),
             members: BTreeSet::new(),
             nodes: BTreeMap::new(),
@@ -158,32 +148,24 @@ impl ClusterRecord {
         differs.map_or(Ok(()), |key| Err(StartError::Critical(key.clone())))
     }
 
-    /// What the server on a droplet takes.
-    fn passwords(&self, droplet: u64) -> Passwords {
-        let known = self.passwords.get(&droplet).cloned();
-        known.unwrap_or_else(|| Passwords {
-            server: self.server_secret.clone(),
-            agent: self.agent_secret.clone(),
-        })
+    /// Whether a token lets an agent in at the server on a droplet: that server's agent token, or the
+    /// server token.
+    fn admits_agent(&self, server: u64, token: &Token) -> bool {
+        let hash = secret_hash(&token.secret);
+        let as_server = hash == self.server_secret;
+        match token.user.as_str() {
+            "node" => as_server || self.agent_secrets.get(&server) == Some(&hash),
+            "server" => as_server,
+            _ => false,
+        }
     }
 
-    /// What K3s on a droplet takes from this start on.
-    fn keep_passwords(&mut self, installed: &Installed<'_>, token: &Token) {
-        let agent = installed.config.agent_token.as_deref().map(secret_hash);
-        let server = secret_hash(&token.secret);
-        let droplet = installed.droplet.id;
-        self.passwords.insert(droplet, Passwords { server, agent });
-    }
-}
-
-/// Whether a token lets an agent in: the agent token, or the server token.
-fn admits_agent(passwords: &Passwords, token: &Token) -> bool {
-    let hash = secret_hash(&token.secret);
-    let as_server = hash == passwords.server;
-    match token.user.as_str() {
-        "node" => as_server || passwords.agent.as_ref() == Some(&hash),
-        "server" => as_server,
-        _ => false,
+    /// K3s on a droplet takes agents with the token it is started with.
+    fn keep_agent_secret(&mut self, installed: &Installed<'_>) {
+        let secret = installed.config.agent_token.as_deref().map(secret_hash);
+        self.agent_secrets.remove(&installed.droplet.id);
+        self.agent_secrets
+            .extend(secret.map(|secret| (installed.droplet.id, secret)));
     }
 }
 
@@ -224,7 +206,7 @@ impl Nodes {
             join_etcd(&cluster, &facts)?;
         }
         record.members.insert(installed.droplet.id);
-        record.keep_passwords(installed, &token);
+        record.keep_agent_secret(installed);
         let departed = std::mem::take(&mut record.departed);
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.open_cluster(&id, installed, &authorities).await?;
@@ -322,10 +304,9 @@ impl Nodes {
                 "the token pins another root than the server's /cacerts".to_owned(),
             ));
         }
-        let passwords = record.passwords(server);
         let admitted = match &installed.config.server {
-            Some(_) => admits_agent(&passwords, &token),
-            None => token.user == "server" && passwords.server == secret_hash(&token.secret),
+            Some(_) => record.admits_agent(server, &token),
+            None => token.user == "server" && record.server_secret == secret_hash(&token.secret),
         };
         if admitted {
             Ok(record)

@@ -5,25 +5,20 @@
 //! what was in it when the snapshot was taken. Nothing of it can be read before the first server is
 //! there, so what is missing in it is planned after that, in a round of its own, as an apply does.
 
-use super::{Begun, Kit, Restore};
+use super::{Begun, Ending, Kit, Restore, nobody_knows};
 use crate::backup::{self, snapshots};
-use crate::cli::Global;
 use crate::cmd::execution::Execution;
 use crate::cmd::plan::show;
-use crate::cmd::session::Session;
 use crate::compose::{Restoring, k3s, restoring};
-use crate::error::{CommandResult, Failure, Problem};
+use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::blocking;
 use crate::kit;
-use crate::load::Secrets;
 use crate::render::Terminal;
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
-use kplan_engine::{PlanOptions, Planned, WhyNot};
-use kplan_model::{
-    Action, Address, Declarations, PlanMode, ProviderError, Snapshot, Status, Value,
-};
+use kplan_engine::{NotDone, Planned, WhyNot};
+use kplan_model::{Action, Address, Declarations, Plan, ProviderError, Snapshot, Status, Value};
 use kplan_providers::local::{EtcdSnapshot, RestoreRequestArgs};
 use kplan_schema::spec::SERVERS_POOL;
 use kplan_schema::value::Datastore;
@@ -226,66 +221,35 @@ impl<'a> Restore<'a> {
         &self,
         snapshot: Snapshot,
     ) -> Result<(Planned, Declarations), Failure> {
-        let session = self.session;
-        let declarations = session.declared(&snapshot, self.secrets.clone());
-        let options = PlanOptions::new(PlanMode::Apply);
-        let planned = session.plan(&declarations, snapshot, &options).await?;
+        let (planned, declarations) = self.looked_at(snapshot).await?;
         let cluster = k3s::cluster();
         let inside = |at: &Address| {
             let record = planned.snapshot.resources.get(at);
             *at == cluster || record.is_some_and(|it| it.meta.inside.as_ref() == Some(&cluster))
         };
-        let unread: Vec<String> = planned
-            .report
-            .not_done
-            .iter()
-            .filter(|item| matches!(item.why, WhyNot::Unreadable(_)) && !inside(&item.address))
-            .map(|item| item.address.to_string())
-            .collect();
+        let blinds =
+            |item: &&NotDone| matches!(item.why, WhyNot::Unreadable(_)) && !inside(&item.address);
+        let unread: Vec<&NotDone> = planned.report.not_done.iter().filter(blinds).collect();
         if unread.is_empty() {
             return Ok((planned, declarations));
         }
-        let message = format!(
-            "not everything could be read, so nobody knows what is lost: {}",
-            unread.join(", ")
-        );
-        let problem = Problem::error("plan::partial", message);
-        let help = "nothing was changed; run it again when it can be read";
-        Err(problem.help(help).into())
+        Err(nobody_knows(unread))
     }
 }
 
-/// Takes the wish off the record once the cluster began, where the rounds before did not.
-pub(super) async fn end(
-    session: &Session,
-    global: &Global,
-    execution: &mut Execution<'_>,
-    secrets: &Secrets,
-    terminal: &mut Terminal,
-) -> CommandResult {
-    let Some(snapshot) = execution.recorded().cloned() else {
-        return Ok(Exit::Ok);
-    };
-    let declarations = session.declared(&snapshot, secrets.clone());
-    let options = PlanOptions::new(PlanMode::Apply);
-    let planned = session.plan(&declarations, snapshot, &options).await?;
-    let request = restoring::request();
-    let only = planned.plan.steps.iter().all(|step| match step.action {
-        Action::Delete => step.address == request,
+/// The wish goes off the record once the cluster began, where the rounds before did not take it.
+pub(super) const ENDING: Ending = Ending {
+    is_end: only_the_wish_goes,
+    back: "the cluster is back",
+    meanwhile: "",
+    way: "run `kplan apply`: its plan shows it, and ends the restore",
+    said: "\nThe cluster is back. That it is being restored goes from the record:\n",
+};
+
+fn only_the_wish_goes(plan: &Plan) -> bool {
+    plan.steps.iter().all(|step| match step.action {
+        Action::Delete => step.address == restoring::request(),
         Action::Record | Action::Forget => true,
         Action::Create | Action::Update | Action::Operate => false,
-    });
-    if planned.report.is_partial() || !only {
-        let message = "the cluster is back, and something else is to be changed, too";
-        let problem = Problem::error("restore::not_ended", message);
-        let help = "run `kplan apply`: its plan shows it, and ends the restore";
-        return Err(Failure::with(Exit::Partial, problem.help(help)));
-    }
-    if !global.json {
-        terminal.line("\nThe cluster is back. That it is being restored goes from the record:\n");
-    }
-    show(session, &planned, &declarations, terminal, global.json).await;
-    execution
-        .run(planned.plan, "with the restore", terminal)
-        .await
+    })
 }

@@ -12,6 +12,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The secret a test's `GITHUB_TOKEN` holds.
@@ -61,12 +62,34 @@ impl Run {
         self.expect_code(0)
     }
 
+    /// Fails the test unless all of this is on standard output.
+    #[track_caller]
+    pub(crate) fn assert_says(&self, all: &[&str]) {
+        for words in all {
+            assert!(self.out.contains(words), "no {words}:\n{}", self.out);
+        }
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out)
             .unwrap_or_else(|error| panic!("{error}\nstdout:\n{}\nstderr:\n{}", self.out, self.err))
     }
+}
+
+/// Runs a command and kills it in the moment in which something is so.
+#[track_caller]
+pub(crate) fn cut_off(mut command: Command, when: impl Fn() -> bool) {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("kplan starts");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !when() {
+        assert!(Instant::now() < deadline, "it never came to that");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
 }
 
 /// The smallest file: one server, nothing else.
@@ -190,12 +213,8 @@ impl Folder {
     /// Runs `kplan` and kills it after so many milliseconds.
     #[track_caller]
     pub(crate) fn kill_after(&self, arguments: &[&str], millis: u64) {
-        let mut command = self.command(arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("kplan starts");
-        std::thread::sleep(std::time::Duration::from_millis(millis));
-        child.kill().expect("it is killed");
-        child.wait().expect("it ends");
+        let moment = Instant::now() + Duration::from_millis(millis);
+        cut_off(self.command(arguments), || Instant::now() >= moment);
     }
 
     /// Runs `kplan` with these answers to what it asks.

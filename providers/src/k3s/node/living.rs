@@ -21,7 +21,7 @@ use crate::k3s::config;
 use crate::k3s::configure::{self, Order};
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::session::{Ownership, Session};
-use kplan_model::{ErrorKind, FieldSet, Input, Permit, ProviderError};
+use kplan_model::{ErrorKind, FieldSet, Permit, ProviderError};
 use serde_json::Value;
 
 /// The arguments K3s takes at its next start.
@@ -62,9 +62,6 @@ fn known_sans(args: &NodeArgs) -> Option<Vec<String>> {
 /// Notes what was in effect before, of the arguments that change. What was noted before and is not
 /// in effect yet stays.
 fn note_before(attrs: &mut NodeAttrs, before: &NodeArgs, changed: &FieldSet) {
-    fn secret<T: Clone>(input: &Input<T>) -> Option<T> {
-        input.known().ok().cloned()
-    }
     if changed.contains("datastore") && attrs.datastore.is_none() {
         attrs.datastore.clone_from(&before.datastore);
     }
@@ -72,7 +69,7 @@ fn note_before(attrs: &mut NodeAttrs, before: &NodeArgs, changed: &FieldSet) {
         attrs.tls_sans = known_sans(before);
     }
     if changed.contains("agent_token") && attrs.agent_token.is_none() {
-        attrs.agent_token = secret(&before.agent_token);
+        attrs.agent_token = before.agent_token.known().ok().cloned();
     }
     if changed.contains("certificates_after") && attrs.certificates_after.is_none() {
         attrs.certificates_after = Some(before.certificates_after.unwrap_or_default());

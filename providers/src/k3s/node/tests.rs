@@ -226,6 +226,13 @@ fn kind(bucket: &Arc<Bucket>, minutes: i64) -> K3sNode {
     K3sNode::new(storage, Arc::new(Digests), nobody, Arc::new(move || now))
 }
 
+/// The kind when the droplet was just made, with that cluster and nothing in the bucket.
+fn beside(cluster: &Fake) -> K3sNode {
+    let storage: Arc<dyn BootStorage> = Arc::new(Bucket::default());
+    let now = Arc::new(|| Timestamp(BORN));
+    K3sNode::new(storage, Arc::new(Digests), cluster.kubernetes(), now)
+}
+
 fn known(args: &NodeArgs, attrs: &NodeAttrs) -> Known {
     Known {
         address: address(),

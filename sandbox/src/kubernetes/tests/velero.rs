@@ -265,6 +265,14 @@ async fn back_up(client: &Client, name: &str, spec: Value, phase: &str) -> Value
     ended(client, "backups", name, phase).await
 }
 
+/// Deletes a restore, and waits until what it wrote of itself is gone, too.
+async fn delete_restore(client: &Client, name: &str) {
+    let path = format!("{VELERO}/restores/{name}");
+    let json = "application/json";
+    client.call("DELETE", &path, json, &json!({})).await;
+    client.until_gone(&path).await;
+}
+
 async fn restore(client: &Client, name: &str, spec: Value, phase: &str) -> Value {
     let restore = json!({"metadata": {"name": name}, "spec": spec});
     client.create(&format!("{VELERO}/restores"), &restore).await;
@@ -500,15 +508,7 @@ async fn another_cluster_restores_objects_and_what_volumes_held() {
     assert_ne!(claim["metadata"]["uid"].as_str().unwrap(), content);
     // What a restore says of itself is written whatever the mode is, and goes with it.
     assert!(!account.keys("c/restores/r1/").is_empty());
-    client
-        .call(
-            "DELETE",
-            &format!("{VELERO}/restores/r1"),
-            "application/json",
-            &json!({}),
-        )
-        .await;
-    client.until_gone(&format!("{VELERO}/restores/r1")).await;
+    delete_restore(&client, "r1").await;
     assert!(account.keys("c/restores/").is_empty());
     let refused = back_up(&client, "two", json!({}), "FailedValidation").await;
     let why = refused["status"]["validationErrors"][0].as_str().unwrap();

@@ -80,14 +80,7 @@ fn scene(node: Json) -> Scene {
             (method, path) => panic!("nobody expected {method} {path}"),
         }
     });
-    let bucket: Arc<dyn BootStorage> = Arc::new(Bucket::default());
-    let now = Timestamp(BORN);
-    let kind = K3sNode::new(
-        bucket,
-        Arc::new(Digests),
-        fake.kubernetes(),
-        Arc::new(move || now),
-    );
+    let kind = beside(&fake);
     Scene {
         node,
         patches,

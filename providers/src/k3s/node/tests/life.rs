@@ -81,14 +81,7 @@ fn scene(args: &NodeArgs) -> Scene {
             other => panic!("nobody expected {other}"),
         }
     });
-    let storage: Arc<dyn BootStorage> = Arc::new(Bucket::default());
-    let now = Timestamp(BORN);
-    let kind = K3sNode::new(
-        storage,
-        Arc::new(Digests),
-        fake.kubernetes(),
-        Arc::new(move || now),
-    );
+    let kind = beside(&fake);
     let attrs = NodeAttrs {
         phase: "started".to_owned(),
         ..blank(args).unwrap()

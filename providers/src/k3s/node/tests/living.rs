@@ -110,14 +110,7 @@ fn scene() -> Scene {
     }));
     let shown = Arc::clone(&cluster);
     let fake = Fake::new(move |asked| answer(&mut shown.lock().unwrap(), asked));
-    let bucket: Arc<dyn BootStorage> = Arc::new(Bucket::default());
-    let now = Timestamp(BORN);
-    let kind = K3sNode::new(
-        bucket,
-        Arc::new(Digests),
-        fake.kubernetes(),
-        Arc::new(move || now),
-    );
+    let kind = beside(&fake);
     Scene { cluster, kind }
 }
 

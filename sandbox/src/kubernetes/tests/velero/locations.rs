@@ -72,15 +72,7 @@ async fn a_second_location_is_only_read() {
     .await;
     assert!(account.keys("c/backups/three/").is_empty());
     assert!(!account.keys("d/backups/three/").is_empty());
-    client
-        .call(
-            "DELETE",
-            &format!("{VELERO}/restores/r1"),
-            "application/json",
-            &json!({}),
-        )
-        .await;
-    client.until_gone(&format!("{VELERO}/restores/r1")).await;
+    delete_restore(&client, "r1").await;
     client
         .call(
             "DELETE",
