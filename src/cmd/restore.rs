@@ -552,7 +552,7 @@ impl<'a> Restore<'a> {
         };
         let source = source.cloned();
         let place = self.backups(source.as_ref(), snapshot)?;
-        let backup = Self::backup(name, place).await?;
+        let backup = self.backup(name, place).await?;
         let mut wish = begun.unwrap_or_else(|| RestoreRequestArgs {
             backup: String::new(),
             excluded_namespaces: Vec::new(),
@@ -629,7 +629,7 @@ impl<'a> Restore<'a> {
     }
 
     /// A backup by its name, or the newest of the whole cluster.
-    async fn backup(name: &str, place: KitPlace) -> Result<Backup, Failure> {
+    async fn backup(&self, name: &str, place: KitPlace) -> Result<Backup, Failure> {
         let objects = kit::objects_at(&place, None)?;
         let mut all = blocking(move || backup::all(&objects)).await??;
         let found = if name == "latest" {
@@ -649,8 +649,13 @@ impl<'a> Restore<'a> {
         } else {
             format!("the bucket {} has no backup named {name}", place.bucket)
         };
-        let help = "`kplan backup list` shows those that are there. Without any, `kplan apply` makes \
-                    the cluster anew, and Argo CD fills it from Git";
+        let help = if self.origin.is_some() {
+            "`kplan backup list` shows those of the first cluster, of which a copy begins. Wait for one \
+             of its schedules, or make one: `velero backup create`"
+        } else {
+            "`kplan backup list` shows those that are there. Without any, `kplan apply` makes the \
+             cluster anew, and Argo CD fills it from Git"
+        };
         Err(Problem::error("backup::missing", message).help(help).into())
     }
 
