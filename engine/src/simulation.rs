@@ -421,3 +421,56 @@ fn what_stands_in_an_old_half_is_not_gone_with_the_new_one() {
         });
     }
 }
+
+/// Once found by the property above: an `app` stands in the old half of a `cell`, and the file
+/// gives it no container any more. The new half stays, but what the app stands in goes.
+#[test]
+fn what_leaves_its_container_does_not_stay_in_the_old_half() {
+    let there = |rank, seed| Node {
+        present: true,
+        rank,
+        seed,
+    };
+    let same = |node: Node| (node.clone(), node);
+    let none = Node {
+        present: false,
+        ..there(0, 0)
+    };
+    let pairs = [
+        (0, same(there(98, 0))),
+        (2, same(there(0, 0))),
+        (0, (none, there(0, 0))),
+        (
+            6,
+            (
+                there(56, 5_915_810_102_660_510_720),
+                there(98, 2_811_315_062_536_931_328),
+            ),
+        ),
+        (5, same(there(39, 4_455_706_460_558_458_880))),
+        (5, same(there(31, 634_121_958_136_479_744))),
+        (
+            0,
+            (
+                there(0, 11_794_941_957_285_494_969),
+                there(39, 7_059_073_471_634_878_580),
+            ),
+        ),
+        (
+            7,
+            (
+                there(39, 3_926_941_568_564_461_568),
+                there(98, 5_107_310_564_590_223_360),
+            ),
+        ),
+    ];
+    let (old, new) = versions(&pairs.map(|(kind, (old, new))| (kind, old, new)));
+    block_on(async {
+        let mut lab = Lab::new(cloud());
+        peaceful(&mut lab, &old, &apply_options()).await;
+        lab.live(&new, &apply_options(), Some(Dying::After(3)))
+            .await;
+        peaceful(&mut lab, &new, &apply_options()).await;
+        nothing_left(&lab, &new).await;
+    });
+}

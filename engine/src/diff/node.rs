@@ -333,9 +333,11 @@ impl<'a> Work<'a> {
 
     /// The container because of which the resource cannot stay: one that is replaced, or one
     /// that it leaves or enters. What stands elsewhere is another resource; but what no longer
-    /// depends on a container that stays itself has not moved.
+    /// depends on a container that stays itself has not moved, unless it stands in an old half of
+    /// that, which goes.
     fn leaves(&self, wanted: &Meta, current: &Recorded) -> Option<Address> {
-        if let (None, Some(container)) = (&wanted.inside, &current.meta.inside)
+        let in_old_half = stands_in_deposed(self.inputs.snapshot, current);
+        if let (None, Some(container), false) = (&wanted.inside, &current.meta.inside, in_old_half)
             && self
                 .diff_of(container)
                 .is_some_and(|node| node.change.stays())
@@ -349,7 +351,7 @@ impl<'a> Work<'a> {
                 .or_else(|| current.meta.inside.clone());
         }
         let inside = wanted.inside.as_ref()?;
-        if stands_in_deposed(self.inputs.snapshot, current) {
+        if in_old_half {
             return Some(inside.clone());
         }
         self.is_renewed(inside).then(|| inside.clone())
