@@ -139,9 +139,10 @@ fn begun_from(snapshot: &Snapshot, from: &EtcdSnapshot) -> bool {
     })
 }
 
-/// Marks what a restore from a snapshot makes anew although it is there: agents know no servers but
+/// Marks what a cluster without servers makes anew although it is there: agents know no servers but
 /// those that are lost, and a first server that began from the same snapshot before is not this one.
-pub fn taint_for_a_snapshot(snapshot: &mut Snapshot) {
+/// Nobody can be asked about an agent's node, so that is forgotten, and its droplet goes at once.
+pub fn give_up_the_nodes(snapshot: &mut Snapshot) {
     let (droplet, node) = (Kind::new("droplet"), Kind::new("k3s_node"));
     let nodes: BTreeSet<Address> = snapshot
         .resources
@@ -153,22 +154,23 @@ pub fn taint_for_a_snapshot(snapshot: &mut Snapshot) {
     for (at, record) in &mut snapshot.resources {
         // Free-standing droplets have no node.
         let agent = at.name() != SERVERS_POOL
-            && (nodes.contains(at)
-                || (*at.kind() == droplet
-                    && at
-                        .index()
-                        .is_some_and(|index| nodes.contains(&k3s::node(at.name(), index)))));
+            && *at.kind() == droplet
+            && at
+                .index()
+                .is_some_and(|index| nodes.contains(&k3s::node(at.name(), index)));
         if agent || *at == first {
             record.status = Status::Tainted;
         }
     }
+    let is_agent = |at: &Address| nodes.contains(at) && at.name() != SERVERS_POOL;
+    snapshot.resources.retain(|at, _| !is_agent(at));
 }
 
 /// Forgets a cluster whose servers are all lost, and with it everything that was in it: nobody can be
 /// asked about it, and its first server is to begin another. Agents know no servers but those that are
 /// lost and are made anew.
 pub fn forget_the_cluster(snapshot: &mut Snapshot) {
-    taint_for_a_snapshot(snapshot);
+    give_up_the_nodes(snapshot);
     let cluster = k3s::cluster();
     let mut gone: BTreeSet<Address> = BTreeSet::from([cluster]);
     // What stands in something that goes, to the innermost.

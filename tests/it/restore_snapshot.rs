@@ -169,10 +169,17 @@ fn a_cluster_whose_servers_are_lost_begins_again_from_its_snapshot() {
     for behind in [
         "k3s_node.servers[1]: Creating",
         "k3s_node.servers[2]: Creating",
-        "droplet.workers[0]: Destroying",
+        "k3s_node.workers[0]: Creating",
         "sealed_secrets.main: ",
     ] {
         assert!(begun < at(behind), "{behind}:\n{}", run.out);
+    }
+    // What ran on the old agents runs nowhere before the cluster, that starts it again, is there.
+    for before in [
+        "droplet.workers[0]: Destruction complete",
+        "droplet.workers[1]: Destruction complete",
+    ] {
+        assert!(at(before) < begun, "{before}:\n{}", run.out);
     }
     assert!(!run.out.contains("Drain"), "{}", run.out);
     assert_back(&folder, 3, 2);

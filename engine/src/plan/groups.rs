@@ -219,8 +219,11 @@ fn add<'a>(
     turn.steps.extend(waits);
     let create_first = matches!((unmake, make), (Some(old), Some(new))
         if drafts.all[old].requires.contains(&new));
-    turn.interrupts |= interrupts && !create_first;
-    turn.deleted |= matches!(node.change, Change::Delete { .. });
+    // What never worked, or is known not to any more, takes nothing down with it.
+    let record = node.record.as_deref();
+    let works = record.is_none_or(|record| record.status != Status::Tainted);
+    turn.interrupts |= interrupts && !create_first && works;
+    turn.deleted |= matches!(node.change, Change::Delete { .. }) && works;
 }
 
 /// Whether all that is done to a member is to wait for it, as an earlier run left it unfinished.

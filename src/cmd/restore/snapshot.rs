@@ -1,8 +1,9 @@
 //! `kplan restore --snapshot`: a cluster with embedded etcd, all of whose servers are lost, begins
 //! again from a snapshot that K3s copied into the backup bucket.
 //!
-//! The servers and, because they know no others, the agents are made anew; what is in the cluster is
-//! what was in it when the snapshot was taken. Nothing of it can be read before the first server is
+//! The servers and, because they know no others, the agents are made anew, old agents at once: what
+//! runs on there would run on beside its successor. What is in the cluster is what was in it when the
+//! snapshot was taken. Nothing of it can be read before the first server is
 //! there, so what is missing in it is planned after that, in a round of its own, as an apply does.
 
 use super::{Begun, Ending, Kit, Restore, nobody_knows};
@@ -30,10 +31,9 @@ const QUESTION: &str = "Do you want to begin the cluster again from this snapsho
 /// What is said before the plan.
 const WHAT: &str =
     "The servers are made anew, and begin with everything that was in the cluster then. So are the
-agents, which know no servers but those that are lost. Volumes hold what they held last: nothing is
-restored into them. Pods run again where Kubernetes puts them. Until an old agent is destroyed, what
-ran there last runs on beside its successor: where that must not be, destroy the agents' droplets
-first.";
+agents, which know no servers but those that are lost: they are destroyed at once, so that nothing
+runs on there beside its successor, and what is on their own disks goes with them. Volumes hold what
+they held last: nothing is restored into them. Pods run again where Kubernetes puts them.";
 
 impl<'a> Restore<'a> {
     /// The plan that begins the cluster from a snapshot, agreed to and the state ready for it.
@@ -60,7 +60,7 @@ impl<'a> Restore<'a> {
         // What writing it makes of it, so that the plan is about exactly that.
         next.serial += 1;
         if Restoring::of(&next).snapshot() != Some(&wish) {
-            restoring::taint_for_a_snapshot(&mut next);
+            restoring::give_up_the_nodes(&mut next);
         }
         let record = restoring::wish(&wish, SystemClock.now());
         next.resources.insert(record.address.clone(), record);
