@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Plan and apply a GitOps Kubernetes cluster on DigitalOcean from one file.
 #[derive(Debug, Parser)]
@@ -248,9 +249,14 @@ pub struct RestoreArgs {
     /// The copy's region. Default: the cluster's
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
-    /// A recovery kit: a file, or the name of one in the bucket. Default: the newest in the bucket
+    /// A recovery kit: a file, the name of one in the bucket, or, on an empty machine, the bucket:
+    /// `s3://BUCKET?region=REGION`, of which the newest is taken. Default: the newest in the bucket of
+    /// the cluster's file
     #[arg(long, value_name = "KIT")]
     pub kit: Option<String>,
+    /// The kit, where `kit` was a bucket's address.
+    #[arg(skip)]
+    pub brought: Option<Arc<[u8]>>,
     /// Take the kit with this SHA-256 whoever signed it
     #[arg(long, value_name = "DIGEST")]
     pub trust_kit: Option<String>,

@@ -2,7 +2,7 @@
 
 mod place;
 
-pub use place::{StatePlace, identity, state_address};
+pub use place::{StatePlace, identity, kits_at, state_address};
 
 use crate::artifacts::Artifacts;
 use crate::cli::Global;

@@ -5,7 +5,7 @@
 //! is still there, nothing but the state was lost, and that is back. Nothing is written before
 //! somebody agreed to it, and the lock of a state that is there is held from before it is read.
 
-use crate::artifacts::{LOCK_FILE, read_lock};
+use crate::artifacts::read_lock;
 use crate::backup::{self, Backup};
 use crate::cli::{Global, RestoreArgs};
 use crate::cmd::apply;
@@ -22,16 +22,22 @@ use crate::kit::{self, Name, frame};
 use crate::load::{self, Secrets};
 use crate::render::Terminal;
 use crate::wire::{SystemClock, no_identity};
+use kits::{as_named, read_file, trusted};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{NotDone, PlanOptions, Planned};
-use kplan_model::{Action, Declarations, ObjectStore, Plan, PlanMode, ProviderError, Snapshot};
+use kplan_model::{
+    Action, Declarations, ObjectCodec as _, ObjectStore, Plan, PlanMode, ProviderError, Snapshot,
+};
+use kplan_providers::kubernetes::RestoreAttrs;
 use kplan_providers::local::{RestoreRequestArgs, RestoreSource};
 use kplan_providers::recovery::KitPlace;
-use kplan_schema::value::{Datastore, LocalFile};
+use kplan_schema::value::Datastore;
 use kplan_state::KitContents;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::path::Path;
 
+mod kits;
 mod snapshot;
 
 const QUESTION: &str = "Do you want to restore the cluster?
@@ -49,7 +55,8 @@ pub async fn run(global: &Global, args: &RestoreArgs, terminal: &mut Terminal) -
         return Err(problem.help("add --auto-approve").into());
     }
     let interrupts = Interrupts::listen();
-    unpack_here(global, args, terminal)?;
+    let args = &interrupts.unless(kits::brought(args)).await?;
+    kits::unpack_here(global, args, terminal)?;
     if args.name.is_some() || args.region.is_some() {
         return Box::pin(restore_copy::run(global, args, &interrupts, terminal)).await;
     }
@@ -131,7 +138,7 @@ struct Ending {
     /// How it is done all the same.
     way: &'static str,
     /// What is said before it.
-    said: &'static str,
+    said: fn(&Snapshot) -> String,
 }
 
 const FROM_BACKUP: Ending = Ending {
@@ -139,8 +146,38 @@ const FROM_BACKUP: Ending = Ending {
     back: "the backup is back",
     meanwhile: ", so backups are still switched off",
     way: "run `kplan apply`: its plan switches them on again",
-    said: "\nThe backup is back. Backups are made again from now on:\n",
+    said: how_much_is_back,
 };
+
+/// How much Velero restored: it called the restore complete, and every claim that waits for nobody has
+/// its volume, else it would not be done.
+fn how_much_is_back(snapshot: &Snapshot) -> String {
+    let restore = snapshot.resources.get(&restoring::restore());
+    let attrs = restore.and_then(|record| RestoreAttrs::from_object(&record.attrs).ok());
+    let (Some(restore), Some(attrs)) = (restore, attrs) else {
+        return "\nThe backup is back. Backups are made again from now on:\n".to_owned();
+    };
+    let counted = |count: i64, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let mut said = format!(
+        "\nThe backup is back: {} restored, {} bound.",
+        counted(attrs.items_restored, "object"),
+        counted(attrs.claims_bound.unwrap_or_default(), "claim")
+    );
+    if attrs.errors + attrs.warnings > 0 {
+        let _ = write!(
+            said,
+            " Velero has {} and {}: `velero restore describe {} --details` says which.",
+            counted(attrs.errors, "error"),
+            counted(attrs.warnings, "warning"),
+            restore.id
+        );
+    }
+    said.push_str(" Backups are made again from now on:\n");
+    said
+}
 
 /// Ends a restore that is done: Velero writes again and makes backups, and what was only for the
 /// time of the restore goes. Agreed to with the restore; anything else is left to the next plan.
@@ -180,54 +217,12 @@ pub async fn end(
         ));
     }
     if !global.json {
-        terminal.line(ending.said);
+        terminal.line(&(ending.said)(&planned.snapshot));
     }
     show(session, &planned, &declarations, terminal, global.json).await;
     execution
         .run(planned.plan, "with the restore", terminal)
         .await
-}
-
-/// On an empty machine a kit that is a file gives `cluster.toml` and `kplan.lock`, too.
-fn unpack_here(
-    global: &Global,
-    args: &RestoreArgs,
-    terminal: &mut Terminal,
-) -> Result<(), Failure> {
-    if global.file.exists() {
-        return Ok(());
-    }
-    let (Some(kit), Some(digest)) = (&args.kit, &args.trust_kit) else {
-        let message = format!("{} is not here", global.file.display());
-        let problem = Problem::error("file::unreadable", message).help(
-            "bring it from version control, with kplan.lock beside it. Where that is lost, too, both \
-             come out of a recovery kit in a file: --kit FILE --trust-kit SHA256",
-        );
-        return Err(problem.into());
-    };
-    let frame = frame::open(&read_file(Path::new(kit))?, kit)?;
-    trusted(&frame, None, Some(digest), kit)?;
-    let identity = crate::wire::identity()?.ok_or_else(no_identity)?;
-    let contents = KitContents::open(frame.contents(), &identity)?;
-    let folder = global.file.parent().unwrap_or(Path::new("."));
-    for (name, text) in &contents.files {
-        let target = if name == LOCK_FILE {
-            kit::trusted_in(folder, global.sandbox)
-        } else if let Some(beside) = name.strip_prefix(kit::BESIDE) {
-            match LocalFile::parse(beside) {
-                Some(path) => folder.join(path.as_str()),
-                None => continue,
-            }
-        } else {
-            // There is one besides the lock, whatever it was called where the kit was made.
-            global.file.clone()
-        };
-        if !target.exists() {
-            write_file(&target, text)?;
-            terminal.note(&format!("Wrote {} from the kit.", target.display()));
-        }
-    }
-    Ok(())
 }
 
 /// Writes a file, in a folder that is made where there is none.
@@ -242,44 +237,6 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
             let message = format!("cannot write {}: {error}", path.display());
             Problem::error("cli::file", message).into()
         })
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        Problem::error("cli::file", message).into()
-    })
-}
-
-/// Takes a kit that the lock's key signed, or the one whose digest somebody gave.
-fn trusted(
-    frame: &frame::Frame,
-    key: Option<&str>,
-    digest: Option<&str>,
-    what: &str,
-) -> Result<(), Failure> {
-    if digest.is_some_and(|digest| digest.eq_ignore_ascii_case(&frame.digest))
-        || (digest.is_none() && key == Some(frame.header.public_key.as_str()))
-    {
-        return Ok(());
-    }
-    let message = match (digest, key) {
-        (Some(_), _) => format!(
-            "{what} has another digest than --trust-kit says: {}",
-            frame.digest
-        ),
-        (None, None) => format!(
-            "nothing here says who may sign recovery kits of {}: kplan.lock has no key for it",
-            frame.header.cluster
-        ),
-        (None, Some(_)) => format!("{what} is not signed by the key in kplan.lock"),
-    };
-    let problem = Problem::error("kit::not_trusted", message).help(format!(
-        "bring kplan.lock from version control, where the last apply's is. A kit decides what runs \
-         in your account: only where you know that this one is yours, name it: --trust-kit {}",
-        frame.digest
-    ));
-    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// What one restore is about.
@@ -667,10 +624,10 @@ impl<'a> Restore<'a> {
         let key = lock.kit_key(&session.place.cluster);
         let digest = self.args.trust_kit.as_deref();
         if let Some(name) = &self.args.kit {
-            let bytes = if Path::new(name).is_file() {
-                read_file(Path::new(name))?
-            } else {
-                self.fetched(name).await?
+            let bytes = match &self.args.brought {
+                Some(bytes) => bytes.to_vec(),
+                None if Path::new(name).is_file() => read_file(Path::new(name))?,
+                None => self.fetched(name).await?,
             };
             let frame = frame::open(&bytes, name)?;
             trusted(&frame, key, digest, name)?;
@@ -775,17 +732,4 @@ fn nobody_knows<'p>(unread: impl IntoIterator<Item = &'p NotDone>) -> Failure {
     let problem = Problem::error("plan::partial", message);
     let help = "nothing was changed; run it again when it can be read";
     problem.help(help).into()
-}
-
-/// A kit that lies under another name than its own was put there by somebody else.
-fn as_named(frame: &frame::Frame, name: &str) -> Result<(), Failure> {
-    let own = Name::of(frame).to_string();
-    if own == name {
-        return Ok(());
-    }
-    let message = format!("{name} is the kit {own} under another name");
-    Err(Failure::with(
-        Exit::Refused,
-        Problem::error("kit::renamed", message),
-    ))
 }

@@ -298,6 +298,21 @@ pub fn state_address(place: &S3Place) -> String {
 
 /// The objects of one cluster's state.
 fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects, Failure> {
+    let what = format!("the state is in {}", state_address(place));
+    objects(place, &[sandbox.then_some(SANDBOX), Some(cluster)], &what)
+}
+
+/// The objects below a place, with the keys of the environment: recovery kits of a cluster that
+/// nothing here knows of.
+///
+/// # Errors
+/// `state::no_credentials` where there are no keys.
+pub fn kits_at(place: &S3Place) -> Result<SharedObjects, Failure> {
+    let what = format!("the recovery kits are in {}", state_address(place));
+    objects(place, &[], &what)
+}
+
+fn objects(place: &S3Place, below: &[Option<&str>], what: &str) -> Result<SharedObjects, Failure> {
     let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let first = |names: [&str; 2]| names.iter().find_map(|name| set(name));
     let keys = [
@@ -312,18 +327,13 @@ fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects
         })
     });
     let Some(keys) = keys else {
-        return Err(Problem::error(
-            "state::no_credentials",
-            format!(
-                "the state is in {}, and there are no keys to read it with",
-                state_address(place)
-            ),
-        )
-        .help(
-            "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and \
-             AWS_SECRET_ACCESS_KEY) with a key that may read, write, list and delete there",
-        )
-        .into());
+        let message = format!("{what}, and there are no keys to read it with");
+        return Err(Problem::error("state::no_credentials", message)
+            .help(
+                "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY) with a key that may read, write, list and delete there",
+            )
+            .into());
     };
     let endpoint = place
         .endpoint
@@ -338,15 +348,11 @@ fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects
         now: system_clock(),
         scale: 1,
     });
-    let mut prefix = place.prefix.clone();
-    let parts = [sandbox.then_some(SANDBOX), Some(cluster)];
-    for part in parts.into_iter().flatten() {
-        if !prefix.is_empty() {
-            prefix.push('/');
-        }
+    let mut prefix = place.root();
+    for part in below.iter().flatten() {
         prefix.push_str(part);
+        prefix.push('/');
     }
-    prefix.push('/');
     Ok(SharedObjects::open(
         &spaces,
         place.region(),

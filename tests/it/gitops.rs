@@ -409,3 +409,33 @@ fn the_environments_of_the_example_are_files_that_kplan_takes() {
         Folder::with(&text).kplan(&["validate"]).ok();
     }
 }
+
+/// Argo CD of three servers, highly available, behind a name of its own, with a key for a private
+/// repository.
+#[test]
+fn argocd_is_highly_available_behind_its_name_and_reads_a_private_repository() {
+    let folder = Folder::example("ha-etcd");
+    let text = std::fs::read_to_string(folder.path().join("cluster.toml")).expect("the file");
+    let at = text.find("[gitops]").expect("Argo CD");
+    let end = text[at..].find("\n\n").map_or(text.len(), |end| at + end);
+    let private = "[gitops]\nrepo = \"git@github.com:acme/clusters.git\"\npath = \"ha\"\nha = true\n\
+                   ingress = { host = \"argocd.example.com\", class = \"nginx\" }\n\
+                   credentials = { ssh_key = { file = \"deploy.key\" } }";
+    let text = format!("{}{private}{}", &text[..at], &text[end..]);
+    folder.write(&text);
+    // Nodes with taints do not count: three of its Redis servers need three that take any pod.
+    let few = folder.kplan(&["validate"]).expect_code(1);
+    assert!(few.err.contains("there is room on 2"), "{}", few.err);
+    folder.write(&text.replace("schedulable = false\n", ""));
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nYWJj\n-----END OPENSSH PRIVATE KEY-----\n";
+    std::fs::write(folder.path().join("deploy.key"), key).expect("a key");
+    folder.apply();
+    let cluster = Cluster::of(&folder, "ha");
+    let redis = cluster.get("apps/v1 StatefulSet argocd/argocd-redis-ha-server");
+    let redis = redis.expect("a Redis that is highly available");
+    assert_eq!(redis["status"]["readyReplicas"], 3, "{redis:#}");
+    let ingress = cluster.get("networking.k8s.io/v1 Ingress argocd/argocd-server");
+    let rule = &ingress.expect("an ingress")["spec"]["rules"][0];
+    assert_eq!(rule["host"], "argocd.example.com");
+    folder.assert_no_changes();
+}

@@ -4,7 +4,10 @@ use crate::conformance::judge;
 use crate::support::Folder;
 
 fn lifecycle(example: &str) {
-    let folder = Folder::example(example);
+    lifecycle_of(&Folder::example(example));
+}
+
+fn lifecycle_of(folder: &Folder) {
     let plan = folder
         .kplan(&["plan", "--sandbox", "--detailed-exitcode"])
         .expect_code(2);
@@ -21,7 +24,7 @@ fn lifecycle(example: &str) {
         applied.out
     );
     folder.assert_no_changes();
-    let name = cluster_name(&folder);
+    let name = cluster_name(folder);
     let destroyed = folder.destroy(&name).ok();
     assert!(
         destroyed.out.contains("Destroy complete!"),
@@ -29,7 +32,7 @@ fn lifecycle(example: &str) {
         destroyed.out
     );
     folder.assert_cloud_empty();
-    judge(&folder);
+    judge(folder);
 }
 
 fn cluster_name(folder: &Folder) -> String {
@@ -59,6 +62,18 @@ fn ha_etcd() {
 #[test]
 fn ha_postgres() {
     lifecycle("ha-postgres");
+}
+
+#[test]
+fn ha_mysql() {
+    let folder = Folder::example("ha-postgres");
+    let text = std::fs::read_to_string(folder.path().join("cluster.toml")).expect("the file");
+    let mysql = text
+        .replace("datastore = \"postgres\"", "datastore = \"mysql\"")
+        .replace("version = \"16\"", "version = \"8\"");
+    assert_ne!(mysql, text);
+    folder.write(&mysql);
+    lifecycle_of(&folder);
 }
 
 #[test]

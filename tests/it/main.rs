@@ -8,6 +8,7 @@
 )]
 
 mod addons;
+mod backup;
 mod backup_store;
 mod buckets;
 mod budget;

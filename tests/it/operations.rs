@@ -1,6 +1,7 @@
 //! What is done to a node before it goes is in the plan, in the order of its run, and in JSON.
 
-use crate::support::{Folder, SMALL};
+use crate::support::cluster::Cluster;
+use crate::support::{Folder, SMALL, meanwhile};
 use serde_json::json;
 
 fn workers(count: u32) -> String {
@@ -73,6 +74,57 @@ fn a_node_is_drained_before_its_droplet_goes() {
     assert!(!destroyed.out.contains("Drain"), "{}", destroyed.out);
 }
 
+/// A Deployment that runs on one node only, and a budget that keeps its only pod.
+fn kept_on(node: &str) -> [serde_json::Value; 2] {
+    let app = json!({ "app": "web" });
+    [
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": "web", "namespace": "default" },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": app },
+                "template": {
+                    "metadata": { "labels": app },
+                    "spec": {
+                        "nodeSelector": { "kubernetes.io/hostname": node },
+                        "containers": [{ "name": "web", "image": "example.org/web:1" }],
+                    },
+                },
+            },
+        }),
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+            "metadata": { "name": "webbudget", "namespace": "default" },
+            "spec": { "minAvailable": 1, "selector": { "matchLabels": app } },
+        }),
+    ]
+}
+
+#[test]
+fn what_holds_a_drain_up_is_named_and_the_drain_goes_on_when_it_is_gone() {
+    let folder = Folder::with(&workers(2)).scaled(300.0);
+    folder.apply();
+    let cluster = Cluster::of(&folder, "demo");
+    let objects = kept_on("demo-workers-1");
+    for object in &objects {
+        cluster.apply(object);
+    }
+    let web = "apps/v1 Deployment default/web";
+    cluster.until_is(web, "/status/readyReplicas", &json!(1));
+    let budget = "policy/v1 PodDisruptionBudget default/webbudget";
+    cluster.until_is(budget, "/status/currentHealthy", &json!(1));
+    folder.write(&workers(1));
+    let command = folder.command(&["apply", "--sandbox", "--auto-approve"]);
+    let named = "held by the disruption budget default/webbudget";
+    let run = meanwhile(command, named, || cluster.delete(budget)).ok();
+    run.assert_says(&[
+        "1 pod is still there: default/web-",
+        "k3s_node.workers[1]: Drain complete",
+    ]);
+    folder.assert_no_changes();
+}
+
 /// What an agent needs while it is drained, to say that its pods are gone, and behind what it
 /// stands meanwhile.
 fn the_last_of_a_pool_keeps_its_firewall_to_the_end(folder: &Folder) {
@@ -141,11 +193,12 @@ fn etcd_grows_and_keeps_its_majority() {
     folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
     let replace = ["plan", "--sandbox", "--replace", "droplet.servers[0]"];
     let refused = folder.kplan(&replace).expect_code(6);
-    assert!(
-        refused.err.contains("k3s.cluster: destroying it loses"),
-        "{}",
-        refused.err
-    );
+    let lost = "k3s.cluster: destroying it loses";
+    assert!(refused.err.contains(lost), "{}", refused.err);
+    let sqlite = Folder::with(SMALL);
+    sqlite.apply();
+    let refused = sqlite.kplan(&replace).expect_code(6);
+    assert!(refused.err.contains(lost), "{}", refused.err);
     folder.write(&etcd);
     let grown = folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
     assert!(
@@ -164,4 +217,27 @@ fn etcd_grows_and_keeps_its_majority() {
         "{}",
         refused.err
     );
+}
+
+/// Five members become three, one after the other, and never one.
+#[test]
+fn five_servers_become_three_one_after_the_other() {
+    let three = format!("{THREE}\n[k3s]\ndatastore = \"etcd\"\n");
+    let folder = Folder::with(&three.replace("count = 3", "count = 5"));
+    folder.apply();
+    folder.write(&three);
+    let run = folder.apply();
+    let at = |words: &str| {
+        let all = format!("{}{}", run.out, run.err);
+        all.find(words)
+            .unwrap_or_else(|| panic!("no {words}:\n{all}"))
+    };
+    let gone = |server: usize| at(&format!("droplet.servers[{server}]: Destruction complete"));
+    let leaves = |server: usize| at(&format!("k3s_node.servers[{server}]: Leave-etcd complete"));
+    let (first, second) = if gone(3) < gone(4) { (3, 4) } else { (4, 3) };
+    assert!(gone(first) < leaves(second), "{}", run.out);
+    folder.assert_no_changes();
+    folder.write(&three.replace("count = 3", "count = 1"));
+    let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(6);
+    assert!(refused.err.contains("and needs 2"), "{}", refused.err);
 }

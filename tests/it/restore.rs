@@ -359,14 +359,12 @@ fn a_kit_is_there_before_the_first_droplet_and_the_last_ten_stay() {
 fn a_lost_cluster_comes_back_from_its_backup_before_argocd_fills_it() {
     let life = Life::begin();
     life.work_and_back_up();
-    let verified = life.kplan(&["backup", "verify", "drill", "--sandbox"]).ok();
-    assert!(verified.out.contains("drill is whole"), "{}", verified.out);
     let cluster = Cluster::of(&life.folder, "single");
     let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
     life.folder.lose_everything();
-    let run = life
-        .kplan(&["restore", "--from", "drill", "--sandbox", "--auto-approve"])
-        .ok();
+    // One answer is all it asks for.
+    let command = life.command(&["restore", "--from", "latest", "--sandbox"]);
+    let run = Run::answering(command, "yes\n").ok();
     let at = |what: &str| {
         let found = run.out.find(what);
         found.unwrap_or_else(|| panic!("no {what} in {}", run.out))
@@ -376,8 +374,45 @@ fn a_lost_cluster_comes_back_from_its_backup_before_argocd_fills_it() {
     assert!(restored < at("argocd.main: Creating"));
     assert!(restored < at("argocd_application.root: Creating"));
     assert!(at("argocd_application.root: Creation complete") < at("velero.main: Modifying"));
+    assert!(at("objects restored, 1 claim bound.") < at("velero.main: Modifying"));
     assert_back(&life.folder, &content);
     life.folder.assert_no_changes();
+}
+
+#[test]
+fn on_an_empty_machine_the_bucket_alone_brings_everything_back() {
+    let life = Life::begin();
+    life.work_and_back_up();
+    let cluster = Cluster::of(&life.folder, "single");
+    let content = content_of(&cluster, &cluster.get(CLAIM).expect("a claim"));
+    let file = life.folder.path().join("cluster.toml");
+    let before = std::fs::read_to_string(&file).expect("the file");
+    life.folder.lose_everything();
+    std::fs::remove_file(&file).expect("the file was there");
+    let lock = life.folder.path().join(".kplan/.sandbox/kplan.lock");
+    std::fs::remove_file(lock).expect("the lock was there");
+    let lost = life.kplan(RESTORE).expect_code(1);
+    assert!(lost.err.contains("--kit 's3://BUCKET"), "{}", lost.err);
+    let bucket = format!("s3://{BUCKET}?region=fra1&endpoint={}", life.keys.endpoint);
+    let named: Vec<&str> = [RESTORE, &["--from", "latest", "--kit", &bucket]].concat();
+    // Nobody said yet that the kit is a good one.
+    let refused = life.kplan(&named).expect_code(6);
+    assert!(refused.err.contains("kit::not_trusted"), "{}", refused.err);
+    assert!(!file.exists());
+    let newest = life.kits().pop().expect("a kit");
+    let kits = life.keys.objects(BUCKET, KITS);
+    let kit = kits.get(&newest).expect("an answer").expect("a kit");
+    let digest = frame::open(&kit, &newest).expect("a whole kit").digest;
+    assert!(refused.err.contains(&digest), "{}", refused.err);
+    let trusted: Vec<&str> = [&named[..], &["--trust-kit", &digest]].concat();
+    let run = life.kplan(&trusted).ok();
+    assert!(run.err.contains("Wrote"), "{}", run.err);
+    assert_eq!(std::fs::read_to_string(&file).expect("the file"), before);
+    assert_back(&life.folder, &content);
+    life.folder.assert_no_changes();
+    let elsewhere: Vec<&str> = [RESTORE, &["--kit", "s3://no bucket"]].concat();
+    let wrong = life.kplan(&elsewhere).expect_code(1);
+    assert!(wrong.err.contains("kit::address"), "{}", wrong.err);
 }
 
 #[test]

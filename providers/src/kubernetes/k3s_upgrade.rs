@@ -7,6 +7,7 @@
 //! does nothing to nodes that join later.
 
 use super::connect::{Kubernetes, Role};
+use super::eviction::{held_by, leaves};
 use super::object::{Object, Type};
 use super::session::{Ownership, Session};
 use super::upgrade_controller::NAMESPACE;
@@ -32,7 +33,7 @@ const ATTEMPT: &str = "kplan.dev/attempt";
 const IMAGE: &str = "rancher/k3s-upgrade";
 /// Seconds after which a drain no longer waits for pods that are being deleted.
 const SKIP_WAIT: u32 = 120;
-/// How many budgets a message names.
+/// How many jobs a message names.
 const NAMED: usize = 3;
 
 kplan_model::object! {
@@ -305,10 +306,12 @@ async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>,
     let mut said = vec![format!("{} of {all} nodes are upgraded", done.len())];
     if let Some(at) = closed.first() {
         said.push(format!("{at} is being drained and upgraded"));
-        let budgets = session
-            .list(&Type::new("policy/v1", "PodDisruptionBudget"), "")
+        let here = format!("spec.nodeName={at}");
+        let pods = session
+            .list_where(&Type::new("v1", "Pod"), "", &here)
             .await?;
-        said.extend(held_up(&budgets));
+        let pods: Vec<&Value> = pods.iter().filter(|pod| leaves(pod)).collect();
+        said.extend(held_by(session, &pods).await);
     }
     let jobs = session.list(&Type::new("batch/v1", "Job"), JOBS).await?;
     said.extend(failing(&jobs));
@@ -317,27 +320,6 @@ async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>,
 
 fn is_closed(node: &Value) -> bool {
     node.pointer("/spec/unschedulable") == Some(&Value::Bool(true))
-}
-
-/// Budgets that let no pod go.
-fn held_up(budgets: &[Value]) -> Option<String> {
-    let strict: Vec<String> = budgets
-        .iter()
-        .filter(|budget| {
-            let allowed = budget.pointer("/status/disruptionsAllowed");
-            allowed.and_then(Value::as_i64) == Some(0)
-        })
-        .take(NAMED)
-        .map(|budget| {
-            format!(
-                "{}/{}",
-                text(budget, "/metadata/namespace"),
-                name_of(budget)
-            )
-        })
-        .collect();
-    let names = strict.join(", ");
-    (!strict.is_empty()).then(|| format!("these disruption budgets let no pod go: {names}"))
 }
 
 /// Jobs of the controller's that failed at least once.
@@ -488,14 +470,9 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_an_upgrade_up_is_named() {
-        let budget = json!({
-            "metadata": { "name": "web", "namespace": "shop" },
-            "status": { "disruptionsAllowed": 0 },
-        });
-        assert!(held_up(&[budget]).unwrap().contains("shop/web"));
+    fn a_job_that_failed_is_named() {
         let job = json!({ "metadata": { "name": "apply-x" }, "status": { "failed": 2 } });
         assert!(failing(&[job]).unwrap().contains("apply-x"));
-        assert_eq!((held_up(&[]), failing(&[])), (None, None));
+        assert_eq!(failing(&[]), None);
     }
 }

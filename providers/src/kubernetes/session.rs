@@ -88,7 +88,8 @@ struct ApiResource {
     namespaced: bool,
 }
 
-type Items = Arc<Vec<Value>>;
+/// What a list gave, shared by those who asked at once.
+pub(super) type Items = Arc<Vec<Value>>;
 
 /// One list under way or just read. Held while it is read, so that others wait for it.
 #[derive(Default)]

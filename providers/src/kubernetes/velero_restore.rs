@@ -7,7 +7,7 @@
 use super::bundle::OWNER;
 use super::connect::{Kubernetes, Role};
 use super::object::{Object, Type};
-use super::session::{Ownership, Session};
+use super::session::{Items, Ownership, Session};
 use super::velero::NAMESPACE;
 use crate::k3s::access::Access;
 use crate::k3s::pki::secret::sha256_hex;
@@ -80,6 +80,8 @@ kplan_model::object! {
         pub items_restored: i64,
         /// Objects that are to be.
         pub total_items: i64,
+        /// Restored claims that have their volume; `None` until Velero is done.
+        pub claims_bound: Option<i64>,
         /// What Velero remarked on.
         pub warnings: i64,
         /// What Velero could not restore.
@@ -118,6 +120,7 @@ static FIELDS: &[Field] = &[
     Field::computed("phase", "Velero's own word for how far it is."),
     Field::computed("items_restored", "Objects that were restored."),
     Field::computed("total_items", "Objects that are to be."),
+    Field::computed("claims_bound", "Restored claims that have their volume."),
     Field::computed("warnings", "What Velero remarked on."),
     Field::computed("errors", "What Velero could not restore."),
     Field::computed("waiting", "What it waits for."),
@@ -315,7 +318,10 @@ impl VeleroRestore {
             attrs.failed = self.earlier_part(&session, &name).await?;
         }
         if attrs.waiting.is_none() && attrs.failed.is_none() {
-            attrs.waiting = unbound(&session, &name).await?;
+            let claims = claims_of(&session, &name).await?;
+            let bound = claims.iter().filter(|claim| is_bound(claim)).count();
+            attrs.claims_bound = i64::try_from(bound).ok();
+            attrs.waiting = unbound(&session, &claims).await?;
         }
         Ok(Some(attrs))
     }
@@ -353,6 +359,7 @@ fn attrs_of(seen: &Value, accept_partial: bool) -> RestoreAttrs {
         phase: if phase.is_empty() { "New" } else { phase }.to_owned(),
         items_restored: number(seen, "/status/progress/itemsRestored"),
         total_items: number(seen, "/status/progress/totalItems"),
+        claims_bound: None,
         warnings: number(seen, "/status/warnings"),
         errors: number(seen, "/status/errors"),
         waiting: None,
@@ -385,19 +392,22 @@ fn attrs_of(seen: &Value, accept_partial: bool) -> RestoreAttrs {
     attrs
 }
 
-/// Restored claims that have no volume yet, but for those that wait for their first pod.
-async fn unbound(session: &Session, restore: &str) -> Result<Option<String>, ProviderError> {
+/// The claims that a restore brought back.
+async fn claims_of(session: &Session, restore: &str) -> Result<Items, ProviderError> {
     let labels = format!("velero.io/restore-name={}", label_value(restore));
-    let claims = session
-        .list(&Type::new("v1", "PersistentVolumeClaim"), &labels)
-        .await?;
+    let claims = Type::new("v1", "PersistentVolumeClaim");
+    session.list(&claims, &labels).await
+}
+
+/// Restored claims that have no volume yet, but for those that wait for their first pod.
+async fn unbound(session: &Session, claims: &[Value]) -> Result<Option<String>, ProviderError> {
     if claims.iter().all(is_bound) {
         return Ok(None);
     }
     let classes = session
         .list(&Type::new("storage.k8s.io/v1", "StorageClass"), "")
         .await?;
-    Ok(waits_for_volumes(&claims, &classes))
+    Ok(waits_for_volumes(claims, &classes))
 }
 
 fn is_bound(claim: &Value) -> bool {

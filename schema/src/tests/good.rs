@@ -134,7 +134,7 @@ fn ha_etcd_has_pools_taints_and_sources() {
     let spec = spec("ha-etcd");
     assert_eq!(spec.datastore(), Datastore::Etcd);
     assert!(spec.k3s.datastore.is_default());
-    assert_eq!((spec.server_count(), spec.agent_count()), (3, 3));
+    assert_eq!((spec.server_count(), spec.agent_count()), (3, 4));
     let names: Vec<&str> = spec.pools().map(Pool::name).collect();
     assert_eq!(names, ["servers", "workers", "databases"]);
     let databases = &spec.agents[1];

@@ -243,7 +243,7 @@ pub(super) const ENDING: Ending = Ending {
     back: "the cluster is back",
     meanwhile: "",
     way: "run `kplan apply`: its plan shows it, and ends the restore",
-    said: "\nThe cluster is back. That it is being restored goes from the record:\n",
+    said: |_| "\nThe cluster is back. That it is being restored goes from the record:\n".to_owned(),
 };
 
 fn only_the_wish_goes(plan: &Plan) -> bool {

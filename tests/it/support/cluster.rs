@@ -104,14 +104,20 @@ impl Cluster {
         seen.expect_err("it can be read").to_string()
     }
 
-    /// Waits until an object's field has that value; gives the object.
+    /// Waits until an object's field has that text; gives the object.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, path: &str, value: &str) -> Value {
+        self.until_is(what, path, &Value::from(value))
+    }
+
+    /// Waits until an object's field has that value; gives the object.
+    #[track_caller]
+    pub(crate) fn until_is(&self, what: &str, path: &str, value: &Value) -> Value {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let seen = self.get(what);
             if let Some(seen) = seen.as_ref()
-                && seen.pointer(path).and_then(Value::as_str) == Some(value)
+                && seen.pointer(path) == Some(value)
             {
                 return seen.clone();
             }

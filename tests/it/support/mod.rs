@@ -8,7 +8,7 @@ mod served;
 use kplan_model::Snapshot;
 use kplan_state::{Identity, LocalReader};
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -32,6 +32,20 @@ impl Run {
     /// Runs a command to its end.
     pub(crate) fn of(mut command: Command) -> Self {
         Self::ended(command.output().expect("kplan runs"))
+    }
+
+    /// Runs a command that asks, gives these answers, and then nothing more.
+    #[track_caller]
+    pub(crate) fn answering(mut command: Command, answers: &str) -> Self {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kplan starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(answers.as_bytes()).expect("it listens");
+        drop(stdin);
+        Self::ended(child.wait_with_output().expect("it ends"))
     }
 
     /// What a command said that ended.
@@ -90,6 +104,35 @@ pub(crate) fn cut_off(mut command: Command, when: impl Fn() -> bool) {
     }
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
+}
+
+/// Runs a command; does something in the moment in which it says these words on standard output, and
+/// gives how it ended.
+#[track_caller]
+pub(crate) fn meanwhile(mut command: Command, words: &str, then: impl FnOnce()) -> Run {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("kplan starts");
+    let mut errors = child.stderr.take().expect("its errors");
+    let errors = std::thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).map(|_| text)
+    });
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let (mut out, mut then) = (String::new(), Some(then));
+    for line in lines {
+        let line = line.expect("UTF-8 output");
+        out.push_str(&line);
+        out.push('\n');
+        if line.contains(words)
+            && let Some(then) = then.take()
+        {
+            then();
+        }
+    }
+    let code = child.wait().expect("it ends").code();
+    let err = errors.join().expect("a reader").expect("UTF-8 output");
+    assert!(then.is_none(), "it never says `{words}`:\n{out}\n{err}");
+    Run { code, out, err }
 }
 
 /// The smallest file: one server, nothing else.
@@ -220,16 +263,7 @@ impl Folder {
     /// Runs `kplan` with these answers to what it asks.
     #[track_caller]
     pub(crate) fn kplan_answering(&self, arguments: &[&str], answers: &str) -> Run {
-        let mut command = self.command(arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("kplan starts");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin.write_all(answers.as_bytes()).expect("it listens");
-        drop(stdin);
-        Run::ended(child.wait_with_output().expect("it ends"))
+        Run::answering(self.command(arguments), answers)
     }
 
     /// `apply --sandbox --auto-approve`.

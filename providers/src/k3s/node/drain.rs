@@ -9,6 +9,7 @@
 use super::NodeArgs;
 use super::life::{is_ready, node_object, permitted, provider_id};
 use crate::kubernetes::Kubernetes;
+use crate::kubernetes::eviction::{controller, held_by, leaves};
 use crate::kubernetes::object::{Object, Type};
 use crate::kubernetes::session::Session;
 use futures_util::{StreamExt as _, stream};
@@ -120,27 +121,6 @@ impl Node {
     }
 }
 
-/// Whether a drain has to wait for the pod to go.
-fn leaves(pod: &Value) -> bool {
-    let ended = matches!(
-        pod.pointer("/status/phase").and_then(Value::as_str),
-        Some("Succeeded" | "Failed")
-    );
-    let mirror = pod
-        .pointer("/metadata/annotations")
-        .is_some_and(|all| all.get("kubernetes.io/config.mirror").is_some());
-    !ended && !mirror && controller(pod) != Some("DaemonSet")
-}
-
-/// The kind of what would make the pod again.
-fn controller(pod: &Value) -> Option<&str> {
-    let owners = pod.pointer("/metadata/ownerReferences")?.as_array()?;
-    let mut managing = owners
-        .iter()
-        .filter(|owner| owner["controller"].as_bool() == Some(true));
-    managing.next()?["kind"].as_str()
-}
-
 /// Whether it may be put on a cordoned node again.
 fn comes_back(pod: &Value) -> bool {
     let tolerations = pod.pointer("/spec/tolerations").and_then(Value::as_array);
@@ -192,12 +172,17 @@ async fn drained(kubernetes: &Kubernetes, known: &Known) -> Result<Readiness, Pr
         .iter()
         .filter(|pod| !stuck(pod) && (!node.cordoned || !comes_back(pod)))
         .collect();
-    Ok(match (node.cordoned, left.len()) {
-        (true, 0) => Readiness::Ready,
-        (false, 0) => Readiness::Waiting("it still takes new pods".to_owned()),
-        (_, 1) => Readiness::Waiting(format!("1 pod is still there: {}", named(&left))),
-        (_, many) => Readiness::Waiting(format!("{many} pods are still there: {}", named(&left))),
-    })
+    let mut said = match (node.cordoned, left.len()) {
+        (true, 0) => return Ok(Readiness::Ready),
+        (false, 0) => "it still takes new pods".to_owned(),
+        (_, 1) => format!("1 pod is still there: {}", named(&left)),
+        (_, many) => format!("{many} pods are still there: {}", named(&left)),
+    };
+    let staying: Vec<&Value> = left.into_iter().filter(|pod| !is_leaving(pod)).collect();
+    if let Some(budgets) = held_by(&node.session, &staying).await {
+        said = format!("{said}; {budgets}");
+    }
+    Ok(Readiness::Waiting(said))
 }
 
 async fn drain(

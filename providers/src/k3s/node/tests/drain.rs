@@ -24,8 +24,18 @@ struct Cluster {
 fn pod(name: &str, controller: Option<&str>) -> Json {
     let owner = controller.map(|kind| json!({"kind": kind, "name": "x", "controller": true}));
     json!({
-        "metadata": {"name": name, "namespace": "apps", "ownerReferences": owner.into_iter().collect::<Vec<_>>()},
+        "metadata": {"name": name, "namespace": "apps", "labels": {"app": name}, "ownerReferences": owner.into_iter().collect::<Vec<_>>()},
         "status": {"phase": "Running"},
+    })
+}
+
+/// One that lets a pod of that name not go.
+fn budget(pod: &str) -> Json {
+    json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": format!("keep-{pod}"), "namespace": "apps"},
+        "spec": {"selector": {"matchLabels": {"app": pod}}},
+        "status": {"disruptionsAllowed": 0},
     })
 }
 
@@ -72,6 +82,14 @@ impl Cluster {
                 let here = format!("fieldSelector=spec.nodeName%3D{NAME}");
                 assert!(asked.path.contains(&here), "{}", asked.path);
                 Some((200, json!({"items": self.pods, "metadata": {}})))
+            }
+            ("GET", "/apis/policy/v1") => {
+                let budgets = json!({"name": "poddisruptionbudgets", "kind": "PodDisruptionBudget", "namespaced": true});
+                Some((200, json!({"resources": [budgets]})))
+            }
+            ("GET", "/apis/policy/v1/poddisruptionbudgets") => {
+                let budgets: Vec<Json> = self.kept.iter().map(|pod| budget(pod)).collect();
+                Some((200, json!({"items": budgets, "metadata": {}})))
             }
             ("POST", path) => Some(self.evict(path)),
             (method, path) => panic!("nobody expected {method} {path}"),
@@ -173,7 +191,7 @@ async fn a_budget_is_kept_until_it_allows_it() {
     scene.run(&scene.drain).await;
     waits(
         &scene.done(&scene.drain).await,
-        "1 pod is still there: apps/web-2",
+        "1 pod is still there: apps/web-2; held by the disruption budget apps/keep-web-2",
     );
     scene.cluster.lock().unwrap().kept.clear();
     scene.run(&scene.drain).await;
