@@ -289,22 +289,11 @@ impl K3sUpgrade {
 /// What is left to do of an upgrade; nothing where every marked node runs what its mark says and
 /// takes pods again.
 async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>, ProviderError> {
-    let marked = nodes
-        .iter()
-        .filter_map(|node| label(node, MARK).map(|mark| (node, mark)));
-    let (done, left): (Vec<_>, Vec<_>) =
-        marked.partition(|(node, mark)| has_come_to(version_of(node), mark));
-    let closed: Vec<&str> = nodes
-        .iter()
-        .filter(|node| label(node, MARK).is_some() && is_closed(node))
-        .map(name_of)
-        .collect();
-    if left.is_empty() && closed.is_empty() {
+    let Some((far, at)) = progress(nodes) else {
         return Ok(None);
-    }
-    let all = done.len() + left.len();
-    let mut said = vec![format!("{} of {all} nodes are upgraded", done.len())];
-    if let Some(at) = closed.first() {
+    };
+    let mut said = vec![far];
+    if let Some(at) = at {
         said.push(format!("{at} is being drained and upgraded"));
         let here = format!("spec.nodeName={at}");
         let pods = session
@@ -316,6 +305,25 @@ async fn under_way(session: &Session, nodes: &[Value]) -> Result<Option<String>,
     let jobs = session.list(&Type::new("batch/v1", "Job"), JOBS).await?;
     said.extend(failing(&jobs));
     Ok(Some(said.join("; ")))
+}
+
+/// How far an upgrade is, and the node it is at; nothing where it is done.
+fn progress(nodes: &[Value]) -> Option<(String, Option<&str>)> {
+    let marked = nodes
+        .iter()
+        .filter_map(|node| label(node, MARK).map(|mark| (node, mark)));
+    let (done, left): (Vec<_>, Vec<_>) =
+        marked.partition(|(node, mark)| has_come_to(version_of(node), mark));
+    let mut closed = nodes
+        .iter()
+        .filter(|node| label(node, MARK).is_some() && is_closed(node))
+        .map(name_of);
+    let at = closed.next();
+    if left.is_empty() && at.is_none() {
+        return None;
+    }
+    let all = done.len() + left.len();
+    Some((format!("{} of {all} nodes are upgraded", done.len()), at))
 }
 
 fn is_closed(node: &Value) -> bool {
@@ -467,6 +475,30 @@ mod tests {
                 (&json!(MARK), &json!("v1.35.6-k3s1"))
             );
         }
+    }
+
+    #[test]
+    fn an_upgrade_says_how_far_it_is_and_which_node_it_is_at() {
+        let node = |name: &str, version: &str, closed: bool| {
+            json!({
+                "metadata": { "name": name, "labels": { MARK: "v1.35.6-k3s1" } },
+                "spec": { "unschedulable": closed },
+                "status": { "nodeInfo": { "kubeletVersion": version } },
+            })
+        };
+        let (old, new) = ("v1.34.9+k3s1", "v1.35.6+k3s1");
+        let nodes = [
+            node("a", new, false),
+            node("b", old, true),
+            node("c", old, false),
+        ];
+        let far = "1 of 3 nodes are upgraded".to_owned();
+        assert_eq!(progress(&nodes), Some((far, Some("b"))));
+        // One that is upgraded and does not take pods yet is not done.
+        let far = "1 of 1 nodes are upgraded".to_owned();
+        let closed = [node("a", new, true)];
+        assert_eq!(progress(&closed), Some((far, Some("a"))));
+        assert_eq!(progress(&nodes[..1]), None);
     }
 
     #[test]
