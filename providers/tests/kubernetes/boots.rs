@@ -202,13 +202,13 @@ fn artifact(rig: &Rig, component: &str, file: &str) -> ArtifactRef {
 }
 
 /// A server, an agent, and the cluster they form.
-struct Booted {
+pub(crate) struct Booted {
     ground: Ground,
     cluster: Known,
-    access: Access,
+    pub(crate) access: Access,
 }
 
-async fn boot(rig: &Rig) -> Booted {
+pub(crate) async fn boot(rig: &Rig) -> Booted {
     let ground = Ground::lay(rig).await;
     let (first, second) = tokio::join!(
         ground.droplet(rig, "demo-server-0", "server"),

@@ -5,6 +5,8 @@
 mod boots;
 mod delivered;
 #[cfg(test)]
+mod hands;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod rig;

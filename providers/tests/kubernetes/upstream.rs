@@ -434,6 +434,20 @@ pub(crate) fn velero_args(upstream: &Upstream) -> VeleroArgs {
     }
 }
 
+/// The bucket of another cluster.
+pub(crate) fn source_args() -> VeleroSourceArgs {
+    VeleroSourceArgs {
+        access: access(),
+        objects: Applied,
+        bucket: "first-backup".to_owned(),
+        prefix: Some("first".to_owned()),
+        region: "fra1".to_owned(),
+        endpoint: "https://fra1.digitaloceanspaces.com".to_owned(),
+        access_key: "key".to_owned().into(),
+        secret_key: Secret::new("secret").into(),
+    }
+}
+
 #[tokio::test]
 async fn veleros_own_objects_fit_its_definitions() {
     let Some(upstream) = upstream() else { return };
@@ -454,17 +468,7 @@ async fn veleros_own_objects_fit_its_definitions() {
         .find(|object| object["kind"] == "BackupStorageLocation")
         .unwrap();
     assert_eq!(location["spec"]["config"]["checksumAlgorithm"], "");
-    let source = VeleroSourceArgs {
-        access: access(),
-        objects: Applied,
-        bucket: "first-backup".to_owned(),
-        prefix: Some("first".to_owned()),
-        region: "fra1".to_owned(),
-        endpoint: "https://fra1.digitaloceanspaces.com".to_owned(),
-        access_key: "key".to_owned().into(),
-        secret_key: Secret::new("secret").into(),
-    };
-    let source = VeleroSource::objects(&source, &upstream.source).await;
+    let source = VeleroSource::objects(&source_args(), &upstream.source).await;
     let source = source.unwrap();
     fits_its_definition(&source[1], definitions["BackupStorageLocation"]);
 }

@@ -13,6 +13,8 @@ use crate::rng::Rng;
 
 /// Collection of the definitions the catalogue is made from.
 pub(crate) const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
+/// What keeps a deleted definition until its objects are gone.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// Field manager of the server's own controllers; K3s runs them all in one process of this name.
 pub(crate) const CONTROLLER: &str = "k3s";

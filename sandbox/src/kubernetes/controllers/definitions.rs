@@ -5,13 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Pass;
-use crate::kubernetes::apiserver::CRDS;
+use crate::kubernetes::apiserver::{CLEANUP, CRDS};
 use crate::kubernetes::object::{self, Object, items, set, text};
 
 /// Between a definition's creation and its serving.
 const ESTABLISH: Duration = Duration::from_secs(2);
-
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 /// One pass over all definitions.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {

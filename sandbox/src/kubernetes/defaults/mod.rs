@@ -32,7 +32,7 @@ pub(crate) fn fill(server: &ApiServer, collection: &str, object: &mut Value, old
         }
         "apps/deployments" => workloads::deployment(object),
         "apps/statefulsets" => workloads::stateful_set(object),
-        "apps/daemonsets" => workloads::daemon_set(object),
+        "apps/daemonsets" => workloads::daemon_set(object, old),
         "apps/replicasets" => workloads::replica_set(object),
         "batch/jobs" => workloads::job(object),
         "batch/cronjobs" => workloads::cron_job(object),

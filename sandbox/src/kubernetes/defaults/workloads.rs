@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{map_value, pods};
-use crate::kubernetes::object::{self, set_default, text};
+use crate::kubernetes::object::{self, annotation, at, set, set_default, text};
 
 fn template(object: &mut Value) {
     let spec = map_value(map_value(map_value(object, "spec"), "template"), "spec");
@@ -54,8 +54,9 @@ pub(crate) fn stateful_set(object: &mut Value) {
 }
 
 /// Fills in a `DaemonSet`.
-pub(crate) fn daemon_set(object: &mut Value) {
+pub(crate) fn daemon_set(object: &mut Value, old: Option<&Value>) {
     template(object);
+    template_generation(object, old);
     set_default(object, &["spec", "revisionHistoryLimit"], 10);
     set_default(object, &["spec", "updateStrategy", "type"], "RollingUpdate");
     if text(object, &["spec", "updateStrategy", "type"]) == Some("RollingUpdate") {
@@ -70,6 +71,26 @@ pub(crate) fn daemon_set(object: &mut Value) {
             0,
         );
     }
+}
+
+/// Counts the templates in an annotation, where `apps/v1` has the field that its own type lost
+/// (`pkg/apis/apps/v1/conversion.go`, `pkg/registry/apps/daemonset/strategy.go`).
+fn template_generation(object: &mut Value, old: Option<&Value>) {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let count = |object: &Value| {
+        let count = annotation(object, COUNT)?.parse::<i64>().ok()?;
+        Some(count.max(1))
+    };
+    let template = |object: &Value| at(object, &["spec", "template"]).cloned();
+    let count = match old {
+        None => count(object).unwrap_or(1),
+        Some(old) => count(old).unwrap_or(1) + i64::from(template(old) != template(object)),
+    };
+    set(
+        object,
+        &["metadata", "annotations", COUNT],
+        count.to_string(),
+    );
 }
 
 /// Fills in a `ReplicaSet`.

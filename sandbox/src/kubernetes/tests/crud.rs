@@ -427,3 +427,27 @@ async fn discovery_and_openapi_follow_definitions() {
     assert!(schemas.contains_key("com.example.v1.Widget"));
     assert!(schemas.contains_key("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"));
 }
+
+/// A definition waits for its objects from its deletion on, and keeps finalizers of others.
+#[tokio::test(start_paused = true)]
+async fn a_definition_gets_its_finalizer_when_it_is_deleted() {
+    let client = Client::admin(&cluster().await);
+    with_widgets(&client).await;
+    let place = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com";
+    let seen = client.get(place).await;
+    assert!(seen["metadata"].get("finalizers").is_none(), "{seen}");
+    let own = json!({"metadata": {"finalizers": ["example.com/mine"]}});
+    let form = "application/merge-patch+json";
+    client.call("PATCH", place, form, &own).await;
+    let (code, body) = client
+        .call("DELETE", place, "application/json", &Value::Null)
+        .await;
+    assert_eq!(code, 200, "{body}");
+    let cleanup = "customresourcecleanup.apiextensions.k8s.io";
+    let kept = json!(["example.com/mine", cleanup]);
+    assert_eq!(body["metadata"]["finalizers"], kept);
+    let left = client
+        .until(place, |seen| seen["metadata"]["finalizers"] != kept)
+        .await;
+    assert_eq!(left["metadata"]["finalizers"], json!(["example.com/mine"]));
+}

@@ -154,3 +154,29 @@ async fn kubectl_goes_over_to_apply_without_conflict() {
         409
     );
 }
+
+/// The count that `apps/v1` shows of a `DaemonSet`'s templates, and nobody can set.
+#[tokio::test(start_paused = true)]
+async fn the_templates_of_a_daemon_set_are_counted() {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let client = Client::admin(&cluster().await);
+    let sets = "/apis/apps/v1/namespaces/default/daemonsets";
+    let mut set = deployment("agent", 1);
+    set["kind"] = json!("DaemonSet");
+    let spec = set["spec"].as_object_mut().unwrap();
+    spec.retain(|name, _| name == "selector" || name == "template");
+    client.create(sets, &set).await;
+    let place = format!("{sets}/agent");
+    for (patch, count) in [
+        (json!({"metadata": {"annotations": {COUNT: "7"}}}), "1"),
+        (json!({"spec": {"minReadySeconds": 5}}), "1"),
+        (
+            json!({"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}),
+            "2",
+        ),
+    ] {
+        let (code, body) = client.call("PATCH", &place, MERGE, &patch).await;
+        assert_eq!(code, 200, "{body}");
+        assert_eq!(object::annotation(&body, COUNT), Some(count), "{patch}");
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Target, WriteOptions, change};
-use crate::kubernetes::apiserver::ApiServer;
+use crate::kubernetes::apiserver::{ApiServer, CLEANUP, CRDS};
 use crate::kubernetes::disruption;
 use crate::kubernetes::managed_fields::Managers;
 use crate::kubernetes::object::{self, Object, items, set, text};
@@ -63,6 +63,9 @@ impl ApiServer {
         }
         let mut new = Value::clone(&old);
         finalizers(&mut new, options.propagation);
+        if collection == CRDS {
+            self.ends_objects(&mut new);
+        }
         let grace = grace(&collection, &old, options);
         let waits = grace > 0
             || !items(&new, &["metadata", "finalizers"]).is_empty()
@@ -92,6 +95,27 @@ impl ApiServer {
         managers.update(target.resource.schema(), &old, &new, &change);
         let object = self.store_changed(target, &old, new, &managers, false)?;
         Ok((object, false))
+    }
+
+    /// A definition goes after its objects: it waits for that from its deletion on
+    /// (`apiextensions-apiserver`, `pkg/registry/customresourcedefinition/etcd.go`).
+    fn ends_objects(&self, definition: &mut Value) {
+        let mut all = items(definition, &["metadata", "finalizers"]).to_vec();
+        if all.iter().any(|one| one == CLEANUP) {
+            return;
+        }
+        all.push(CLEANUP.into());
+        set(definition, &["metadata", "finalizers"], all);
+        let mut conditions = items(definition, &["status", "conditions"]).to_vec();
+        conditions.retain(|one| one["type"] != "Terminating");
+        conditions.push(json!({
+            "type": "Terminating",
+            "status": "True",
+            "lastTransitionTime": self.now(),
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }));
+        set(definition, &["status", "conditions"], conditions);
     }
 
     /// Removes an object whose waiting is over, whatever its finalizers. For controllers.

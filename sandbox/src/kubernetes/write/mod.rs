@@ -222,14 +222,6 @@ impl ApiServer {
         if resource.counts_generation() {
             set(object, &["metadata", "generation"], 1);
         }
-        if resource.storage_key() == CRDS {
-            let finalizer = "customresourcecleanup.apiextensions.k8s.io";
-            set(
-                object,
-                &["metadata", "finalizers"],
-                serde_json::json!([finalizer]),
-            );
-        }
     }
 
     fn store_new(
