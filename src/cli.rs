@@ -224,6 +224,9 @@ pub enum Rotated {
     Certificates,
     /// The token agents join with; K3s is started again, on servers first
     AgentToken,
+    /// The token servers join with, which also encrypts what a server needs to start; K3s is started
+    /// again on servers
+    ServerToken,
     /// The password of K3s's user of the managed database; K3s is started again on servers
     DatastorePassword,
 }

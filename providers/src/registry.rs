@@ -3,7 +3,7 @@
 use crate::artifacts::ArtifactSource;
 use crate::digitalocean::{self, DigitalOcean};
 use crate::http::Now;
-use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, Uncordon};
+use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, ServerToken, Uncordon};
 use crate::kubernetes::{
     AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm,
     CloudSecret, Csi, EtcdSnapshots, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets,
@@ -91,6 +91,7 @@ fn k3s(clients: &Clients, registry: &mut Registry) {
     let artifacts = Arc::clone(&clients.artifacts);
     let storage = Arc::new(clients.spaces.clone());
     registry.add(Pki::new(Arc::clone(&clients.now)));
+    registry.add(ServerToken(clients.kubernetes.clone()));
     registry.add(K3sNode::new(
         Arc::clone(&storage) as _,
         artifacts,

@@ -249,6 +249,13 @@ fn told(planned: &Planned) -> Vec<String> {
     let mut said = vec![format!(
         "K3s is started again {which}: a server's API is away for about a minute, pods go on"
     )];
+    if changes("server_token_after") {
+        said.push(
+            "until all servers have the new server token they know both: one that is started again in \
+             the middle of it comes up with either"
+                .to_owned(),
+        );
+    }
     if changes("datastore") && planned_password(planned) {
         said.push(
             "from the moment the password changes until a server was told, that server keeps the \

@@ -26,6 +26,9 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
         if found.is_empty() {
             return Err(nothing(*what, &snapshot));
         }
+        if *what == Rotated::ServerToken && Rotating::of(&snapshot).is_exchanging() {
+            return Err(under_way());
+        }
         match since(*what) {
             Some(field) => told.push(field),
             None => replace.extend(found.iter().map(ToString::to_string)),
@@ -65,9 +68,19 @@ fn since(what: Rotated) -> Option<Since> {
     match what {
         Rotated::Certificates => Some(|args| &mut args.certificates),
         Rotated::AgentToken => Some(|args| &mut args.agent_token),
+        Rotated::ServerToken => Some(|args| &mut args.server_token),
         Rotated::DatastorePassword => Some(|args| &mut args.datastore_password),
         Rotated::SpacesKeys | Rotated::ArgocdPassword | Rotated::KitKey => None,
     }
+}
+
+/// Servers know two tokens, not three.
+fn under_way() -> Failure {
+    let message =
+        "the server token is being exchanged already: not all servers have the new one yet";
+    Problem::error("rotate::under_way", message)
+        .help("nothing was changed. `kplan apply` carries it on; after that it can be made anew again")
+        .into()
 }
 
 fn on_record(what: Rotated, snapshot: &Snapshot) -> Vec<&Address> {
@@ -76,7 +89,7 @@ fn on_record(what: Rotated, snapshot: &Snapshot) -> Vec<&Address> {
         Rotated::ArgocdPassword => **address == platform::argocd_admin(),
         Rotated::KitKey => address.kind().as_str() == "signing_key",
         Rotated::Certificates => address.kind().as_str() == "k3s_node",
-        Rotated::AgentToken => **address == k3s::pki(),
+        Rotated::AgentToken | Rotated::ServerToken => **address == k3s::pki(),
         Rotated::DatastorePassword => **address == database::user(),
     };
     snapshot.resources.keys().filter(is_it).collect()
@@ -102,7 +115,7 @@ fn name(what: Rotated) -> &'static str {
         Rotated::ArgocdPassword => "password of Argo CD's administrator on record",
         Rotated::KitKey => "key for recovery kits on record",
         Rotated::Certificates => "node on record",
-        Rotated::AgentToken => "tokens on record",
+        Rotated::AgentToken | Rotated::ServerToken => "tokens on record",
         Rotated::DatastorePassword => "user of a managed database on record",
     }
 }

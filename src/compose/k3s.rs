@@ -3,7 +3,7 @@
 use super::build::{Builder, address, indexed, to};
 use super::members::Birth;
 use super::nodes::droplet;
-use super::{database, network, restoring, storage};
+use super::{database, network, restoring, rotating, storage};
 use kplan_model::{Address, Input, Meta};
 use kplan_providers::k3s::{
     BootArgs, Bundles, ClusterArgs, Datastore, DatastoreAdmin, NodeApi, NodeArgs, PkiArgs, grant,
@@ -60,6 +60,7 @@ pub fn declare(builder: &mut Builder<'_>) {
     let args = PkiArgs {
         cluster: builder.inputs.owner.id(),
         agent_token_after: rotated.agent_token,
+        server_token_after: rotated.server_token,
     };
     let meta = builder.guarded();
     builder.add_with(pki(), &args, None, meta);
@@ -72,8 +73,27 @@ pub fn declare(builder: &mut Builder<'_>) {
     declare_cluster(builder);
 }
 
+/// Whether a server needs the server token from before, too: while it is exchanged, and where it begins
+/// from a snapshot, which may be from before.
+fn both_tokens(builder: &Builder<'_>, init: bool) -> bool {
+    let rotating = &builder.inputs.rotating;
+    let begins = restoring::snapshot(builder, init).is_some();
+    rotating.is_exchanging() || (begins && rotating.args().server_token.is_some())
+}
+
+/// Where the cluster is asked about its nodes.
+pub(super) fn api(builder: &Builder<'_>) -> NodeApi {
+    NodeApi {
+        endpoint: endpoint(builder),
+        server_ca: to(&pki(), "certificates.server_ca"),
+        client_ca: to(&pki(), "certificates.client_ca"),
+        client_ca_key: to(&pki(), "server_keys.client_ca"),
+    }
+}
+
 fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
     let spec = builder.spec;
+    let rotated = builder.inputs.rotating.args();
     let server = matches!(pool, Pool::Servers(_));
     let at = droplet(pool.name(), index);
     let joining = joining(builder, (server, pool.name()), index);
@@ -99,6 +119,9 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         server_keys: server.then(|| to(&pki(), "server_keys")),
         token_hash: to(&pki(), "token_hash"),
         server_token: server.then(|| to(&pki(), "server_token")),
+        server_token_before: (server && both_tokens(builder, joining.init))
+            .then(|| to(&pki(), "server_token_before")),
+        server_token_after: rotated.server_token.filter(|_| server),
         agent_token: to(&pki(), "agent_token"),
         bundle_key: to(&pki(), "bundle_key"),
         datastore: server.then(|| datastore(builder)),
@@ -113,13 +136,8 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         taints: taints(pool),
         binary: builder.inputs.artifacts.k3s(&version),
         version,
-        api: Some(NodeApi {
-            endpoint: endpoint(builder),
-            server_ca: to(&pki(), "certificates.server_ca"),
-            client_ca: to(&pki(), "certificates.client_ca"),
-            client_ca_key: to(&pki(), "server_keys.client_ca"),
-        }),
-        certificates_after: builder.inputs.rotating.args().certificates,
+        api: Some(api(builder)),
+        certificates_after: rotated.certificates,
     };
     let mut meta = if server {
         builder.guarded()
@@ -134,7 +152,11 @@ fn declare_node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32) {
         if spec.api_load_balancer.is_some() {
             meta.after.push(network::api_firewall());
         }
-    } else if builder.inputs.rotating.args().agent_token.is_some() {
+        // Nobody exchanges a token that others do not know.
+        if rotated.server_token.is_some() {
+            meta.after.push(rotating::server_token());
+        }
+    } else if rotated.agent_token.is_some() {
         // An agent that is started with a new token needs servers that know it.
         let servers = 0..spec.servers.count.value;
         meta.after = servers.map(|index| node(SERVERS_POOL, index)).collect();

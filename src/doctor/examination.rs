@@ -313,7 +313,9 @@ pub fn unread(what: &str, error: &ProviderError) -> Verdict {
 /// Whether reading it takes the cluster's own API.
 pub fn needs_the_api(record: &Recorded) -> bool {
     let inside = record.meta.inside.as_ref() == Some(&k3s::cluster());
-    inside || ["k3s", "k3s_node", "k3s_upgrade"].contains(&record.address.kind().as_str())
+    inside
+        || ["k3s", "k3s_node", "k3s_upgrade", "server_token"]
+            .contains(&record.address.kind().as_str())
 }
 
 fn first(failure: Failure) -> Problem {

@@ -36,7 +36,7 @@ fn droplets(folder: &Folder) -> Vec<String> {
 #[test]
 fn labels_and_taints_change_in_place_and_those_of_others_stay() {
     let folder =
-        Folder::with(&file("", "labels = { tier = \"app\", old = \"1\" }\n")).scaled(300.0);
+        Folder::with(&file("", "labels = { tier = \"app\", old = \"1\" }\n")).scaled(100.0);
     folder.apply();
     let before = droplets(&folder);
     let cluster = Cluster::of(&folder, "demo");
@@ -139,7 +139,7 @@ fn assert_three(folder: &Folder) {
 
 #[test]
 fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
-    let folder = Folder::with(ONE).scaled(300.0);
+    let folder = Folder::with(ONE).scaled(100.0);
     folder.apply();
     put_something(&folder);
     let before = droplets(&folder);
@@ -190,7 +190,7 @@ fn a_single_server_moves_its_data_to_etcd_and_others_join_it() {
 #[test]
 fn a_single_server_grows_behind_a_load_balancer_that_is_new() {
     let alone = ONE.replace("\n[load_balancer.api]\n", "");
-    let folder = Folder::with(&alone).scaled(300.0);
+    let folder = Folder::with(&alone).scaled(100.0);
     folder.apply();
     put_something(&folder);
     let before = droplets(&folder);
@@ -225,7 +225,7 @@ fn a_single_server_grows_behind_a_load_balancer_that_is_new() {
 
 #[test]
 fn names_come_into_the_certificates_of_living_servers() {
-    let folder = Folder::with(ONE).scaled(300.0);
+    let folder = Folder::with(ONE).scaled(100.0);
     folder.apply();
     let with = format!("{ONE}\n[endpoint]\nhostname = \"k8s.example.org\"\n");
     folder.write(&with);
@@ -258,7 +258,7 @@ fn names_come_into_the_certificates_of_living_servers() {
 /// Killed at moments spread over the whole change, the next apply goes on with it.
 #[test]
 fn a_move_to_etcd_that_is_killed_is_carried_on_by_the_next_apply() {
-    let folder = Folder::with(ONE).scaled(300.0);
+    let folder = Folder::with(ONE).scaled(100.0);
     folder.apply();
     put_something(&folder);
     let before = droplets(&folder);

@@ -81,7 +81,10 @@ fn take(folder: &Folder) {
 
 /// A cluster with an object, a snapshot of it, and an object that came later.
 fn live(file: &str) -> Folder {
-    let folder = Folder::with(file);
+    lived(Folder::with(file))
+}
+
+fn lived(folder: Folder) -> Folder {
     folder.apply();
     Cluster::of(&folder, "demo").apply(&config("kept"));
     take(&folder);
@@ -214,6 +217,21 @@ fn a_restore_from_a_snapshot_that_is_killed_is_carried_on_by_the_next_apply() {
     });
     folder.apply();
     assert_back(&folder, 3, 2);
+}
+
+/// A snapshot opens with the server token of its time, and the cluster goes on with the one it has now.
+#[test]
+fn a_snapshot_from_before_the_server_token_was_made_anew_is_restored() {
+    let folder = lived(Folder::with(&alone()).scaled(100.0));
+    let rotate = ["rotate", "server-token", "--sandbox", "--auto-approve"];
+    folder.kplan(&rotate).ok();
+    lose_the_servers(&folder);
+    folder.kplan(RESTORE).ok();
+    assert_back(&folder, 1, 0);
+    // It is what the next server joins with.
+    folder.write(&alone().replace("count = 1", "count = 3"));
+    folder.apply();
+    assert_back(&folder, 3, 0);
 }
 
 #[test]

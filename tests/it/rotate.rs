@@ -122,7 +122,7 @@ size = "db-s-2vcpu-4gb"
 /// The jobs that tell nodes something end after half an hour of the cloud's, which has to be long enough
 /// for a machine that does other things.
 fn told(file: &str) -> Folder {
-    Folder::with(file).scaled(300.0)
+    Folder::with(file).scaled(100.0)
 }
 
 fn text(folder: &Folder, address: &str, field: &str) -> String {
@@ -169,6 +169,9 @@ fn what_nodes_hold_is_made_anew_one_server_after_the_other() {
     folder.assert_no_changes();
     assert_ne!(text(&folder, "pki.cluster", "agent_token"), old[0]);
     assert_eq!(text(&folder, "pki.cluster", "server_token"), old[1]);
+    // K3s never starts again where its file of passwords is newer than the datastore's copy.
+    boot_the_servers(&folder);
+    folder.assert_no_changes();
 
     // It is what new nodes join with.
     let more = ETCD.replace("count = 1", "count = 2");
@@ -254,4 +257,194 @@ fn a_rotation_that_is_killed_is_carried_on_by_the_next_apply() {
     folder.apply().ok();
     folder.assert_no_changes();
     assert_ne!(text(&folder, "pki.cluster", "agent_token"), old);
+}
+
+const SQLITE: &str =
+    "[cluster]\nname = \"demo\"\nregion = \"fra1\"\n\n[servers]\nsize = \"s-2vcpu-4gb\"\n";
+const SERVER_TOKEN: [&str; 4] = ["rotate", "server-token", "--sandbox", "--auto-approve"];
+
+fn tokens(folder: &Folder) -> [String; 2] {
+    ["server_token", "server_token_before"].map(|field| text(folder, "pki.cluster", field))
+}
+
+/// The servers whose record says that they have another token than the one that is wanted.
+fn servers_without(folder: &Folder) -> usize {
+    let snapshot = folder.snapshot("demo");
+    let wanted = &snapshot.resources[&"rotation.main".parse().expect("an address")];
+    let wanted = wanted.attribute("server_token");
+    let of_servers = snapshot.resources.values().filter(|record| {
+        let at = &record.address;
+        at.kind().as_str() == "k3s_node" && at.name() == "servers"
+    });
+    of_servers
+        .filter(|record| record.attribute("server_token_after") != wanted)
+        .count()
+}
+
+/// The power of all servers fails for a moment.
+fn boot_the_servers(folder: &Folder) {
+    let droplets = folder.inspect()["resources"]["droplets"].clone();
+    let droplets = droplets.as_array().expect("droplets").iter();
+    let servers = droplets.filter(|one| {
+        one["name"]
+            .as_str()
+            .is_some_and(|it| it.contains("servers"))
+    });
+    let paths: Vec<String> = servers
+        .map(|one| format!("/v2/droplets/{}", one["id"].as_str().expect("an id")))
+        .collect();
+    let act = |path: &str, what: &str| {
+        let action = serde_json::json!({ "type": what });
+        folder.cloud("POST", &format!("{path}/actions"), Some(&action));
+    };
+    for path in &paths {
+        act(path, "power_off");
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    for path in &paths {
+        while !folder
+            .cloud("GET", path, None)
+            .contains("\"status\":\"off\"")
+        {
+            assert!(std::time::Instant::now() < deadline, "{path} stays on");
+        }
+        act(path, "power_on");
+    }
+}
+
+/// Every server has the new token, and starts with it again and again.
+#[track_caller]
+fn assert_exchanged(folder: &Folder, old: &str) {
+    let [token, before] = tokens(folder);
+    assert_ne!(token, old);
+    assert_eq!(before, old);
+    assert_eq!(servers_without(folder), 0);
+    folder.assert_no_changes();
+    boot_the_servers(folder);
+    folder.apply().ok();
+    boot_the_servers(folder);
+    folder.apply().ok();
+    folder.assert_no_changes();
+}
+
+/// None of these is in what was printed, or in a file that is not the cloud's.
+#[track_caller]
+fn assert_hidden(folder: &Folder, printed: &str, secrets: &[String]) {
+    let mut files = Vec::new();
+    crate::secrets::files(folder.path(), &mut files);
+    for secret in secrets {
+        assert!(!printed.contains(secret.as_str()), "{printed}");
+        for (name, bytes) in &files {
+            let found = bytes
+                .windows(secret.len())
+                .any(|it| it == secret.as_bytes());
+            assert!(!found, "{name} holds a token");
+        }
+    }
+}
+
+#[test]
+fn the_server_token_is_known_to_all_servers_before_it_is_exchanged() {
+    let folder = told(ETCD);
+    folder.apply().ok();
+    let old = text(&folder, "pki.cluster", "server_token");
+    let run = rotate(&folder, &["server-token"]).ok();
+    assert_order(
+        &run,
+        &[
+            "pki.cluster: Modifications complete",
+            "server_token.main: Creation complete",
+            DONE[0],
+            DONE[1],
+            DONE[2],
+        ],
+    );
+    assert!(
+        !run.out.contains("k3s_node.workers[0]: Modif"),
+        "{}",
+        run.out
+    );
+    assert_exchanged(&folder, &old);
+    let secrets = tokens(&folder);
+    assert_hidden(&folder, &(run.out + &run.err), &secrets);
+
+    // It is what new servers join with, and it can be made anew again.
+    let replace = [
+        "apply",
+        "--sandbox",
+        "--auto-approve",
+        "--replace",
+        "droplet.servers[1]",
+    ];
+    folder.kplan(&replace).ok();
+    folder.assert_no_changes();
+    rotate(&folder, &["server-token", "agent-token"]).ok();
+    assert_exchanged(&folder, &secrets[0]);
+}
+
+#[test]
+fn the_server_token_of_a_single_server_and_of_one_with_a_database_is_exchanged() {
+    for file in [SQLITE, POSTGRES] {
+        let folder = told(file);
+        folder.apply().ok();
+        let old = text(&folder, "pki.cluster", "server_token");
+        rotate(&folder, &["server-token"]).ok();
+        assert_exchanged(&folder, &old);
+    }
+}
+
+/// Killed at moments spread over it, and the servers' power fails after each: the next apply ends what was
+/// begun.
+#[test]
+fn an_exchange_that_is_killed_is_carried_on_by_the_next_apply() {
+    for file in [SQLITE, ETCD] {
+        let folder = told(file);
+        folder.apply().ok();
+        let old = text(&folder, "pki.cluster", "server_token");
+        let mut moment = 600;
+        while !has_rotation(&folder) {
+            folder.kill_after(&SERVER_TOKEN, moment);
+            moment += 200;
+        }
+        let again = folder.kplan(&SERVER_TOKEN).expect_code(1);
+        assert!(again.err.contains("rotate::under_way"), "{}", again.err);
+        for moment in 1..10 {
+            folder.kill_after(&["apply", "--sandbox", "--auto-approve"], 400 * moment);
+            boot_the_servers(&folder);
+        }
+        folder.apply().ok();
+        assert_exchanged(&folder, &old);
+    }
+}
+
+/// A server that is lost when some have the new token, and some the old one.
+#[test]
+fn a_server_that_is_lost_while_the_token_is_exchanged_is_replaced() {
+    let folder = told(ETCD);
+    folder.apply().ok();
+    let left = || {
+        if has_rotation(&folder) {
+            servers_without(&folder)
+        } else {
+            0
+        }
+    };
+    for round in 0..60 {
+        match left() {
+            0 => folder.kill_after(&SERVER_TOKEN, 400 + 150 * round),
+            3 => folder.kill_after(&["apply", "--sandbox", "--auto-approve"], 400 + 150 * round),
+            _ => break,
+        }
+    }
+    assert!((1..3).contains(&left()), "never in the middle of it");
+    let [_, old] = tokens(&folder);
+    let droplets = folder.inspect()["resources"]["droplets"].clone();
+    let mut droplets = droplets.as_array().expect("droplets").iter();
+    let lost = droplets
+        .find(|one| one["name"] == "demo-servers-2")
+        .expect("a droplet");
+    let id = lost["id"].as_str().expect("an id");
+    folder.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
+    folder.apply().ok();
+    assert_exchanged(&folder, &old);
 }

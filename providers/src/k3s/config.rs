@@ -5,7 +5,8 @@ use super::bundle::{File, Files};
 use super::grant;
 use super::node::{Datastore, NodeArgs};
 use super::pki::exposed;
-use super::pki::secret::{Joiner, sha256_hex, token};
+use super::pki::secret::{Joiner, sha256_hex, token as joined};
+use super::token;
 use crate::kubernetes::etcd_snapshots;
 use kplan_model::{ErrorKind, ProviderError};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -26,13 +27,8 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 struct Yaml(String);
 
 impl Yaml {
-    /// JSON's form of a text is also YAML's.
-    fn quoted(text: &str) -> String {
-        serde_json::Value::from(text).to_string()
-    }
-
     fn text(&mut self, key: &str, value: &str) {
-        let _ = writeln!(self.0, "{key}: {}", Self::quoted(value));
+        let _ = writeln!(self.0, "{key}: {}", quoted(value));
     }
 
     fn on(&mut self, key: &str) {
@@ -46,9 +42,14 @@ impl Yaml {
         }
         let _ = writeln!(self.0, "{key}:");
         for value in values {
-            let _ = writeln!(self.0, "  - {}", Self::quoted(value.as_ref()));
+            let _ = writeln!(self.0, "  - {}", quoted(value.as_ref()));
         }
     }
+}
+
+/// JSON's form of a text is also YAML's.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 fn missing(node: &str, what: &str) -> ProviderError {
@@ -136,7 +137,7 @@ fn server_tokens(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> 
         .ok_or_else(|| missing(&args.boot.node, "the server token"))?;
     yaml.text(
         "token",
-        &token(hash, Joiner::Server, exposed(secret.known()?)?),
+        &joined(hash, Joiner::Server, exposed(secret.known()?)?),
     );
     yaml.text("agent-token", exposed(args.agent_token.known()?)?);
     Ok(())
@@ -146,7 +147,7 @@ fn agent_token(yaml: &mut Yaml, args: &NodeArgs) -> Result<(), ProviderError> {
     let secret = exposed(args.agent_token.known()?)?;
     yaml.text(
         "token",
-        &token(args.token_hash.known()?, Joiner::Agent, secret),
+        &joined(args.token_hash.known()?, Joiner::Agent, secret),
     );
     Ok(())
 }
@@ -277,8 +278,16 @@ pub fn yaml(args: &NodeArgs) -> Result<String, ProviderError> {
     Ok(yaml.0)
 }
 
-/// K3s's unit. It needs the block of the metadata service, and restarts K3s whatever happens.
+/// K3s's unit. It needs the block of the metadata service, and restarts K3s whatever happens. A
+/// server's runs the script about its token.
 pub fn unit(role: &str) -> String {
+    let script = if role == "server" {
+        let run =
+            |when: &str, what: &str| format!("{when}=-/bin/sh {} {what}\n", token::SCRIPT_PATH);
+        run("ExecStartPre", "before") + &run("ExecStartPost", "after")
+    } else {
+        String::new()
+    };
     format!(
         "[Unit]\nDescription=Lightweight Kubernetes\nDocumentation=https://k3s.io\n\
          Wants=network-online.target\nAfter=network-online.target kplan-metadata.service\n\
@@ -287,7 +296,7 @@ pub fn unit(role: &str) -> String {
          KillMode=process\nDelegate=yes\nUser=root\nLimitNOFILE=1048576\nLimitNPROC=infinity\n\
          LimitCORE=infinity\nTasksMax=infinity\nTimeoutStartSec=0\nRestart=always\n\
          RestartSec=5s\nExecStartPre=-/sbin/modprobe br_netfilter\n\
-         ExecStartPre=-/sbin/modprobe overlay\nExecStart=/usr/local/bin/k3s {role}\n"
+         ExecStartPre=-/sbin/modprobe overlay\n{script}ExecStart=/usr/local/bin/k3s {role}\n"
     )
 }
 
@@ -370,6 +379,7 @@ pub fn files(args: &NodeArgs, digest: &str) -> Result<Files, ProviderError> {
             files.insert(grant::PATH.to_owned(), file);
         }
         authorities(&mut files, args)?;
+        token::add(&mut files, args)?;
         let datastore = args
             .datastore
             .as_ref()

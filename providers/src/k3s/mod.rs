@@ -13,9 +13,11 @@ pub mod node;
 pub mod pki;
 pub mod report;
 pub mod served;
+pub mod server_token;
 pub mod storage;
 #[cfg(test)]
 pub(crate) mod testing;
+mod token;
 
 pub use access::Access;
 pub use boot::BootArgs;
@@ -26,4 +28,5 @@ pub use kubeconfig::{Kubeconfig, exec_credential, kubeconfig, kubeconfig_exec};
 pub use node::{Datastore, Drain, K3sNode, LeaveEtcd, NodeApi, NodeArgs, NodeAttrs, Uncordon};
 pub use pki::{Pki, PkiArgs, PkiAttrs};
 pub use served::served_certificate;
+pub use server_token::{LivingServer, ServerToken, ServerTokenArgs, ServerTokenAttrs};
 pub use storage::BootStorage;

@@ -33,6 +33,8 @@ pub(crate) mod tests;
 pub use drain::{Drain, Uncordon};
 pub use etcd::LeaveEtcd;
 pub use life::NodeApi;
+pub(super) use life::{is_passing, permitted, provider_id};
+pub(super) use living::give;
 
 /// How many reports are read at once.
 const PARALLEL_READS: usize = 8;
@@ -86,6 +88,11 @@ kplan_model::object! {
         pub token_hash: Input<String>,
         /// Servers only: the secret of the server token.
         pub server_token: Option<Input<Secret>>,
+        /// Servers only, while the server token is exchanged: the one before.
+        pub server_token_before: Option<Input<Secret>>,
+        /// Servers only: since when the server token is what it is, in milliseconds since 1970.
+        /// `None` where it is the one the cluster was made with.
+        pub server_token_after: Option<i64>,
         /// The secret of the agent token.
         pub agent_token: Input<Secret>,
         /// The key that signs bundles.
@@ -155,6 +162,9 @@ kplan_model::object! {
         pub tls_sans: Option<Vec<String>>,
         /// Where it was told another agent token: the one in effect.
         pub agent_token: Option<Secret>,
+        /// Where it was told another server token: since when the one in effect is, in milliseconds
+        /// since 1970.
+        pub server_token_after: Option<i64>,
         /// Where its certificates were made anew: since when, in milliseconds since 1970.
         pub certificates_after: Option<i64>,
         /// What the cluster shows of the labels it was given last; nothing before the first look.
@@ -200,12 +210,16 @@ static FIELDS: &[Field] = &[
         Change::Refuse(KEYS),
         "The digest of the root every token pins.",
     ),
-    Field::new(
-        "server_token",
-        Change::Refuse(KEYS),
-        "The secret servers join with.",
+    Field::ignored("server_token", "The secret servers join with.").secret(),
+    Field::ignored(
+        "server_token_before",
+        "The secret servers joined with before, while it is exchanged.",
     )
     .secret(),
+    Field::restarts(
+        "server_token_after",
+        "Since when the server token is what it is, in milliseconds since 1970.",
+    ),
     Field::restarts("agent_token", "The secret agents join with.").secret(),
     Field::restarts(
         "certificates_after",
@@ -496,6 +510,7 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         told: None,
         tls_sans: None,
         agent_token: None,
+        server_token_after: None,
         certificates_after: None,
         labels: None,
         taints: None,

@@ -13,6 +13,8 @@ kplan_model::object! {
         pub certificates: Option<i64>,
         /// The token agents join with.
         pub agent_token: Option<i64>,
+        /// The token servers join with.
+        pub server_token: Option<i64>,
         /// The password of K3s's user of a managed database.
         pub datastore_password: Option<i64>,
     }
@@ -32,6 +34,7 @@ static FIELDS: &[Field] = &[
         "Since when the leaf certificates of K3s are new.",
     ),
     Field::ignored("agent_token", "Since when the token of agents is new."),
+    Field::ignored("server_token", "Since when the token of servers is new."),
     Field::ignored(
         "datastore_password",
         "Since when the password of K3s's user of the database is new.",

@@ -54,6 +54,8 @@ impl Login<'_> {
             server_keys: Some(PKI.server_keys.clone().into()),
             token_hash: PKI.token_hash.clone().into(),
             server_token: Some(PKI.server_token.clone().into()),
+            server_token_before: None,
+            server_token_after: None,
             agent_token: PKI.agent_token.clone().into(),
             bundle_key: PKI.bundle_key.clone().into(),
             datastore: Some(datastore),

@@ -11,6 +11,8 @@ mod postgres;
 mod restore;
 #[cfg(test)]
 mod site;
+#[cfg(test)]
+mod token;
 
 /// Says that a test cannot run here, which must not happen where everything it needs is promised.
 #[cfg(test)]

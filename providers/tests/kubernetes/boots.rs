@@ -52,6 +52,7 @@ impl Ground {
                 PkiArgs {
                     cluster: rig.owner_id(),
                     agent_token_after: None,
+                    server_token_after: None,
                 }
                 .to_object(),
             )
@@ -147,6 +148,8 @@ impl Ground {
             server_keys: server.then(|| Input::Known(attr(&self.pki, "server_keys"))),
             token_hash: text(&self.pki, "token_hash"),
             server_token: server.then(|| Input::Known(attr(&self.pki, "server_token"))),
+            server_token_before: None,
+            server_token_after: None,
             agent_token: Input::Known(attr(&self.pki, "agent_token")),
             bundle_key: Input::Known(attr(&self.pki, "bundle_key")),
             datastore: server.then(|| Datastore {

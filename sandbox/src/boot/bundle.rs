@@ -12,6 +12,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::start;
 use super::user_data::NodeIdentity;
 
 /// Where a bundle may put files; everything else refuses the whole bundle.
@@ -189,7 +190,8 @@ fn is_secret(path: &str) -> bool {
     let key = Path::new(path)
         .extension()
         .is_some_and(|extension| extension == "key");
-    key || ["etc/rancher/k3s/config.yaml", DATASTORE_ADMIN, ETCD_RESTORE].contains(&path)
+    let secret = ["etc/rancher/k3s/config.yaml", DATASTORE_ADMIN, ETCD_RESTORE];
+    key || secret.contains(&path) || [start::OLD, start::NEW, start::CHOSEN].contains(&path)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::config::{Datastore, K3sConfig};
 use super::datastore::{DatastoreError, Endpoint};
 use super::disks::ClusterDisks;
 use super::pki::{self, Authorities, PkiError, Token};
+use super::start::{Passwords, Taken};
 use super::{DropletFacts, Nodes};
 use crate::kubernetes::{Cluster, ClusterConfig, Leaf, NodeFacts, NodeRole, ServerGuard};
 
@@ -31,10 +32,13 @@ pub(super) struct ClusterRecord {
     root: String,
     fingerprint: String,
     /// Of the token that the bootstrap data in the datastore is encrypted with.
-    server_secret: String,
-    /// By droplet: the agent token that the K3s there was started with, as a digest.
+    pub server_secret: String,
+    /// The copy of the file of passwords in that data.
     #[serde(default)]
-    agent_secrets: BTreeMap<u64, String>,
+    pub passwords: Option<Passwords>,
+    /// By droplet: whom the K3s there takes, since its start.
+    #[serde(default)]
+    pub taken: BTreeMap<u64, Taken>,
     critical: BTreeMap<String, String>,
     /// Droplets whose disks hold the state (servers).
     pub members: BTreeSet<u64>,
@@ -57,8 +61,13 @@ pub(super) enum StartError {
     Join { url: String, why: String },
     #[error("critical configuration value mismatch: {0} differs from the other servers'")]
     Critical(String),
-    #[error("bootstrap data in the datastore belongs to another cluster: {0}")]
+    #[error("bootstrap data in the datastore: {0}")]
     Bootstrap(&'static str),
+    #[error(
+        "/var/lib/rancher/k3s/server/cred/passwd newer than datastore and could cause a cluster outage. \
+         Remove the file(s) from disk and restart to be recreated from datastore."
+    )]
+    Newer,
     #[error("etcd does not take this server: {0}")]
     Etcd(String),
     #[error("the API server does not start: {0}")]
@@ -81,6 +90,8 @@ pub(super) struct Installed<'a> {
     pub config: &'a K3sConfig,
     pub version: &'a str,
     pub leaf: Option<&'a Leaf>,
+    /// The file of passwords on the disk.
+    pub passwords: Option<&'a Passwords>,
 }
 
 /// How a start ends.
@@ -93,7 +104,7 @@ pub(super) enum Started {
     },
 }
 
-fn secret_hash(secret: &str) -> String {
+pub(super) fn secret_hash(secret: &str) -> String {
     pki::hex(&Sha256::digest(secret.as_bytes()))
 }
 
@@ -112,7 +123,8 @@ impl ClusterRecord {
             root: authorities.root.clone(),
             fingerprint: authorities.fingerprint.clone(),
             server_secret: secret_hash(&token.secret),
-            agent_secrets: BTreeMap::new(),
+            passwords: None,
+            taken: BTreeMap::new(),
             critical: installed.config.critical.clone(),
             members: BTreeSet::new(),
             nodes: BTreeMap::new(),
@@ -125,13 +137,7 @@ impl ClusterRecord {
         &self,
         installed: &Installed<'_>,
         authorities: &Authorities,
-        token: &Token,
     ) -> Result<(), StartError> {
-        if token.user != "server" || self.server_secret != secret_hash(&token.secret) {
-            return Err(StartError::Bootstrap(
-                "it was written with a different server token",
-            ));
-        }
         if self.fingerprint != authorities.fingerprint {
             return Err(StartError::Bootstrap(
                 "its CA files differ from this node's",
@@ -148,24 +154,22 @@ impl ClusterRecord {
         differs.map_or(Ok(()), |key| Err(StartError::Critical(key.clone())))
     }
 
-    /// Whether a token lets an agent in at the server on a droplet: that server's agent token, or the
+    /// Whether a token lets an agent in at the server on a droplet: that server's agent token, or its
     /// server token.
     fn admits_agent(&self, server: u64, token: &Token) -> bool {
         let hash = secret_hash(&token.secret);
-        let as_server = hash == self.server_secret;
+        let taken = self.taken.get(&server);
         match token.user.as_str() {
-            "node" => as_server || self.agent_secrets.get(&server) == Some(&hash),
-            "server" => as_server,
+            "node" => taken.is_some_and(|it| hash == it.server || hash == it.agent),
+            "server" => self.admits_server(server, token),
             _ => false,
         }
     }
 
-    /// K3s on a droplet takes agents with the token it is started with.
-    fn keep_agent_secret(&mut self, installed: &Installed<'_>) {
-        let secret = installed.config.agent_token.as_deref().map(secret_hash);
-        self.agent_secrets.remove(&installed.droplet.id);
-        self.agent_secrets
-            .extend(secret.map(|secret| (installed.droplet.id, secret)));
+    /// Whether a token lets a server in at the server on a droplet.
+    fn admits_server(&self, server: u64, token: &Token) -> bool {
+        let taken = self.taken.get(&server);
+        token.user == "server" && taken.is_some_and(|it| it.server == secret_hash(&token.secret))
     }
 }
 
@@ -197,7 +201,8 @@ impl Nodes {
             Some(record) => record,
             None => ClusterRecord::new(id.clone(), installed, &authorities, &token),
         };
-        record.check_server(installed, &authorities, &token)?;
+        record.check_server(installed, &authorities)?;
+        self.open_bootstrap(&mut record, installed, &token)?;
         let node = self.claim_name(&mut record, installed)?;
         // A single SQLite server that is restarted with `cluster-init` moves its state to etcd.
         record.etcd |= matches!(config.datastore, Datastore::EtcdInit);
@@ -206,7 +211,6 @@ impl Nodes {
             join_etcd(&cluster, &facts)?;
         }
         record.members.insert(installed.droplet.id);
-        record.keep_agent_secret(installed);
         let departed = std::mem::take(&mut record.departed);
         self.save_cluster(&record, installed.droplet.id)?;
         let cluster = self.open_cluster(&id, installed, &authorities).await?;
@@ -279,7 +283,7 @@ impl Nodes {
     }
 
     /// The cluster behind a `server:` URL, after the checks of a join.
-    fn find_server(
+    pub(super) fn find_server(
         &self,
         installed: &Installed<'_>,
         url: &str,
@@ -306,7 +310,7 @@ impl Nodes {
         }
         let admitted = match &installed.config.server {
             Some(_) => record.admits_agent(server, &token),
-            None => token.user == "server" && record.server_secret == secret_hash(&token.secret),
+            None => record.admits_server(server, &token),
         };
         if admitted {
             Ok(record)

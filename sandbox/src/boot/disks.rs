@@ -6,12 +6,16 @@ use serde_json::Value;
 
 use super::bundle::File;
 use super::machine::{Disk, Machine, read_config, status};
-use super::{Held, Nodes, Phase, Running};
+use super::{Held, Nodes, Phase, Running, start};
 use crate::kubernetes::NodeDisks;
 use crate::store::{Batch, StoreError};
 
 /// The part of a disk that is simulated besides what a bundle installs.
-const WRITABLE: &str = "etc/rancher/k3s/";
+const WRITABLE: [&str; 3] = [
+    "etc/rancher/k3s/",
+    "etc/kplan/",
+    "etc/systemd/system/k3s.service",
+];
 
 /// See the module.
 pub(super) struct ClusterDisks {
@@ -47,10 +51,9 @@ impl ClusterDisks {
 fn writable(path: &str) -> Result<&str, String> {
     let plain = path.trim_start_matches('/');
     let strange = plain.split('/').any(|part| matches!(part, "" | "." | ".."));
-    if strange || !plain.starts_with(WRITABLE) {
-        return Err(format!(
-            "the sandbox's disks hold no {path}: only files below /{WRITABLE}"
-        ));
+    if strange || !WRITABLE.iter().any(|part| plain.starts_with(part)) {
+        let parts = WRITABLE.join(", /");
+        return Err(format!("the sandbox's disks hold no {path}: only /{parts}"));
     }
     Ok(plain)
 }
@@ -99,6 +102,20 @@ impl NodeDisks for ClusterDisks {
         })
     }
 
+    fn reload_units(&self, node: &str) -> Result<(), String> {
+        let (nodes, droplet, disk) = self.open(node)?;
+        let unit = start::unit(&disk);
+        if let Some(running) = nodes.lock().machines.get_mut(&droplet) {
+            running.unit = unit;
+        }
+        Ok(())
+    }
+
+    fn exchange_token(&self, node: &str) -> Result<(), String> {
+        let (nodes, droplet, _) = self.open(node)?;
+        nodes.exchange_token(&self.cluster, droplet)
+    }
+
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String> {
         let (nodes, droplet, _) = self.open(node)?;
         let (clock, held) = (nodes.inner.clock.clone(), nodes.held());
@@ -135,10 +152,10 @@ impl Nodes {
         };
         let mut batch = Batch::default();
         let mut state = self.lock();
-        let Some(droplet) = state
+        let Some((droplet, unit)) = state
             .machines
             .get(&id)
-            .map(|running| running.droplet.clone())
+            .map(|running| (running.droplet.clone(), running.unit.clone()))
         else {
             return Ok(());
         };
@@ -150,6 +167,7 @@ impl Nodes {
             status: status(&droplet, Phase::Installing, "K3s is started again"),
             droplet,
             server: None,
+            unit,
         };
         state.machines.insert(id, running);
         drop(state);

@@ -12,6 +12,7 @@ use super::config::{self, K3sConfig};
 use super::datastore::Grant;
 use super::network::shown;
 use super::report::{Log, Phase};
+use super::start::{self, Passwords};
 use super::user_data::{self, NodeIdentity, Role};
 use super::{DropletFacts, Nodes};
 use crate::clock::Clock;
@@ -48,6 +49,9 @@ pub(super) struct Disk {
     /// A server's serving certificate, once K3s made it.
     #[serde(default)]
     pub leaf: Option<Leaf>,
+    /// A server's file of passwords, once K3s made it.
+    #[serde(default)]
+    pub passwords: Option<Passwords>,
 }
 
 /// What a node is doing, for `inspect` and for tests.
@@ -206,9 +210,12 @@ impl Machine {
             files,
             version,
             leaf: None,
+            passwords: None,
         };
         let saved = self.nodes.save_disk(self.droplet.id, &disk);
         saved.map_err(again)?;
+        // `systemctl daemon-reload`, before the unit is started for the first time.
+        self.nodes.load_unit(self.droplet.id, start::unit(&disk));
         Ok(disk)
     }
 
@@ -335,7 +342,7 @@ impl Machine {
             self.clock().sleep(START).await;
             // What is on it can have changed since the last try.
             disk = self.nodes.disk(self.droplet.id).unwrap_or(disk);
-            let why = match self.start(&mut disk).await {
+            let why = match self.try_to_start(&mut disk).await {
                 Ok(message) => return self.tell(Phase::Started, &message).await,
                 Err(why) => why,
             };
@@ -367,10 +374,30 @@ impl Machine {
         let leaf = leaf.at_start(now, names);
         if disk.leaf.as_ref() != Some(&leaf) {
             disk.leaf = Some(leaf.clone());
-            let saved = self.nodes.save_disk(self.droplet.id, disk);
-            saved.map_err(|error| error.to_string())?;
+            self.save(disk)?;
         }
         Ok(Some(leaf))
+    }
+
+    /// What the unit does before K3s, K3s itself, and what the unit does after it came up.
+    async fn try_to_start(&mut self, disk: &mut Disk) -> Result<String, String> {
+        let unit = self.nodes.unit_of(self.droplet.id);
+        if start::runs(unit.as_deref(), disk, "before") {
+            start::before(disk);
+            self.save(disk)?;
+        }
+        let message = Box::pin(self.start(disk)).await?;
+        *disk = self.nodes.disk(self.droplet.id).unwrap_or(disk.clone());
+        if start::runs(unit.as_deref(), disk, "after") {
+            start::after(disk);
+            self.save(disk)?;
+        }
+        Ok(message)
+    }
+
+    fn save(&self, disk: &Disk) -> Result<(), String> {
+        let saved = self.nodes.save_disk(self.droplet.id, disk);
+        saved.map_err(|error| error.to_string())
     }
 
     async fn start(&mut self, disk: &mut Disk) -> Result<String, String> {
@@ -388,6 +415,7 @@ impl Machine {
             config: &config,
             version: &disk.version,
             leaf: leaf.as_ref(),
+            passwords: disk.passwords.as_ref(),
         };
         let started = Box::pin(self.nodes.start_k3s(&installed))
             .await

@@ -14,6 +14,7 @@ mod network;
 mod pki;
 mod report;
 mod restore;
+mod start;
 #[cfg(test)]
 pub(crate) mod tests;
 mod user_data;
@@ -176,6 +177,8 @@ struct Running {
     task: AbortHandle,
     status: NodeStatus,
     server: Option<Server>,
+    /// K3s's unit as systemd has read it: when the machine booted, or later.
+    unit: Option<String>,
 }
 
 impl std::fmt::Debug for Nodes {
@@ -370,6 +373,7 @@ impl Nodes {
         }
         let task = tokio::spawn(Machine::new(self.clone(), droplet.clone()).run()).abort_handle();
         let status = machine::status(&droplet, Phase::Booting, "the droplet boots");
+        let unit = state.disks.get(&droplet.id).and_then(start::unit);
         state.machines.insert(
             droplet.id,
             Running {
@@ -377,6 +381,7 @@ impl Nodes {
                 task,
                 status,
                 server: None,
+                unit,
             },
         );
     }

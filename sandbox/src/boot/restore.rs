@@ -1,20 +1,20 @@
 //! A server that begins from a snapshot of etcd: `docs/internals/node-boot.md`, section 2.2.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::Nodes;
 use super::bundle::{ETCD_RESTORE, Files};
-use super::clusters::{ClusterRecord, Installed, StartError};
+use super::clusters::{ClusterRecord, Installed, StartError, secret_hash};
 use super::config::Datastore;
 use super::machine::{Failure, Machine, START, again, read_config};
 use super::network::shown;
 use super::pki::{self, Token};
 use super::report::Phase;
 use super::user_data::Role;
+use super::{Nodes, start};
 use crate::kubernetes::EtcdSnapshot;
 use crate::spaces::to_hex;
 
@@ -88,18 +88,38 @@ impl Machine {
         self.tell(Phase::Installing, "resetting etcd to the snapshot")
             .await;
         self.clock().sleep(START).await;
-        let installed = Installed {
+        let nodes = self.nodes.clone();
+        let mut installed = Installed {
             droplet: &self.droplet,
             files,
             config: &config,
             version,
             leaf: None,
+            passwords: None,
         };
-        let nodes = self.nodes.clone();
-        nodes.cluster_reset(&installed, &bytes).map_err(again)?;
+        // Of two tokens, the snapshot may be from the time of the old one.
+        let mut reset = nodes.cluster_reset(&installed, &bytes);
+        let older = start::with_old(files);
+        let older_config = older.as_ref().map(|files| read_config(files, role));
+        let older_config = older_config.transpose().map_err(Failure::Again)?;
+        if let (Err(StartError::Bootstrap(_)), Some(files), Some(config)) =
+            (&reset, &older, &older_config)
+        {
+            installed = Installed {
+                files,
+                config,
+                ..installed
+            };
+            reset = nodes.cluster_reset(&installed, &bytes);
+        }
+        reset.map_err(again)?;
         self.clock().sleep(START).await;
-        Box::pin(nodes.forget_nodes(&installed))
-            .await
+        let forgotten = Box::pin(nodes.forget_nodes(&installed)).await;
+        forgotten.map_err(again)?;
+        // K3s runs for that, and exchanges the old one.
+        let id = format!("etcd-{}", self.droplet.id);
+        nodes
+            .exchange_in_data(&id, &self.droplet, files)
             .map_err(again)
     }
 }
@@ -124,12 +144,18 @@ impl Nodes {
         let unreadable = |_invalid| StartError::Etcd("its bootstrap data is unreadable".to_owned());
         let mut record: ClusterRecord =
             serde_json::from_value(snapshot.datastore.clone()).map_err(unreadable)?;
-        record.check_server(installed, &authorities, &token)?;
+        record.check_server(installed, &authorities)?;
+        let secret = secret_hash(&token.secret);
+        if token.user != "server" || record.server_secret != secret {
+            let why = "found already and encrypted with different token";
+            return Err(StartError::Bootstrap(why));
+        }
         let (id, own) = (installed.droplet.id, config.node_name.clone());
         let own = own.unwrap_or_else(|| installed.droplet.name.clone());
         record.id = format!("etcd-{id}");
         record.members = BTreeSet::from([id]);
         record.departed = BTreeSet::new();
+        record.taken = BTreeMap::new();
         record.nodes.remove(&own);
         let there = self.installed();
         let gone = |node: &str| record.nodes.get(node).is_none_or(|id| !there.contains(id));

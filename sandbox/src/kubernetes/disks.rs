@@ -25,6 +25,13 @@ pub trait NodeDisks: Send + Sync {
     /// others when it starts.
     fn rotate_certificates(&self, node: &str) -> Result<(), String>;
 
+    /// `systemctl daemon-reload`: systemd runs units as they are on the disk now.
+    fn reload_units(&self, node: &str) -> Result<(), String>;
+
+    /// kplan's script for the server token, as `docs/internals/node-boot.md` says: has the K3s that runs
+    /// there exchange the old one for the new one.
+    fn exchange_token(&self, node: &str) -> Result<(), String>;
+
     /// Starts K3s again, which reads its configuration anew, once that much time of the cloud's
     /// clock is over. The machine and its pods go on meanwhile.
     fn restart_k3s(&self, node: &str, after: Duration) -> Result<(), String>;

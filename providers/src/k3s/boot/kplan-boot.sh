@@ -15,6 +15,9 @@ env=$root/etc/kplan/node.env
 public_key=$root/etc/kplan/bundle.pub
 admin=$root/etc/kplan/datastore-admin.env
 restore=$root/etc/kplan/etcd-restore.env
+tokens=$root/etc/kplan/server-token
+token_script=$root/etc/kplan/k3s-token
+passwords=$root/var/lib/rancher/k3s/server/cred/passwd
 k3s=$root/usr/local/bin/k3s
 max_bundle=1048576
 
@@ -42,9 +45,9 @@ report_url=$(value "$env" REPORT_URL)
 # The texts that must not leave this machine, one per line: what the configuration holds of tokens
 # and of the datastore's passwords.
 secrets() {
-    config=$root/etc/rancher/k3s/config.yaml
     : >"$work/secrets"
-    if [ -f "$config" ]; then
+    for config in "$root/etc/rancher/k3s/config.yaml" "$tokens.old" "$tokens.new"; do
+        [ -f "$config" ] || continue
         sed -n -e 's/^token: *//p' -e 's/^agent-token: *//p' -e 's/^datastore-endpoint: *//p' \
             "$config" | sed -e "s/^[\"']//" -e "s/[\"']\$//" >"$work/raw"
         {
@@ -53,7 +56,7 @@ secrets() {
             sed -n 's|^[a-z]*://[^:@/]*:\([^@]*\)@.*|\1|p' "$work/raw"
         } >>"$work/secrets"
         rm -f "$work/raw"
-    fi
+    done
     [ ! -f "$admin" ] || value "$admin" PASSWORD >>"$work/secrets"
     [ ! -f "$restore" ] || value "$restore" URL >>"$work/secrets"
     printf '%s\n%s\n' "$bundle_url" "$report_url" >>"$work/secrets"
@@ -269,6 +272,8 @@ delete_nodes() {
 
 forget_nodes() {
     report installing "deleting the nodes of the cluster that was"
+    # The reset wrote what the configuration says now, and that is newer than the snapshot.
+    rm -f "$passwords"
     "$k3s" server --disable-agent --node-name=kplan-restore --etcd-s3=false &
     server=$!
     waited=0
@@ -283,9 +288,23 @@ forget_nodes() {
     done
     deleted=no
     ! delete_nodes || deleted=yes
+    exchanged=yes
+    if [ -f "$tokens.old" ] && [ -f "$tokens.new" ]; then
+        sh "$token_script" exchange || exchanged=no
+    fi
     kill "$server" 2>/dev/null || true
     wait "$server" || true
     [ "$deleted" = yes ] || die "the nodes of the cluster that was could not be deleted"
+    [ "$exchanged" = yes ] || die "the server token of the snapshot could not be exchanged"
+}
+
+# A snapshot opens with the token of its time. Where there are two, the script takes the other one the
+# second time.
+reset_etcd() {
+    [ ! -f "$token_script" ] || sh "$token_script" before
+    rm -f "$db/reset-flag"
+    timeout "$unit_wait" "$k3s" server --cluster-reset "--cluster-reset-restore-path=$snapshot" \
+        --etcd-s3=false
 }
 
 # Where the bundle brings the address of a snapshot of etcd, K3s begins from it. Cut off anywhere, it
@@ -311,9 +330,10 @@ begin_from_snapshot() {
     : >"$begun"
     sync
     report installing "resetting etcd to the snapshot $chosen"
-    rm -f "$db/reset-flag"
-    timeout "$unit_wait" "$k3s" server --cluster-reset "--cluster-reset-restore-path=$snapshot" \
-        --etcd-s3=false || die "K3s could not restore the snapshot $chosen"
+    if ! reset_etcd; then
+        [ -f "$tokens.old" ] || die "K3s could not restore the snapshot $chosen"
+        reset_etcd || die "K3s could not restore the snapshot $chosen with either token"
+    fi
     forget_nodes
     # Whatever a loss of power leaves, one of the two marks says how far this was.
     printf '%s' "$digest" >"$ended.new"

@@ -125,38 +125,33 @@ fn the_name_of_the_bundle_is_the_same_for_whoever_has_the_key() {
     );
 }
 
+/// Runs a program that is fed a script, if the program is there.
+fn fed(program: &str, arguments: &[&str], script: &str) -> Option<bool> {
+    let mut command = Command::new(program);
+    let child = command.args(arguments).stdin(Stdio::piped()).spawn();
+    let mut child = child.ok()?;
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(script.as_bytes()).unwrap();
+    drop(stdin);
+    Some(child.wait().unwrap().success())
+}
+
 #[test]
-fn the_script_is_a_shell_script() {
-    for shell in ["sh", "dash", "bash"] {
-        let Ok(mut child) = Command::new(shell).arg("-n").stdin(Stdio::piped()).spawn() else {
-            continue;
-        };
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(SCRIPT.as_bytes())
-            .unwrap();
-        assert!(
-            child.wait().unwrap().success(),
-            "{shell} does not read the boot script"
-        );
+fn the_scripts_are_shell_scripts() {
+    for script in [SCRIPT, crate::k3s::server_token::SCRIPT] {
+        for shell in ["sh", "dash", "bash"] {
+            let read = fed(shell, &["-n"], script);
+            assert_ne!(read, Some(false), "{shell} does not read the script");
+        }
+        match fed(
+            "shellcheck",
+            &["--shell=sh", "--severity=style", "-"],
+            script,
+        ) {
+            None => return skipped("shellcheck"),
+            clean => assert_eq!(clean, Some(true)),
+        }
     }
-    let Ok(mut child) = Command::new("shellcheck")
-        .args(["--shell=sh", "--severity=style", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-    else {
-        skipped("shellcheck");
-        return;
-    };
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(SCRIPT.as_bytes())
-        .unwrap();
-    assert!(child.wait().unwrap().success());
 }
 
 #[test]

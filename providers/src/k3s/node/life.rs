@@ -37,7 +37,7 @@ kplan_model::object! {
 }
 
 impl NodeApi {
-    pub(super) fn access(&self) -> Result<Access, ProviderError> {
+    pub(crate) fn access(&self) -> Result<Access, ProviderError> {
         let host = self.endpoint.known()?;
         // An IPv6 address stands in brackets in an address.
         let host = if host.contains(':') {
@@ -119,7 +119,7 @@ impl K3sNode {
                 let own = provider_id(&attrs.droplet_id);
                 let life = lives.get(&attrs.name);
                 let life = life.filter(|life| life.provider_id == own);
-                if !living::has_started(&args, attrs, life) {
+                if !living::has_started(&args, attrs, life)? {
                     let says = living::says(&self.kubernetes, &api, &args, attrs).await;
                     attrs.away = Some(says);
                     continue;
@@ -141,13 +141,13 @@ pub(super) fn node_object(args: &NodeArgs) -> Object {
 }
 
 /// What the cloud controller names a droplet's node by.
-pub(super) fn provider_id(droplet: &str) -> String {
+pub(crate) fn provider_id(droplet: &str) -> String {
     format!("digitalocean://{droplet}")
 }
 
 /// Asks the cluster as somebody who may, and gives that session besides: the admins are bound when
 /// the cluster is made, which comes after its nodes.
-pub(super) async fn permitted<T, F>(
+pub(crate) async fn permitted<T, F>(
     kubernetes: &Kubernetes,
     access: &Access,
     ask: impl Fn(Session) -> F,
@@ -205,7 +205,7 @@ async fn ask(
     }
 }
 
-fn is_passing(kind: ErrorKind) -> bool {
+pub(crate) fn is_passing(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::Transient | ErrorKind::Throttled | ErrorKind::Busy | ErrorKind::OutcomeUnknown

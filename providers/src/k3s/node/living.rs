@@ -17,16 +17,22 @@
 use super::drain::node_of;
 use super::life::{Life, NodeApi, permitted, text};
 use super::{Datastore, NodeArgs, NodeAttrs, etcd};
-use crate::k3s::config;
-use crate::k3s::configure::{self, Order};
+use crate::k3s::config::{self, Told};
+use crate::k3s::configure::{self, About, Order};
+use crate::k3s::token::{self, Tokens};
 use crate::kubernetes::Kubernetes;
 use crate::kubernetes::session::{Ownership, Session};
 use kplan_model::{ErrorKind, FieldSet, Permit, ProviderError};
 use serde_json::Value;
 
 /// The arguments K3s takes at its next start.
-pub(super) const AT_START: [&str; 4] =
-    ["agent_token", "certificates_after", "datastore", "tls_sans"];
+pub(super) const AT_START: [&str; 5] = [
+    "agent_token",
+    "certificates_after",
+    "datastore",
+    "server_token_after",
+    "tls_sans",
+];
 /// What a server waits for while its data moves.
 const MOVES: &str = "K3s is started again and moves its data from SQLite to etcd";
 /// What a node waits for otherwise.
@@ -74,6 +80,9 @@ fn note_before(attrs: &mut NodeAttrs, before: &NodeArgs, changed: &FieldSet) {
     if changed.contains("certificates_after") && attrs.certificates_after.is_none() {
         attrs.certificates_after = Some(before.certificates_after.unwrap_or_default());
     }
+    if changed.contains("server_token_after") && attrs.server_token_after.is_none() {
+        attrs.server_token_after = Some(before.server_token_after.unwrap_or_default());
+    }
 }
 
 /// The attributes of a node whose K3s was seen started with what it was told.
@@ -90,6 +99,9 @@ fn in_effect(args: &NodeArgs, attrs: &mut NodeAttrs) {
     }
     if attrs.certificates_after.is_some() {
         attrs.certificates_after = args.certificates_after;
+    }
+    if attrs.server_token_after.is_some() {
+        attrs.server_token_after = args.server_token_after;
     }
 }
 
@@ -108,19 +120,40 @@ pub(super) fn node_args(node: &Value) -> &str {
     text(node, "/metadata/annotations/k3s.io~1node-args")
 }
 
+/// Whether a server is to have another token than the one it was seen started with.
+fn is_exchanging(args: &NodeArgs, attrs: &NodeAttrs) -> bool {
+    attrs.server_token_after.is_some() && attrs.server_token_after != args.server_token_after
+}
+
+/// Whether a server whose token is exchanged was started with the new one.
+fn has_new_token(args: &NodeArgs, attrs: &NodeAttrs, life: &Life) -> Result<bool, ProviderError> {
+    match &args.server_token {
+        Some(secret) if is_exchanging(args, attrs) => {
+            token::started_with(&life.node_args, secret.known()?)
+        }
+        _ => Ok(true),
+    }
+}
+
 /// Whether a node was seen started with what it was told, and was told anything at all. Notes it.
-pub(super) fn has_started(args: &NodeArgs, attrs: &mut NodeAttrs, life: Option<&Life>) -> bool {
+pub(super) fn has_started(
+    args: &NodeArgs,
+    attrs: &mut NodeAttrs,
+    life: Option<&Life>,
+) -> Result<bool, ProviderError> {
     let Some(mark) = &attrs.told else {
-        return true;
+        return Ok(true);
     };
-    let started = life.is_some_and(|life| {
-        let told = config::started_with(&life.node_args, mark);
-        told && (life.member || !is_moving(args, attrs))
-    });
+    let Some(life) = life else {
+        return Ok(false);
+    };
+    let told = config::started_with(&life.node_args, mark);
+    let moved = life.member || !is_moving(args, attrs);
+    let started = told && moved && has_new_token(args, attrs, life)?;
     if started {
         in_effect(args, attrs);
     }
-    started
+    Ok(started)
 }
 
 /// Has K3s told what changed, unless it was. Doing it again begins nothing new while the job runs.
@@ -140,23 +173,46 @@ pub(super) async fn begin(
     let told = config::told(after, moves(after, &attrs))?;
     attrs.told = Some(told.mark.clone());
     let life = Life::of(&node.seen);
-    if has_started(after, &mut attrs, Some(&life)) {
+    if has_started(after, &mut attrs, Some(&life))? {
         return Ok(attrs);
     }
-    let renewed = attrs.certificates_after;
-    let order = Order {
-        node: &after.boot.node,
-        told: &told,
-        // What is not asked for any more was not asked for.
-        certificates: renewed < after.certificates_after && renewed.is_some(),
-        restart: true,
-    };
+    let order = order_of(after, &attrs, &told)?;
+    if is_exchanging(after, &attrs) {
+        // It brought what this order brings again.
+        let earlier = configure::object(&after.boot.node, About::Token);
+        node.session.delete(permit, &earlier).await?;
+    }
     give(&node.session, &order, permit).await?;
     Ok(NodeAttrs {
         away: Some(waits_for(after, &attrs).to_owned()),
         heartbeat: None,
         ..attrs
     })
+}
+
+/// What is to be done on a node that is told something.
+fn order_of<'a>(
+    args: &'a NodeArgs,
+    attrs: &NodeAttrs,
+    told: &Told,
+) -> Result<Order<'a>, ProviderError> {
+    let mut order = Order::restart(&args.boot.node, told);
+    if args.boot.role == "server" {
+        order = order.of_server();
+    }
+    // What is not asked for any more was not asked for.
+    let renewed = attrs.certificates_after;
+    if renewed.is_some() && renewed < args.certificates_after {
+        order = order.renewing();
+    }
+    if is_exchanging(args, attrs) {
+        let tokens = Tokens::of(args)?.ok_or_else(|| {
+            let message = format!("{} was declared without the token before", args.boot.node);
+            ProviderError::new(ErrorKind::Bug, message)
+        })?;
+        order = order.exchanging(&tokens);
+    }
+    Ok(order)
 }
 
 /// An API that does not answer before anything was sent is asked again for minutes: a load balancer that
@@ -182,18 +238,16 @@ pub(super) async fn note_labels(
         return Ok(());
     };
     let told = config::told(args, moves(args, attrs))?;
-    let order = Order {
-        node: &args.boot.node,
-        told: &told,
-        certificates: false,
-        restart: false,
-    };
-    give(&node.session, &order, permit).await
+    give(&node.session, &Order::note(&args.boot.node, &told), permit).await
 }
 
 /// Makes the job and, for it, the Secret: the job's pod waits for that.
-async fn give(session: &Session, order: &Order<'_>, permit: &Permit) -> Result<(), ProviderError> {
-    let object = configure::object(order.node);
+pub(crate) async fn give(
+    session: &Session,
+    order: &Order<'_>,
+    permit: &Permit,
+) -> Result<(), ProviderError> {
+    let object = order.object();
     let there = session.get(&object).await?;
     // An older order goes with its pods, which may still wait for the node.
     let stays = |job: &Value| order.is(job) && !configure::is_over(job);
@@ -214,7 +268,7 @@ pub(super) async fn says(
     attrs: &NodeAttrs,
 ) -> String {
     let waits = || waits_for(args, attrs).to_owned();
-    let job = configure::object(&args.boot.node);
+    let job = configure::object(&args.boot.node, About::Config);
     let look = |session: Session| {
         let job = job.clone();
         async move { session.get(&job).await }

@@ -177,6 +177,8 @@ fn server(kind: &str) -> NodeArgs {
         server_keys: Some(PKI.server_keys.clone().into()),
         token_hash: PKI.token_hash.clone().into(),
         server_token: Some(PKI.server_token.clone().into()),
+        server_token_before: None,
+        server_token_after: None,
         agent_token: PKI.agent_token.clone().into(),
         bundle_key: PKI.bundle_key.clone().into(),
         datastore: Some(datastore(kind)),
@@ -339,6 +341,7 @@ async fn a_servers_bundle_is_what_the_contract_says() {
     .chain(
         [
             "etc/rancher/k3s/config.yaml",
+            "etc/kplan/k3s-token",
             "etc/kplan/k3s.env",
             "etc/systemd/system/k3s.service",
         ]
@@ -349,7 +352,12 @@ async fn a_servers_bundle_is_what_the_contract_says() {
     for (path, (mode, text)) in &files {
         let key = path.rsplit('.').next() == Some("key");
         let secret = key || path.ends_with("config.yaml");
-        assert_eq!(*mode, if secret { 0o600 } else { 0o644 }, "{path}");
+        let wanted = match path.as_str() {
+            _ if secret => 0o600,
+            "etc/kplan/k3s-token" => 0o755,
+            _ => 0o644,
+        };
+        assert_eq!(*mode, wanted, "{path}");
         assert_eq!(text.contains("PRIVATE KEY"), key, "{path}");
     }
     assert_eq!(

@@ -33,6 +33,8 @@ kplan_model::object! {
         /// Another agent token is made when this changes: since when it has to be new, in milliseconds
         /// since 1970.
         pub agent_token_after: Option<i64>,
+        /// The same for the server token.
+        pub server_token_after: Option<i64>,
     }
 }
 
@@ -99,6 +101,8 @@ kplan_model::object! {
         pub root_keys: RootKeys,
         /// The secret of the server token.
         pub server_token: Secret,
+        /// Where it was made anew: the one before, which snapshots of etcd from then need.
+        pub server_token_before: Option<Secret>,
         /// The secret of the agent token.
         pub agent_token: Secret,
         /// Signs bundles; Ed25519, PKCS #8 in PEM.
@@ -123,6 +127,11 @@ static FIELDS: &[Field] = &[
         "Since when the agent token has to be new, in milliseconds since 1970.",
     )
     .renews(&["agent_token"]),
+    Field::in_place(
+        "server_token_after",
+        "Since when the server token has to be new, in milliseconds since 1970.",
+    )
+    .renews(&["server_token", "server_token_before"]),
     Field::computed("root_certificate", "The root of the cluster's trust, PEM."),
     Field::computed(
         "intermediate_certificate",
@@ -147,6 +156,11 @@ static FIELDS: &[Field] = &[
     )
     .secret(),
     Field::computed("server_token", "The secret with which servers join.").secret(),
+    Field::computed(
+        "server_token_before",
+        "The secret with which servers joined before it was made anew.",
+    )
+    .secret(),
     Field::computed("agent_token", "The secret with which agents join.").secret(),
     Field::computed("bundle_key", "Signs the bundles nodes install.").secret(),
     Field::computed(
@@ -201,9 +215,8 @@ impl Pki {
 
 /// Makes all of it.
 pub fn generate(cluster: &str, now: Timestamp) -> Result<PkiAttrs, ProviderError> {
-    let name = format!("kplan {cluster} root");
     let root = authority::root(Subject {
-        name: &name,
+        name: &format!("kplan {cluster} root"),
         groups: &[],
         now,
         valid: ROOT_VALID,
@@ -266,6 +279,7 @@ pub fn generate(cluster: &str, now: Timestamp) -> Result<PkiAttrs, ProviderError
         root_certificate: root.certificate,
         intermediate_certificate: intermediate.certificate,
         server_token: secret::random()?,
+        server_token_before: None,
         agent_token: secret::random()?,
         bundle_key: bundle.key,
         bundle_public_key: bundle.public_pem,
@@ -341,6 +355,10 @@ impl Resource for Pki {
         // One that is not asked for any more stays as it is.
         if changed.contains("agent_token_after") && args.agent_token_after.is_some() {
             attrs.agent_token = secret::random()?;
+        }
+        if changed.contains("server_token_after") && args.server_token_after.is_some() {
+            let before = std::mem::replace(&mut attrs.server_token, secret::random()?);
+            attrs.server_token_before = Some(before);
         }
         Ok(attrs)
     }

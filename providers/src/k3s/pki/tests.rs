@@ -88,8 +88,10 @@ fn nothing_is_made_twice() {
 
 #[test]
 fn the_record_reads_back_and_shows_no_key() {
-    let object = PKI.to_object();
-    assert_eq!(&PkiAttrs::from_object(&object).unwrap(), &*PKI);
+    let mut pki = PKI.clone();
+    pki.server_token_before = Some(pki.server_token.clone());
+    let object = pki.to_object();
+    assert_eq!(PkiAttrs::from_object(&object).unwrap(), pki);
     let shown = format!("{object:?}");
     assert!(!shown.contains("PRIVATE KEY"));
     for field in PkiAttrs::NAMES {
@@ -100,6 +102,31 @@ fn the_record_reads_back_and_shows_no_key() {
             "{field}"
         );
     }
+}
+
+#[tokio::test]
+async fn another_server_token_keeps_the_one_before() {
+    let kind = Pki::new(Arc::new(|| Timestamp(0)));
+    let args = |after| PkiArgs {
+        cluster: PKI.cluster.clone(),
+        agent_token_after: None,
+        server_token_after: after,
+    };
+    let known = Known {
+        address: kplan_model::Address::new(Kind::new("pki"), "cluster"),
+        id: RemoteId::new("pki"),
+        args: args(None).to_object(),
+        attrs: PKI.to_object(),
+    };
+    let permit = crate::k3s::testing::permit("pki.cluster");
+    let changed: FieldSet = std::iter::once("server_token_after").collect();
+    let made = kind
+        .update(&known, &args(Some(1)), &changed, &permit)
+        .await
+        .unwrap();
+    assert_ne!(made.server_token, PKI.server_token);
+    assert_eq!(made.server_token_before.as_ref(), Some(&PKI.server_token));
+    assert_eq!(made.agent_token, PKI.agent_token);
 }
 
 /// Calls openssl with words separated by spaces; whether it agreed, and what it said.

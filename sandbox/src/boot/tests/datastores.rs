@@ -184,7 +184,7 @@ async fn another_cluster_cannot_use_the_same_database() {
         rig.boot(&node)
             .await
             .message
-            .contains("a different server token")
+            .contains("encrypted with different token")
     );
 }
 

@@ -6,3 +6,4 @@ mod datastores;
 mod life;
 pub(crate) mod pki;
 pub(crate) mod rig;
+mod start;

@@ -4,9 +4,10 @@
 //! A pod that may do so changes K3s's configuration on its node and has K3s started again. Whose pod
 //! it is does not count, nor what its image holds: what is looked at are the mounts, the rights and
 //! the command line. Some programs are known, each with the options such a pod needs, and others fail
-//! with a word: `install` and `mv` on files of a host path (of the disk only K3s's folder is there), and
-//! `nsenter` into the first process's mounts with `systemd-run … systemctl restart k3s` or `k3s
-//! certificate rotate` or `k3s etcd-snapshot save`.
+//! with a word: `install` and `mv` on files of a host path (of the disk only K3s's configuration and
+//! unit and kplan's folder are there), and `nsenter` into the first process's mounts with `systemd-run …
+//! systemctl restart k3s`, `systemctl daemon-reload`, `k3s certificate rotate`, `k3s etcd-snapshot save`,
+//! or kplan's own script for the server token.
 
 use std::time::Duration;
 
@@ -218,7 +219,7 @@ fn enter(pass: &Pass<'_>, pod: &Value, container: &Value, words: &[&str]) -> Res
     on_host(pass, pod, &command)
 }
 
-/// `k3s certificate rotate`, and `systemd-run … systemctl restart k3s.service`.
+/// What the module names.
 fn on_host(pass: &Pass<'_>, pod: &Value, command: &[&str]) -> Result<(), String> {
     if let [
         "k3s" | "/usr/local/bin/k3s",
@@ -229,8 +230,15 @@ fn on_host(pass: &Pass<'_>, pod: &Value, command: &[&str]) -> Result<(), String>
     {
         return snapshot(pass, node(pod), options);
     }
-    if let ["/usr/local/bin/k3s" | "k3s", "certificate", "rotate"] = command {
-        return pass.disks()?.rotate_certificates(node(pod));
+    match command {
+        ["/usr/local/bin/k3s" | "k3s", "certificate", "rotate"] => {
+            return pass.disks()?.rotate_certificates(node(pod));
+        }
+        ["systemctl", "daemon-reload"] => return pass.disks()?.reload_units(node(pod)),
+        ["/bin/sh", "/etc/kplan/k3s-token", "exchange"] => {
+            return pass.disks()?.exchange_token(node(pod));
+        }
+        _ => {}
     }
     let Some((&"systemd-run", words)) = command.split_first() else {
         return Err(format!(

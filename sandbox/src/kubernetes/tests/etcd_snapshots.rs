@@ -216,7 +216,7 @@ async fn what_is_damaged_or_somebody_elses_is_not_begun_from() {
     node.config["token"] = json!(format!("K10{}::server:another", PKI.root));
     let token = refused(&rig, &node).await;
     assert!(
-        token.message.contains("different server token"),
+        token.message.contains("encrypted with different token"),
         "{token:?}"
     );
     let strangers = Pki::new();

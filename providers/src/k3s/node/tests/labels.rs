@@ -70,7 +70,7 @@ fn scene(node: Json) -> Scene {
             ("PATCH", path) if path.starts_with(JOBS) => {
                 let pod = &asked.body["spec"]["template"]["spec"];
                 // K3s goes on: only its file is written.
-                assert_eq!(pod["containers"][0]["name"], "place");
+                assert_eq!(pod["containers"][0]["name"], "place-0");
                 Some((200, asked.body.clone()))
             }
             ("PATCH", path) if path.starts_with(SECRETS) => {

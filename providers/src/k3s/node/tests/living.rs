@@ -18,6 +18,8 @@ struct Cluster {
     job: Option<Json>,
     /// The file K3s finds when it is started.
     file: String,
+    /// The configurations with the server tokens that were brought, the old one first.
+    tokens: Vec<String>,
     /// What K3s was started with.
     args: Json,
     written: Vec<String>,
@@ -29,6 +31,15 @@ impl Cluster {
         let mark = self.file.lines().last().unwrap_or_default();
         let mark = mark.trim_start_matches("  - ").trim_matches('"');
         self.args = json!(["server", "--node-label", mark]);
+    }
+
+    /// K3s is started again, with one of the two server tokens.
+    fn restart_with(&mut self, token: usize) {
+        self.restart();
+        let label = self.tokens[token].lines().last().unwrap_or_default();
+        let label = label.trim_start_matches("  - ").trim_matches('"');
+        let args = self.args.as_array_mut().unwrap();
+        args.extend([json!("--node-label"), json!(label)]);
     }
 }
 
@@ -89,9 +100,15 @@ fn answer(cluster: &mut Cluster, asked: &Asked) -> Option<(u16, Json)> {
                 (&owner["kind"], &owner["uid"]),
                 (&json!("Job"), &json!("1f"))
             );
-            let data = asked.body["data"]["50-kplan.yaml"].as_str().unwrap();
-            let data = base64::engine::general_purpose::STANDARD.decode(data);
-            cluster.file = String::from_utf8(data.unwrap()).unwrap();
+            let text = |key: &str| {
+                let data = asked.body["data"][key].as_str()?;
+                let data = base64::engine::general_purpose::STANDARD.decode(data);
+                String::from_utf8(data.unwrap()).ok()
+            };
+            cluster.file = text("50-kplan.yaml").unwrap();
+            let tokens = ["old", "new"].iter();
+            let tokens = tokens.filter_map(|one| text(&format!("server-token.{one}")));
+            cluster.tokens = tokens.collect();
             Some((200, asked.body.clone()))
         }
         (method, path) => panic!("nobody expected {method} {path}"),
@@ -105,6 +122,7 @@ fn scene() -> Scene {
         renewed: 1,
         job: None,
         file: String::new(),
+        tokens: Vec::new(),
         args: json!(["server"]),
         written: Vec::new(),
     }));
@@ -236,10 +254,49 @@ async fn asked_again_it_begins_nothing_new_unless_the_job_gave_up() {
     assert_eq!(scene.written(), [""; 0]);
 }
 
+/// What a job does after the files are there, and before the restart.
 fn programs(job: &Json) -> Vec<&str> {
     let all = job["spec"]["template"]["spec"]["initContainers"].as_array();
     let names = all.unwrap().iter();
-    names.map(|one| one["name"].as_str().unwrap()).collect()
+    let names = names.map(|one| one["name"].as_str().unwrap());
+    let files = |name: &str| name.starts_with("write-") || name.starts_with("place-");
+    names.filter(|name| !files(name)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_server_token_is_in_effect_when_k3s_was_started_with_it() {
+    let scene = scene();
+    let before = plain("etcd");
+    let mut after = plain("etcd");
+    after.server_token_before = after.server_token.clone();
+    after.server_token = Some(Secret::new("another".to_owned()).into());
+    after.server_token_after = Some(1_700_000_000_000);
+    let attrs = scene.change((&before, &after), "server_token_after").await;
+    let job = scene.cluster.lock().unwrap().job.clone().unwrap();
+    assert_eq!(programs(&job), ["reload", "exchange"]);
+    assert_eq!(attrs.server_token_after, Some(0));
+    // It came up, but not with that one.
+    scene.set(|cluster| cluster.restart_with(0));
+    let attrs = scene.look_at(&after, &attrs).await;
+    assert_eq!(attrs.server_token_after, Some(0));
+    scene.waits(&attrs, "new configuration");
+    scene.set(|cluster| cluster.restart_with(1));
+    let attrs = scene.look_at(&after, &attrs).await;
+    assert_eq!(attrs.server_token_after, after.server_token_after);
+    scene.waits(&attrs, "next sign of life");
+    // What is told next has nothing to do with it.
+    let mut next = after.clone();
+    next.server_token_before = None;
+    next.agent_token = Secret::new("another".to_owned()).into();
+    scene.set(|cluster| cluster.job = None);
+    let known = known(&after, &attrs);
+    let changed: FieldSet = std::iter::once("agent_token").collect();
+    let permit = permit();
+    Resource::update(&scene.kind, &known, &next, &changed, &permit)
+        .await
+        .unwrap();
+    let job = scene.cluster.lock().unwrap().job.clone().unwrap();
+    assert_eq!(programs(&job), ["reload"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,7 +347,7 @@ async fn certificates_are_made_anew_at_the_restart_and_once() {
     after.certificates_after = Some(1_700_000_000_000);
     let attrs = scene.change((&before, &after), "certificates_after").await;
     let job = scene.cluster.lock().unwrap().job.clone().unwrap();
-    assert_eq!(programs(&job), ["write", "place", "certificates"]);
+    assert_eq!(programs(&job), ["reload", "certificates"]);
     assert_eq!(attrs.certificates_after, Some(0));
     scene.set(Cluster::restart);
     let attrs = scene.look_at(&after, &attrs).await;
@@ -306,7 +363,7 @@ async fn certificates_are_made_anew_at_the_restart_and_once() {
     let attrs = updated.await.unwrap();
     scene.waits(&attrs, "new configuration");
     let job = scene.cluster.lock().unwrap().job.clone().unwrap();
-    assert_eq!(programs(&job), ["write", "place"]);
+    assert_eq!(programs(&job), ["reload"]);
     assert!(scene.file().contains("agent-token: \"another\""));
 }
 
