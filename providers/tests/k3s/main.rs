@@ -11,11 +11,5 @@ mod postgres;
 mod restore;
 #[cfg(test)]
 mod site;
-
-/// Says that a test cannot run here, which must not happen where everything it needs is promised.
 #[cfg(test)]
-fn skipped(needs: &str) {
-    println!("skipped: needs {needs}");
-    let required = std::env::var_os("KPLAN_TEST_REQUIRE").is_some_and(|value| value == "1");
-    assert!(!required, "{needs} is missing, and KPLAN_TEST_REQUIRE is 1");
-}
+mod unreachable;
