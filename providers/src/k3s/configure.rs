@@ -251,6 +251,7 @@ pub(super) fn trouble(job: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::known::survives;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::process::Command;
@@ -411,6 +412,20 @@ mod tests {
         let job = order("n", &told).job().to_string();
         assert!(!job.contains("hush"), "{job}");
         assert!(!job.contains(&STANDARD.encode(&told.content)), "{job}");
+    }
+
+    #[test]
+    fn job_and_secret_are_known_to_kubernetes_field_by_field() {
+        let told = told("token: hush\n");
+        for (certificates, restart) in [(false, false), (true, true)] {
+            let order = Order {
+                certificates,
+                restart,
+                ..order("n", &told)
+            };
+            survives(&order.job());
+            survives(&order.secret("uid"));
+        }
     }
 
     #[test]

@@ -3,7 +3,12 @@
 
 #[cfg(test)]
 mod boots;
+#[cfg(test)]
+mod definitions;
 mod delivered;
+#[cfg(test)]
+#[path = "../../src/kubernetes/known.rs"]
+mod known;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
