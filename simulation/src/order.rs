@@ -193,11 +193,11 @@ fn enriched(text: String, dice: &Rng) -> String {
         } else {
             ""
         };
-        text.push_str(&format!(
-            "[[addon]]\nname = \"second\"\nafter = [\"first\"{behind}]\nhelm = {{ url = \
+        text = format!(
+            "{text}[[addon]]\nname = \"second\"\nafter = [\"first\"{behind}]\nhelm = {{ url = \
              \"https://example.org/second-1.0.0.tgz\" }}\n\n[[addon]]\nname = \"first\"\n\
              manifest = {{ file = \"first.yaml\" }}\n"
-        ));
+        );
     }
     text
 }

@@ -14,7 +14,7 @@ fn fixed(mut args: NodeArgs) -> NodeArgs {
     args
 }
 
-fn nodes() -> [(&'static str, NodeArgs); 6] {
+fn nodes() -> Vec<(&'static str, NodeArgs)> {
     let mut first = server("etcd");
     first.etcd_snapshots = Some(true);
     let mut joining = first.clone();
@@ -23,15 +23,16 @@ fn nodes() -> [(&'static str, NodeArgs); 6] {
     let mut agent = agent();
     agent.server_token = None;
     agent.private_ip = "10.10.10.4".to_owned().into();
-    [
+    let all = vec![
         ("sqlite", server("sqlite")),
         ("etcd-first", first),
         ("etcd-joining", joining),
         ("postgres", server("postgres")),
         ("mysql", server("mysql")),
         ("agent", agent),
-    ]
-    .map(|(name, args)| (name, fixed(args)))
+    ];
+    let all = all.into_iter();
+    all.map(|(name, args)| (name, fixed(args))).collect()
 }
 
 #[test]
