@@ -48,8 +48,13 @@ pub fn required_document() -> Result<Option<Document>, String> {
         std::env::var_os(DOCUMENT_VARIABLE)
             .as_deref()
             .map(Path::new),
-        std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1"),
+        is_required(),
     )
+}
+
+/// Whether every judge from outside has to be there.
+pub(crate) fn is_required() -> bool {
+    std::env::var_os(REQUIRE_VARIABLE).is_some_and(|value| value == "1")
 }
 
 fn choose(path: Option<&Path>, required: bool) -> Result<Option<Document>, String> {

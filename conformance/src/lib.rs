@@ -26,11 +26,13 @@ mod pointer;
 mod report;
 mod routes;
 mod schema;
+mod skipped;
 
 pub use document::{Document, DocumentError, document_from_env, required_document};
 pub use examples::Example;
 pub use exceptions::{Exception, Exceptions, ExceptionsError};
 pub use report::{Exchange, Location, Report, Violation};
+pub use skipped::skipped;
 
 #[cfg(test)]
 mod fixture;

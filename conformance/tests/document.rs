@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kplan_conformance::{Exchange, Location, required_document};
+use kplan_conformance::{Exchange, Location, required_document, skipped};
 use serde_json::json;
-
-const SKIPPED: &str = "skipped: needs KPLAN_TEST_OPENAPI";
 
 /// The families kplan speaks to; their schemas must be usable, or nothing is judged.
 const FAMILIES: &[&str] = &[
@@ -33,7 +31,7 @@ const FAMILIES: &[&str] = &[
 #[test]
 fn the_documents_examples_are_judged() {
     let Some(document) = required_document().unwrap() else {
-        println!("{SKIPPED}");
+        skipped("KPLAN_TEST_OPENAPI");
         return;
     };
     let examples = document.examples().unwrap();
@@ -76,7 +74,7 @@ fn the_documents_examples_are_judged() {
 #[test]
 fn every_schema_of_the_families_kplan_uses_compiles() {
     let Some(document) = required_document().unwrap() else {
-        println!("{SKIPPED}");
+        skipped("KPLAN_TEST_OPENAPI");
         return;
     };
     let operations = document.operations();
@@ -108,7 +106,7 @@ fn every_schema_of_the_families_kplan_uses_compiles() {
 #[test]
 fn a_wrong_field_in_a_real_exchange_is_named() {
     let Some(document) = required_document().unwrap() else {
-        println!("{SKIPPED}");
+        skipped("KPLAN_TEST_OPENAPI");
         return;
     };
     let exchange = Exchange {

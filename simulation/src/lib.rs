@@ -9,6 +9,8 @@ pub mod disk;
 pub mod fate;
 pub mod file;
 #[cfg(test)]
+mod first_boot;
+#[cfg(test)]
 mod late;
 pub mod life;
 pub mod net;

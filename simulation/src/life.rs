@@ -375,9 +375,19 @@ impl Operator<'_> {
 
     /// The plan of the file as it would be now.
     pub async fn planned(&self, text: &str, command: Command) -> Result<Plan, Ended> {
+        let snapshot = self.recorded()?;
+        self.planned_from(text, command, snapshot).await
+    }
+
+    /// The plan of the file, were this on record.
+    pub async fn planned_from(
+        &self,
+        text: &str,
+        command: Command,
+        snapshot: Snapshot,
+    ) -> Result<Plan, Ended> {
         let spec = spec(text)?;
         let adapters = self.world.adapters(self.seed);
-        let snapshot = self.recorded()?;
         let declarations = self.declarations(&spec, &snapshot);
         let planned = self.plan(&adapters, &declarations, &snapshot, command);
         Ok(planned.await?.plan)

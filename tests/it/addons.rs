@@ -1,13 +1,17 @@
 //! Add-ons of the file's own, and Sealed Secrets with a key that outlives the cluster.
 
+use crate::definitions::{definitions, fits_its_definition};
 use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
+use crate::support::upstream::released_definitions;
 use crate::support::{Folder, Run};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kplan_providers::kubernetes::manifest;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The smallest cluster, without storage.
 const BARE: &str = r#"
@@ -136,16 +140,64 @@ fn every_example_of_the_guide_is_a_file_that_kplan_takes() {
     text = format!("{text}[addons]\n{}\n", lines.join("\n"));
     text.push_str(&addons.join("\n"));
     let folder = Folder::with(&text);
-    for name in text.split('"').filter(|word| word.starts_with("addons/")) {
-        put(&folder, name, b"{}");
+    let shown = shown_files(&guide);
+    let named: Vec<&str> = text
+        .split('"')
+        .filter(|word| word.starts_with("addons/"))
+        .collect();
+    assert_eq!(
+        shown.keys().copied().collect::<BTreeSet<_>>(),
+        named.iter().copied().collect()
+    );
+    assert_eq!(shown.len(), manifests.len(), "a block is no file's");
+    for (name, content) in &shown {
+        put(&folder, name, content.as_bytes());
     }
     folder.kplan(&["validate"]).ok();
-    for manifest in manifests {
-        let documents = serde_norway::Deserializer::from_str(manifest);
-        for document in documents {
-            let read: Result<Value, _> = serde::Deserialize::deserialize(document);
-            assert!(read.is_ok(), "{manifest}: {read:?}");
+    for (name, content) in &shown {
+        let is_values = text.contains(&format!("values = \"{name}\""));
+        if is_values {
+            let values: Value = serde_norway::from_str(content).expect("YAML");
+            assert!(values.is_object(), "{name} holds no values: {values}");
+            continue;
         }
+        for object in manifest::parse(name, content.as_bytes()).expect("a manifest") {
+            if object["kind"] == "Application" {
+                assert_is_an_application(&object);
+            }
+        }
+    }
+}
+
+/// What the guide shows of each file: the blocks of a section are the files that its tables name, in
+/// this order. The first table of the page is the section's on cert-manager.
+fn shown_files(guide: &str) -> BTreeMap<&str, &str> {
+    let (first, examples) = guide.split_once("## Worked examples").expect("examples");
+    let mut shown = BTreeMap::new();
+    for section in examples.split("\n### ").skip(1) {
+        let mut tables = blocks(section, "toml");
+        if section.starts_with("cert-manager") {
+            tables.extend(blocks(first, "toml"));
+        }
+        let words = tables.into_iter().flat_map(|table| table.split('"'));
+        let names: Vec<&str> = words.filter(|word| word.starts_with("addons/")).collect();
+        let contents = blocks(section, "yaml");
+        assert_eq!(names.len(), contents.len(), "{section}");
+        shown.extend(names.into_iter().zip(contents));
+    }
+    shown
+}
+
+fn assert_is_an_application(object: &Value) {
+    if let Some(released) = released_definitions() {
+        // Whatever a chart's values are: the definition leaves that field open.
+        let mut object = object.clone();
+        let helm = object
+            .pointer_mut("/spec/source/helm")
+            .and_then(Value::as_object_mut);
+        let values = helm.and_then(|helm| helm.remove("valuesObject"));
+        assert!(values.expect("values").is_object());
+        fits_its_definition(&object, definitions(&released)["Application"]);
     }
 }
 

@@ -11,7 +11,7 @@ fn what_was_answered_outlives_the_process() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !found {
-        println!("skipped: needs python3 with boto3");
+        kplan_conformance::skipped("python3 with boto3");
         return;
     }
     let output = Command::new("python3")

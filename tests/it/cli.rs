@@ -74,6 +74,34 @@ fn a_protected_cluster_is_not_destroyed_even_when_its_block_is_gone() {
     folder.destroy("demo").ok();
 }
 
+/// Another region means another address of the API: what is reached there is not given up by an edit.
+#[test]
+fn another_region_is_refused_where_it_would_give_up_the_clusters_address() {
+    let reserved = format!("{SMALL}\n[endpoint]\nreserved_ip = true\n");
+    let balanced = SMALL.replace("[servers]\n", "[servers]\ncount = 3\n")
+        + "\n[k3s]\ndatastore = \"etcd\"\n\n[load_balancer.api]\n";
+    for (text, guarded) in [
+        (reserved, "reserved_ip.api"),
+        (balanced, "load_balancer.api"),
+    ] {
+        let folder = Folder::with(&text);
+        folder.apply();
+        let before = folder.snapshot("demo");
+        folder.write(&text.replace("fra1", "ams3"));
+        for command in [
+            &["plan", "--sandbox"][..],
+            &["apply", "--sandbox", "--auto-approve"],
+        ] {
+            let refused = folder.kplan(command).expect_code(6);
+            assert!(refused.err.contains(guarded), "{}", refused.err);
+            assert!(refused.err.contains("--allow-destroy"), "{}", refused.err);
+        }
+        assert_eq!(folder.snapshot("demo"), before);
+        folder.write(&text);
+        folder.assert_no_changes();
+    }
+}
+
 #[test]
 fn state_show_and_output_tell_what_is_there_without_secrets() {
     let folder = Folder::example("single-node");

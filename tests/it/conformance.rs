@@ -9,7 +9,7 @@ pub(crate) fn judge(folder: &Folder) {
     let document = match kplan_conformance::required_document() {
         Ok(Some(document)) => document,
         Ok(None) => {
-            println!("skipped: needs KPLAN_TEST_OPENAPI");
+            kplan_conformance::skipped("KPLAN_TEST_OPENAPI");
             return;
         }
         Err(why) => panic!("{why}"),

@@ -1,11 +1,13 @@
 //! `[gitops] delivery = "git"`: kplan keeps the secrets and Argo CD, the rest comes from Git.
 
+use crate::definitions::{definitions, fits_its_definition};
 use crate::support::bucket::SpacesAccess;
 use crate::support::cluster::Cluster;
+use crate::support::upstream::released_definitions;
 use crate::support::{Folder, Run, repository};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The example, with everything that can come from Git.
@@ -105,6 +107,30 @@ fn assert_is_in_order(tree: &BTreeMap<String, Vec<Value>>) {
     assert_eq!(location["spec"]["accessMode"], "ReadWrite");
 }
 
+/// What Argo CD and the others would refuse, or drop in silence, is not in the tree.
+fn assert_fits_the_definitions(tree: &BTreeMap<String, Vec<Value>>) {
+    let Some(released) = released_definitions() else {
+        return;
+    };
+    let definitions = definitions(&released);
+    let mut seen = BTreeSet::new();
+    for object in tree.values().flatten() {
+        let kind = object["kind"].as_str().expect("a kind");
+        if let Some(definition) = definitions.get(kind) {
+            fits_its_definition(object, definition);
+            seen.insert(kind);
+        }
+    }
+    let wanted = [
+        "Application",
+        "BackupStorageLocation",
+        "HelmChart",
+        "Schedule",
+        "VolumeSnapshotClass",
+    ];
+    assert_eq!(seen, BTreeSet::from(wanted));
+}
+
 #[test]
 fn what_comes_from_git_is_written_into_a_checkout_and_secrets_stay() {
     let folder = folder("git");
@@ -150,6 +176,7 @@ fn what_comes_from_git_is_written_into_a_checkout_and_secrets_stay() {
         ]
     );
     assert_is_in_order(&tree);
+    assert_fits_the_definitions(&tree);
 
     // Again, it is as it should be; what leaves the file leaves the tree, and nothing else does.
     folder.kplan(&[&render[..], &["--check"]].concat()).ok();

@@ -16,6 +16,9 @@ mod cli;
 mod conformance;
 mod copy;
 mod corruption;
+#[cfg(test)]
+#[path = "../../providers/tests/kubernetes/definitions.rs"]
+mod definitions;
 mod dns;
 mod doctor;
 mod drift;

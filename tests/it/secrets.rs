@@ -1,7 +1,7 @@
 //! No secret of a run is found outside ciphertext: not in the state, not in what is printed, not
 //! in any `user_data` the cloud received.
 
-use crate::support::{Folder, GITHUB_TOKEN};
+use crate::support::{Folder, GITHUB_TOKEN, Run, repository};
 use kplan_model::{Object, Value};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -81,8 +81,8 @@ fn user_data(folder: &Folder) -> Vec<String> {
         .collect()
 }
 
-fn no_leak(example: &str, cluster: &str, at_least: usize) {
-    let folder = Folder::example(example);
+/// Runs what shows most of a cluster, and looks for its secrets and those the environment gave.
+fn no_leak(folder: &Folder, cluster: &str, at_least: usize, given: &[(&str, &str)]) {
     let mut printed = Vec::new();
     for arguments in [
         vec!["plan", "--sandbox"],
@@ -93,20 +93,26 @@ fn no_leak(example: &str, cluster: &str, at_least: usize) {
         vec!["show", "--sandbox", "--json"],
         vec!["output", "--sandbox", "--json"],
     ] {
-        let run = folder.kplan(&arguments).ok();
+        let mut command = folder.command(&arguments);
+        command.envs(given.iter().copied());
+        let run = Run::of(command).ok();
         printed.push((format!("{arguments:?}"), (run.out + &run.err).into_bytes()));
     }
-    let mut secrets = secrets_on_record(&folder, cluster);
+    let mut secrets = secrets_on_record(folder, cluster);
     assert!(
         secrets.len() >= at_least,
         "only {} secrets on record",
         secrets.len()
     );
     secrets.insert(GITHUB_TOKEN.to_owned());
+    for (name, value) in given {
+        // What was given and is on no record would be looked for in vain.
+        assert!(secrets.contains(*value), "{name} is not on record");
+    }
     let mut places = printed;
     files(folder.path(), &mut places);
     files(folder.home(), &mut places);
-    let received = user_data(&folder);
+    let received = user_data(folder);
     assert!(!received.is_empty(), "no user_data was recorded");
     places.extend(
         received
@@ -127,10 +133,33 @@ fn no_leak(example: &str, cluster: &str, at_least: usize) {
 
 #[test]
 fn single_node_leaks_nothing() {
-    no_leak("single-node", "single", 12);
+    no_leak(&Folder::example("single-node"), "single", 12, &[]);
 }
 
 #[test]
 fn ha_postgres_leaks_nothing() {
-    no_leak("ha-postgres", "k3s-cluster", 12);
+    no_leak(&Folder::example("ha-postgres"), "k3s-cluster", 12, &[]);
+}
+
+/// Servers that join one another, copies of etcd and backups in a bucket, sealed secrets, and a key of
+/// several lines that the file names.
+#[test]
+fn ha_etcd_with_backups_and_a_github_app_leaks_nothing() {
+    let lines: Vec<String> = ('A'..='H')
+        .map(|line| format!("{line}{}", "kP9x+Q/z".repeat(7)))
+        .collect();
+    let key = format!(
+        "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+        lines.join("\n")
+    );
+    let path = repository().join("examples/ha-etcd/cluster.toml");
+    let text = std::fs::read_to_string(path).expect("the example");
+    let private = "[gitops]\ncredentials = { github_app = { id = 123456, installation_id = 7891011, \
+                   private_key = { env = \"GITHUB_APP_KEY\" } } }\n";
+    let text = text.replacen("[gitops]\n", private, 1);
+    let folder = Folder::with(&format!(
+        "{text}\n[backup]\nbucket = \"acme-ha-backup\"\nschedules = [{{ name = \"nightly\", cron = \
+         \"0 2 * * *\" }}]\n\n[addons]\nsealed_secrets = true\n"
+    ));
+    no_leak(&folder, "ha", 20, &[("GITHUB_APP_KEY", &key)]);
 }

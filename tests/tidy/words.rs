@@ -8,6 +8,8 @@ const MACHINE_PATH: &str = concat!("/", "work", "/");
 const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
 /// What switches a test off, likewise.
 const SWITCHED_OFF: &str = concat!("#[", "ignore");
+/// How a test begins to say that it cannot run, likewise.
+const SKIPPED: &str = concat!("\"skipped:", " needs");
 
 /// Every line of every text file for which `is_bad` answers true, as `path:line: text`.
 fn lines(is_bad: impl Fn(&str, &str) -> bool) -> Vec<String> {
@@ -60,6 +62,16 @@ fn no_test_is_switched_off() {
         "Mend the test or delete it; one that needs a tool prints `skipped: needs X`:",
         &problems,
     );
+}
+
+/// The one place that says it, and fails where everything has to be there. Benchmarks are no tests.
+#[test]
+fn what_is_skipped_is_skipped_by_the_one_function() {
+    let problems = lines(|path, line| {
+        let own = path == "conformance/src/skipped.rs" || path.starts_with("benches/");
+        is_rust(path) && !own && line.contains(SKIPPED)
+    });
+    none("Call `kplan_conformance::skipped`:", &problems);
 }
 
 #[test]

@@ -197,6 +197,10 @@ mod tests {
                 assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
             }
         }
+        // What nobody here had the bytes of: taken as it comes until `kplan lock`, see the table of traps, row 8.
+        let unpinned = set.artifacts.iter().filter(|known| known.sha256.is_none());
+        let unpinned: BTreeSet<&str> = unpinned.map(|known| known.component.as_str()).collect();
+        assert_eq!(unpinned, BTreeSet::from(["k3s", "sealed-secrets"]));
         assert_eq!(set.default_version("k3s"), Some("v1.35.6+k3s1"));
         let velero = set.resolve(&Lock::default(), "velero", "v1.17.2").unwrap();
         assert_eq!(velero.len(), 13);

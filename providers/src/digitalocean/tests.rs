@@ -3,6 +3,7 @@
 
 mod change;
 mod power;
+mod user_data;
 
 use super::*;
 use crate::http::testing::{Script, empty, json, owner, permit};

@@ -14,7 +14,7 @@ use kplan_model::{
     ObjectCodec, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Secret,
     Typical, Wanted,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -358,15 +358,18 @@ fn access(args: &ClusterArgs) -> Result<Access, ProviderError> {
 }
 
 /// The group kplan's certificates name becomes administrator.
-fn binding(owner: &str, address: &Address) -> Result<Bundle, ProviderError> {
-    let object = json!({
+fn admins() -> Value {
+    json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
         "metadata": { "name": ADMINS },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
         "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": ADMINS }],
-    });
-    Bundle::new(owner, address, vec![object])
+    })
+}
+
+fn binding(owner: &str, address: &Address) -> Result<Bundle, ProviderError> {
+    Bundle::new(owner, address, vec![admins()])
 }
 
 fn owner(known: &Known) -> &str {

@@ -375,6 +375,7 @@ pub(super) fn trouble(job: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::known::survives;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::process::Command;
@@ -546,6 +547,21 @@ mod tests {
         let job = order.job().to_string();
         assert!(!job.contains("hush"), "{job}");
         assert!(!job.contains(&STANDARD.encode(&told.content)), "{job}");
+    }
+
+    #[test]
+    fn job_and_secret_are_known_to_kubernetes_field_by_field() {
+        let told = told("token: hush\n");
+        let orders = [
+            Order::note("n", &told),
+            Order::restart("n", &told).of_server().renewing(),
+            Order::restart("n", &told).of_server().exchanging(&tokens()),
+            Order::tokens("n", &tokens()),
+        ];
+        for order in orders {
+            survives(&order.job());
+            survives(&order.secret("uid"));
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn pull_error(pod: &Value) -> Option<Seen> {
 }
 
 /// Within the strictest of Kubernetes's pod security standards, on that node whatever its taints.
-fn job(id: &str, index: usize, node: &str) -> Value {
+pub(super) fn job(id: &str, index: usize, node: &str) -> Value {
     let labels = json!({ LABEL: id });
     json!({
         "apiVersion": "batch/v1", "kind": "Job",

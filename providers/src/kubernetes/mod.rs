@@ -9,6 +9,8 @@ pub mod bundle;
 pub mod ccm;
 pub mod cloud_secret;
 pub mod connect;
+#[cfg(test)]
+mod core_objects;
 pub mod csi;
 pub mod delivered;
 pub mod diff;
@@ -18,6 +20,8 @@ pub mod helm_release;
 pub mod in_process;
 pub mod k3s_upgrade;
 pub mod kind;
+#[cfg(test)]
+pub(crate) mod known;
 pub mod managed;
 pub mod manifest;
 pub mod metadata_probe;

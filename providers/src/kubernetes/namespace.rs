@@ -4,7 +4,7 @@ use super::bundle::Target;
 use super::object::Object;
 use super::session::Ownership;
 use kplan_model::ProviderError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Makes the namespace where it is not there.
 pub(super) async fn ensure(to: &Target<'_>, name: &str) -> Result<(), ProviderError> {
@@ -12,13 +12,17 @@ pub(super) async fn ensure(to: &Target<'_>, name: &str) -> Result<(), ProviderEr
     if to.session.get(&object).await?.is_some() {
         return Ok(());
     }
-    let namespace = json!({
+    to.session
+        .apply(to.permit, &self::object(name), Ownership::Respect)
+        .await
+        .map(drop)
+}
+
+/// The namespace itself.
+pub(super) fn object(name: &str) -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": { "name": name },
-    });
-    to.session
-        .apply(to.permit, &namespace, Ownership::Respect)
-        .await
-        .map(drop)
+    })
 }

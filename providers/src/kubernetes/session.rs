@@ -43,6 +43,14 @@ const DOWN_FOR: Duration = Duration::from_secs(5);
 /// The code of an error of that kind.
 const UNREACHABLE: &str = "unreachable";
 
+/// What asks for a pod to leave its node.
+pub(super) fn eviction(pod: &Object) -> Value {
+    serde_json::json!({
+        "apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": pod.name, "namespace": pod.namespace},
+    })
+}
+
 /// A resource type as the server names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -388,11 +396,7 @@ impl Session {
     /// moment; already gone is fine.
     pub async fn evict(&self, _permit: &Permit, pod: &Object) -> Result<(), ProviderError> {
         let path = format!("{}/eviction", self.path(pod).await?);
-        let eviction = serde_json::json!({
-            "apiVersion": "policy/v1", "kind": "Eviction",
-            "metadata": {"name": pod.name, "namespace": pod.namespace},
-        });
-        let body = Bytes::from(eviction.to_string());
+        let body = Bytes::from(eviction(pod).to_string());
         let answer = self
             .call(&Method::POST, &path, Some("application/json"), body)
             .await;

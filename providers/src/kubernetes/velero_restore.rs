@@ -221,7 +221,7 @@ fn rules() -> Object {
 /// DigitalOcean's that come back without what they held lose their id in a copy: Velero restores a
 /// volume of the class `Retain` as it was where the backup has no data of it, and it would be the first
 /// cluster's.
-fn modifiers(args: &RestoreArgs) -> Value {
+pub(super) fn modifiers(args: &RestoreArgs) -> Value {
     let is_copy = args.location.is_some();
     let mut patch = json!({ "metadata": { "annotations": { LOAD_BALANCER: null } } });
     if is_copy {

@@ -76,7 +76,7 @@ async fn what_is_not_there_is_named_and_what_is_other_is_refused() {
 #[test]
 fn the_version_set_is_what_the_upstream_folder_holds() {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
-        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return;
     };
     let folder = std::path::PathBuf::from(folder);

@@ -1,7 +1,7 @@
 //! A machine that boots.
 
 use crate::site::Site;
-use crate::skipped;
+use kplan_conformance::skipped;
 use kplan_model::{Secret, Timestamp};
 use kplan_providers::k3s::boot::{Addresses, BootArgs, render};
 use kplan_providers::k3s::bundle::{File, Files, Header, pack};
@@ -25,6 +25,8 @@ const PASSWORD: &str = "AVNS_database-password";
 pub(crate) struct Machine {
     root: TempDir,
     pub(crate) site: Site,
+    /// What this boot is told by its environment, over what every boot here is.
+    pub(crate) told: Vec<(&'static str, String)>,
 }
 
 fn missing_tool() -> Option<&'static str> {
@@ -62,7 +64,8 @@ impl Machine {
         }
         site.put("/metadata/v1/id", "4711");
         site.put("/k3s", BINARY);
-        Some(Self { root, site })
+        let told = Vec::new();
+        Some(Self { root, site, told })
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
@@ -87,7 +90,8 @@ impl Machine {
         for (name, text) in [
             (
                 "systemctl",
-                "#!/bin/sh\necho \"$@\" >>\"$KPLAN_ROOT/systemctl\"\n",
+                "#!/bin/sh\necho \"$@\" >>\"$KPLAN_ROOT/systemctl\"\n\
+                 [ \"$*\" != \"is-active --quiet ${KPLAN_DEAD_UNIT:-}\" ]\n",
             ),
             (
                 "journalctl",
@@ -110,6 +114,7 @@ impl Machine {
             .env("PATH", path)
             .env_remove("http_proxy")
             .env("no_proxy", "*")
+            .envs(self.told.iter().cloned())
             .status();
         status.unwrap().success()
     }

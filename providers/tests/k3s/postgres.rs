@@ -1,7 +1,7 @@
 //! A real PostgreSQL with TLS, laid out like a managed one: an administrator that is no superuser
 //! and owns the database, and a user of its own.
 
-use crate::skipped;
+use kplan_conformance::skipped;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};

@@ -1,7 +1,7 @@
 //! The script of a server's unit about the server token, run by a shell in a folder that stands for the
 //! server, with a stand-in for `curl` that is asked instead of K3s.
 
-use crate::skipped;
+use kplan_conformance::skipped;
 use kplan_providers::k3s::server_token::SCRIPT;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -364,7 +364,7 @@ fn kubectl(rig: &Rig, access: &Access, args: &[&str]) -> Option<String> {
         .args(args)
         .output()
     else {
-        println!("skipped: needs kubectl");
+        kplan_conformance::skipped("kubectl");
         return None;
     };
     assert!(
@@ -638,7 +638,7 @@ async fn a_resized_server_works_again_when_its_kubelet_shows_life() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upstreams_own_manifests_become_ready_and_are_pruned() {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
-        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return;
     };
     let rig = Rig::with(Some(Mirror::Folder(folder.into()))).await;

@@ -1,6 +1,7 @@
 //! What K3s's Helm controller and Argo CD are given to read, held against their real definitions.
 
-use crate::upstream::{access, argocd_args, definitions, fits_its_definition, upstream};
+use crate::definitions::{definitions, fits_its_definition};
+use crate::upstream::{access, argocd_args, upstream};
 use kplan_model::{BoxFuture, ProviderError};
 use kplan_providers::artifacts::{ArtifactRef, ArtifactSource, pinned};
 use kplan_providers::kubernetes::{

@@ -3,9 +3,14 @@
 
 #[cfg(test)]
 mod boots;
+#[cfg(test)]
+mod definitions;
 mod delivered;
 #[cfg(test)]
 mod hands;
+#[cfg(test)]
+#[path = "../../src/kubernetes/known.rs"]
+mod known;
 #[cfg(test)]
 mod real;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //!
 //! They are looked for in the folder `KPLAN_TEST_UPSTREAM` names, laid out like a mirror.
 
+use crate::definitions::{definitions, fits_its_definition};
+use crate::known::survives;
 use crate::rig::root_application;
 use base64::Engine as _;
 use kplan_model::{Input, Secret};
@@ -14,10 +16,9 @@ use kplan_providers::kubernetes::bundle::Bundle;
 use kplan_providers::kubernetes::csi::{DEFAULT_CLASS, SNAPSHOT_CLASS};
 use kplan_providers::kubernetes::{
     Applied, Argocd, ArgocdApplication, ArgocdApplicationArgs, ArgocdArgs, ArgocdIngress,
-    ArgocdRepository, ArgocdRepositoryArgs, BundleKind, Ccm, CcmArgs, CloudSecret, CloudSecretArgs,
-    Csi, CsiArgs, EtcdSnapshots, EtcdSnapshotsArgs, GithubApp, RestoreArgs, UpgradeController,
-    UpgradeControllerArgs, Velero, VeleroArgs, VeleroSource, VeleroSourceArgs, k3s_upgrade,
-    manifest, velero, velero_restore,
+    BundleKind, Ccm, CcmArgs, Csi, CsiArgs, RestoreArgs, UpgradeController, UpgradeControllerArgs,
+    Velero, VeleroArgs, VeleroSource, VeleroSourceArgs, k3s_upgrade, manifest, velero,
+    velero_restore,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +32,7 @@ pub(crate) struct Upstream {
 
 pub(crate) fn upstream() -> Option<Upstream> {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
-        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return None;
     };
     let cache = TempDir::new().unwrap();
@@ -250,6 +251,8 @@ async fn velero_finds_the_class_for_snapshots() {
     assert_eq!(labelled[0]["kind"], "VolumeSnapshotClass");
     assert_eq!(labelled[0]["driver"], "dobs.csi.digitalocean.com");
     assert_eq!(labelled[0]["metadata"]["labels"][SNAPSHOT_CLASS], "true");
+    let definition = definitions(&objects)["VolumeSnapshotClass"];
+    fits_its_definition(labelled[0], definition);
 }
 
 #[tokio::test]
@@ -548,33 +551,6 @@ async fn upgrades_fit_their_definition_and_use_what_fits_the_cluster() {
     }
 }
 
-/// The definitions among objects, by the kind they define.
-pub(crate) fn definitions(objects: &[Value]) -> BTreeMap<&str, &Value> {
-    objects
-        .iter()
-        .filter(|object| object["kind"] == "CustomResourceDefinition")
-        .map(|object| (object["spec"]["names"]["kind"].as_str().unwrap(), object))
-        .collect()
-}
-
-pub(crate) fn fits_its_definition(object: &Value, definition: &Value) {
-    let group = definition["spec"]["group"].as_str().unwrap();
-    let versions = definition["spec"]["versions"].as_array().unwrap();
-    let version = versions
-        .iter()
-        .find(|v| object["apiVersion"] == format!("{group}/{}", v["name"].as_str().unwrap()))
-        .unwrap();
-    let schema = &version["schema"]["openAPIV3Schema"];
-    let kind = object["kind"].as_str().unwrap();
-    fits(kind, &object["spec"], &schema["properties"]["spec"]);
-    for name in object.as_object().unwrap().keys() {
-        assert!(
-            !schema["properties"][name].is_null(),
-            "{kind}.{name} is unknown"
-        );
-    }
-}
-
 #[tokio::test]
 async fn the_root_application_fits_argo_cds_definition() {
     let Some(upstream) = upstream() else { return };
@@ -590,142 +566,6 @@ async fn the_root_application_fits_argo_cds_definition() {
         for object in objects.unwrap() {
             fits_its_definition(&object, definition);
         }
-    }
-}
-
-/// Kubernetes' own types know every field of what kplan writes: reading drops what they do not
-/// know, so what comes back would differ.
-fn survives(object: &Value) {
-    fn through<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Value {
-        let read: T = serde_json::from_value(object.clone())
-            .unwrap_or_else(|error| panic!("{error}: {object}"));
-        serde_json::to_value(read).unwrap()
-    }
-    use k8s_openapi::api::{
-        apps::v1 as apps, core::v1 as core, networking::v1 as networking, rbac::v1 as rbac,
-    };
-    let back = match object["kind"].as_str().unwrap() {
-        "Namespace" => through::<core::Namespace>(object),
-        "ServiceAccount" => through::<core::ServiceAccount>(object),
-        "Secret" => through::<core::Secret>(object),
-        "ClusterRoleBinding" => through::<rbac::ClusterRoleBinding>(object),
-        "Deployment" => through::<apps::Deployment>(object),
-        "DaemonSet" => through::<apps::DaemonSet>(object),
-        "Ingress" => through::<networking::Ingress>(object),
-        other => panic!("{other} is not compared"),
-    };
-    assert_eq!(&back, object);
-}
-
-#[tokio::test]
-async fn every_core_object_is_known_to_kubernetes_field_by_field() {
-    let Some(upstream) = upstream() else { return };
-    let velero = VeleroArgs {
-        artifacts: vec![],
-        ..velero_args(&upstream)
-    };
-    let mut objects = Velero::objects(&velero, &upstream.source).await.unwrap();
-    objects.retain(|object| {
-        !object["apiVersion"]
-            .as_str()
-            .unwrap()
-            .starts_with("velero.io/")
-    });
-    assert_eq!(objects.len(), 7);
-    let secret = CloudSecretArgs {
-        access: access(),
-        objects: Applied,
-        token: Secret::new("dop_v1").into(),
-    };
-    objects.extend(
-        CloudSecret::objects(&secret, &upstream.source)
-            .await
-            .unwrap(),
-    );
-    let snapshots = EtcdSnapshotsArgs {
-        access: access(),
-        objects: Applied,
-        bucket: "acme-demo-backup".to_owned().into(),
-        folder: "plugins/k3s/demo".to_owned(),
-        region: "fra1".to_owned(),
-        endpoint: "https://fra1.digitaloceanspaces.com".to_owned().into(),
-        access_key: "DO00".to_owned().into(),
-        secret_key: Secret::new("s3cret").into(),
-    };
-    let secret = EtcdSnapshots::objects(&snapshots, &upstream.source)
-        .await
-        .unwrap();
-    let host = base64::engine::general_purpose::STANDARD.encode("fra1.digitaloceanspaces.com");
-    assert_eq!(secret[0]["data"]["etcd-s3-endpoint"], host);
-    objects.extend(secret);
-    let app = GithubApp {
-        app_id: "1".to_owned(),
-        installation_id: "2".to_owned(),
-        private_key: Secret::new("pem").into(),
-        enterprise_url: Some("https://github.example.com/api/v3".to_owned()),
-    };
-    for (token, ssh_key, github_app) in [
-        (Some(Secret::new("t").into()), None, None),
-        (None, Some(Secret::new("k").into()), None),
-        (None, None, Some(app)),
-    ] {
-        let args = ArgocdRepositoryArgs {
-            access: access(),
-            objects: Applied,
-            url: "https://github.com/acme/infra.git".to_owned(),
-            username: None,
-            token,
-            ssh_key,
-            github_app,
-        };
-        let repository = ArgocdRepository::objects(&args, &upstream.source).await;
-        objects.extend(repository.unwrap());
-    }
-    for object in &objects {
-        survives(object);
-    }
-}
-
-/// Every field stands in the schema, with its type and among its values.
-fn fits(path: &str, value: &Value, schema: &Value) {
-    let kind = schema["type"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{path} is not in the schema"));
-    match value {
-        Value::Object(map) => {
-            assert_eq!(kind, "object", "{path}");
-            for required in schema["required"].as_array().into_iter().flatten() {
-                assert!(
-                    map.contains_key(required.as_str().unwrap()),
-                    "{path} lacks {required}"
-                );
-            }
-            for (name, inner) in map {
-                let inner_schema = schema["properties"]
-                    .get(name)
-                    .or_else(|| schema.get("additionalProperties"));
-                fits(
-                    &format!("{path}.{name}"),
-                    inner,
-                    inner_schema.unwrap_or_else(|| panic!("{path}.{name} is unknown")),
-                );
-            }
-        }
-        Value::Array(items) => {
-            assert_eq!(kind, "array", "{path}");
-            for item in items {
-                fits(path, item, &schema["items"]);
-            }
-        }
-        Value::String(_) => {
-            assert_eq!(kind, "string", "{path}");
-            if let Some(values) = schema["enum"].as_array() {
-                assert!(values.contains(value), "{path}: {value}");
-            }
-        }
-        Value::Bool(_) => assert_eq!(kind, "boolean", "{path}"),
-        Value::Number(_) => assert_eq!(kind, "integer", "{path}"),
-        Value::Null => panic!("{path} is null"),
     }
 }
 

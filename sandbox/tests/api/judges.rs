@@ -137,7 +137,7 @@ async fn terraform_has_nothing_to_change_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_clients_are_not_surprised() {
     if let Some(program) = missing(&["bash", "aws", "s3cmd", "curl", "jq"]) {
-        println!("skipped: needs {program}");
+        kplan_conformance::skipped(program);
         return;
     }
     run(None, "bash", "tests/s3/session.sh", 2, spaces).await;
@@ -150,7 +150,7 @@ async fn boto3_is_not_surprised() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !found {
-        println!("skipped: needs python3 with boto3");
+        kplan_conformance::skipped("python3 with boto3");
         return;
     }
     run(None, "python3", "tests/s3/boto.py", 2, spaces).await;

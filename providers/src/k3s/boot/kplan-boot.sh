@@ -111,20 +111,25 @@ die() { # message
     exit 1
 }
 
-# Polls for the bundle. 403 is final once it stays: a young storage key may not be known everywhere.
+# Polls for the bundle; 404 is one that is not written yet. 403 is final once it stays: a young storage
+# key may not be known everywhere. So are 240 answers in a row that are none of these, an hour or more.
 fetch_bundle() {
     pause=2
     refused=0
+    silent=0
     while :; do
         status=$(curl -sS --max-time 60 --max-filesize "$max_bundle" -o "$work/bundle" \
             -w '%{http_code}' "$bundle_url") || status=000
         case $status in
         200) return 0 ;;
-        403) refused=$((refused + 1)) ;;
-        *) refused=0 ;;
+        403) refused=$((refused + 1)) silent=0 ;;
+        404) refused=0 silent=0 ;;
+        *) refused=0 silent=$((silent + 1)) ;;
         esac
         [ "$refused" -lt "${KPLAN_REFUSALS:-20}" ] ||
             die "the address of the bundle is refused (403): it has expired, or its key is gone"
+        [ "$silent" -lt "${KPLAN_SILENCES:-240}" ] ||
+            die "the storage of the bundle does not answer as it should ($status): no network, no name service, or an outage"
         sleep "$pause"
         pause=$((pause + 2))
         [ "$pause" -le 15 ] || pause=15
@@ -157,7 +162,7 @@ verify_bundle() {
     done || die "the bundle holds a file that does not belong there"
     rm -rf "$work/files" "$work/header"
     tar -xf "$work/payload" -C "$work" --no-same-owner --preserve-permissions
-    droplet=$(curl -sS --retry 5 --max-time 10 "$metadata/metadata/v1/id") ||
+    droplet=$(curl -fsS --retry 5 --max-time 10 "$metadata/metadata/v1/id") ||
         die "the metadata service does not answer"
     [ "$(value "$work/header" format)" = 1 ] || die "the bundle has another format"
     [ "$(value "$work/header" cluster)" = "$cluster" ] || die "the bundle is for another cluster"
@@ -228,7 +233,7 @@ install_k3s() {
     if [ -f "$binary" ] && printf '%s  %s\n' "$digest" "$binary" | sha256sum -c - >/dev/null 2>&1; then
         return 0
     fi
-    curl -fsSL --retry 8 --retry-all-errors --connect-timeout 15 -o "$binary.new" "$url" ||
+    curl -fsSL --retry "${KPLAN_RETRIES:-8}" --retry-all-errors --connect-timeout 15 -o "$binary.new" "$url" ||
         die "K3s could not be downloaded"
     printf '%s  %s\n' "$digest" "$binary.new" | sha256sum -c - ||
         die "the digest of the downloaded K3s is not the pinned one ($digest)"
@@ -353,7 +358,7 @@ start_k3s() {
     waited=0
     while ! systemctl is-active --quiet k3s.service; do
         [ "$waited" -lt "$unit_wait" ] || die "K3s did not start within $unit_wait seconds"
-        sleep 3
+        sleep "${KPLAN_READY_PAUSE:-3}"
         waited=$((waited + 3))
         [ $((waited % 60)) -ne 0 ] || report installing "K3s is starting, for $waited seconds now"
     done

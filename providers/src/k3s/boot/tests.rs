@@ -1,7 +1,7 @@
 //! The document cloud-init reads, held against a YAML reader, shells and cloud-init itself.
 
 use super::*;
-use proptest::prelude::*;
+use kplan_conformance::skipped;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -21,13 +21,6 @@ pub(crate) fn args(role: &str) -> BootArgs {
         packages: None,
         datastore_admin: None,
     }
-}
-
-/// Says that a test cannot run here, which must not happen where everything it needs is promised.
-fn skipped(needs: &str) {
-    println!("skipped: needs {needs}");
-    let required = std::env::var_os("KPLAN_TEST_REQUIRE").is_some_and(|value| value == "1");
-    assert!(!required, "{needs} is missing, and KPLAN_TEST_REQUIRE is 1");
 }
 
 fn addresses() -> Addresses {
@@ -154,6 +147,57 @@ fn the_scripts_are_shell_scripts() {
     }
 }
 
+/// What nft says of a ruleset without loading it; `None` where nft is missing. It asks the kernel
+/// first, for which it has to be root, if only of a network of its own.
+fn nft(rules: &str) -> Option<Result<(), String>> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rules).unwrap();
+    // Debian keeps it off the path of who is not root.
+    let nft = ["nft", "/usr/sbin/nft"]
+        .into_iter()
+        .find(|nft| Command::new(nft).arg("--version").output().is_ok())?;
+    let check = |program: &str, before: &[&str]| {
+        let ran = Command::new(program)
+            .args(before)
+            .args(["-c", "-f"])
+            .arg(file.path())
+            .output();
+        ran.map_err(|error| error.to_string()).and_then(|output| {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        })
+    };
+    let judged = check(nft, &[]);
+    if judged
+        .as_ref()
+        .is_err_and(|said| said.contains("not permitted"))
+    {
+        return Some(check("unshare", &["--map-root-user", "--net", nft]));
+    }
+    Some(judged)
+}
+
+#[test]
+fn nft_takes_the_rules_that_keep_pods_from_the_metadata_service() {
+    let Some(judged) = nft(METADATA_RULES) else {
+        return skipped("nft");
+    };
+    assert_eq!(judged, Ok(()));
+    for rule in [
+        "ip daddr 169.254.169.254 ip saddr 10.42.0.0/16 counter drop",
+        "ip daddr 169.254.169.254 iifname \"cni0\" counter drop",
+    ] {
+        assert!(METADATA_RULES.contains(rule), "{rule}");
+        // What nft does not understand it does not take, so its yes means something.
+        let broken = METADATA_RULES.replace(rule, &rule.replace("daddr", "dadr"));
+        assert!(nft(&broken).unwrap().is_err(), "{rule}");
+    }
+}
+
 #[test]
 fn cloud_init_reads_the_document() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -183,20 +227,4 @@ fn packages_are_installed_before_the_boot_script_runs() {
     let packages = document["packages"].as_sequence().unwrap();
     assert_eq!(packages, &["postgresql-client", "jq"]);
     assert_eq!(document["package_update"].as_bool(), Some(true));
-}
-
-proptest! {
-    #[test]
-    fn no_secret_of_the_arguments_is_in_user_data(secret in "[A-Za-z0-9+/]{20,60}") {
-        let mut args = args("server");
-        args.secret_key = Secret::new(secret.clone()).into();
-        let key = args.bundle_key().unwrap();
-        let addresses = Addresses {
-            bundle: format!("https://b.example/{key}"),
-            report: format!("https://b.example/{}", report_key(&key)),
-        };
-        let text = render(&args, &addresses).unwrap();
-        prop_assert!(!text.contains(&secret));
-        prop_assert!(text.len() <= MAX_USER_DATA);
-    }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::k3s::node::tests::Bucket;
 use crate::k3s::pki::tests::PKI;
 use crate::k3s::testing::permit;
+use crate::kubernetes::known::survives;
 use crate::kubernetes::testing::{Asked, Fake, status};
 use bytes::Bytes;
 use kplan_model::Owner;
@@ -25,6 +26,11 @@ fn args(nodes: &[&str]) -> ClusterArgs {
             secret_key: Secret::new("storage-key").into(),
         }),
     }
+}
+
+#[test]
+fn the_admins_binding_is_known_to_kubernetes_field_by_field() {
+    survives(&admins());
 }
 
 /// An API that becomes ready after some looks, and lets admins in once they are bound.

@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
+mod configs;
 mod drain;
 mod etcd;
 mod labels;
@@ -164,7 +165,7 @@ fn datastore(kind: &str) -> Datastore {
     }
 }
 
-fn server(kind: &str) -> NodeArgs {
+pub(crate) fn server(kind: &str) -> NodeArgs {
     let mut boot = boot_args("server");
     boot.public_key = PKI.bundle_public_key.clone().into();
     NodeArgs {

@@ -2,7 +2,9 @@
 
 use super::secret::{Joiner, sha256_hex, token};
 use super::*;
+use kplan_conformance::skipped;
 use kplan_model::ObjectCodec as _;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -148,15 +150,43 @@ fn openssl(words: &str, input: &str) -> Option<(bool, String)> {
     ))
 }
 
-#[test]
-fn openssl_agrees() {
-    let pki = &*PKI;
-    let folder = tempfile::TempDir::new().unwrap();
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
+/// A folder for openssl, and the root in it.
+struct Desk {
+    folder: tempfile::TempDir,
+    root: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut desk = Self {
+            folder,
+            root: String::new(),
+        };
+        desk.root = desk.write("root", &PKI.root_certificate);
+        desk
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_string_lossy().into_owned()
-    };
+    }
+
+    /// Whether openssl trusts the leaf for the purpose, with the root and what stands between.
+    fn verify(&self, purpose: &str, chain: &str, leaf: &str) -> Option<(bool, String)> {
+        let root = &self.root;
+        let words = format!(
+            "verify -x509_strict -attime 1790000010 -purpose {purpose} -CAfile {root} \
+             -untrusted {chain} {leaf}"
+        );
+        openssl(&words, "")
+    }
+}
+
+#[test]
+fn openssl_agrees() {
+    let (pki, desk) = (&*PKI, Desk::new());
     let subject = Subject {
         name: "kplan:ada",
         groups: &["kplan:admins"],
@@ -166,21 +196,16 @@ fn openssl_agrees() {
     let ca_key = pki.server_keys.client_ca.expose().unwrap();
     let chain = &pki.certificates.client_ca;
     let admin = authority::sign(subject, Purpose::Client, chain, ca_key).unwrap();
-    let root = write("root", &pki.root_certificate);
-    let (chain, leaf) = (write("chain", chain), write("leaf", &admin.certificate));
-    let verify = |purpose: &str| {
-        let words = format!(
-            "verify -attime 1790000010 -purpose {purpose} -CAfile {root} -untrusted {chain} {leaf}"
-        );
-        openssl(&words, "")
-    };
-    let Some((good, text)) = verify("sslclient") else {
-        println!("skipped: needs openssl");
-        return;
+    let (chain, leaf) = (
+        desk.write("chain", chain),
+        desk.write("leaf", &admin.certificate),
+    );
+    let Some((good, text)) = desk.verify("sslclient", &chain, &leaf) else {
+        return skipped("openssl");
     };
     assert!(good, "{text}");
     assert!(
-        !verify("sslserver").unwrap().0,
+        !desk.verify("sslserver", &chain, &leaf).unwrap().0,
         "a client certificate must not serve"
     );
     let (_, shown) = openssl(&format!("x509 -noout -subject -in {leaf}"), "").unwrap();
@@ -191,4 +216,51 @@ fn openssl_agrees() {
     let key = pki.server_keys.service_account.expose().unwrap();
     let (good, text) = openssl("rsa -noout -text -check", key).unwrap();
     assert!(good && text.contains("2048 bit"), "{text}");
+}
+
+/// A leaf as K3s signs it with an authority's certificate and key, for these purposes.
+fn leaf(chain: &str, key: &Secret, purposes: &[ExtendedKeyUsagePurpose]) -> String {
+    let signer = KeyPair::from_pem(key.expose().unwrap()).unwrap();
+    let issuer = Issuer::from_ca_cert_pem(chain, signer).unwrap();
+    let mut params = CertificateParams::new(vec!["demo-server-0".to_owned()]).unwrap();
+    let start = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(1_790_000_000);
+    (params.not_before, params.not_after) = (start, start + Duration::from_hours(1));
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = purposes.to_vec();
+    let pair = KeyPair::generate().unwrap();
+    params.signed_by(&pair, &issuer).unwrap().pem()
+}
+
+#[test]
+fn openssl_trusts_a_leaf_of_each_authority_for_what_k3s_signs_with_it_and_no_other() {
+    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+    let (desk, keys) = (Desk::new(), &PKI.server_keys);
+    let other = generate("demo-3f9a1c2e", Timestamp::from_seconds(1_790_000_000)).unwrap();
+    let foreign = desk.write("foreign", &other.root_certificate);
+    let all = [
+        (&keys.server_ca, vec![ServerAuth]),
+        (&keys.client_ca, vec![ClientAuth]),
+        (&keys.request_header_ca, vec![ClientAuth]),
+        (&keys.etcd_peer_ca, vec![ServerAuth, ClientAuth]),
+        (&keys.etcd_server_ca, vec![ServerAuth, ClientAuth]),
+    ];
+    let files = chains(&PKI).map(|(name, chain)| desk.write(name, chain));
+    for (index, ((name, chain), (key, purposes))) in chains(&PKI).into_iter().zip(all).enumerate() {
+        let signed = desk.write("leaf", &leaf(chain, key, &purposes));
+        for (purpose, usage) in [("sslserver", ServerAuth), ("sslclient", ClientAuth)] {
+            for (at, file) in files.iter().enumerate() {
+                let Some((good, text)) = desk.verify(purpose, file, &signed) else {
+                    return skipped("openssl");
+                };
+                let wanted = at == index && purposes.contains(&usage);
+                assert_eq!(good, wanted, "{name}, {purpose}, {file}: {text}");
+            }
+        }
+        let at = format!(
+            "verify -attime 1790000010 -CAfile {foreign} -untrusted {} {signed}",
+            files[index]
+        );
+        assert!(!openssl(&at, "").unwrap().0, "{name}: of another cluster");
+    }
 }

@@ -135,7 +135,7 @@ async fn version() -> Option<(u32, u32)> {
 async fn installed() -> bool {
     let found = version().await.is_some();
     if !found {
-        println!("skipped: needs kubectl");
+        kplan_conformance::skipped("kubectl");
     }
     found
 }
@@ -143,11 +143,11 @@ async fn installed() -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_is_not_surprised() {
     if version().await.is_none_or(|version| version < OLDEST) {
-        println!("skipped: needs kubectl 1.32 or newer");
+        kplan_conformance::skipped("kubectl 1.32 or newer");
         return;
     }
     let Some(upstream) = std::env::var_os("KPLAN_TEST_UPSTREAM") else {
-        println!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -174,7 +174,7 @@ async fn namespace(client: &Client, name: &str) {
 #[tokio::test(start_paused = true)]
 async fn upstream_manifests_apply_become_ready_and_apply_again_as_no_change() {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM").map(PathBuf::from) else {
-        eprintln!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return;
     };
     let client = with_nodes().await;
@@ -219,7 +219,7 @@ async fn upstream_manifests_apply_become_ready_and_apply_again_as_no_change() {
 #[tokio::test(start_paused = true)]
 async fn argo_cd_in_high_availability_spreads_over_three_nodes() {
     let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM").map(PathBuf::from) else {
-        eprintln!("skipped: needs KPLAN_TEST_UPSTREAM");
+        kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
         return;
     };
     let client = with_nodes().await;

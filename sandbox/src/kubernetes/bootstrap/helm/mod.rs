@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn they_take_what_the_real_ones_take() {
         let Some(folder) = std::env::var_os("KPLAN_TEST_UPSTREAM").map(PathBuf::from) else {
-            eprintln!("skipped: needs KPLAN_TEST_UPSTREAM");
+            kplan_conformance::skipped("KPLAN_TEST_UPSTREAM");
             return;
         };
         let folder = folder.join("helm-controller/v0.17.7");
