@@ -29,6 +29,7 @@ mod lifecycle;
 mod lock;
 mod nodes;
 mod operations;
+mod orphans;
 mod reference;
 mod restore;
 mod restore_snapshot;
