@@ -301,9 +301,21 @@ pub struct DestroyArgs {
     /// Destroy the backups too: the bucket, and every object in it
     #[arg(long)]
     pub delete_backups: bool,
+    /// What becomes of the volumes and snapshots that the cluster made
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Orphans::Delete)]
+    pub orphans: Orphans,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
+}
+
+/// What becomes of the data that the cluster's own controllers made room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Orphans {
+    /// They are destroyed, with the data on them
+    Delete,
+    /// They stay in the account, and keep billing
+    Keep,
 }
 
 /// `doctor`.

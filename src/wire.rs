@@ -14,7 +14,7 @@ use crate::render::waits::Waits;
 use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::{Claim, DigitalOcean};
+use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
 use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
 use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
 use kplan_providers::recovery::{KitKeeper, MemoryKits};
@@ -235,6 +235,11 @@ impl Adapters {
     /// Other owners of the cluster's name whose tags something in the account carries.
     pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
+    }
+
+    /// What a cluster's own controllers made in the account.
+    pub async fn leavings(&self, marks: &Marks) -> Result<Look, ProviderError> {
+        kplan_providers::digitalocean::leavings(&self.digitalocean, marks).await
     }
 
     /// The droplets of an owner, by id, with their names.

@@ -42,6 +42,7 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(Kept::<RestoreRequest>::new(Arc::clone(&clients.now)));
     registry.add(Kept::<Rotation>::new(Arc::clone(&clients.now)));
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
+    left(&clients.digitalocean, &mut registry);
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);
@@ -85,6 +86,15 @@ pub fn cloud(cloud: &DigitalOcean, spaces: &Spaces) -> Registry {
     registry.add(digitalocean::SpacesKey(cloud.clone()));
     registry.add(Bucket(spaces.clone()));
     registry
+}
+
+/// What clusters make, and kplan only destroys.
+fn left(cloud: &DigitalOcean, registry: &mut Registry) {
+    use digitalocean::{Balancers, LastLook, Left, Snapshots, Volumes};
+    registry.add(Left::<Volumes>::new(cloud.clone()));
+    registry.add(Left::<Snapshots>::new(cloud.clone()));
+    registry.add(Left::<Balancers>::new(cloud.clone()));
+    registry.add(LastLook(cloud.clone()));
 }
 
 fn k3s(clients: &Clients, registry: &mut Registry) {

@@ -2,7 +2,8 @@
 
 use crate::cli::{DestroyArgs, Global};
 use crate::cmd::execution::{Execution, consent};
-use crate::cmd::plan::{changes, show};
+use crate::cmd::leavings;
+use crate::cmd::plan::{changes, show_with};
 use crate::cmd::session::Session;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
@@ -25,7 +26,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     }
     let wanted = (global, &interrupts);
     let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
-    let Some((mut execution, planned)) = Box::pin(ready).await? else {
+    let Some((mut execution, planned, stays)) = Box::pin(ready).await? else {
         terminal.line("Destroy cancelled.");
         return Ok(Exit::Error);
     };
@@ -57,6 +58,12 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         };
         terminal.line(&format!("Kept: {} ({what}).", kept.join(", ")));
     }
+    if !global.json && exit == Exit::Ok && !stays.is_empty() {
+        terminal.line(&format!(
+            "Kept: {} (what the cluster's programs stored; nothing on record leads there any more).",
+            stays.join(", ")
+        ));
+    }
     Ok(exit)
 }
 
@@ -67,16 +74,19 @@ async fn prepare<'a>(
     (global, interrupts): (&'a Global, &'a Interrupts),
     args: &'a DestroyArgs,
     terminal: &mut Terminal,
-) -> Result<Option<(Execution<'a>, Planned)>, Failure> {
+) -> Result<Option<(Execution<'a>, Planned, Vec<String>)>, Failure> {
     let wanted = (global, interrupts);
     let mut execution = Execution::open(session, wanted, &args.run, "destroy", terminal).await?;
     let snapshot = execution.recovered(terminal).await?;
+    let left = leavings::find(session, snapshot, args.orphans).await?;
+    let snapshot = left.snapshot.clone();
     let mut options = PlanOptions::new(PlanMode::Destroy);
     options.delete_kept = args.delete_backups;
     // Destroying looks at the record. The file only says how what is on record is reached.
     let declarations = session.references(&snapshot);
-    let planned = session.plan(&declarations, snapshot, &options).await?;
-    show(session, &planned, &declarations, terminal, global.json).await;
+    let mut planned = session.plan(&declarations, snapshot, &options).await?;
+    let looks = (&planned, left.notes.as_slice());
+    show_with(session, looks, &declarations, terminal, global.json).await;
     if !global.json
         && let Some(loss) = left_unreadable(session, &planned)
     {
@@ -100,7 +110,11 @@ async fn prepare<'a>(
     if asked && !consent(terminal, &question, name).await? {
         return Ok(None);
     }
-    Ok(Some((execution, planned)))
+    if left.is_new && changes(&planned.plan) {
+        // On record before the first of them goes: whatever cuts the run off, the next one knows them.
+        planned.plan.base.serial = execution.put_beside(left.snapshot)?;
+    }
+    Ok(Some((execution, planned, left.kept)))
 }
 
 /// What `--delete-backups` takes where the bucket is not kplan's to delete.

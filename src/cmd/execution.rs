@@ -150,6 +150,19 @@ impl<'a> Execution<'a> {
         Ok(())
     }
 
+    /// Puts a state that only has more on record than the one the lock is held for in its place;
+    /// gives its serial.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn put_beside(&mut self, next: Snapshot) -> Result<u64, Failure> {
+        let Some(writer) = &mut self.writer else {
+            return Err(made_meanwhile());
+        };
+        writer.replace(next)?;
+        Ok(writer.snapshot().serial)
+    }
+
     /// Runs the plan, which somebody agreed to. The lock stays until [`Self::close`], so another
     /// plan may follow.
     pub async fn run(&mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {

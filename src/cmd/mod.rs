@@ -10,6 +10,7 @@ pub mod dry_run;
 pub mod execution;
 pub mod graph;
 pub mod kubeconfig;
+pub mod leavings;
 pub mod lock;
 pub mod migrate;
 pub mod output;

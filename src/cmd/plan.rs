@@ -1,9 +1,9 @@
 //! `kplan plan`: what apply would do. Reads the cloud, writes nothing, takes no lock.
 
 use crate::backup;
-use crate::cli::{Format, Global, PlanArgs};
-use crate::cmd::dry_run;
+use crate::cli::{Format, Global, Orphans, PlanArgs};
 use crate::cmd::session::{self, Session};
+use crate::cmd::{dry_run, leavings};
 use crate::compose::{Earlier, Restoring, database, k3s, platform};
 use crate::error::CommandResult;
 use crate::exit::Exit;
@@ -31,13 +31,20 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
         session.admitted(&snapshot, &secrets).await?;
     }
     let options = session::options(&args.planning, args.destroy)?;
+    let (snapshot, found) = if args.destroy {
+        let left = leavings::find(&session, snapshot, Orphans::Delete).await?;
+        (left.snapshot, left.notes)
+    } else {
+        (snapshot, Vec::new())
+    };
     let mut planned = session.plan(&declarations, snapshot, &options).await?;
     if !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
         unknown_owner(&mut planned.plan, &planned.snapshot.owner);
     }
     let as_json = global.json || args.format == Format::Json;
-    show(&session, &planned, &declarations, terminal, as_json).await;
+    let looks = (&planned, found.as_slice());
+    show_with(&session, looks, &declarations, terminal, as_json).await;
     Ok(exit(&planned, args.detailed_exitcode))
 }
 
@@ -92,10 +99,22 @@ pub async fn show(
     terminal: &mut Terminal,
     as_json: bool,
 ) {
+    show_with(session, (planned, &[]), declarations, terminal, as_json).await;
+}
+
+/// The same with notes about what was found besides what is on record.
+pub async fn show_with(
+    session: &Session,
+    (planned, found): (&Planned, &[String]),
+    declarations: &Declarations,
+    terminal: &mut Terminal,
+    as_json: bool,
+) {
     let dry_runs = dry_run::ask(session, planned).await;
     let statistics = session.statistics(planned, declarations);
     let mut notes = notes(planned);
     notes.extend(overdue(session, planned).await);
+    notes.extend(found.iter().cloned());
     let kinds = session.kinds();
     if as_json {
         let complete = !planned.report.is_partial();
@@ -131,8 +150,8 @@ fn notes(planned: &Planned) -> Vec<String> {
             Err(error) => format!("{}: an earlier run was cut off; {error}", note.address),
         })
         .collect();
-    notes.extend(left_behind(&planned.plan));
     if planned.plan.mode == kplan_model::PlanMode::Apply {
+        notes.extend(left_behind(&planned.plan));
         notes.extend(Earlier::of(&planned.snapshot).notes());
         notes.extend(begun_anew(planned));
         notes.extend(upgraded(planned));
@@ -160,7 +179,7 @@ fn left_behind(plan: &Plan) -> Option<String> {
     let goes = |step: &Step| step.action == Action::Delete && step.address.kind().as_str() == "k3s";
     plan.steps.iter().any(goes).then(|| {
         "what the cluster made itself (load balancers of Services, volumes and snapshots of \
-         claims) is not destroyed and goes on billing: delete those Services and claims first"
+         claims) is not destroyed and goes on billing until `kplan destroy` finds it"
             .to_owned()
     })
 }

@@ -4,7 +4,7 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
-use crate::cmd::backup_store;
+use crate::cmd::{backup_store, leavings};
 use crate::compose::{self, Inputs};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -98,7 +98,9 @@ impl Session {
             secrets,
             token: self.cloud.token.clone(),
         };
-        compose::compose(&self.loaded.spec, &inputs)
+        let mut declarations = compose::compose(&self.loaded.spec, &inputs);
+        leavings::forget(&mut declarations, snapshot);
+        declarations
     }
 
     /// An add-on that was a chart and is a manifest now, or the other way: what the one takes away is

@@ -1,5 +1,6 @@
 //! A plan as people read it: Terraform's symbols and sentences.
 
+use crate::cmd::leavings::is_leaving;
 use crate::render::value::{is_nothing, printable, show};
 use crate::render::{Paint, fold, paint};
 use kplan_model::{
@@ -246,6 +247,11 @@ fn because(step: &Step) -> Option<String> {
         Reason::Vanished => Some("because it is gone from the cloud".to_owned()),
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
+        }
+        Reason::NotInConfiguration
+            if step.action == Action::Forget && is_leaving(&step.address) =>
+        {
+            Some("because the cluster stays, and with it what it made".to_owned())
         }
         Reason::NotInConfiguration if step.action == Action::Forget => {
             Some("because Argo CD brings it from Git from now on".to_owned())

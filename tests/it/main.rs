@@ -33,6 +33,7 @@ mod lifecycle;
 mod lock;
 mod nodes;
 mod operations;
+mod orphans;
 mod reference;
 mod restore;
 mod restore_snapshot;

@@ -79,6 +79,9 @@ impl Life {
 
 pub(crate) const CLAIM: &str = "v1 PersistentVolumeClaim shop/data";
 
+/// The load balancer that the shop's Service had in a cluster of another time.
+const BEFORE: &str = "3e1a5d3c-0000-4000-8000-000000000000";
+
 fn shop() -> [Value; 5] {
     let pod = json!({
         "metadata": { "labels": { "app": "web" } },
@@ -115,7 +118,7 @@ fn shop() -> [Value; 5] {
             "apiVersion": "v1", "kind": "Service",
             "metadata": {
                 "name": "web", "namespace": "shop",
-                "annotations": { "kubernetes.digitalocean.com/load-balancer-id": "dead" },
+                "annotations": { "kubernetes.digitalocean.com/load-balancer-id": BEFORE },
             },
             "spec": {
                 "type": "LoadBalancer", "selector": { "app": "web" },
@@ -133,9 +136,14 @@ fn assert_back(folder: &Folder, content: &Value) {
     assert!(cluster.get("apps/v1 Deployment shop/web").is_some());
     let claim = cluster.until(CLAIM, "/status/phase", "Bound");
     assert_eq!(&content_of(&cluster, &claim), content);
-    let service = cluster.get("v1 Service shop/web").expect("a service");
-    let annotations = service["metadata"]["annotations"].to_string();
-    assert!(!annotations.contains("load-balancer-id"), "{annotations}");
+    // The first cluster's load balancer is not taken over: this one has made its own.
+    let service = "v1 Service shop/web";
+    let service = cluster.until(service, "/status/loadBalancer/ingress/0/ipMode", "VIP");
+    let id = &service["metadata"]["annotations"]["kubernetes.digitalocean.com/load-balancer-id"];
+    assert_ne!(id, BEFORE);
+    let balancers = folder.inspect()["resources"]["load_balancers"].clone();
+    let mut balancers = balancers.as_array().expect("load balancers").iter();
+    assert!(balancers.any(|one| &one["id"] == id), "{id}");
     let location = cluster.get("velero.io/v1 BackupStorageLocation velero/default");
     assert_eq!(
         location.expect("a location")["spec"]["accessMode"],

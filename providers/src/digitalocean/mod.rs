@@ -10,6 +10,7 @@ mod database_user;
 mod domain_record;
 mod droplet;
 mod firewall;
+mod leavings;
 mod load_balancer;
 mod owner_tag;
 mod owners;
@@ -32,6 +33,10 @@ pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
 pub use domain_record::{DomainRecord, DomainRecordArgs, DomainRecordAttrs};
 pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};
+pub use leavings::{
+    Balancers, LastLook, LastLookArgs, Leaving, Left, LeftArgs, LeftAttrs, Look, Marks, Snapshots,
+    Volumes, leavings,
+};
 pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,

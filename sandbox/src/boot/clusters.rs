@@ -393,6 +393,9 @@ impl Nodes {
         let opened = Cluster::open(id, config, store, clock, rng).await;
         let cluster = opened.map_err(|error| StartError::Api(error.to_string()))?;
         cluster.set_bucket_access(Arc::new(self.inner.network.clone()));
+        if let Some(api) = self.inner.cloud_api.get() {
+            cluster.set_cloud_api(Arc::clone(api));
+        }
         cluster.set_disks(Arc::new(ClusterDisks {
             nodes: self.held(),
             cluster: id.to_owned(),

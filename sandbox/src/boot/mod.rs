@@ -33,7 +33,7 @@ pub use report::Phase;
 use self::clusters::{CLUSTERS, ClusterRecord, Server, StartError, Started};
 use self::machine::{Disk, Machine};
 use crate::facts::CloudFacts;
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{CloudApi, Cluster};
 use crate::log::RequestLog;
 use crate::store::{Batch, StoreError};
 use crate::{Clock, Rng, Store};
@@ -97,6 +97,7 @@ struct Inner {
     state: Mutex<State>,
     starting: tokio::sync::Mutex<()>,
     log: OnceLock<RequestLog>,
+    cloud_api: OnceLock<Arc<dyn CloudApi>>,
 }
 
 #[derive(Default)]
@@ -219,6 +220,7 @@ impl Nodes {
             state: Mutex::new(state),
             starting,
             log: OnceLock::new(),
+            cloud_api: OnceLock::new(),
         };
         Ok(Nodes {
             inner: Arc::new(inner),
@@ -236,6 +238,13 @@ impl Nodes {
         if let Some(log) = log {
             drop(self.inner.log.set(log));
         }
+        self
+    }
+
+    /// How the controllers of clusters reach DigitalOcean; only the first one counts.
+    #[must_use]
+    pub fn reaching(self, api: Arc<dyn CloudApi>) -> Nodes {
+        drop(self.inner.cloud_api.set(api));
         self
     }
 

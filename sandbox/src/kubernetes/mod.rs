@@ -8,6 +8,7 @@ mod authn;
 mod authz;
 mod bootstrap;
 mod bucket;
+mod cloud;
 mod controllers;
 mod defaults;
 mod disks;
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 
 pub use authn::Identity;
 pub use bucket::{BucketAccess, BucketKey};
+pub use cloud::CloudApi;
 pub use disks::NodeDisks;
 pub use pki::Leaf;
 pub use serve::ServerGuard;
@@ -151,6 +153,7 @@ pub(crate) struct Outside {
     pub(crate) etcd: etcd::Members,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
+    pub(crate) cloud_api: Option<Arc<dyn CloudApi>>,
     pub(crate) disks: Option<Arc<dyn NodeDisks>>,
     store: Store,
     nodes_place: String,
@@ -252,6 +255,7 @@ impl Cluster {
             etcd: etcd::Members::open(store.clone(), id)?,
             nodes,
             bucket_access: None,
+            cloud_api: None,
             disks: None,
             store,
             nodes_place,
@@ -333,6 +337,12 @@ impl Cluster {
     /// How the cluster's pods reach the object store. Without it backup locations stay unavailable.
     pub fn set_bucket_access(&self, access: Arc<dyn BucketAccess>) {
         self.outside(|outside| outside.bucket_access = Some(access));
+    }
+
+    /// How the cluster's controllers reach DigitalOcean. Without it they make no volumes, snapshots
+    /// and load balancers: claims and Services wait.
+    pub fn set_cloud_api(&self, api: Arc<dyn CloudApi>) {
+        self.outside(|outside| outside.cloud_api = Some(api));
     }
 
     /// A node's kubelet starts (again) and reports to this control plane.

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::facts::CloudFacts;
 use crate::fault::{FaultRule, Faults};
 use crate::http::{ApiService, Limiters, RateLimits};
+use crate::kubernetes::CloudApi;
 use crate::log::RequestLog;
 use crate::record::Lines;
 use crate::rng::Rng;
@@ -243,6 +244,11 @@ impl Sandbox {
 
     /// What the account says to those who boot nodes or serve objects.
     pub fn facts(&self) -> Arc<dyn CloudFacts> {
+        Arc::new(self.cloud.clone())
+    }
+
+    /// The account, for controllers of a cluster that runs in the same process.
+    pub fn cloud_api(&self) -> Arc<dyn CloudApi> {
         Arc::new(self.cloud.clone())
     }
 

@@ -79,8 +79,9 @@ impl Sandbox {
             mirror_authority: mirror_authority.to_owned(),
         };
         let (store, clock, rng) = (self.store.clone(), self.clock.clone(), self.rng.clone());
-        let nodes =
-            Nodes::open(network, self.facts(), store, clock, rng)?.logging(self.log.clone());
+        let nodes = Nodes::open(network, self.facts(), store, clock, rng)?
+            .logging(self.log.clone())
+            .reaching(self.cloud_api());
         // A droplet destroyed just before a crash: its nodes never heard of it.
         for collection in NODE_COLLECTIONS {
             for key in self

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::Method;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -15,6 +16,7 @@ use crate::digitalocean::{actions, databases, domains, droplets, inspect, routes
 use crate::facts::{CloudFacts, DatabaseFacts, SpacesKeyFacts};
 use crate::fault::{self, Fault, FaultRule, Faults};
 use crate::http::{ApiError, Limiters, Request, Response, Verdict};
+use crate::kubernetes::CloudApi;
 use crate::record::{self, Lines};
 use crate::rng::Rng;
 use crate::store::{Store, StoreError};
@@ -487,6 +489,27 @@ impl CloudFacts for Cloud {
 
     fn spaces_keys(&self) -> Vec<SpacesKeyFacts> {
         spaces_keys::facts(&self.world())
+    }
+}
+
+impl CloudApi for Cloud {
+    fn call(
+        &self,
+        token: &str,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), String> {
+        let mut request = Request::new(method, target);
+        request.authorization = Some(format!("Bearer {token}"));
+        request.raw_body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        match self.handle(request).outcome {
+            // Controllers work one pass after the other: none of them is made to wait for an answer.
+            Outcome::Respond(_, response) => {
+                Ok((response.status, response.body.unwrap_or_default()))
+            }
+            Outcome::Drop(_) => Err("the connection was closed".to_owned()),
+        }
     }
 }
 

@@ -1,12 +1,11 @@
-//! Volume claims: bound when their class exists and its provisioner runs.
-//!
-//! A volume exists in the cluster only; no volume appears in the DigitalOcean account.
+//! Volume claims: bound when their class exists and its provisioner runs, kept while a pod has them.
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Pass;
+use super::digitalocean::{self, DRIVER, RETRY};
 use super::velero::CONTENT;
 use super::workload::PODS;
 use crate::kubernetes::object::{self, Object, items, number, set, text};
@@ -17,12 +16,16 @@ const VOLUMES: &str = "/persistentvolumes";
 /// K3s's own provisioner, whose volumes are folders of a node.
 const LOCAL: &str = "rancher.io/local-path";
 
-/// Creating and attaching a block volume.
-const PROVISION: Duration = Duration::from_secs(8);
+/// From a claim until its volume is made.
+const PROVISION: Duration = Duration::from_secs(3);
+
+/// Keeps a claim while a pod has it.
+const IN_USE: &str = "kubernetes.io/pvc-protection";
 
 /// One pass over all claims and volumes.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {
     for claim in pass.all(CLAIMS) {
+        protect(pass, &claim);
         if !object::terminating(&claim) && text(&claim, &["status", "phase"]) != Some("Bound") {
             bind(pass, &claim);
         }
@@ -44,46 +47,29 @@ fn bind(pass: &mut Pass<'_>, claim: &Object) {
     if (late && !consumed(pass, claim)) || !provisions(pass, provisioner) {
         return;
     }
-    if !pass.due("provision", claim, PROVISION) {
+    if !pass.turn("provision", claim, PROVISION, RETRY) {
         return;
     }
     let name = format!("pvc-{}", object::uid(claim));
-    // A claim that was restored with its data brings it along; any other volume is new.
-    let content = object::annotation(claim, CONTENT).unwrap_or(object::uid(claim));
-    let capacity = claim["spec"]["resources"]["requests"].clone();
     if pass.get(VOLUMES, "", &name).is_none() {
-        let mut volume = json!({
-            "apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": name, "annotations": {
-                "pv.kubernetes.io/provisioned-by": provisioner, CONTENT: content,
-            }},
-            "spec": {
-                "accessModes": claim["spec"]["accessModes"],
-                "capacity": capacity,
-                "storageClassName": object::name(&class),
-                "persistentVolumeReclaimPolicy": class["reclaimPolicy"],
-                "volumeMode": claim["spec"]["volumeMode"],
-                "claimRef": {
-                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": object::name(claim),
-                    "namespace": object::namespace(claim), "uid": object::uid(claim),
-                },
-            },
-        });
-        if provisioner == LOCAL {
-            let path = format!("/var/lib/rancher/k3s/storage/{name}");
-            let place = json!({"path": path, "type": "DirectoryOrCreate"});
-            set(&mut volume, &["spec", "hostPath"], place);
+        let made = if provisioner == LOCAL {
+            Some(local(claim, &name))
         } else {
-            let handle = json!({"driver": provisioner, "volumeHandle": object::uid(claim)});
-            set(&mut volume, &["spec", "csi"], handle);
-        }
+            digitalocean::provision(pass, &name, claim, &class)
+        };
+        let Some(mut volume) = made else {
+            return;
+        };
+        describe(&mut volume, &name, claim, &class);
         pass.create(volume);
     }
-    if let Some(volume) = pass.get(VOLUMES, "", &name) {
-        pass.adjust(VOLUMES, &volume, |volume| {
-            set(volume, &["status", "phase"], "Bound");
-        });
-    }
+    let Some(volume) = pass.get(VOLUMES, "", &name) else {
+        return;
+    };
+    let capacity = volume["spec"]["capacity"].clone();
+    pass.adjust(VOLUMES, &volume, |volume| {
+        set(volume, &["status", "phase"], "Bound");
+    });
     pass.adjust(CLAIMS, claim, |claim| {
         set(claim, &["spec", "volumeName"], name.clone());
     });
@@ -95,10 +81,59 @@ fn bind(pass: &mut Pass<'_>, claim: &Object) {
     });
 }
 
-/// Whether a pod waits for the claim.
+/// A folder of a node.
+fn local(claim: &Value, name: &str) -> Value {
+    let content = object::annotation(claim, CONTENT).unwrap_or(object::uid(claim));
+    let path = format!("/var/lib/rancher/k3s/storage/{name}");
+    json!({
+        "metadata": {"annotations": {CONTENT: content}},
+        "spec": {
+            "capacity": claim["spec"]["resources"]["requests"],
+            "hostPath": {"path": path, "type": "DirectoryOrCreate"},
+        },
+    })
+}
+
+/// What every provisioner says of a volume.
+fn describe(volume: &mut Value, name: &str, claim: &Value, class: &Value) {
+    set(volume, &["apiVersion"], "v1");
+    set(volume, &["kind"], "PersistentVolume");
+    set(volume, &["metadata", "name"], name);
+    let by = "pv.kubernetes.io/provisioned-by";
+    let provisioner = class["provisioner"].clone();
+    set(volume, &["metadata", "annotations", by], provisioner);
+    for (field, value) in [
+        ("accessModes", claim["spec"]["accessModes"].clone()),
+        ("storageClassName", object::name(class).into()),
+        (
+            "persistentVolumeReclaimPolicy",
+            class["reclaimPolicy"].clone(),
+        ),
+        ("volumeMode", claim["spec"]["volumeMode"].clone()),
+    ] {
+        set(volume, &["spec", field], value);
+    }
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": object::name(claim),
+        "namespace": object::namespace(claim), "uid": object::uid(claim),
+    });
+    set(volume, &["spec", "claimRef"], claim);
+}
+
+/// Holds a claim until it is deleted and no pod has it.
+fn protect(pass: &Pass<'_>, claim: &Object) {
+    if !object::terminating(claim) {
+        digitalocean::hold(pass, CLAIMS, claim, &[IN_USE]);
+    } else if !consumed(pass, claim) {
+        digitalocean::let_go(pass, CLAIMS, claim, &[IN_USE]);
+    }
+}
+
+/// Whether a pod that has not ended names the claim.
 fn consumed(pass: &Pass<'_>, claim: &Object) -> bool {
     pass.in_namespace(PODS, object::namespace(claim))
         .iter()
+        .filter(|pod| !object::ended(pod))
         .any(|pod| {
             items(pod, &["spec", "volumes"]).iter().any(|volume| {
                 text(volume, &["persistentVolumeClaim", "claimName"]) == Some(object::name(claim))
@@ -114,11 +149,7 @@ fn provisions(pass: &Pass<'_>, provisioner: &str) -> bool {
         found.is_some_and(|object| number(&object, &["status", field]).unwrap_or(0) > 0)
     };
     match provisioner {
-        "dobs.csi.digitalocean.com" => {
-            pass.get("storage.k8s.io/csidrivers", "", provisioner)
-                .is_some()
-                && serving("apps/statefulsets", "csi-do-controller", "readyReplicas")
-        }
+        DRIVER => digitalocean::driver_runs(pass),
         LOCAL => serving(
             "apps/deployments",
             "local-path-provisioner",
@@ -129,7 +160,7 @@ fn provisions(pass: &Pass<'_>, provisioner: &str) -> bool {
 }
 
 /// A volume whose claim is gone is released, and deleted when its policy says so.
-fn release(pass: &Pass<'_>, volume: &Object) {
+fn release(pass: &mut Pass<'_>, volume: &Object) {
     let Some(uid) = text(volume, &["spec", "claimRef", "uid"]) else {
         return;
     };
@@ -141,11 +172,19 @@ fn release(pass: &Pass<'_>, volume: &Object) {
     {
         return;
     }
-    if text(volume, &["spec", "persistentVolumeReclaimPolicy"]) == Some("Delete") {
-        pass.delete(VOLUMES, volume);
-    } else {
-        pass.adjust(VOLUMES, volume, |volume| {
-            set(volume, &["status", "phase"], "Released");
-        });
+    let own = text(volume, &["spec", "csi", "driver"]) == Some(DRIVER);
+    let deletes = text(volume, &["spec", "persistentVolumeReclaimPolicy"]) == Some("Delete");
+    pass.adjust(VOLUMES, volume, |volume| {
+        set(volume, &["status", "phase"], "Released");
+    });
+    match (deletes, own) {
+        (true, true) => {
+            let runs = digitalocean::driver_runs(pass);
+            if runs && pass.turn("unprovision", volume, Duration::ZERO, RETRY) {
+                digitalocean::delete(pass, volume);
+            }
+        }
+        (true, false) => pass.delete(VOLUMES, volume),
+        (false, _) => digitalocean::forget(pass, volume),
     }
 }

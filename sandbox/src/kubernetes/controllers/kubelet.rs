@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Pass;
 use super::workload::PODS;
-use super::{helm, host, init_containers, upgrade};
+use super::{digitalocean, helm, host, init_containers, upgrade};
 use crate::kubernetes::object::{self, Object, flag, items, map, number, set, text};
 
 /// Pulling images and starting containers.
@@ -128,6 +128,11 @@ fn start(pass: &mut Pass<'_>, pod: &Object) {
     super::argocd::init_containers(pass, pod);
     if let Some((reason, message)) = missing(pass, pod) {
         waits(pass, pod, reason, &message);
+        return;
+    }
+    if let Some(volume) = digitalocean::unattached(pass, pod) {
+        let message = format!("volume {volume} is not attached to the node");
+        waits(pass, pod, "ContainerCreating", &message);
         return;
     }
     if !pass.due("start", pod, START) || !init_containers::ended(pass, pod) {

@@ -5,6 +5,7 @@ mod claims;
 mod daemon_sets;
 mod definitions;
 mod deployments;
+mod digitalocean;
 mod disruption;
 mod etcd_snapshots;
 mod garbage;
@@ -38,7 +39,7 @@ use super::apiserver::ApiServer;
 use super::object::{self, Object};
 use super::status::ApiError;
 use super::write::{DeleteOptions, Target, WriteOptions};
-use super::{BucketAccess, NodeDisks, NodeFacts, Outside};
+use super::{BucketAccess, CloudApi, NodeDisks, NodeFacts, Outside};
 
 #[cfg(test)]
 pub(crate) use helm::packed_chart;
@@ -49,6 +50,9 @@ const BURST: usize = 64;
 /// What a period lasts at least, whatever the clock's scale: a clock that runs thousands of times
 /// faster must not keep the task busy, and objects write their times in whole seconds.
 const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
+
+/// What a pause between two tries lasts at least, for the same reason.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A kubelet as the control plane knows it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +76,7 @@ pub(crate) struct Controllers {
     wake: Arc<Notify>,
     timers: Timers,
     applied: upgrade::Applied,
+    ensured: digitalocean::Ensured,
 }
 
 /// What a pass of the controllers works with.
@@ -79,10 +84,12 @@ pub(crate) struct Pass<'a> {
     pub(crate) server: &'a ApiServer,
     pub(crate) nodes: BTreeMap<String, NodeRecord>,
     pub(crate) bucket_access: Option<Arc<dyn BucketAccess>>,
+    pub(crate) cloud_api: Option<Arc<dyn CloudApi>>,
     pub(crate) ca_certificates: &'a str,
     outside: &'a Mutex<Outside>,
     timers: &'a mut Timers,
     applied: &'a mut upgrade::Applied,
+    ensured: &'a mut digitalocean::Ensured,
 }
 
 /// Lags under way, by what they are for. Those nobody asks about in a pass are forgotten.
@@ -114,6 +121,7 @@ impl Controllers {
             wake,
             timers: Timers::default(),
             applied: upgrade::Applied::default(),
+            ensured: digitalocean::Ensured::default(),
         }
     }
 
@@ -159,19 +167,22 @@ impl Controllers {
     }
 
     fn pass(&mut self, server: &ApiServer) {
-        let (nodes, bucket_access) = {
+        let (nodes, bucket_access, cloud_api) = {
             let outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner);
-            (outside.nodes.clone(), outside.bucket_access.clone())
+            let reached = (outside.bucket_access.clone(), outside.cloud_api.clone());
+            (outside.nodes.clone(), reached.0, reached.1)
         };
         let timers = &mut self.timers;
         let mut pass = Pass {
             server,
             nodes,
             bucket_access,
+            cloud_api,
             ca_certificates: &self.ca_certificates,
             outside: &self.outside,
             timers,
             applied: &mut self.applied,
+            ensured: &mut self.ensured,
         };
         definitions::reconcile(&mut pass);
         namespaces::reconcile(&mut pass);
@@ -187,6 +198,7 @@ impl Controllers {
         disruption::reconcile(&mut pass);
         claims::reconcile(&mut pass);
         scheduler::reconcile(&mut pass);
+        digitalocean::reconcile(&mut pass);
         kubelet::reconcile(&mut pass);
         garbage::reconcile(&mut pass);
         argocd::reconcile(&mut pass);
@@ -216,7 +228,12 @@ impl Timers {
 
     /// Whether a period is over; the next one begins when this says so.
     fn every(&mut self, key: String, period: Duration) -> bool {
-        let over = self.due(key.clone(), period);
+        self.turn(key, period, period)
+    }
+
+    /// The same with another length of the first one.
+    fn turn(&mut self, key: String, first: Duration, period: Duration) -> bool {
+        let over = self.due(key.clone(), first);
         if over && let Some(timer) = self.running.get_mut(&key) {
             timer.due = Instant::now() + period;
             timer.waits = true;
@@ -254,6 +271,21 @@ impl Pass<'_> {
         let period = self.server.clock.scaled(period).max(SHORTEST_PERIOD);
         self.timers
             .every(format!("{what}/{}", object::uid(object)), period)
+    }
+
+    /// Whether it is time to try something: after the first lag, and whenever a pause after the last
+    /// try is over.
+    pub(crate) fn turn(
+        &mut self,
+        what: &str,
+        object: &Value,
+        first: Duration,
+        pause: Duration,
+    ) -> bool {
+        let clock = &self.server.clock;
+        let (first, pause) = (clock.scaled(first), clock.scaled(pause).max(SHORTEST_PAUSE));
+        let key = format!("{what}/{}", object::uid(object));
+        self.timers.turn(key, first, pause)
     }
 
     /// Whether a moment of the clock has come.

@@ -64,7 +64,7 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
 }
 
 /// The real manager's conditions: its pod runs, and has a token to ask DigitalOcean with.
-fn cloud_controller_works(pass: &Pass<'_>) -> bool {
+pub(super) fn cloud_controller_works(pass: &Pass<'_>) -> bool {
     let deployment = pass.get(
         "apps/deployments",
         "kube-system",

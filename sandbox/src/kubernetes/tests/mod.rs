@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod cloud;
 mod controllers;
 mod crud;
 mod etcd_snapshots;
@@ -31,6 +32,7 @@ use tower::ServiceExt as _;
 use super::{Cluster, ClusterConfig, Identity, NodeFacts, NodeRole};
 use crate::clock::Clock;
 use crate::rng::Rng;
+use crate::server::{Config, Sandbox};
 use crate::store::Store;
 
 /// A self-signed authority: certificate and key, PEM.
@@ -84,6 +86,56 @@ fn plain_node(name: &str) -> NodeFacts {
         version: String::new(),
         args: Vec::new(),
     }
+}
+
+/// The token of the accounts below.
+const TOKEN: &str = "dop_v1_test";
+
+/// An account of the cluster's own, with a droplet that is its node of that name, and the token in the
+/// Secret where the controllers look for it.
+async fn with_account(cluster: &Cluster, client: &Client, node: &str) -> Sandbox {
+    let config = Config {
+        token: TOKEN.to_owned(),
+        rate_limits: None,
+        ..Config::default()
+    };
+    let account = Sandbox::open_at(&config, cluster.inner.server.clock.clone()).unwrap();
+    cluster.set_cloud_api(account.cloud_api());
+    droplet_node(cluster, &account, node);
+    let secrets = "/api/v1/namespaces/kube-system/secrets";
+    let token =
+        json!({"metadata": {"name": "digitalocean"}, "stringData": {"access-token": TOKEN}});
+    client.create(secrets, &token).await;
+    account
+}
+
+/// Another node on a droplet of the account; gives the droplet's number.
+fn droplet_node(cluster: &Cluster, account: &Sandbox, name: &str) -> u64 {
+    let droplet = json!({"name": name, "region": "fra1", "size": "s-1vcpu-1gb",
+        "image": "ubuntu-24-04-x64"});
+    let made = ask(account, "POST", "/v2/droplets", Some(&droplet));
+    let id = made["droplet"]["id"].as_u64().unwrap();
+    let region = (
+        "topology.kubernetes.io/region".to_owned(),
+        "fra1".to_owned(),
+    );
+    cluster.register_node(NodeFacts {
+        provider_id: format!("digitalocean://{id}"),
+        labels: BTreeMap::from([region]),
+        ..plain_node(name)
+    });
+    id
+}
+
+/// What the account answers.
+fn ask(account: &Sandbox, method: &str, target: &str, body: Option<&Value>) -> Value {
+    let method = method.parse().unwrap();
+    let (status, answer) = account
+        .cloud_api()
+        .call(TOKEN, method, target, body)
+        .unwrap();
+    assert!((200..300).contains(&status), "{target}: {status} {answer}");
+    answer
 }
 
 /// The same, as the kubelet registers it under an external cloud provider.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CRD, Client, Cluster, cluster, condition, deployment, established, plain_node};
+use super::{
+    CRD, Client, Cluster, cluster, condition, deployment, established, plain_node, with_account,
+};
 
 /// A definition that takes anything, with the status of the real one where it matters.
 pub(super) async fn define(client: &Client, group: &str, plural: &str, kind: &str) {
@@ -110,7 +112,9 @@ async fn an_application_syncs_when_argo_cd_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_binds_when_its_driver_runs() {
-    let (_cluster, client) = with_node().await;
+    let cluster = cluster().await;
+    let client = Client::admin(&cluster);
+    let _account = with_account(&cluster, &client, "n1").await;
     client.create("/apis/storage.k8s.io/v1/storageclasses", &json!({
         "metadata": {"name": "do-block-storage", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
         "provisioner": "dobs.csi.digitalocean.com"})).await;
@@ -157,5 +161,13 @@ async fn a_claim_binds_when_its_driver_runs() {
     client
         .call("DELETE", &format!("{claims}/data"), "", &Value::Null)
         .await;
+    // Its pod has it: it goes with that.
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    let claim = client.get(&format!("{claims}/data")).await;
+    assert!(claim["metadata"]["deletionTimestamp"].is_string());
+    client.get(&volume).await;
+    let app = "/apis/apps/v1/namespaces/default/deployments/app";
+    client.call("DELETE", app, "", &Value::Null).await;
     client.until_gone(&volume).await;
+    client.until_gone(&format!("{claims}/data")).await;
 }

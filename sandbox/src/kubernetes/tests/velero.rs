@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::platform::{define, namespace, run, with_node};
-use super::{CRD, Client, Cluster, config, established, plain_node, widgets};
+use super::{CRD, Client, Cluster, config, established, widgets, with_account};
 use crate::clock::Clock;
 use crate::kubernetes::{BucketAccess, BucketKey};
 use crate::rng::Rng;
@@ -199,8 +199,8 @@ async fn ready_at(
         Rng::seeded(seed),
     );
     let cluster = opened.await.unwrap();
-    cluster.register_node(plain_node("n1"));
     let client = Client::admin(&cluster);
+    with_account(&cluster, &client, "n1").await;
     installed(&cluster, &client, account, (mode, folder)).await;
     let secrets = "/api/v1/namespaces/velero/secrets";
     client

@@ -1,0 +1,281 @@
+//! What a destroy finds besides what is on record: what the cluster's own controllers made in the
+//! account. It is put on record for the destroy, so that it is shown, approved, journalled and gone on
+//! with like everything else.
+
+use crate::cli::Orphans;
+use crate::cmd::session::Session;
+use crate::compose::{k3s, network};
+use crate::error::{Failure, Problem};
+use kplan_model::{
+    Address, Codec as _, Declarations, Kind, Meta, ObjectCodec as _, ProviderError, Recorded,
+    RemoteId, Snapshot, Status, Value,
+};
+use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks};
+use kplan_providers::k3s::Access;
+use kplan_providers::kubernetes::{Role, made_for};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Kinds of which the cluster makes some, and kplan none.
+const KINDS: [&str; 4] = [
+    "cluster_leavings",
+    "cluster_load_balancer",
+    "cluster_snapshot",
+    "cluster_volume",
+];
+/// Those that hold data.
+const DATA: [&str; 2] = ["cluster_snapshot", "cluster_volume"];
+/// The last look.
+const LAST: &str = "cluster_leavings";
+/// How long the cluster's API may take to say what is whose, in its own time.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What was found, and how it is told.
+pub struct Left {
+    /// The state, with what was found on record.
+    pub snapshot: Snapshot,
+    /// Whether that is something the state did not have.
+    pub is_new: bool,
+    /// What is told of it before anybody agrees.
+    pub notes: Vec<String>,
+    /// What stays, for the end.
+    pub kept: Vec<String>,
+}
+
+/// Whether a resource on record is one the cluster made.
+pub fn is_leaving(address: &Address) -> bool {
+    KINDS.contains(&address.kind().as_str())
+}
+
+/// Lets go of what an earlier destroy had put on record: the cluster stays, and with it what it made.
+pub fn forget(declarations: &mut Declarations, snapshot: &Snapshot) {
+    let left = snapshot.resources.keys().filter(|it| is_leaving(it));
+    declarations.forgotten.extend(left.cloned());
+}
+
+/// Looks for what the cluster made, and puts it on record in a copy of the state.
+///
+/// # Errors
+/// Where the account cannot be read: nobody would know what is left.
+pub async fn find(
+    session: &Session,
+    snapshot: Snapshot,
+    orphans: Orphans,
+) -> Result<Left, Failure> {
+    let (marks, silent) = marks(session, &snapshot).await;
+    let look = session.adapters.leavings(&marks).await;
+    let look = look.map_err(|error| unread(&error))?;
+    let keeps = orphans == Orphans::Keep;
+    let kept = |one: &&Leaving| keeps && one.holds_data;
+    let mut left = Left {
+        notes: notes(&look, silent, orphans),
+        kept: look.found.iter().filter(kept).map(told).collect(),
+        is_new: false,
+        snapshot,
+    };
+    record(&mut left, &look, &marks, keeps);
+    Ok(left)
+}
+
+/// How this cluster's are told from others, and why its API did not help.
+async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<ProviderError>) {
+    let id = |record: &Recorded| record.id.as_str().to_owned();
+    let of_kind = |kind: &'static str| {
+        let all = snapshot.resources.values().chain(&snapshot.deposed);
+        all.filter(move |record| record.address.kind().as_str() == kind)
+    };
+    let own = of_kind("volume").chain(of_kind("load_balancer"));
+    let told = told_by_the_cluster(session, snapshot).await;
+    let (mut told, silent) = match told {
+        Ok(told) => (told, None),
+        Err(error) => (BTreeMap::new(), Some(error)),
+    };
+    // What an earlier destroy was told counts, now that the cluster may be gone.
+    for record in snapshot.resources.values() {
+        if let Some(Value::Str(made_for)) = record.args.get("made_for")
+            && is_leaving(&record.address)
+        {
+            told.entry(id(record))
+                .or_insert_with(|| made_for.to_string());
+        }
+    }
+    let marks = Marks {
+        tag: snapshot.owner.tag(),
+        vpc: snapshot.resources.get(&network::vpc()).map(id),
+        droplets: of_kind("droplet").map(id).collect(),
+        ours: own.map(id).collect(),
+        told,
+    };
+    (marks, silent)
+}
+
+/// What the cluster's API says of what it made; nothing where there is no cluster.
+async fn told_by_the_cluster(
+    session: &Session,
+    snapshot: &Snapshot,
+) -> Result<BTreeMap<String, String>, ProviderError> {
+    let record = snapshot.resources.get(&k3s::cluster());
+    let access = record.and_then(|record| record.attrs.get("access"));
+    let Some(access) = access.and_then(|access| Access::decode(access).ok()) else {
+        return Ok(BTreeMap::new());
+    };
+    let cluster = session.adapters.clusters.session(&access, Role::Admin)?;
+    let asked = tokio::time::timeout(ANSWER, made_for(&cluster)).await;
+    asked.unwrap_or_else(|_| {
+        let message = format!("it did not answer within {} s", ANSWER.as_secs());
+        Err(ProviderError::new(
+            kplan_model::ErrorKind::Transient,
+            message,
+        ))
+    })
+}
+
+fn unread(error: &ProviderError) -> Failure {
+    let message = format!(
+        "nobody knows what the cluster made (volumes, snapshots, load balancers), because the account \
+         cannot be read: {error}; nothing was destroyed"
+    );
+    let problem = Problem::error("destroy::leavings_unread", message);
+    problem
+        .help(
+            "run destroy again when it can be read; the token needs the right to read block storage, \
+             snapshots and load balancers",
+        )
+        .into()
+}
+
+fn told(one: &Leaving) -> String {
+    let size = one.attrs.size.map(|size| format!(", {size} GiB"));
+    let whose = one.args.made_for.as_ref().map(|it| format!(", {it}"));
+    format!(
+        "{} ({}{}{})",
+        one.attrs.name,
+        one.attrs.id,
+        size.unwrap_or_default(),
+        whose.unwrap_or_default()
+    )
+}
+
+fn notes(look: &Look, silent: Option<ProviderError>, orphans: Orphans) -> Vec<String> {
+    let mut notes = Vec::new();
+    let data: Vec<String> = look
+        .found
+        .iter()
+        .filter(|one| one.holds_data)
+        .map(told)
+        .collect();
+    if !data.is_empty() {
+        let fate = match orphans {
+            Orphans::Delete => {
+                "are destroyed with what programs stored on them, for good; --orphans keep leaves \
+                 them in the account"
+            }
+            Orphans::Keep => {
+                "stay in the account and keep billing; the owner's tag goes, so note their ids"
+            }
+        };
+        notes.push(format!(
+            "volumes and snapshots that the cluster made {fate}: {}",
+            data.join(", ")
+        ));
+    }
+    if let Some(error) = silent {
+        notes.push(format!(
+            "the cluster's API did not say what it made, so it was looked for by tag and VPC: {error}"
+        ));
+    }
+    if !look.strangers.is_empty() {
+        notes.push(format!(
+            "these load balancers stand in the cluster's VPC, and nothing proves that the cluster made \
+             them; they stay, and while they do, the VPC cannot go: {}",
+            look.strangers.join(", ")
+        ));
+    }
+    notes
+}
+
+/// Puts what was found on record, in its place in the order: after every droplet, so that no
+/// controller makes it again and no droplet holds it; then the last look; then the VPC and the tag by
+/// which it is found.
+fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
+    let before = left.snapshot.resources.clone();
+    let found: BTreeSet<&str> = look.found.iter().map(|it| it.attrs.id.as_str()).collect();
+    // What an earlier destroy put on record was proven then, and stays to be destroyed where it is
+    // not found any more by the marks of today: it is read by its id.
+    left.snapshot.resources.retain(|address, record| {
+        let stays = keeps && DATA.contains(&address.kind().as_str());
+        let kept = address.kind().as_str() != LAST && !found.contains(record.id.as_str());
+        !is_leaving(address) || (kept && !stays)
+    });
+    let last = Address::new(Kind::new(LAST), "main");
+    let behind: Vec<Address> = [network::vpc(), network::owner_tag()]
+        .into_iter()
+        .filter(|it| before.contains_key(it))
+        .collect();
+    if behind.is_empty() {
+        return;
+    }
+    let args = LastLookArgs {
+        tag: marks.tag.clone(),
+        vpc_id: marks.vpc.clone(),
+        keeps_data: keeps,
+        ours: marks.ours.iter().cloned().collect(),
+    };
+    let object = args.to_object();
+    let mut records = vec![recorded(
+        last.clone(),
+        LAST,
+        (object.clone(), object),
+        behind,
+    )];
+    for one in look.found.iter().filter(|one| !(keeps && one.holds_data)) {
+        let name = if named(&one.attrs.name) {
+            &one.attrs.name
+        } else {
+            &one.attrs.id
+        };
+        let address = Address::new(one.kind.clone(), name.as_str());
+        let objects = (one.args.to_object(), one.attrs.to_object());
+        let mut record = recorded(address, &one.attrs.id, objects, vec![last.clone()]);
+        record.created_at = one.created_at.unwrap_or(record.created_at);
+        records.push(record);
+    }
+    let resources = &mut left.snapshot.resources;
+    resources.extend(records.into_iter().map(|it| (it.address.clone(), it)));
+    let first: Vec<Address> = resources
+        .keys()
+        .filter(|it| is_leaving(it))
+        .cloned()
+        .collect();
+    let records = resources.values_mut().chain(&mut left.snapshot.deposed);
+    for record in records.filter(|it| it.address.kind().as_str() == "droplet") {
+        record.depends_on.retain(|it| !is_leaving(it));
+        record.depends_on.extend(first.iter().cloned());
+    }
+    left.is_new = left.snapshot.resources != before;
+}
+
+fn recorded(
+    address: Address,
+    id: &str,
+    (args, attrs): (kplan_model::Object, kplan_model::Object),
+    depends_on: Vec<Address>,
+) -> Recorded {
+    Recorded {
+        address,
+        id: RemoteId::new(id),
+        args,
+        attrs,
+        meta: Meta::default(),
+        depends_on,
+        status: Status::Ready,
+        created_at: kplan_model::Timestamp(0),
+        operations: BTreeSet::new(),
+        version: 1,
+    }
+}
+
+/// Whether a name can be an address's.
+fn named(name: &str) -> bool {
+    format!("cluster.{name}").parse::<Address>().is_ok() && !name.contains('[')
+}
