@@ -5,6 +5,7 @@ use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::{changes, show};
 use crate::cmd::restore;
 use crate::cmd::session::{self, Session};
+use crate::compose::Rotating;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -70,6 +71,12 @@ pub async fn run_for(
         (&end, apply.options.mode, global.json, execution.recorded())
     {
         outputs(recorded, terminal);
+        if Rotating::of(recorded).is_exchanging() {
+            terminal.note(
+                "a server that was made meanwhile may have joined with the old server token: run \
+                 `kplan apply` once more, and it has the new one, too",
+            );
+        }
     }
     execution.close(terminal).await;
     end

@@ -20,7 +20,7 @@ use kplan_providers::local::RotationArgs;
 pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) -> CommandResult {
     let snapshot = view(global, terminal)?.snapshot;
     let mut replace = Vec::new();
-    let mut told = Vec::new();
+    let mut told: Vec<(Rotated, Since)> = Vec::new();
     for what in &args.what {
         let found = on_record(*what, &snapshot);
         if found.is_empty() {
@@ -30,7 +30,7 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
             return Err(under_way());
         }
         match since(*what) {
-            Some(field) => told.push(field),
+            Some(field) => told.push((*what, field)),
             None => replace.extend(found.iter().map(ToString::to_string)),
         }
     }
@@ -51,8 +51,13 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
     let now = SystemClock.now();
     let wish = move |snapshot: &mut Snapshot| {
         let mut args = Rotating::of(snapshot).args();
-        for field in &told {
-            *field(&mut args) = Some(now.0);
+        // Another run may have begun an exchange since this one looked, and servers know two tokens at
+        // most: that one is ended instead.
+        let exchanging = Rotating::of(snapshot).is_exchanging();
+        for (what, field) in &told {
+            if *what != Rotated::ServerToken || !exchanging {
+                *field(&mut args) = Some(now.0);
+            }
         }
         let record = rotating::record(&args, now);
         snapshot.resources.insert(record.address.clone(), record);

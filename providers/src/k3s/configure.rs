@@ -164,6 +164,14 @@ impl<'a> Order<'a> {
         self.with(tokens).before_restart("exchange", &EXCHANGE)
     }
 
+    /// Has K3s started with the new token, which another server exchanged already.
+    pub(super) fn taking(self, tokens: &Tokens) -> Self {
+        let mut order = self.with(tokens);
+        let chosen = Placed::new(token::CHOSEN, "0600", &tokens.new);
+        order.files.push(chosen);
+        order
+    }
+
     /// Has K3s make its certificates anew at that start.
     pub(super) fn renewing(self) -> Self {
         self.before_restart("certificates", &ROTATE)
@@ -368,7 +376,8 @@ pub(super) fn trouble(job: &Value) -> Option<String> {
         "it tries again"
     };
     Some(format!(
-        "the job {NAMESPACE}/{name} that tells K3s so failed in {pods}; {end}"
+        "the job {NAMESPACE}/{name} that tells K3s so failed in {pods}; {end}; `kubectl -n \
+         {NAMESPACE} logs job/{name} --all-containers` says why"
     ))
 }
 
@@ -518,6 +527,9 @@ mod tests {
         assert_eq!(steps(&order().renewing()), [reload, &ROTATE[..], restart]);
         let exchanging = order().exchanging(&tokens());
         assert_eq!(steps(&exchanging), [reload, &EXCHANGE[..], restart]);
+        let taking = order().taking(&tokens());
+        assert_eq!(steps(&taking), [reload, restart]);
+        assert_eq!(taking.files.last().unwrap().path, token::CHOSEN);
         assert_eq!(steps(&Order::tokens("n", &tokens())), [reload]);
         assert!(steps(&Order::note("n", &told)).is_empty());
     }

@@ -510,7 +510,12 @@ fn blank(args: &NodeArgs) -> Result<NodeAttrs, ProviderError> {
         told: None,
         tls_sans: None,
         agent_token: None,
-        server_token_after: None,
+        // One that is made while the token is exchanged may join with the old one, at a server that
+        // takes no other yet: it has to be seen started with the new one.
+        server_token_after: match (&args.server_token_before, args.server_token_after) {
+            (Some(_), Some(_)) if args.restore.is_none() => Some(0),
+            _ => None,
+        },
         certificates_after: None,
         labels: None,
         taints: None,

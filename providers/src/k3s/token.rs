@@ -5,7 +5,7 @@
 //! is newer than its copy in the datastore ends every start after that (K3s's `pkg/cluster/storage.go`
 //! and `bootstrap.go`). So a server holds both tokens from before the exchange until it was seen
 //! started with the new one, and a script of its unit, `k3s-token`, takes the other one after a start
-//! that did not come up, and that file away before every start. `docs/internals/node-boot.md`,
+//! that did not come up, and makes that file old before every start. `docs/internals/node-boot.md`,
 //! section 6.
 
 use super::bundle::{File, Files};
@@ -24,7 +24,7 @@ pub(super) const OLD: &str = "/etc/kplan/server-token.old";
 /// The token to come.
 pub(super) const NEW: &str = "/etc/kplan/server-token.new";
 /// The one of the two that K3s reads: it counts more than what the bundle and kplan's file say.
-const CHOSEN: &str = "/etc/rancher/k3s/config.yaml.d/60-kplan-token.yaml";
+pub(super) const CHOSEN: &str = "/etc/rancher/k3s/config.yaml.d/60-kplan-token.yaml";
 /// The label by which a server says which of the two it was started with.
 const MARK: &str = "kplan.io/server-token";
 

@@ -248,7 +248,9 @@ fn has_new(disk: &Disk) -> bool {
 
 /// What the script does before a start.
 pub(super) fn before(disk: &mut Disk) {
-    disk.passwords = None;
+    if let Some(file) = &mut disk.passwords {
+        file.written = 0;
+    }
     if !disk.files.contains_key(OLD) || !disk.files.contains_key(NEW) {
         disk.files.remove(TRIED);
         return;

@@ -107,6 +107,19 @@ pub(crate) fn cut_off(mut command: Command, when: impl Fn() -> bool) {
     child.wait().expect("it ends");
 }
 
+/// Runs a command and kills it when it says these words on standard output.
+#[track_caller]
+pub(crate) fn cut_off_at(mut command: Command, words: &str) {
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("kplan starts");
+    let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let said = lines.any(|line| line.contains(words));
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    assert!(said, "it never says `{words}`");
+}
+
 /// Runs a command; does something in the moment in which it says these words on standard output, and
 /// gives how it ended.
 #[track_caller]

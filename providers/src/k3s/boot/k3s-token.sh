@@ -25,10 +25,11 @@ choose() { # file
 
 # K3s writes its file of passwords from its configuration, keeps a copy in the datastore, and never
 # starts again where the file is newer than that copy and says something else, as it does after every
-# change of a token. Without the file, it begins from the copy. A start that did not come up is
-# followed by one with the other token, where there are two.
+# change of a token. An old file that differs is taken from the copy; one that does not is left as it
+# is, and so is everything else that K3s has copies of. A start that did not come up is followed by one
+# with the other token, where there are two.
 before() {
-    rm -f "$passwords"
+    [ ! -f "$passwords" ] || touch -d @0 "$passwords"
     if [ ! -f "$old" ] || [ ! -f "$new" ]; then
         rm -f "$tried"
         return 0
@@ -77,9 +78,10 @@ put_old_back() { # secret
 
 ask() { # password new
     printf 'user = "server:%s"\ndata = "{\\"newToken\\":\\"%s\\"}"\n' "$1" "$2" |
-        curl --config - --silent --show-error --fail --noproxy '*' --max-time 120 \
-            --output /dev/null --request PUT --header 'Content-Type: application/json' \
-            --cacert "$server/tls/server-ca.crt" "${KPLAN_K3S:-https://127.0.0.1:6443}/v1-k3s/token"
+        curl --config - --silent --show-error --fail-with-body --noproxy '*' --max-time 120 \
+            --request PUT --header 'Content-Type: application/json' \
+            --cacert "$server/tls/server-ca.crt" \
+            "${KPLAN_K3S:-https://127.0.0.1:6443}/v1-k3s/token" >&2
 }
 
 # K3s knows whoever has the token it was started with: the old one, or the new one where it was started

@@ -21,6 +21,7 @@ use crate::k3s::config::{self, Told};
 use crate::k3s::configure::{self, About, Order};
 use crate::k3s::token::{self, Tokens};
 use crate::kubernetes::Kubernetes;
+use crate::kubernetes::object::Type;
 use crate::kubernetes::session::{Ownership, Session};
 use kplan_model::{ErrorKind, FieldSet, Permit, ProviderError};
 use serde_json::Value;
@@ -176,7 +177,8 @@ pub(super) async fn begin(
     if has_started(after, &mut attrs, Some(&life))? {
         return Ok(attrs);
     }
-    let order = order_of(after, &attrs, &told)?;
+    let exchanged = is_exchanging(after, &attrs) && is_exchanged(&node.session, after).await?;
+    let order = order_of(after, &attrs, &told, exchanged)?;
     if is_exchanging(after, &attrs) {
         // It brought what this order brings again.
         let earlier = configure::object(&after.boot.node, About::Token);
@@ -190,11 +192,30 @@ pub(super) async fn begin(
     })
 }
 
-/// What is to be done on a node that is told something.
+/// Whether another server was started with the new server token already: the data is encrypted with it.
+/// An exchange stores what the server it is asked of has on its disk, so one is enough.
+async fn is_exchanged(session: &Session, args: &NodeArgs) -> Result<bool, ProviderError> {
+    let Some(secret) = &args.server_token else {
+        return Ok(false);
+    };
+    let secret = secret.known()?;
+    let nodes = session.list(&Type::new("v1", "Node"), "").await?;
+    for node in nodes.iter() {
+        let other = text(node, "/metadata/name") != args.boot.node;
+        if other && token::started_with(node_args(node), secret)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is to be done on a node that is told something. `exchanged` is whether another server exchanged
+/// the server token.
 fn order_of<'a>(
     args: &'a NodeArgs,
     attrs: &NodeAttrs,
     told: &Told,
+    exchanged: bool,
 ) -> Result<Order<'a>, ProviderError> {
     let mut order = Order::restart(&args.boot.node, told);
     if args.boot.role == "server" {
@@ -210,7 +231,11 @@ fn order_of<'a>(
             let message = format!("{} was declared without the token before", args.boot.node);
             ProviderError::new(ErrorKind::Bug, message)
         })?;
-        order = order.exchanging(&tokens);
+        order = if exchanged {
+            order.taking(&tokens)
+        } else {
+            order.exchanging(&tokens)
+        };
     }
     Ok(order)
 }
