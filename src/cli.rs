@@ -301,9 +301,10 @@ pub struct DestroyArgs {
     /// Destroy the backups too: the bucket, and every object in it
     #[arg(long)]
     pub delete_backups: bool,
-    /// What becomes of the volumes and snapshots that the cluster made
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Orphans::Delete)]
-    pub orphans: Orphans,
+    /// What becomes of the volumes and snapshots that the cluster made. With a prompt, and without this,
+    /// they are destroyed; with --auto-approve it has to be said where there are any
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub orphans: Option<Orphans>,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,

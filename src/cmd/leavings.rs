@@ -12,8 +12,8 @@ use kplan_model::{
 };
 use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks};
 use kplan_providers::k3s::Access;
-use kplan_providers::kubernetes::{Role, made_for};
-use std::collections::{BTreeMap, BTreeSet};
+use kplan_providers::kubernetes::{MadeFor, Role, made_for};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Kinds of which the cluster makes some, and kplan none.
@@ -23,8 +23,6 @@ const KINDS: [&str; 4] = [
     "cluster_snapshot",
     "cluster_volume",
 ];
-/// Those that hold data.
-const DATA: [&str; 2] = ["cluster_snapshot", "cluster_volume"];
 /// The last look.
 const LAST: &str = "cluster_leavings";
 /// How long the cluster's API may take to say what is whose, in its own time.
@@ -40,6 +38,8 @@ pub struct Left {
     pub notes: Vec<String>,
     /// What stays, for the end.
     pub kept: Vec<String>,
+    /// What holds data, where nobody said yet what is to become of it.
+    pub unanswered: Vec<String>,
 }
 
 /// Whether a resource on record is one the cluster made.
@@ -60,21 +60,35 @@ pub fn forget(declarations: &mut Declarations, snapshot: &Snapshot) {
 pub async fn find(
     session: &Session,
     snapshot: Snapshot,
-    orphans: Orphans,
+    orphans: Option<Orphans>,
 ) -> Result<Left, Failure> {
+    let last = last_look(&snapshot);
+    let said = orphans.or_else(|| {
+        let kept = last.as_ref().map(|last| last.keeps_data)?;
+        Some(if kept { Orphans::Keep } else { Orphans::Delete })
+    });
     let (marks, silent) = marks(session, &snapshot).await;
     let look = session.adapters.leavings(&marks).await;
     let look = look.map_err(|error| unread(&error))?;
-    let keeps = orphans == Orphans::Keep;
-    let kept = |one: &&Leaving| keeps && one.holds_data;
+    let keeps = said == Some(Orphans::Keep);
+    let data = look.found.iter().filter(|one| one.holds_data);
+    let data: Vec<String> = data.map(told).collect();
     let mut left = Left {
-        notes: notes(&look, silent, orphans),
-        kept: look.found.iter().filter(kept).map(told).collect(),
+        notes: notes(&look, silent, said.unwrap_or(Orphans::Delete)),
+        kept: if keeps { data.clone() } else { Vec::new() },
+        unanswered: if said.is_none() { data } else { Vec::new() },
         is_new: false,
         snapshot,
     };
     record(&mut left, &look, &marks, keeps);
     Ok(left)
+}
+
+/// What an earlier destroy that was not ended went by.
+fn last_look(snapshot: &Snapshot) -> Option<LastLookArgs> {
+    let mut records = snapshot.resources.values();
+    let last = records.find(|record| record.address.kind().as_str() == LAST)?;
+    LastLookArgs::from_object(&last.args).ok()
 }
 
 /// How this cluster's are told from others, and why its API did not help.
@@ -86,10 +100,21 @@ async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<Provide
     };
     let own = of_kind("volume").chain(of_kind("load_balancer"));
     let told = told_by_the_cluster(session, snapshot).await;
-    let (mut told, silent) = match told {
-        Ok(told) => (told, None),
-        Err(error) => (BTreeMap::new(), Some(error)),
+    let (
+        MadeFor {
+            mut told,
+            mut foreign,
+        },
+        silent,
+    ) = match told {
+        Ok(made) => (made, None),
+        Err(error) => (MadeFor::default(), Some(error)),
     };
+    foreign.extend(
+        last_look(snapshot)
+            .into_iter()
+            .flat_map(|last| last.foreign),
+    );
     // What an earlier destroy was told counts, now that the cluster may be gone.
     for record in snapshot.resources.values() {
         if let Some(Value::Str(made_for)) = record.args.get("made_for")
@@ -105,6 +130,7 @@ async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<Provide
         droplets: of_kind("droplet").map(id).collect(),
         ours: own.map(id).collect(),
         told,
+        foreign,
     };
     (marks, silent)
 }
@@ -113,11 +139,11 @@ async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<Provide
 async fn told_by_the_cluster(
     session: &Session,
     snapshot: &Snapshot,
-) -> Result<BTreeMap<String, String>, ProviderError> {
+) -> Result<MadeFor, ProviderError> {
     let record = snapshot.resources.get(&k3s::cluster());
     let access = record.and_then(|record| record.attrs.get("access"));
     let Some(access) = access.and_then(|access| Access::decode(access).ok()) else {
-        return Ok(BTreeMap::new());
+        return Ok(MadeFor::default());
     };
     let cluster = session.adapters.clusters.session(&access, Role::Admin)?;
     let asked = tokio::time::timeout(ANSWER, made_for(&cluster)).await;
@@ -199,14 +225,11 @@ fn notes(look: &Look, silent: Option<ProviderError>, orphans: Orphans) -> Vec<St
 /// which it is found.
 fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
     let before = left.snapshot.resources.clone();
-    let found: BTreeSet<&str> = look.found.iter().map(|it| it.attrs.id.as_str()).collect();
-    // What an earlier destroy put on record was proven then, and stays to be destroyed where it is
-    // not found any more by the marks of today: it is read by its id.
-    left.snapshot.resources.retain(|address, record| {
-        let stays = keeps && DATA.contains(&address.kind().as_str());
-        let kept = address.kind().as_str() != LAST && !found.contains(record.id.as_str());
-        !is_leaving(address) || (kept && !stays)
-    });
+    // What an earlier destroy put on record and is not found today is gone, or somebody took the marks
+    // off it to save it.
+    left.snapshot
+        .resources
+        .retain(|address, _| !is_leaving(address));
     let last = Address::new(Kind::new(LAST), "main");
     let behind: Vec<Address> = [network::vpc(), network::owner_tag()]
         .into_iter()
@@ -220,6 +243,7 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
         vpc_id: marks.vpc.clone(),
         keeps_data: keeps,
         ours: marks.ours.iter().cloned().collect(),
+        foreign: marks.foreign.iter().cloned().collect(),
     };
     let object = args.to_object();
     let mut records = vec![recorded(

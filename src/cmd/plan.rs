@@ -1,7 +1,7 @@
 //! `kplan plan`: what apply would do. Reads the cloud, writes nothing, takes no lock.
 
 use crate::backup;
-use crate::cli::{Format, Global, Orphans, PlanArgs};
+use crate::cli::{Format, Global, PlanArgs};
 use crate::cmd::session::{self, Session};
 use crate::cmd::{dry_run, leavings};
 use crate::compose::{Earlier, Restoring, database, k3s, platform};
@@ -32,7 +32,7 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     }
     let options = session::options(&args.planning, args.destroy)?;
     let (snapshot, found) = if args.destroy {
-        let left = leavings::find(&session, snapshot, Orphans::Delete).await?;
+        let left = leavings::find(&session, snapshot, None).await?;
         (left.snapshot, left.notes)
     } else {
         (snapshot, Vec::new())

@@ -36,7 +36,14 @@ fn of_copy(life: &Life, arguments: &[&str]) -> Run {
 }
 
 fn destroy_copy(life: &Life) {
-    let arguments = ["destroy", "--auto-approve", "--delete-backups", "--confirm"];
+    let arguments = [
+        "destroy",
+        "--auto-approve",
+        "--orphans",
+        "delete",
+        "--delete-backups",
+        "--confirm",
+    ];
     of_copy(life, &[&arguments[..], &["copy"]].concat()).ok();
 }
 

@@ -15,6 +15,8 @@ const DESTROY: &[&str] = &[
     "--auto-approve",
     "--confirm",
     "demo",
+    "--orphans",
+    "delete",
 ];
 const CLAIM: &str = "v1 PersistentVolumeClaim default/data";
 const SERVICE: &str = "v1 Service default/web";
@@ -208,20 +210,35 @@ fn what_a_dead_cluster_made_is_found_by_its_tag_and_in_its_vpc() {
     folder.assert_cloud_empty();
 }
 
+/// A destroy without a prompt that does not say what becomes of data.
+const UNSAID: &[&str] = DESTROY.split_at(5).0;
+
 #[test]
 fn volumes_and_snapshots_stay_where_they_are_asked_to() {
     let folder = at_work();
-    let run = folder
-        .kplan(&[DESTROY, &["--orphans", "keep"]].concat())
-        .ok();
-    run.assert_says(&["keep billing", "claim default/data", "Kept: "]);
+    let droplets = folder.count("droplets");
+    let unsaid = folder.kplan(UNSAID).expect_code(6);
+    assert!(unsaid.err.contains("destroy::orphans"), "{}", unsaid.err);
+    assert_eq!(folder.count("droplets"), droplets);
+    // One that does not get to its end is remembered with what it was told.
+    let refused = json!({
+        "method": "DELETE", "path": "/v2/load_balancers/*",
+        "fault": { "kind": "status", "status": 503 },
+    });
+    faults(&folder, &json!([refused]));
+    let keep = [UNSAID, &["--orphans", "keep"]].concat();
+    let run = folder.kplan(&keep).expect_code(3);
+    run.assert_says(&["keep billing", "claim default/data"]);
+    faults(&folder, &json!([]));
+    let run = folder.kplan(UNSAID).ok();
+    run.assert_says(&["keep billing", "Kept: "]);
     assert_eq!(folder.count("volumes"), 2);
     assert_eq!(folder.count("snapshots"), 1);
     for gone in ["load_balancers", "vpcs", "tags", "droplets"] {
         assert_eq!(folder.count(gone), 0, "{gone}");
     }
     // Nobody is reminded of them, and the next cluster of that name is another one.
-    folder.kplan(DESTROY).ok();
+    folder.kplan(UNSAID).ok();
     assert_eq!(folder.count("volumes"), 2);
 }
 

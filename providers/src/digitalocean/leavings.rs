@@ -148,6 +148,7 @@ pub struct LeftVolume {
     size_gigabytes: u32,
     region: Option<Slug>,
     description: Option<String>,
+    droplet_ids: Option<Vec<u64>>,
     tags: Option<Vec<String>>,
     created_at: Option<String>,
 }
@@ -376,6 +377,8 @@ pub struct Marks {
     pub ours: BTreeSet<String>,
     /// By id: what of the cluster something was made for, as the cluster's API tells.
     pub told: BTreeMap<String, String>,
+    /// Ids of what the cluster uses and did not make, as its API tells.
+    pub foreign: BTreeSet<String>,
 }
 
 /// One of them.
@@ -428,13 +431,33 @@ impl Marks {
 
     fn volume(&self, volume: &LeftVolume) -> bool {
         let made = volume.description.as_deref() == Some(DESCRIPTION);
-        let named = volume.name.starts_with("pvc-");
-        made && named && self.tagged(volume.tags.as_ref()) && !self.ours.contains(&volume.id)
+        let named = is_called("pvc-", &volume.name);
+        // The driver tags what it attaches, also what another cluster made.
+        let tags = volume.tags.as_ref();
+        let shared = tags.into_iter().flatten().any(|tag| self.is_others(tag));
+        let mut users = volume.droplet_ids.iter().flatten();
+        let elsewhere = users.any(|id| !self.droplets.contains(&id.to_string()));
+        let theirs = shared || elsewhere || self.is_foreign(&volume.id);
+        made && named && self.tagged(tags) && !theirs
+    }
+
+    /// Whether a tag says that another cluster has to do with something.
+    fn is_others(&self, tag: &str) -> bool {
+        let tag = tag.to_ascii_lowercase();
+        let owner = tag.starts_with("kplan:") && !tag.eq_ignore_ascii_case(&self.tag);
+        owner || tag == "k8s" || tag.starts_with("k8s:")
+    }
+
+    /// Whether it is kplan's own, or the cluster only uses it.
+    fn is_foreign(&self, id: &str) -> bool {
+        self.ours.contains(id) || self.foreign.contains(id)
     }
 
     fn snapshot(&self, snapshot: &LeftSnapshot) -> bool {
-        let named = snapshot.name.starts_with("snapshot-");
-        named && self.tagged(snapshot.tags.as_ref()) && !self.ours.contains(&snapshot.id)
+        let tags = snapshot.tags.as_ref();
+        let shared = tags.into_iter().flatten().any(|tag| self.is_others(tag));
+        let named = is_called("snapshot-", &snapshot.name);
+        named && self.tagged(tags) && !shared && !self.is_foreign(&snapshot.id)
     }
 
     /// Whether it stands in the cluster's VPC beside what kplan made there.
@@ -447,8 +470,16 @@ impl Marks {
         let mut targets = balancer.droplet_ids.iter().flatten();
         let only_ours = targets.all(|id| self.droplets.contains(&id.to_string()));
         let named = is_a_services_name(&balancer.name) || self.told.contains_key(&balancer.id);
-        only_ours && named
+        only_ours && named && !self.foreign.contains(&balancer.id)
     }
+}
+
+/// Whether a name is this and a uid, as the driver gives them.
+fn is_called(before: &str, name: &str) -> bool {
+    let uid = name.strip_prefix(before).unwrap_or_default();
+    let parts: Vec<usize> = uid.split('-').map(str::len).collect();
+    let plain = |c: char| c.is_ascii_hexdigit() || c == '-';
+    parts == [8, 4, 4, 4, 12] && uid.chars().all(plain)
 }
 
 /// The name Kubernetes gives to the load balancer of a Service: `a` and its uid, 32 characters.
@@ -493,6 +524,8 @@ object! {
         pub keeps_data: bool,
         /// Load balancers that kplan made itself.
         pub ours: Vec<String>,
+        /// What the cluster used and did not make.
+        pub foreign: Vec<String>,
     }
 }
 
@@ -504,6 +537,7 @@ static LAST_LOOK_FIELDS: &[Field] = &[
         "Whether volumes and snapshots stay (`--orphans keep`).",
     ),
     Field::ignored("ours", "Load balancers that kplan made itself."),
+    Field::ignored("foreign", "What the cluster used and did not make."),
 ];
 
 static LAST_LOOK: KindInfo = info(
@@ -558,6 +592,7 @@ impl Resource for LastLook {
             tag: args.tag,
             vpc: args.vpc_id,
             ours: args.ours.into_iter().collect(),
+            foreign: args.foreign.into_iter().collect(),
             ..Marks::default()
         };
         let look = leavings(&self.0, &marks).await?;
@@ -602,27 +637,45 @@ mod tests {
             droplets: BTreeSet::from(["7".to_owned()]),
             ours: BTreeSet::from(["ours".to_owned()]),
             told: BTreeMap::from([("told".to_owned(), "Service shop/web".to_owned())]),
+            foreign: BTreeSet::from(["foreign".to_owned()]),
         }
     }
 
     #[test]
     fn a_volume_needs_the_tag_and_the_drivers_marks() {
+        const NAME: &str = "pvc-0b1c2d3e-0000-4000-8000-0123456789ab";
         let volume = |id: &str, name: &str, description: &str, tag: &str| LeftVolume {
             id: id.to_owned(),
             name: name.to_owned(),
             size_gigabytes: 1,
             region: None,
             description: Some(description.to_owned()),
-            tags: Some(vec![tag.to_owned()]),
+            droplet_ids: Some(vec![7]),
+            tags: Some(vec![tag.to_owned(), "backup".to_owned()]),
             created_at: None,
         };
         let tag = &marks().tag;
-        assert!(marks().volume(&volume("a", "pvc-1", DESCRIPTION, tag)));
+        let own = || volume("a", NAME, DESCRIPTION, tag);
+        let tagged = |other: &str| LeftVolume {
+            tags: Some(vec![tag.to_owned(), other.to_owned()]),
+            ..own()
+        };
+        assert!(marks().volume(&own()));
         for other in [
-            volume("ours", "pvc-1", DESCRIPTION, tag),
+            volume("ours", NAME, DESCRIPTION, tag),
+            volume("foreign", NAME, DESCRIPTION, tag),
             volume("a", "data", DESCRIPTION, tag),
-            volume("a", "pvc-1", "mine", tag),
-            volume("a", "pvc-1", DESCRIPTION, "kplan:demo-00000000"),
+            volume("a", "pvc-before-the-upgrade", DESCRIPTION, tag),
+            volume("a", NAME, "mine", tag),
+            volume("a", NAME, DESCRIPTION, "kplan:demo-00000000"),
+            // Another cluster made it, and this one attached it.
+            tagged("kplan:other-3f9a1c2e"),
+            tagged("k8s:0b1c2d3e"),
+            // Somebody copies what it holds.
+            LeftVolume {
+                droplet_ids: Some(vec![8]),
+                ..own()
+            },
         ] {
             assert!(!marks().volume(&other), "{other:?}");
         }
@@ -646,6 +699,7 @@ mod tests {
         assert!(made(&balancer("told", "front", "vpc", &[7])));
         for other in [
             balancer("ours", &name, "vpc", &[7]),
+            balancer("foreign", &name, "vpc", &[7]),
             balancer("a", "front", "vpc", &[7]),
             balancer("a", &name, "other", &[7]),
             balancer("told", "front", "other", &[7]),

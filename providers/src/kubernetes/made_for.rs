@@ -4,31 +4,50 @@ use super::object::Type;
 use super::session::Session;
 use kplan_model::ProviderError;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// On a Service: its load balancer.
 const BALANCER: &str = "kubernetes.digitalocean.com/load-balancer-id";
+/// On a Service: the cloud controller leaves its load balancer alone.
+const DISOWN: &str = "service.kubernetes.io/do-loadbalancer-disown";
 const DRIVER: &str = "dobs.csi.digitalocean.com";
+/// On a volume: who made it. One that somebody bound by hand has none.
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+
+/// What the cluster's API says of what is in the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MadeFor {
+    /// By DigitalOcean's id: what of the cluster it was made for.
+    pub told: BTreeMap<String, String>,
+    /// Ids of what the cluster uses and did not make: disowned load balancers, volumes bound by hand.
+    pub foreign: BTreeSet<String>,
+}
 
 /// By DigitalOcean's id: the Service a load balancer was made for, the claim of a volume, the
 /// `VolumeSnapshot` of a snapshot. Three lists.
 ///
 /// # Errors
 /// Those of the cluster's API.
-pub async fn made_for(session: &Session) -> Result<BTreeMap<String, String>, ProviderError> {
+pub async fn made_for(session: &Session) -> Result<MadeFor, ProviderError> {
     let text = |object: &Value, path: &str| {
         let text = object.pointer(path).and_then(Value::as_str);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };
-    let mut all = BTreeMap::new();
+    let annotated = |object: &Value, key: &str, value: &str| {
+        let all = object.pointer("/metadata/annotations");
+        all.and_then(|all| all.get(key)) == Some(&Value::from(value))
+    };
+    let mut made = MadeFor::default();
     let services = session.list(&Type::new("v1", "Service"), "").await?;
     for service in services.iter() {
         let id = service.pointer("/metadata/annotations");
         let id = id.and_then(|all| all.get(BALANCER)?.as_str());
         let balanced = service["spec"]["type"] == "LoadBalancer";
         let place = name(service, "/metadata");
-        if let (Some(id), true, Some(place)) = (id, balanced, place) {
-            all.insert(id.to_owned(), format!("Service {place}"));
+        if let Some(id) = id.filter(|_| annotated(service, DISOWN, "true")) {
+            made.foreign.insert(id.to_owned());
+        } else if let (Some(id), true, Some(place)) = (id, balanced, place) {
+            made.told.insert(id.to_owned(), format!("Service {place}"));
         }
     }
     let volumes = Type::new("v1", "PersistentVolume");
@@ -52,12 +71,15 @@ pub async fn made_for(session: &Session) -> Result<BTreeMap<String, String>, Pro
         for object in session.list(&of, "").await?.iter() {
             let id =
                 text(object, handle).filter(|_| text(object, driver).as_deref() == Some(DRIVER));
-            if let (Some(id), Some(place)) = (id, name(object, owner)) {
-                all.insert(id, format!("{what} {place}"));
+            let by_hand = what == "claim" && !annotated(object, PROVISIONED_BY, DRIVER);
+            match (id, name(object, owner)) {
+                (Some(id), _) if by_hand => drop(made.foreign.insert(id)),
+                (Some(id), Some(place)) => drop(made.told.insert(id, format!("{what} {place}"))),
+                _ => {}
             }
         }
     }
-    Ok(all)
+    Ok(made)
 }
 
 /// `namespace/name` at a place of an object.

@@ -55,7 +55,7 @@ pub use helm_release::{HelmRelease, HelmReleaseArgs};
 pub use in_process::InProcess;
 pub use k3s_upgrade::{K3sUpgrade, K3sUpgradeArgs};
 pub use kind::{Applied, BundleAttrs, BundleKind, Bundled};
-pub use made_for::made_for;
+pub use made_for::{MadeFor, made_for};
 pub use sealed_secrets::{SealedSecrets, SealedSecretsArgs};
 pub use session::Session;
 pub use upgrade_controller::{UpgradeController, UpgradeControllerArgs};

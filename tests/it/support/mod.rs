@@ -288,7 +288,8 @@ impl Folder {
 
     /// `destroy --sandbox --auto-approve --confirm NAME`.
     pub(crate) fn destroy(&self, name: &str) -> Run {
-        self.kplan(&["destroy", "--sandbox", "--auto-approve", "--confirm", name])
+        let sure = ["--auto-approve", "--confirm", name, "--orphans", "delete"];
+        self.kplan(&[&["destroy", "--sandbox"], &sure[..]].concat())
     }
 
     /// Fails the test unless a plan finds nothing to do.
