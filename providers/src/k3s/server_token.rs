@@ -1,7 +1,7 @@
 //! `server_token`: a server token that is to come, known to all living servers before it is exchanged.
 //!
 //! Until then K3s starts with the old one, and from the exchange on, on any server, with the new one
-//! alone. A server that is started again in between has to find both ([`super::token`]). So a job on
+//! alone. A server that is started again in between has to find both (`super::token`). So a job on
 //! each writes them beside the configuration, and the exchange waits until all of them ended well.
 //! Servers that are made meanwhile get both with their bundle.
 
