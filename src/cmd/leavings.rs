@@ -4,11 +4,12 @@
 
 use crate::cli::Orphans;
 use crate::cmd::session::Session;
+use crate::compose::leavings::{LAST, is_leaving};
 use crate::compose::{k3s, network};
 use crate::error::{Failure, Problem};
 use kplan_model::{
-    Address, Codec as _, Declarations, Kind, Meta, ObjectCodec as _, ProviderError, Recorded,
-    RemoteId, Snapshot, Status, Value,
+    Address, Codec as _, Kind, Meta, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot,
+    Status, Value,
 };
 use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks};
 use kplan_providers::k3s::Access;
@@ -16,15 +17,6 @@ use kplan_providers::kubernetes::{MadeFor, Role, made_for};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Kinds of which the cluster makes some, and kplan none.
-const KINDS: [&str; 4] = [
-    "cluster_leavings",
-    "cluster_load_balancer",
-    "cluster_snapshot",
-    "cluster_volume",
-];
-/// The last look.
-const LAST: &str = "cluster_leavings";
 /// How long the cluster's API may take to say what is whose, in its own time.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -40,17 +32,6 @@ pub struct Left {
     pub kept: Vec<String>,
     /// What holds data, where nobody said yet what is to become of it.
     pub unanswered: Vec<String>,
-}
-
-/// Whether a resource on record is one the cluster made.
-pub fn is_leaving(address: &Address) -> bool {
-    KINDS.contains(&address.kind().as_str())
-}
-
-/// Lets go of what an earlier destroy had put on record: the cluster stays, and with it what it made.
-pub fn forget(declarations: &mut Declarations, snapshot: &Snapshot) {
-    let left = snapshot.resources.keys().filter(|it| is_leaving(it));
-    declarations.forgotten.extend(left.cloned());
 }
 
 /// Looks for what the cluster made, and puts it on record in a copy of the state.

@@ -50,12 +50,12 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
     }
     let now = SystemClock.now();
     let wish = move |snapshot: &mut Snapshot| {
-        let mut args = Rotating::of(snapshot).args();
+        let before = Rotating::of(snapshot);
+        let mut args = before.args();
         // Another run may have begun an exchange since this one looked, and servers know two tokens at
         // most: that one is ended instead.
-        let exchanging = Rotating::of(snapshot).is_exchanging();
         for (what, field) in &told {
-            if *what != Rotated::ServerToken || !exchanging {
+            if *what != Rotated::ServerToken || !before.is_exchanging() {
                 *field(&mut args) = Some(now.0);
             }
         }

@@ -4,8 +4,8 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
-use crate::cmd::{backup_store, leavings};
-use crate::compose::{self, Inputs};
+use crate::cmd::backup_store;
+use crate::compose::{self, Inputs, leavings};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::kit::Keeper;

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod earlier;
 pub mod free;
 pub mod k3s;
+pub mod leavings;
 pub mod members;
 pub mod network;
 pub mod nodes;

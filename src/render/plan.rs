@@ -1,6 +1,6 @@
 //! A plan as people read it: Terraform's symbols and sentences.
 
-use crate::cmd::leavings::is_leaving;
+use crate::compose::leavings::is_leaving;
 use crate::render::value::{is_nothing, printable, show};
 use crate::render::{Paint, fold, paint};
 use kplan_model::{

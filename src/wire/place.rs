@@ -299,7 +299,9 @@ pub fn state_address(place: &S3Place) -> String {
 /// The objects of one cluster's state.
 fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects, Failure> {
     let what = format!("the state is in {}", state_address(place));
-    objects(place, &[sandbox.then_some(SANDBOX), Some(cluster)], &what)
+    let may = "read, write, list and delete";
+    let below = [sandbox.then_some(SANDBOX), Some(cluster)];
+    objects(place, &below, (&what, may))
 }
 
 /// The objects below a place, with the keys of the environment: recovery kits of a cluster that
@@ -309,10 +311,15 @@ fn bucket(place: &S3Place, cluster: &str, sandbox: bool) -> Result<SharedObjects
 /// `state::no_credentials` where there are no keys.
 pub fn kits_at(place: &S3Place) -> Result<SharedObjects, Failure> {
     let what = format!("the recovery kits are in {}", state_address(place));
-    objects(place, &[], &what)
+    objects(place, &[], (&what, "read and list"))
 }
 
-fn objects(place: &S3Place, below: &[Option<&str>], what: &str) -> Result<SharedObjects, Failure> {
+/// The objects below a place. `what` is there, and its keys have to be ones that `may` do this.
+fn objects(
+    place: &S3Place,
+    below: &[Option<&str>],
+    (what, may): (&str, &str),
+) -> Result<SharedObjects, Failure> {
     let set = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let first = |names: [&str; 2]| names.iter().find_map(|name| set(name));
     let keys = [
@@ -329,10 +336,10 @@ fn objects(place: &S3Place, below: &[Option<&str>], what: &str) -> Result<Shared
     let Some(keys) = keys else {
         let message = format!("{what}, and there are no keys to read it with");
         return Err(Problem::error("state::no_credentials", message)
-            .help(
+            .help(format!(
                 "export SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY) with a key that may read, write, list and delete there",
-            )
+                 AWS_SECRET_ACCESS_KEY) with a key that may {may} there"
+            ))
             .into());
     };
     let endpoint = place

@@ -184,26 +184,11 @@ fn what_a_cluster_made_goes_with_it_and_nothing_of_anybody_elses() {
     judge(&folder);
 }
 
-/// Switches every droplet off: the Kubernetes API answers nobody.
-fn switch_off(folder: &Folder) {
-    for droplet in folder.inspect()["resources"]["droplets"]
-        .as_array()
-        .expect("droplets")
-    {
-        let id = droplet["id"].as_str().expect("an id");
-        let off = json!({ "type": "power_off" });
-        let path = format!("/v2/droplets/{id}");
-        folder.cloud("POST", &format!("{path}/actions"), Some(&off));
-        while body(&folder.cloud("GET", &path, None))["droplet"]["status"] != "off" {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    }
-}
-
 #[test]
 fn what_a_dead_cluster_made_is_found_by_its_tag_and_in_its_vpc() {
     let folder = at_work();
-    switch_off(&folder);
+    // The Kubernetes API answers nobody.
+    folder.switch_off(|_| true);
     let run = folder.kplan(DESTROY).ok();
     run.assert_says(&["looked for by tag and VPC", "5 GiB"]);
     assert!(!run.out.contains("claim default/data"), "{}", run.out);

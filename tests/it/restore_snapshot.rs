@@ -93,14 +93,7 @@ fn lived(folder: Folder) -> Folder {
 }
 
 fn lose_the_servers(folder: &Folder) {
-    let droplets = folder.inspect()["resources"]["droplets"].clone();
-    for droplet in droplets.as_array().expect("droplets") {
-        let name = droplet["name"].as_str().expect("a name");
-        if name.contains("servers") {
-            let id = droplet["id"].as_str().expect("an id");
-            folder.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
-        }
-    }
+    folder.lose_droplets(|name| name.contains("servers"));
 }
 
 /// What was in the snapshot is there and nothing else, on nodes that are all new; and nothing is left

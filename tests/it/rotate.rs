@@ -283,33 +283,11 @@ fn servers_without(folder: &Folder) -> usize {
 
 /// The power of all servers fails for a moment.
 fn boot_the_servers(folder: &Folder) {
-    let droplets = folder.inspect()["resources"]["droplets"].clone();
-    let droplets = droplets.as_array().expect("droplets").iter();
-    let servers = droplets.filter(|one| {
-        one["name"]
-            .as_str()
-            .is_some_and(|it| it.contains("servers"))
-    });
-    let paths: Vec<String> = servers
-        .map(|one| format!("/v2/droplets/{}", one["id"].as_str().expect("an id")))
-        .collect();
-    let act = |path: &str, what: &str| {
-        let action = serde_json::json!({ "type": what });
-        folder.cloud("POST", &format!("{path}/actions"), Some(&action));
-    };
-    for path in &paths {
-        act(path, "power_off");
+    let on = serde_json::json!({ "type": "power_on" });
+    for path in folder.switch_off(|name| name.contains("servers")) {
+        folder.cloud("POST", &format!("{path}/actions"), Some(&on));
     }
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    for path in &paths {
-        while !folder
-            .cloud("GET", path, None)
-            .contains("\"status\":\"off\"")
-        {
-            assert!(std::time::Instant::now() < deadline, "{path} stays on");
-        }
-        act(path, "power_on");
-    }
     // Until then a plan is not the whole truth.
     while folder
         .kplan(&["plan", "--sandbox"])
@@ -434,13 +412,7 @@ fn a_server_that_is_lost_while_the_token_is_exchanged_is_replaced() {
     let left = servers_without(&folder);
     assert!((1..3).contains(&left), "not in the middle of it: {left}");
     let [_, old] = tokens(&folder);
-    let droplets = folder.inspect()["resources"]["droplets"].clone();
-    let mut droplets = droplets.as_array().expect("droplets").iter();
-    let lost = droplets
-        .find(|one| one["name"] == "demo-servers-2")
-        .expect("a droplet");
-    let id = lost["id"].as_str().expect("an id");
-    folder.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
+    folder.lose_droplets(|name| name == "demo-servers-2");
     let run = folder.apply();
     // Its successor may have joined with the old one.
     if servers_without(&folder) > 0 {
@@ -457,11 +429,7 @@ fn a_server_that_is_made_before_the_exchange_gets_the_new_token_too() {
     let folder = told(ETCD);
     folder.apply().ok();
     let old = text(&folder, "pki.cluster", "server_token");
-    let droplets = folder.inspect()["resources"]["droplets"].clone();
-    let mut droplets = droplets.as_array().expect("droplets").iter();
-    let lost = droplets.find(|one| one["name"] == "demo-servers-2");
-    let id = lost.expect("a droplet")["id"].as_str().expect("an id");
-    folder.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
+    folder.lose_droplets(|name| name == "demo-servers-2");
     let run = rotate(&folder, &["server-token"]).ok();
     assert_eq!(servers_without(&folder), 1);
     assert!(run.err.contains("once more"), "{}", run.err);

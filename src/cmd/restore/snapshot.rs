@@ -3,8 +3,8 @@
 //!
 //! The servers and, because they know no others, the agents are made anew, old agents at once: what
 //! runs on there would run on beside its successor. What is in the cluster is what was in it when the
-//! snapshot was taken. Nothing of it can be read before the first server is
-//! there, so what is missing in it is planned after that, in a round of its own, as an apply does.
+//! snapshot was taken. Nothing of it can be read before the first server is there, so what is missing
+//! in it is planned after that, in a round of its own, as an apply does.
 
 use super::{Begun, Ending, Kit, Restore, nobody_knows};
 use crate::backup::{self, snapshots};

@@ -299,15 +299,50 @@ impl Folder {
             .ok();
     }
 
+    /// Where the cloud's API has the droplets of these names.
+    #[track_caller]
+    fn droplets(&self, which: impl Fn(&str) -> bool) -> Vec<String> {
+        let droplets = self.inspect()["resources"]["droplets"].clone();
+        let droplets = droplets.as_array().expect("droplets").iter();
+        let named = droplets.filter(|one| which(one["name"].as_str().expect("a name")));
+        named
+            .map(|one| format!("/v2/droplets/{}", one["id"].as_str().expect("an id")))
+            .collect()
+    }
+
+    /// Destroys droplets behind kplan's back; there are some of these names.
+    #[track_caller]
+    pub(crate) fn lose_droplets(&self, which: impl Fn(&str) -> bool) {
+        let paths = self.droplets(which);
+        assert!(!paths.is_empty(), "there are no such droplets");
+        for path in paths {
+            self.cloud("DELETE", &path, None);
+        }
+    }
+
+    /// Switches droplets off behind kplan's back, and gives where they are when they are off.
+    #[track_caller]
+    pub(crate) fn switch_off(&self, which: impl Fn(&str) -> bool) -> Vec<String> {
+        let paths = self.droplets(which);
+        let off = serde_json::json!({ "type": "power_off" });
+        for path in &paths {
+            self.cloud("POST", &format!("{path}/actions"), Some(&off));
+        }
+        let deadline = Instant::now() + Duration::from_mins(1);
+        for path in &paths {
+            while !self.cloud("GET", path, None).contains("\"status\":\"off\"") {
+                assert!(Instant::now() < deadline, "{path} stays on");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        paths
+    }
+
     /// Destroys every droplet behind kplan's back, and what it knows of them: what somebody is left
     /// with who has nothing but the bucket, Git and the identity.
     #[track_caller]
     pub(crate) fn lose_everything(&self) {
-        let droplets = self.inspect()["resources"]["droplets"].clone();
-        for droplet in droplets.as_array().expect("droplets") {
-            let id = droplet["id"].as_str().expect("an id");
-            self.cloud("DELETE", &format!("/v2/droplets/{id}"), None);
-        }
+        self.lose_droplets(|_| true);
         let state = self.path().join(".kplan/.sandbox/state");
         std::fs::remove_dir_all(state).expect("the state was there");
     }
