@@ -344,6 +344,33 @@ fn another_binary_is_not_installed() {
     );
 }
 
+/// What a machine of another architecture sees of the pinned binary: it is the right one, and does
+/// not run.
+#[test]
+fn a_binary_that_does_not_run_on_this_machine_is_not_installed() {
+    let Some(machine) = Machine::new() else {
+        return;
+    };
+    let foreign = "#!/no/such/interpreter\n";
+    let mut files = files(machine.site.url());
+    let env = files.get_mut("etc/kplan/k3s.env").unwrap();
+    env.content = env.content.replace(
+        &sha256_hex(BINARY.as_bytes()),
+        &sha256_hex(foreign.as_bytes()),
+    );
+    machine.offer(&header(), &files);
+    machine.site.put("/k3s", foreign);
+    assert!(!machine.boot());
+    assert!(!machine.at("/usr/local/bin/k3s").exists());
+    assert!(!machine.at("/usr/local/bin/k3s.new").exists());
+    let (phase, message) = machine.reports().pop().unwrap();
+    assert_eq!(phase, "failed");
+    assert!(
+        message.starts_with("the pinned K3s does not run on this machine ("),
+        "{message}"
+    );
+}
+
 #[test]
 fn reports_carry_the_log_but_no_secret() {
     let Some(machine) = Machine::new() else {

@@ -238,6 +238,11 @@ install_k3s() {
     printf '%s  %s\n' "$digest" "$binary.new" | sha256sum -c - ||
         die "the digest of the downloaded K3s is not the pinned one ($digest)"
     chmod 0755 "$binary.new"
+    # The pinned binary is the one for amd64: every droplet is of that kind, an adopted machine may not be.
+    "$binary.new" --version >/dev/null 2>&1 </dev/null || {
+        rm -f "$binary.new"
+        die "the pinned K3s does not run on this machine ($(uname -m)): it is the one for amd64"
+    }
     mv -f "$binary.new" "$binary"
 }
 

@@ -189,12 +189,20 @@ impl Told {
         annotations["kplan.io/order"].as_str().unwrap()
     }
 
-    fn names(&self) -> Vec<&str> {
+    /// How many files are brought, and what is done then.
+    fn does(&self) -> (usize, Vec<&str>) {
         let pod = &self.job["spec"]["template"]["spec"];
         let all = ["initContainers", "containers"].iter();
-        all.flat_map(|list| pod[list].as_array().unwrap())
+        let names: Vec<&str> = all
+            .flat_map(|list| pod[list].as_array().unwrap())
             .map(|container| container["name"].as_str().unwrap())
-            .collect()
+            .collect();
+        let files = names.iter().filter(|name| name.starts_with("write-"));
+        let files = files.count();
+        for (at, pair) in names[..2 * files].chunks(2).enumerate() {
+            assert_eq!(*pair, [format!("write-{at}"), format!("place-{at}")]);
+        }
+        (files, names[2 * files..].to_vec())
     }
 
     /// What tells one job from another, and whether its Secret was written anew.
@@ -246,16 +254,17 @@ pub(super) async fn are_told(real: &Real) {
     assert!(taints.contains(&json!({
         "key": "dedicated", "value": "db", "effect": "NoSchedule"
     })));
-    assert_eq!(labelled.names(), ["write", "place"]);
+    assert_eq!(labelled.does(), (1, vec![]));
     assert!(labelled.content.contains("tier=front"));
-    assert!(labelled.order().ends_with(" false false"));
 
     let named = change(real, &mut known, |args| {
         args.tls_sans.push("api.example.com".to_owned().into());
     });
     let named = named.await;
     assert_ne!(named.identity(), labelled.identity());
-    assert_eq!(named.names(), ["write", "place", "restart"]);
+    // The file, K3s's unit, and the script that the unit runs.
+    assert_eq!(named.does(), (3, vec!["reload", "restart"]));
+    assert_ne!(named.order(), labelled.order());
     assert!(named.content.contains("api.example.com"));
     assert!(attrs(&known).away.is_some());
 
@@ -263,10 +272,8 @@ pub(super) async fn are_told(real: &Real) {
         args.certificates_after = Some(1_790_000_000_000);
     });
     let renewed = renewed.await;
-    assert_eq!(
-        renewed.names(),
-        ["write", "place", "certificates", "restart"]
-    );
+    let steps = vec!["reload", "certificates", "restart"];
+    assert_eq!(renewed.does(), (3, steps));
 
     let moved = change(real, &mut known, |args| {
         args.datastore = Some(datastore("etcd"));
