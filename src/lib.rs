@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cmd;
 pub mod compose;
 pub mod copy;
+pub mod diff;
 pub mod doctor;
 pub mod duration;
 pub mod embedded;

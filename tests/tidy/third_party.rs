@@ -165,18 +165,14 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "rustls",
             "serde",
             "serde_json",
+            "serde_norway",
             "similar",
             "tar",
             "thiserror",
             "tokio",
+            "toml",
         ],
-        &[
-            "insta",
-            "proptest",
-            "serde_norway",
-            "tempfile",
-            "x509-parser",
-        ],
+        &["insta", "proptest", "tempfile", "x509-parser"],
     ),
 ];
 
