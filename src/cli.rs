@@ -67,8 +67,8 @@ pub enum Command {
     Backup(BackupCommand),
     /// Look at everything an operator should worry about; exit 1 where something is wrong
     Doctor(DoctorArgs),
-    /// Show what is on record
-    Show,
+    /// Show what is on record, or the plan in a file
+    Show(ShowingArgs),
     /// Show the results of the last apply
     Output(OutputArgs),
     /// Print a kubeconfig with a short-lived certificate
@@ -158,9 +158,73 @@ pub struct PlanArgs {
     /// Exit 0 when nothing would change, 2 when something would, 1 on error
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// How to print it
+    /// With --destroy: what becomes of the volumes and snapshots that the cluster made
+    #[arg(long, value_name = "WHAT", value_enum, requires = "destroy")]
+    pub orphans: Option<Orphans>,
+    /// With --destroy: destroy the backups too
+    #[arg(long, requires = "destroy")]
+    pub delete_backups: bool,
+    /// Write the plan to this file; `kplan apply FILE` carries out exactly this one
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How to print it.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// `show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowingArgs {
+    /// A file that `kplan plan --out` wrote. Default: what is on record
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// How to print it.
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// For people, for machines, or for a pull request
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+    /// One line for each resource
+    #[arg(long, conflicts_with = "full")]
+    pub summary: bool,
+    /// Also what stays as it is, long texts whole, and what each step waits for
+    #[arg(long)]
+    pub full: bool,
+    /// In which order to show resources as text; Markdown always begins with the most dangerous
+    #[arg(long, value_enum, default_value_t = Sort::Dependency)]
+    pub sort: Sort,
+    /// The most bytes that Markdown may take; what GitHub allows where nothing is said
+    #[arg(long, value_name = "BYTES", value_parser = most_bytes)]
+    pub max_bytes: Option<usize>,
+}
+
+impl ShowArgs {
+    /// How much is shown.
+    pub fn detail(&self) -> Detail {
+        match (self.summary, self.full) {
+            (true, _) => Detail::Summary,
+            (_, true) => Detail::Full,
+            _ => Detail::Changes,
+        }
+    }
+}
+
+fn most_bytes(text: &str) -> Result<usize, String> {
+    let (least, most) = (
+        crate::render::markdown::LEAST,
+        crate::render::markdown::MOST,
+    );
+    let number: usize = text.parse().map_err(|error| format!("{error}"))?;
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("a number from {least} to {most} is wanted"))
+    }
 }
 
 /// How a plan is printed.
@@ -170,6 +234,37 @@ pub enum Format {
     Text,
     /// For machines.
     Json,
+    /// For a pull request.
+    Markdown,
+}
+
+/// How requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// One line for each resource.
+    Summary,
+    /// What changes.
+    Changes,
+    /// Everything.
+    Full,
+}
+
+/// In which order resources are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// As they are carried out.
+    Dependency,
+    /// The most dangerous first.
+    Risk,
 }
 
 /// How an apply runs.
@@ -189,6 +284,12 @@ pub struct RunArgs {
 /// `apply`.
 #[derive(Debug, Clone, Args)]
 pub struct ApplyArgs {
+    /// A file that `kplan plan --out` wrote: exactly that is done, without a question
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["target", "replace", "refresh_only", "refresh", "allow_destroy", "skip_operation"]
+    )]
+    pub plan: Option<PathBuf>,
     /// What it covers.
     #[command(flatten)]
     pub planning: PlanningArgs,
@@ -508,7 +609,7 @@ pub struct SandboxArgs {
     pub record: Option<PathBuf>,
     /// Write a line for every request to standard error, for people or as JSON
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub log: Option<Format>,
+    pub log: Option<LogFormat>,
 }
 
 /// `sandbox …`.

@@ -16,11 +16,15 @@ pub mod duration;
 pub mod embedded;
 pub mod error;
 pub mod exit;
+pub mod git;
 pub mod gitops;
 pub mod interrupt;
 pub mod kit;
 pub mod load;
+pub mod planfile;
 pub mod render;
+pub mod review;
+pub mod whole;
 pub mod wire;
 
 use crate::cli::{Cli, Command, Global};
@@ -97,7 +101,7 @@ fn dispatch(
         Command::Rotate(args) => runtime.block_on(cmd::rotate::run(global, &args, terminal)),
         Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
         Command::Doctor(args) => runtime.block_on(cmd::doctor::run(global, &args, terminal)),
-        Command::Show => cmd::show::run(global, terminal),
+        Command::Show(args) => cmd::show::run(global, &args, terminal),
         Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {
             runtime.block_on(cmd::kubeconfig::run(global, &args, terminal))

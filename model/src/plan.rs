@@ -12,7 +12,7 @@ use crate::snapshot::Recorded;
 use crate::time::Timestamp;
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A step's number within its plan.
@@ -257,6 +257,34 @@ impl Plan {
     /// Whether anything on the remote side or any output would change.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The plan with some of its steps only, for which nothing else has to be done first.
+    ///
+    /// # Errors
+    /// A step that stays, and one that it needs and that does not.
+    pub fn only(&self, stays: &BTreeSet<StepId>) -> Result<Self, (StepId, StepId)> {
+        let mut numbers: BTreeMap<StepId, StepId> = BTreeMap::new();
+        let mut steps = Vec::new();
+        for step in self.steps.iter().filter(|step| stays.contains(&step.id)) {
+            let needed = step.requires.iter().chain(&step.pair);
+            if let Some(left) = needed.copied().find(|id| !stays.contains(id)) {
+                return Err((step.id, left));
+            }
+            let number = StepId(u32::try_from(steps.len()).unwrap_or(u32::MAX));
+            numbers.insert(step.id, number);
+            steps.push(step.clone());
+        }
+        let number = |old: &StepId| numbers.get(old).copied().unwrap_or(*old);
+        for step in &mut steps {
+            step.requires = step.requires.iter().map(number).collect();
+            step.pair = step.pair.as_ref().map(number);
+            step.id = number(&step.id);
+        }
+        Ok(Self {
+            steps,
+            ..self.clone()
+        })
     }
 
     /// Makes the plan executable. The only way to an [`ApprovedPlan`]; call it after the linter

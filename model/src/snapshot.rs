@@ -48,7 +48,7 @@ pub struct Recorded {
     pub created_at: Timestamp,
     /// The operations that were begun on it and not undone, by name.
     pub operations: BTreeSet<String>,
-    /// Counts the writes of this record; a saved plan pins it.
+    /// Counts the writes of this record.
     pub version: u64,
 }
 

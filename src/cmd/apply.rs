@@ -2,9 +2,10 @@
 
 use crate::cli::{ApplyArgs, Global, RunArgs};
 use crate::cmd::execution::{Execution, consent, outputs};
-use crate::cmd::plan::{changes, show};
-use crate::cmd::restore;
+use crate::cmd::plan::changes;
+use crate::cmd::review::show;
 use crate::cmd::session::{self, Session};
+use crate::cmd::{restore, saved};
 use crate::compose::Rotating;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -29,6 +30,9 @@ pub type Wish = dyn Fn(&mut Snapshot) + Send + Sync;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ApplyArgs, terminal: &mut Terminal) -> CommandResult {
+    if let Some(path) = &args.plan {
+        return Box::pin(saved::apply(global, args, path, terminal)).await;
+    }
     Box::pin(run_for(global, args, None, terminal)).await
 }
 

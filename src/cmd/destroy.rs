@@ -2,8 +2,9 @@
 
 use crate::cli::{DestroyArgs, Global};
 use crate::cmd::execution::{Execution, consent};
-use crate::cmd::leavings::{self, Left};
-use crate::cmd::plan::{changes, show_with};
+use crate::cmd::leavings;
+use crate::cmd::plan::changes;
+use crate::cmd::review::show_with;
 use crate::cmd::session::Session;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
@@ -80,7 +81,7 @@ async fn prepare<'a>(
     let snapshot = execution.recovered(terminal).await?;
     let left = leavings::find(session, snapshot, args.orphans).await?;
     if args.run.auto_approve {
-        answered(&left)?;
+        leavings::answered(&left)?;
     }
     let snapshot = left.snapshot.clone();
     let mut options = PlanOptions::new(PlanMode::Destroy);
@@ -118,23 +119,6 @@ async fn prepare<'a>(
         planned.plan.base.serial = execution.put_beside(left.snapshot)?;
     }
     Ok(Some((execution, planned, left.kept)))
-}
-
-/// Nobody reads the plan of a run without a prompt, so what is done with data has to be said.
-fn answered(left: &Left) -> Result<(), Failure> {
-    if left.unanswered.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the cluster made volumes or snapshots, and nobody said what is to become of what programs \
-         stored on them: {}",
-        left.unanswered.join(", ")
-    );
-    let problem = Problem::error("destroy::orphans", message).help(
-        "nothing was destroyed. Add --orphans delete, after which nothing brings it back, or --orphans \
-         keep, which leaves them in the account, where they are billed",
-    );
-    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// What `--delete-backups` takes where the bucket is not kplan's to delete.

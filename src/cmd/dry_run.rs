@@ -1,7 +1,7 @@
 //! The Kubernetes server's own dry run of what a plan would update.
 
 use crate::cmd::session::Session;
-use crate::render::{Terminal, plan as text};
+use crate::{diff, review};
 use kplan_engine::Planned;
 use kplan_model::value::fill_object;
 use kplan_model::{Action, Address, Preview, Ref, Snapshot, Value};
@@ -44,28 +44,27 @@ fn recorded(snapshot: &Snapshot, reference: &Ref) -> Option<Value> {
     record.attribute(&reference.attribute)
 }
 
-/// As unified diffs under the plan.
-pub fn print(runs: &[DryRun], terminal: &mut Terminal) {
+/// As they are shown with the plan.
+pub fn review(runs: &[DryRun]) -> Vec<review::DryRun> {
+    let mut all = Vec::new();
     for run in runs {
+        let address = run.address.to_string();
         match &run.answer {
-            Ok(objects) => objects
-                .iter()
-                .for_each(|object| print_one(&run.address, object, terminal)),
-            Err(error) => terminal.line(&format!(
-                "Note: {}: no dry run by the server: {error}",
-                run.address
-            )),
+            Ok(objects) => all.extend(objects.iter().map(|object| review::DryRun {
+                address: address.clone(),
+                object: Some(object.object.clone()),
+                lines: review::columns(diff::text(&object.before, &object.after)),
+                error: None,
+            })),
+            Err(error) => all.push(review::DryRun {
+                address,
+                object: None,
+                lines: Vec::new(),
+                error: Some(error.clone()),
+            }),
         }
     }
-}
-
-fn print_one(address: &Address, object: &Preview, terminal: &mut Terminal) {
-    terminal.line(&format!(
-        "\n  # {address}: the server's dry run of {}",
-        object.object
-    ));
-    let lines = text::lines(&object.before, &object.after, terminal.color());
-    terminal.out(&lines);
+    all
 }
 
 /// As JSON: one object per Kubernetes object, and one with `error` where there was no answer.

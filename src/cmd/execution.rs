@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
+use crate::compose::leavings::is_last_look;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -14,7 +15,7 @@ use kplan_engine::{ExecuteOptions, Outcome, Report, Run};
 use kplan_model::{
     Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId, Text,
 };
-use kplan_state::{Document, Writer, code};
+use kplan_state::{Document, Keyring, Writer, code};
 use std::collections::BTreeSet;
 use std::io::BufRead as _;
 
@@ -178,7 +179,7 @@ impl<'a> Execution<'a> {
         let waits = plan
             .steps
             .iter()
-            .filter(|step| step.only_waits())
+            .filter(|step| step.only_waits() || is_last_look(&step.address))
             .map(|step| step.id)
             .collect();
         let approved = plan.approve(Approval {
@@ -210,6 +211,11 @@ impl<'a> Execution<'a> {
     /// The state as it is recorded now; nothing where there is none yet.
     pub fn recorded(&self) -> Option<&Snapshot> {
         self.writer.as_ref().map(Writer::snapshot)
+    }
+
+    /// The keys of the state; nothing where there is none yet.
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.writer.as_ref().map(Writer::keyring)
     }
 
     /// Puts a kit of the state as it is now beside the backups, where the cluster has kits. What

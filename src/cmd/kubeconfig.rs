@@ -7,12 +7,12 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
+use crate::whole::{self, Readers};
 use crate::wire::{StatePlace, SystemClock, no_identity};
 use kplan_engine::clock::Clock as _;
 use kplan_model::{Codec as _, Secret, Snapshot};
 use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
 use serde_json::json;
-use std::io::Write as _;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,21 +103,9 @@ fn access(snapshot: &Snapshot) -> Result<Access, Failure> {
 /// Writes the file for its owner alone, whole or not at all.
 fn write(dir: &Path, text: &Secret) -> Result<PathBuf, Failure> {
     let path = dir.join("kubeconfig");
-    let fresh = dir.join("kubeconfig.tmp");
-    let attempt = || -> std::io::Result<()> {
-        // The state may be in a bucket, and this folder not be there yet.
-        std::fs::create_dir_all(dir)?;
-        drop(std::fs::remove_file(&fresh));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&fresh)?;
-        file.write_all(text.expose().unwrap_or_default().as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &path)
-    };
-    attempt().map_err(|error| {
+    // The state may be in a bucket, and this folder not be there yet.
+    let text = text.expose().unwrap_or_default();
+    whole::write(&path, text.as_bytes(), Readers::Owner).map_err(|error| {
         Problem::error(
             "kubeconfig::unwritable",
             format!("cannot write {}: {error}", path.display()),

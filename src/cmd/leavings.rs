@@ -7,6 +7,7 @@ use crate::cmd::session::Session;
 use crate::compose::leavings::{LAST, is_leaving};
 use crate::compose::{k3s, network};
 use crate::error::{Failure, Problem};
+use crate::exit::Exit;
 use kplan_model::{
     Address, Codec as _, Kind, Meta, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot,
     Status, Value,
@@ -63,6 +64,26 @@ pub async fn find(
     };
     record(&mut left, &look, &marks, keeps);
     Ok(left)
+}
+
+/// Nobody is asked in a run without a prompt, so what is done with data has to be said before.
+///
+/// # Errors
+/// `destroy::orphans`.
+pub fn answered(left: &Left) -> Result<(), Failure> {
+    if left.unanswered.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the cluster made volumes or snapshots, and nobody said what is to become of what programs \
+         stored on them: {}",
+        left.unanswered.join(", ")
+    );
+    let problem = Problem::error("destroy::orphans", message).help(
+        "nothing was destroyed. Add --orphans delete, after which nothing brings it back, or --orphans \
+         keep, which leaves them in the account, where they are billed",
+    );
+    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// What an earlier destroy that was not ended went by.

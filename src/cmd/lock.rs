@@ -7,6 +7,7 @@ use crate::error::{CommandResult, Problem};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::Terminal;
+use crate::whole::{self, Readers};
 use kplan_providers::artifacts::{ArtifactSource as _, Lock};
 use serde_json::json;
 
@@ -32,15 +33,10 @@ pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
         fetcher.bytes(&artifact).await?;
     }
     let text = lock.render()?;
-    let fresh = path.with_extension("lock.tmp");
-    std::fs::write(&fresh, &text)
-        .and_then(|()| std::fs::rename(&fresh, &path))
-        .map_err(|error| {
-            Problem::error(
-                "lock::unwritable",
-                format!("cannot write {}: {error}", path.display()),
-            )
-        })?;
+    whole::write(&path, text.as_bytes(), Readers::Anybody).map_err(|error| {
+        let message = format!("cannot write {}: {error}", path.display());
+        Problem::error("lock::unwritable", message)
+    })?;
     let count = lock.iter().count();
     if global.json {
         let document = json!({ "format_version": "1.0", "path": path, "artifacts": count });

@@ -44,7 +44,11 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
         secrets: args.secrets,
     };
     let run = args.run.clone();
-    let args = ApplyArgs { planning, run };
+    let args = ApplyArgs {
+        plan: None,
+        planning,
+        run,
+    };
     if told.is_empty() {
         return Box::pin(apply::run(global, &args, terminal)).await;
     }

@@ -1,6 +1,6 @@
 //! `kplan sandbox`: serves the embedded cloud of this folder, or looks into it.
 
-use crate::cli::{Format, Global, SandboxArgs, SandboxCommand};
+use crate::cli::{Global, LogFormat, SandboxArgs, SandboxCommand};
 use crate::embedded;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -79,12 +79,12 @@ async fn serve(beside: &Path, args: &SandboxArgs, terminal: &mut Terminal) -> Co
 }
 
 /// A line of the request log, on standard error: standard output says where the sandbox listens.
-fn logged(terminal: &mut Terminal, format: Option<Format>, entry: &Entry) {
+fn logged(terminal: &mut Terminal, format: Option<LogFormat>, entry: &Entry) {
     match format {
-        Some(Format::Json) => {
+        Some(LogFormat::Json) => {
             terminal.note(&serde_json::to_string(entry).unwrap_or_default());
         }
-        Some(Format::Text) => terminal.note(&entry.to_string()),
+        Some(LogFormat::Text) => terminal.note(&entry.to_string()),
         None => {}
     }
 }

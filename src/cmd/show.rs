@@ -1,14 +1,19 @@
-//! `kplan show`: everything on record.
+//! `kplan show`: everything on record, or the plan in a file.
 
-use crate::cli::Global;
+use crate::cli::{Global, ShowingArgs};
 use crate::cmd::state::{block, view};
+use crate::cmd::{plan, saved};
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json};
 use serde_json::json;
 
 /// Runs it.
-pub fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
+pub fn run(global: &Global, args: &ShowingArgs, terminal: &mut Terminal) -> CommandResult {
+    if let Some(path) = &args.plan {
+        let form = plan::form(global, &args.show, terminal);
+        return saved::show(global, path, form, terminal);
+    }
     let view = view(global, terminal)?;
     if global.json {
         let kinds = crate::wire::kinds();

@@ -17,6 +17,11 @@ pub fn is_leaving(address: &Address) -> bool {
     KINDS.contains(&address.kind().as_str())
 }
 
+/// Whether it is no resource but the last look for what the cluster made.
+pub fn is_last_look(address: &Address) -> bool {
+    address.kind().as_str() == LAST
+}
+
 /// Lets go of what an earlier destroy had put on record: the cluster stays, and with it what it made.
 pub fn forget(declarations: &mut Declarations, snapshot: &Snapshot) {
     let left = snapshot.resources.keys().filter(|it| is_leaving(it));

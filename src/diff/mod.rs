@@ -22,9 +22,11 @@ mod tree;
 use crate::diff::node::{Node, Reading};
 use crate::diff::tree::Differ;
 use kplan_model::{Field, Value};
+use serde::{Deserialize, Serialize};
 
 /// What a line of a diff says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tag {
     /// It is in both.
     Same,
@@ -40,7 +42,7 @@ pub enum Tag {
 }
 
 /// A part of a line. It holds no control character but the tab.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     /// What it says.
     pub text: String,
@@ -60,7 +62,7 @@ impl Piece {
 }
 
 /// One line of a diff.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// What it says.
     pub tag: Tag,

@@ -4,6 +4,7 @@ use super::{BESIDE, Name, frame, too_many};
 use crate::artifacts::{self, lock_path};
 use crate::error::Failure;
 use crate::load::Loaded;
+use crate::whole::{self, Readers};
 use crate::wire::{Cloud, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_model::{BoxFuture, ErrorKind, ObjectStore, ProviderError, StoreError};
@@ -12,7 +13,7 @@ use kplan_providers::recovery::{KitKeeper, KitPlace, Signer};
 use kplan_providers::spaces::{SharedObjects, Spaces, SpacesConfig};
 use kplan_state::KitContents;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,19 +173,8 @@ fn prune(objects: &SharedObjects, lineage: &str) -> Result<(), ProviderError> {
     }
 }
 
-/// Whole or not at all.
 fn put_file(path: &Path, bytes: &[u8]) -> Result<(), ProviderError> {
-    let fresh = path.with_extension("tmp");
-    let write = || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut file = std::fs::File::create(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)
-    };
-    write().map_err(|error| of_disk(path, &error))
+    whole::write(path, bytes, Readers::Anybody).map_err(|error| of_disk(path, &error))
 }
 
 impl KitKeeper for Keeper {

@@ -1,7 +1,7 @@
 //! A plan as JSON, with Terraform's field names, so that tools which read Terraform's plans read
 //! kplan's. Secrets are replaced by `null` and marked in the `*_sensitive` trees.
 
-use crate::render::plan::counts;
+use crate::review::Counts;
 use kplan_model::{Action, Kind, KindInfo, Object, Plan, Reason, Recorded, Step, Value};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub fn plan(
             })
         })
         .collect();
-    let counts = counts(plan);
+    let counts = Counts::of(plan);
     json!({
         "format_version": "1.2",
         "kplan_version": env!("CARGO_PKG_VERSION"),

@@ -2,9 +2,11 @@
 
 pub mod fold;
 pub mod json;
-pub mod plan;
+pub mod markdown;
 pub mod problem;
 pub mod progress;
+
+pub mod text;
 pub mod value;
 pub mod waits;
 

@@ -8,36 +8,45 @@ use std::fmt::Write as _;
 /// Lists and maps are broken over lines when they are long; `indent` is where the value's own
 /// line starts.
 pub fn show(value: &Value, indent: usize) -> String {
+    shown(value, indent, LINES)
+}
+
+/// The same with every line of every text.
+pub fn show_whole(value: &Value, indent: usize) -> String {
+    shown(value, indent, usize::MAX)
+}
+
+fn shown(value: &Value, indent: usize, most: usize) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(flag) => flag.to_string(),
         Value::Int(number) => number.to_string(),
-        Value::Str(text) => fold::pem(text).unwrap_or_else(|| text_of(text, indent)),
+        Value::Str(text) => fold::pem(text).unwrap_or_else(|| text_of(text, indent, most)),
         Value::Secret(_) => "(sensitive value)".to_owned(),
         Value::Ref(_) | Value::Unknown => "(known after apply)".to_owned(),
-        Value::List(items) => list(items, indent),
-        Value::Map(map) => fold::artifact(map).unwrap_or_else(|| object(map, indent)),
+        Value::List(items) => list(items, indent, most),
+        Value::Map(map) => fold::artifact(map).unwrap_or_else(|| object(map, indent, most)),
     }
 }
 
 /// More lines of a text than these are counted instead of shown.
-const LINES: usize = 12;
+pub const LINES: usize = 12;
 
 /// Text of one line in quotes; of several, each on its own line between `<<-EOT` and `EOT`.
-fn text_of(text: &str, indent: usize) -> String {
+fn text_of(text: &str, indent: usize, most: usize) -> String {
     if !text.trim_end_matches('\n').contains('\n') {
         return quote(text);
     }
     let pad = " ".repeat(indent + 4);
     let all = text.lines().count();
     let mut out = String::from("<<-EOT\n");
-    for line in text.lines().take(LINES) {
+    for line in text.lines().take(most) {
         out.push_str(&pad);
         out.push_str(&printable(line));
         out.push('\n');
     }
-    if all > LINES {
-        let _ = writeln!(out, "{pad}# ({} more lines)", all - LINES);
+    if all > most {
+        let _ = writeln!(out, "{pad}# ({} more lines)", all - most);
     }
     out.push_str(&" ".repeat(indent));
     out.push_str("EOT");
@@ -72,9 +81,13 @@ pub fn quote(text: &str) -> String {
     out
 }
 
-fn list(items: &[Value], indent: usize) -> String {
-    let short: Vec<String> = fold::artifacts(items)
-        .unwrap_or_else(|| items.iter().map(|item| show(item, indent + 4)).collect());
+fn list(items: &[Value], indent: usize, most: usize) -> String {
+    let short: Vec<String> = fold::artifacts(items).unwrap_or_else(|| {
+        items
+            .iter()
+            .map(|item| shown(item, indent + 4, most))
+            .collect()
+    });
     let inline = format!("[{}]", short.join(", "));
     if inline.len() <= 72 && !inline.contains('\n') {
         return inline;
@@ -93,7 +106,7 @@ pub fn is_nothing(value: &Value) -> bool {
     }
 }
 
-fn object(map: &Object, indent: usize) -> String {
+fn object(map: &Object, indent: usize, most: usize) -> String {
     if map.is_empty() {
         return "{}".to_owned();
     }
@@ -102,7 +115,7 @@ fn object(map: &Object, indent: usize) -> String {
     let pad = " ".repeat(indent + 4);
     let lines: Vec<String> = set
         .into_iter()
-        .map(|(name, value)| format!("{pad}{name:width$} = {}", show(value, indent + 4)))
+        .map(|(name, value)| format!("{pad}{name:width$} = {}", shown(value, indent + 4, most)))
         .collect();
     format!("{{\n{}\n{}}}", lines.join("\n"), " ".repeat(indent))
 }

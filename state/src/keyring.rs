@@ -41,7 +41,7 @@ type Key = Zeroizing<[u8; KEY]>;
 /// The data key as it is stored: encrypted to every recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WrappedKey {
+pub struct WrappedKey {
     /// `age1…`, in the order in which they were added.
     pub(crate) recipients: Vec<String>,
     /// An age file in base64: the lineage, then the key.
@@ -58,6 +58,7 @@ struct Keys {
     seal: Key,
     nonce: Key,
     print: Key,
+    plan: Key,
 }
 
 impl fmt::Debug for Keyring {
@@ -99,6 +100,7 @@ impl Keyring {
             seal: hmac(&data, &[b"kplan state 1: seal"]),
             nonce: hmac(&data, &[b"kplan state 1: nonce"]),
             print: hmac(&data, &[b"kplan state 1: fingerprint"]),
+            plan: hmac(&data, &[b"kplan state 1: plan file"]),
             data,
         };
         Self(Arc::new(keys))
@@ -109,6 +111,11 @@ impl Keyring {
     pub fn fingerprint(&self, secret: &Secret) -> Option<String> {
         let digest = hmac(&self.0.print, &[secret.expose()?.as_bytes()]);
         Some(format!("hmac:{}", hex(&digest[..PRINT])))
+    }
+
+    /// HMAC-SHA-256 over a list of texts, under the key that is for plan files alone.
+    pub(crate) fn plan_mac(&self, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        hmac(&self.0.plan, parts)
     }
 
     /// The token under which `text` is stored at this place.
@@ -156,7 +163,10 @@ impl Keyring {
     }
 
     /// Encrypts the data key to recipients.
-    pub(crate) fn wrap(&self, recipients: &[String]) -> Result<WrappedKey, StoreError> {
+    ///
+    /// # Errors
+    /// `state::identity` for more recipients than a state may have, or one that is none.
+    pub fn wrap(&self, recipients: &[String]) -> Result<WrappedKey, StoreError> {
         if recipients.len() > MAX_RECIPIENTS {
             return Err(error(
                 code::IDENTITY,
@@ -186,7 +196,10 @@ impl Keyring {
     }
 
     /// Decrypts the data key.
-    pub(crate) fn unwrap(
+    ///
+    /// # Errors
+    /// `state::wrong_key` where the identity belongs to none of the recipients, `state::damaged`.
+    pub fn unwrap(
         lineage: &str,
         wrapped: &WrappedKey,
         identity: &Identity,

@@ -172,7 +172,13 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "tokio",
             "toml",
         ],
-        &["insta", "proptest", "tempfile", "x509-parser"],
+        &[
+            "insta",
+            "proptest",
+            "pulldown-cmark",
+            "tempfile",
+            "x509-parser",
+        ],
     ),
 ];
 

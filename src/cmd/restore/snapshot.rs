@@ -9,7 +9,7 @@
 use super::{Begun, Ending, Kit, Restore, nobody_knows};
 use crate::backup::{self, snapshots};
 use crate::cmd::execution::Execution;
-use crate::cmd::plan::show;
+use crate::cmd::review::show;
 use crate::compose::{Restoring, k3s, restoring};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;

@@ -1,0 +1,519 @@
+//! Plans in files: `plan --out FILE` writes one, `apply FILE` carries it out, `show FILE` shows it.
+
+use crate::artifacts::lock_path;
+use crate::cli::{ApplyArgs, Global, Orphans, PlanArgs};
+use crate::cmd::execution::{Execution, outputs};
+use crate::cmd::leavings::{self, Left};
+use crate::cmd::review::{Form, Shown};
+use crate::cmd::session::Session;
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::interrupt::Interrupts;
+use crate::load::{self, Secrets, SourcePolicy};
+use crate::planfile::{self, Asked, FORMAT, Moved, Pins, PlanFile, Sealed, Unrelated, sha256};
+use crate::render::Terminal;
+use crate::render::text::Style;
+use crate::whole::{self, Readers};
+use crate::wire::SystemClock;
+use crate::{git, wire};
+use kplan_engine::clock::Clock as _;
+use kplan_engine::{PlanOptions, Planned};
+use kplan_model::{Plan, PlanMode, Snapshot, Value};
+use kplan_schema::value::SecretSource;
+use kplan_state::{Keyring, WrappedKey};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Before planning for a file: what it will be sealed with. Where there is no state yet, keys of its
+/// own, for whoever has this machine's identity.
+pub struct Sealing {
+    keyring: Keyring,
+    wrapped: Option<WrappedKey>,
+}
+
+impl Sealing {
+    /// Finds the keys.
+    ///
+    /// # Errors
+    /// `state::no_identity`: a plan that cannot compare secrets is no plan to agree to.
+    pub fn of(
+        session: &Session,
+        snapshot: &Snapshot,
+        terminal: &mut Terminal,
+    ) -> Result<Self, Failure> {
+        let identity = session.place.identity_or_new(terminal)?;
+        if let Some(keyring) = session.place.reader(Some(&identity)).read()?.keyring {
+            return Ok(Self {
+                keyring,
+                wrapped: None,
+            });
+        }
+        let keyring = Keyring::random(&snapshot.lineage)?;
+        let wrapped = Some(keyring.wrap(&identity.recipients())?);
+        Ok(Self { keyring, wrapped })
+    }
+}
+
+/// Writes a plan into a file.
+///
+/// # Errors
+/// `planfile::unwritable`; a secret that cannot be compared.
+pub fn save(
+    session: &Session,
+    (global, args): (&Global, &PlanArgs),
+    (planned, options, shown): (&Planned, &PlanOptions, &Shown),
+    (secrets, sealing): (&Secrets, &Sealing),
+    path: &Path,
+) -> Result<(), Failure> {
+    let pinned = planfile::pinned(&planned.plan, &sealing.keyring);
+    let keep = args.orphans.map(|what| what == Orphans::Keep);
+    let mut pins = pins(session, global, secrets, &sealing.keyring)?;
+    pins.lineage.clone_from(&planned.snapshot.lineage);
+    if session.place.exists()? {
+        pins.serial = Some(planned.snapshot.serial);
+    }
+    let file = PlanFile {
+        format: FORMAT,
+        at: SystemClock.now(),
+        pins,
+        asked: Asked::of(options, keep),
+        key: sealing.wrapped.clone(),
+        steps: pinned.ok_or_else(wire::no_identity)?,
+        seen: planfile::seen(&planned.plan, &sealing.keyring).ok_or_else(wire::no_identity)?,
+        shown: shown.clone(),
+    };
+    let unwritable = |error: &dyn std::fmt::Display| {
+        let message = format!("cannot write the plan to {}: {error}", path.display());
+        Failure::from(Problem::error("planfile::unwritable", message))
+    };
+    let bytes = planfile::write(&file, &sealing.keyring).map_err(|error| unwritable(&error))?;
+    whole::write(path, &bytes, Readers::Owner).map_err(|error| unwritable(&error))
+}
+
+/// What everything is made of, as it is now; lineage and serial are the caller's to add.
+fn pins(
+    session: &Session,
+    global: &Global,
+    secrets: &Secrets,
+    keyring: &Keyring,
+) -> Result<Pins, Failure> {
+    let loaded = &session.loaded;
+    let spec = std::fs::read(&global.file).map_err(|error| {
+        let message = format!("cannot read {}: {error}", global.file.display());
+        Problem::error("file::unreadable", message)
+    })?;
+    let named = secrets.iter().filter_map(|(source, secret)| {
+        let pin = keyring.pin(&Value::Secret(secret.clone()))?;
+        Some((name_of(source), pin))
+    });
+    let beside = loaded.beside.iter();
+    let mut pins = Pins {
+        kplan: env!("CARGO_PKG_VERSION").to_owned(),
+        cloud: if session.cloud.embedded {
+            "sandbox".to_owned()
+        } else {
+            session.cloud.api_url.clone()
+        },
+        cluster: session.place.cluster.clone(),
+        lineage: String::new(),
+        serial: None,
+        spec: sha256(&spec),
+        lock: std::fs::read(lock_path(&loaded.folder))
+            .ok()
+            .map(|bytes| sha256(&bytes)),
+        beside: beside
+            .map(|(path, text)| (path.clone(), sha256(text.as_bytes())))
+            .collect(),
+        commit: None,
+        uncommitted: false,
+        secrets: named.collect(),
+    };
+    pins.at(git::head(&loaded.folder));
+    Ok(pins)
+}
+
+/// A source as its file names it.
+fn name_of(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Env(name) => format!("env {name}"),
+        SecretSource::File(path) => format!("file {path}"),
+        SecretSource::Command(words) => format!("command {}", words.join(" ")),
+    }
+}
+
+/// What is said under a plan: where it was saved, or that it was not.
+pub fn epilogue(global: &Global, out: Option<&Path>, terminal: &mut Terminal) {
+    let alone = std::env::var_os("KPLAN_IN_AUTOMATION").is_none_or(|value| value.is_empty());
+    let rule = "─".repeat(77);
+    match out {
+        Some(path) => {
+            let path = path.display();
+            terminal.line(&format!("\n{rule}\n\nSaved the plan to: {path}"));
+            if alone {
+                let sandbox = if global.sandbox { " --sandbox" } else { "" };
+                terminal.line(&format!(
+                    "\nTo perform exactly these actions, run:\n    kplan apply {path}{sandbox}"
+                ));
+            }
+        }
+        None if alone => terminal.line(&format!(
+            "\n{rule}\n\nNote: you did not use --out to save this plan, so kplan cannot promise to take \
+             exactly these actions if you run `kplan apply` now."
+        )),
+        None => {}
+    }
+}
+
+/// Reads a plan file.
+///
+/// # Errors
+/// `planfile::missing`, and those of [`planfile::read`].
+pub fn read(path: &Path) -> Result<Sealed, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        let message = format!("cannot read the plan file {}: {error}", path.display());
+        Problem::error("planfile::missing", message)
+            .help("`kplan plan --out FILE` writes plan files")
+    })?;
+    planfile::read(bytes)
+}
+
+/// `kplan show PLAN`.
+pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -> CommandResult {
+    let sealed = read(path)?;
+    if let Some(why) = unchecked(global, &sealed)? {
+        terminal.note(&format!(
+            "Note: the plan file's seal was not checked: {why}"
+        ));
+    }
+    let file = &sealed.plan;
+    if let Form::Text(_) = form {
+        terminal.line(&format!("Plan of {} in {}", about(file), path.display()));
+    }
+    file.shown.print(form, terminal);
+    Ok(Exit::Ok)
+}
+
+/// Why the seal cannot be checked here.
+fn unchecked(global: &Global, sealed: &Sealed) -> Result<Option<String>, Failure> {
+    let Ok(loaded) = load::file(&global.file) else {
+        return Ok(Some(format!("{} cannot be read", global.file.display())));
+    };
+    let place = wire::StatePlace::of(global, &loaded.identified())?;
+    let Some(identity) = place.identity()? else {
+        return Ok(Some("there is no identity".to_owned()));
+    };
+    let state = place.reader(Some(&identity)).read()?;
+    let keyring = match (&sealed.plan.key, state.keyring) {
+        (Some(key), _) => Keyring::unwrap(&sealed.plan.pins.lineage, key, &identity)?,
+        (None, Some(keyring)) => keyring,
+        (None, None) => return Ok(Some("its state is not here".to_owned())),
+    };
+    sealed.check(&keyring)?;
+    Ok(None)
+}
+
+/// When and where from.
+fn about(file: &PlanFile) -> String {
+    let at = jiff::Timestamp::from_millisecond(file.at.0);
+    let at = at.map_or_else(
+        |_| "an unknown time".to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    );
+    let mut said = format!("{at}, made by kplan {}", file.pins.kplan);
+    if let Some(commit) = &file.pins.commit {
+        let commit = git::Commit {
+            id: commit.clone(),
+            changed: file.pins.uncommitted,
+        };
+        said.push_str(&format!(" at commit {commit}"));
+    }
+    said
+}
+
+/// `kplan apply PLAN`.
+pub async fn apply(
+    global: &Global,
+    args: &ApplyArgs,
+    path: &Path,
+    terminal: &mut Terminal,
+) -> CommandResult {
+    let sealed = read(path)?;
+    let interrupts = Interrupts::listen();
+    let session = interrupts.unless(Session::open(global, terminal)).await?;
+    fits(&session, global, &sealed.plan)?;
+    let command = match sealed.plan.asked.mode {
+        PlanMode::Destroy => "destroy",
+        PlanMode::Apply | PlanMode::RefreshOnly => "apply",
+    };
+    let opening = Execution::open(
+        &session,
+        (global, &interrupts),
+        &args.run,
+        command,
+        terminal,
+    );
+    let mut execution = interrupts.unless(opening).await?;
+    let saved = Saved {
+        session: &session,
+        global,
+        file: &sealed.plan,
+    };
+    let ready = saved.ready(&mut execution, &sealed, terminal);
+    let Ready { plan, unread } = Box::pin(interrupts.unless(ready)).await?;
+    let mut end = execution.run(plan, "plan file", terminal).await;
+    if let (Ok(Exit::Ok), true) = (&end, unread) {
+        terminal.note(
+            "something could not be read, so the plan in the file was not the whole truth: plan again \
+             for the rest",
+        );
+        end = Ok(Exit::Partial);
+    }
+    if let (Ok(Exit::Ok), PlanMode::Apply, false, Some(recorded)) = (
+        &end,
+        sealed.plan.asked.mode,
+        global.json,
+        execution.recorded(),
+    ) {
+        outputs(recorded, terminal);
+    }
+    execution.close(terminal).await;
+    end
+}
+
+/// What the file was made of is what is here: everything that can be known before the state is.
+fn fits(session: &Session, global: &Global, file: &PlanFile) -> Result<(), Failure> {
+    let pins = &file.pins;
+    let now = pins_without_secrets(session, global)?;
+    let other = |what: &str, was: &str, is: &str| {
+        Err(stale(format!(
+            "{what}: the plan was made for {was}, here it is {is}"
+        )))
+    };
+    let none = "none".to_owned();
+    let lock = |lock: &Option<String>| lock.clone().unwrap_or_else(|| none.clone());
+    if pins.kplan != now.kplan {
+        return other("another kplan", &pins.kplan, &now.kplan);
+    }
+    if pins.cloud != now.cloud {
+        return other("another cloud", &pins.cloud, &now.cloud);
+    }
+    if pins.cluster != now.cluster {
+        return other("another cluster", &pins.cluster, &now.cluster);
+    }
+    if pins.spec != now.spec {
+        return other(&session.loaded.file, &short(&pins.spec), &short(&now.spec));
+    }
+    if pins.lock != now.lock {
+        let (was, is) = (lock(&pins.lock), lock(&now.lock));
+        return other("kplan.lock", &short(&was), &short(&is));
+    }
+    let names = pins.beside.keys().chain(now.beside.keys());
+    let differs = |name: &&String| pins.beside.get(*name) != now.beside.get(*name);
+    if let Some(name) = names.into_iter().find(differs) {
+        let is =
+            |all: &BTreeMap<String, String>| all.get(name).cloned().unwrap_or_else(|| none.clone());
+        return other(name, &short(&is(&pins.beside)), &short(&is(&now.beside)));
+    }
+    Ok(())
+}
+
+fn pins_without_secrets(session: &Session, global: &Global) -> Result<Pins, Failure> {
+    let nobody = Keyring::random("")?;
+    pins(session, global, &Secrets::new(), &nobody)
+}
+
+fn short(digest: &str) -> String {
+    digest.get(..19).unwrap_or(digest).to_owned()
+}
+
+/// A plan file that no longer fits.
+fn stale(message: impl Into<String>) -> Failure {
+    let problem = Problem::error("planfile::stale", message).help(
+        "nothing was changed. Make the plan anew with `kplan plan --out FILE`, and have it read again",
+    );
+    Failure::with(Exit::StalePlan, problem)
+}
+
+/// A plan file that is about to be carried out.
+struct Saved<'a> {
+    session: &'a Session,
+    global: &'a Global,
+    file: &'a PlanFile,
+}
+
+/// What will be done.
+struct Ready {
+    plan: Plan,
+    /// Whether the plan left something out that could not be read.
+    unread: bool,
+}
+
+impl Saved<'_> {
+    /// Makes the plan anew and compares it.
+    async fn ready(
+        &self,
+        execution: &mut Execution<'_>,
+        sealed: &Sealed,
+        terminal: &mut Terminal,
+    ) -> Result<Ready, Failure> {
+        let (session, file) = (self.session, self.file);
+        let snapshot = self.snapshot(execution, terminal).await?;
+        let keyring = self.keyring(execution, terminal)?;
+        sealed.check(&keyring)?;
+        let secrets = load::secrets(&session.loaded, SourcePolicy::All)?;
+        self.same_secrets(&secrets, &keyring)?;
+        let left = self.left(&snapshot).await?;
+        let snapshot = left.as_ref().map_or(snapshot, |left| left.snapshot.clone());
+        let declarations = if file.asked.mode == PlanMode::Destroy {
+            session.references(&snapshot)
+        } else {
+            session.admitted(&snapshot, &secrets).await?;
+            session.declared(&snapshot, secrets)
+        };
+        let options = file.asked.options();
+        let mut planned = session.plan(&declarations, snapshot, &options).await?;
+        let (mut plan, unrelated) = self.compared(&planned, &keyring)?;
+        planned.plan = plan.clone();
+        self.tell(&planned, &unrelated, &declarations, terminal)
+            .await;
+        if let Some(left) = left.filter(|left| left.is_new) {
+            plan.base.serial = execution.put_beside(left.snapshot)?;
+        }
+        Ok(Ready {
+            plan,
+            unread: planned.report.unread() > 0,
+        })
+    }
+
+    /// The state, cleared up; where there is none yet, the one the plan begins with.
+    async fn snapshot(
+        &self,
+        execution: &mut Execution<'_>,
+        terminal: &mut Terminal,
+    ) -> Result<Snapshot, Failure> {
+        let pins = &self.file.pins;
+        let exists = execution.recorded().is_some();
+        if exists != pins.serial.is_some() {
+            let message = if exists {
+                "the plan was made when there was no state yet, and now there is one"
+            } else {
+                "the plan was made for a state that is not here"
+            };
+            return Err(stale(message));
+        }
+        if !exists {
+            let owner = kplan_state::owner(&pins.cluster, &pins.lineage)?;
+            return Ok(Snapshot::empty(pins.lineage.clone(), owner));
+        }
+        let snapshot = execution.recovered(terminal).await?;
+        if snapshot.lineage != pins.lineage {
+            return Err(stale(format!(
+                "the plan was made for another state: its lineage is {}, here it is {}",
+                pins.lineage, snapshot.lineage
+            )));
+        }
+        Ok(snapshot)
+    }
+
+    fn keyring(
+        &self,
+        execution: &Execution<'_>,
+        terminal: &mut Terminal,
+    ) -> Result<Keyring, Failure> {
+        if let Some(key) = &self.file.key {
+            let identity = self.session.place.identity_or_new(terminal)?;
+            return Ok(Keyring::unwrap(&self.file.pins.lineage, key, &identity)?);
+        }
+        let keyring = execution.keyring().cloned();
+        keyring.ok_or_else(|| wire::no_identity().into())
+    }
+
+    fn same_secrets(&self, secrets: &Secrets, keyring: &Keyring) -> Result<(), Failure> {
+        let then = &self.file.pins.secrets;
+        for (source, secret) in secrets {
+            let name = name_of(source);
+            let now = keyring.pin(&Value::Secret(secret.clone()));
+            if then.get(&name) != now.as_ref() {
+                return Err(stale(format!(
+                    "the secret that {name} gives is another than when the plan was made"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a plan that destroys: what the cluster made.
+    async fn left(&self, snapshot: &Snapshot) -> Result<Option<Left>, Failure> {
+        if self.file.asked.mode != PlanMode::Destroy {
+            return Ok(None);
+        }
+        let orphans = self
+            .file
+            .asked
+            .keep_orphans
+            .map(|keep| if keep { Orphans::Keep } else { Orphans::Delete });
+        let left = leavings::find(self.session, snapshot.clone(), orphans).await?;
+        leavings::answered(&left)?;
+        Ok(Some(left))
+    }
+
+    fn compared(
+        &self,
+        planned: &Planned,
+        keyring: &Keyring,
+    ) -> Result<(Plan, Vec<Unrelated>), Failure> {
+        let file = self.file;
+        let found = planfile::compare(file, planned, keyring);
+        let (plan, unrelated) = found.map_err(|moved| self.moved(&moved))?;
+        let findings = kplan_engine::plan::lint(&plan, &planned.snapshot, &self.session.kinds());
+        if let Some(finding) = findings.first() {
+            return Err(stale(format!(
+                "what is in the file cannot be done without what has to be done besides: {finding}"
+            )));
+        }
+        Ok((plan, unrelated))
+    }
+
+    fn moved(&self, moved: &[Moved]) -> Failure {
+        let all: Vec<String> = moved.iter().map(|one| format!("\n  {one}")).collect();
+        stale(format!(
+            "the plan in the file is not what would be done now; what moved:{}",
+            all.concat()
+        ))
+    }
+
+    async fn tell(
+        &self,
+        planned: &Planned,
+        unrelated: &[Unrelated],
+        declarations: &kplan_model::Declarations,
+        terminal: &mut Terminal,
+    ) {
+        let (session, file) = (self.session, self.file);
+        let shown = Shown::of(session, (planned, &[]), declarations).await;
+        if self.global.json {
+            shown.print(Form::Json, terminal);
+            return;
+        }
+        terminal.line(&format!("Carrying out the plan of {}.", about(file)));
+        if let Some(commit) = &file.pins.commit
+            && git::has(&session.loaded.folder, commit) == Some(false)
+        {
+            terminal.line(&format!(
+                "Note: commit {} is not in the history of this checkout; the files the plan was made of \
+                 are the same",
+                commit.get(..12).unwrap_or(commit)
+            ));
+        }
+        let style = Style {
+            color: terminal.color(),
+            ..Style::default()
+        };
+        shown.print(Form::Text(style), terminal);
+        for one in unrelated {
+            terminal.line(&format!(
+                "Note: {one}; it is not in the plan file, and is left as it is"
+            ));
+        }
+    }
+}

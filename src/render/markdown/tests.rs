@@ -1,0 +1,142 @@
+//! Plans as Markdown: well-formed and short enough whatever they hold.
+
+use super::*;
+use crate::review::testing::{HIDDEN, plan};
+use proptest::prelude::*;
+use pulldown_cmark::{Event, Options, Parser, Tag as Element, TagEnd};
+
+fn around() -> Around {
+    Around {
+        price: Some("+$48.00 a month".to_owned()),
+        findings: vec!["<b>account</b> @limit".to_owned()],
+        footer: vec!["commit 0123456789ab".to_owned()],
+    }
+}
+
+/// The page as a `CommonMark` reader sees it: only our own HTML, every fence closed, nothing that a
+/// value holds taken for markup.
+fn check(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> {
+    prop_assert!(page.len() <= most, "{} > {most}", page.len());
+    prop_assert!(!page.contains(HIDDEN));
+    let harmful = ['\u{1b}', '\u{0}'];
+    prop_assert!(!page.contains(harmful));
+    let options = Options::ENABLE_TABLES | Options::ENABLE_GFM;
+    let (mut open, mut closed, mut fences) = (0, 0, 0);
+    for event in Parser::new_ext(page, options) {
+        match event {
+            Event::Html(html) | Event::InlineHtml(html) => {
+                let html = html.trim();
+                let rest = html.strip_prefix("<details><summary>");
+                if let Some(inner) = rest.and_then(|rest| rest.strip_suffix("</summary>")) {
+                    open += 1;
+                    prop_assert!(!inner.contains('<'), "{html}");
+                } else if html == "</details>" {
+                    closed += 1;
+                } else if html == "</details>\n<details>" {
+                    prop_assert!(false, "{html}");
+                } else {
+                    prop_assert!(["<sub>", "</sub>", ""].contains(&html), "{html}");
+                }
+            }
+            Event::Start(Element::CodeBlock(_)) => fences += 1,
+            Event::Start(Element::Link { .. } | Element::Image { .. }) => {
+                prop_assert!(false, "a link:\n{page}");
+            }
+            Event::End(TagEnd::Heading(_)) => {
+                prop_assert_eq!(page.matches("\n## ").count() + 1, 1);
+            }
+            _ => {}
+        }
+    }
+    prop_assert_eq!(open, closed);
+    prop_assert_eq!(open, fences);
+    prop_assert_eq!(page.matches("<details>").count(), open);
+    named(page, review, most)
+}
+
+/// Whatever is destroyed stands above the fold: by name, or, where there is no room for all, counted.
+fn named(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> {
+    let fold = page.find("<details>").unwrap_or(page.len());
+    let gone = review.entries.iter().filter(|entry| entry.sign.destroys());
+    let mut hidden = 0;
+    for entry in gone {
+        let name = format!("`{}`", entry.address);
+        let within = entry.address.starts_with("droplet.pool[") || entry.address.contains("pool[");
+        if !page[..fold].contains(&name) && !(within && page[..fold].contains('…')) {
+            hidden += 1;
+        }
+    }
+    if most == MOST {
+        prop_assert_eq!(hidden, 0, "{}", page);
+    } else if hidden > 0 {
+        prop_assert!(
+            page[..fold].contains("for which there is no room here"),
+            "{page}"
+        );
+    }
+    Ok(())
+}
+
+/// How many random plans.
+const PLANS: u64 = 10_000;
+
+#[test]
+fn ten_thousand_random_plans_fit_are_well_formed_and_name_what_is_destroyed() {
+    for seed in 0..PLANS {
+        let review = plan(seed, 0, 8).review();
+        // Every third is for the smallest comment, every third for one of GitHub's.
+        let most = match seed % 3 {
+            0 => MOST,
+            1 => LEAST,
+            _ => LEAST + usize::try_from(seed * 13).unwrap() % (MOST - LEAST),
+        };
+        let page = markdown(&review, &around(), most);
+        if let Err(error) = check(&page, &review, most) {
+            panic!("seed {seed}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_of_thousands_is_cut_and_says_so() {
+    let review = plan(1, 2_000, 0).review();
+    let page = markdown(&review, &around(), MOST);
+    assert!(
+        page.len() <= MOST && page.len() > MOST / 2,
+        "{}",
+        page.len()
+    );
+    assert!(page.contains("more are not shown here"), "{page}");
+}
+
+#[test]
+fn indexes_in_a_row_are_told_together() {
+    let all: Vec<String> = (0..500)
+        .map(|at| format!("droplet.workers[{at}]"))
+        .collect();
+    let mut names_of: Vec<&str> = all.iter().map(String::as_str).collect();
+    names_of.extend(["vpc.main", "droplet.workers[7000]"]);
+    assert_eq!(
+        names(&names_of, 1_000),
+        (
+            "`droplet.workers[0…499]`, `droplet.workers[7000]`, `vpc.main`".to_owned(),
+            0
+        )
+    );
+    assert_eq!(
+        names(&names_of, 30),
+        ("`droplet.workers[0…499]`".to_owned(), 2)
+    );
+}
+
+#[test]
+fn what_a_value_holds_is_no_markup() {
+    assert_eq!(
+        escaped("<b> @you #1 `x` [a](b)"),
+        "&lt;b&gt; \\@\u{200b}you \\#\u{200b}1 \\`x\\` \\[a\\](b)"
+    );
+    assert_eq!(code("a`b|c"), "``a`b\\|c``");
+    assert_eq!(code("`"), "`` ` ``");
+    assert_eq!(fence(&["````".to_owned(), "x".to_owned()]), "`````");
+    assert_eq!(html("<a> & `b`"), "&lt;a&gt; &amp; `b`");
+}
