@@ -1,5 +1,6 @@
 //! The command line: clap types and nothing else.
 
+use crate::render::Colors;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,9 +43,35 @@ pub struct Global {
     /// Print one JSON document (for `apply` and `destroy`: one JSON event a line)
     #[arg(long, global = true)]
     pub json: bool,
-    /// Never use colour
-    #[arg(long, global = true)]
+    /// Whether to use colour; NO_COLOR and CLICOLOR_FORCE are heard, too
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// Never use colour: `--color never`
+    #[arg(long, global = true, conflicts_with = "color")]
     pub no_color: bool,
+}
+
+impl Global {
+    /// Whether output is coloured.
+    pub fn colors(&self) -> Colors {
+        match self.color {
+            _ if self.no_color => Colors::Never,
+            ColorWhen::Auto => Colors::Auto,
+            ColorWhen::Always => Colors::Always,
+            ColorWhen::Never => Colors::Never,
+        }
+    }
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// The verbs.

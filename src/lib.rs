@@ -53,7 +53,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let mut terminal = Terminal::detect(cli.global.no_color);
+    let mut terminal = Terminal::detect(cli.global.colors());
     let json = cli.global.json;
     let exit = match run(cli, &mut terminal) {
         Ok(exit) => exit,

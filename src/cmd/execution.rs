@@ -99,7 +99,8 @@ impl<'a> Execution<'a> {
             cancel: self.interrupts.cancel(),
             options: &options,
         };
-        let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
+        let waits = self.session.adapters.waits();
+        let mut progress = Progress::new(terminal, self.global.json, waits, None);
         let mut show = |event| progress.show(terminal, &event);
         let recovered = kplan_engine::recover(run, snapshot, writer, &mut show).await;
         if recovered.is_clear() {
@@ -176,7 +177,7 @@ impl<'a> Execution<'a> {
         };
         let mut writer = current(writer, &plan)?;
         let mode = plan.mode;
-        let waits = plan
+        let only_waits = plan
             .steps
             .iter()
             .filter(|step| step.only_waits() || is_last_look(&step.address))
@@ -196,7 +197,9 @@ impl<'a> Execution<'a> {
         self.session
             .adapters
             .stop_with(self.interrupts.cancel().clone());
-        let mut progress = Progress::new(terminal, self.global.json, self.session.adapters.waits());
+        let waits = self.session.adapters.waits();
+        let plan = Some(approved.plan());
+        let mut progress = Progress::new(terminal, self.global.json, waits, plan);
         let snapshot = writer.snapshot().clone();
         let mut show = |event| progress.show(terminal, &event);
         let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
@@ -204,7 +207,10 @@ impl<'a> Execution<'a> {
         self.ran = true;
         self.unwritten |= outcome.report().journal.is_some();
         self.writer = Some(writer);
-        let told = Told { mode, waits };
+        let told = Told {
+            mode,
+            waits: only_waits,
+        };
         Ok(finish(&outcome, &told, self.global.json, terminal))
     }
 

@@ -57,7 +57,7 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
         saved::save(&session, (global, args), what, (&secrets, sealing), path)?;
     }
     let form = form(global, &args.show, terminal);
-    shown.print(form, terminal);
+    shown.page(form, terminal);
     if let (Form::Text(_), true) = (form, changes(&planned.plan) || args.out.is_some()) {
         saved::epilogue(global, args.out.as_deref(), terminal);
     }

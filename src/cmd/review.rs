@@ -11,6 +11,7 @@ use kplan_engine::Planned;
 use kplan_model::Declarations;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// A plan as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,26 +62,40 @@ impl Shown {
 
     /// Prints it.
     pub fn print(&self, form: Form, terminal: &mut Terminal) {
+        let text = self.printed(form, terminal);
+        terminal.out(&text);
+    }
+
+    /// Prints it for somebody who only reads: by a pager where it is longer than the screen.
+    pub fn page(&self, form: Form, terminal: &mut Terminal) {
+        let text = self.printed(form, terminal);
         match form {
-            Form::Text(style) => self.text(style, terminal),
-            Form::Json => terminal.line(&self.document.to_string()),
-            Form::Markdown(most) => {
-                terminal.out(&markdown::markdown(&self.review, &self.around(), most));
-            }
+            Form::Text(_) => terminal.paged(&text),
+            Form::Json | Form::Markdown(_) => terminal.out(&text),
         }
     }
 
-    fn text(&self, style: Style, terminal: &mut Terminal) {
-        for line in &self.review.header {
-            terminal.line(line);
+    fn printed(&self, form: Form, terminal: &Terminal) -> String {
+        match form {
+            Form::Text(style) => self.text(style, terminal),
+            Form::Json => format!("{}\n", self.document),
+            Form::Markdown(most) => markdown::markdown(&self.review, &self.around(), most),
         }
-        terminal.out(&text::text(&self.review, style));
+    }
+
+    fn text(&self, style: Style, terminal: &Terminal) -> String {
+        let mut out = String::new();
+        for line in &self.review.header {
+            let _ = writeln!(out, "{line}");
+        }
+        out.push_str(&text::text(&self.review, style));
         for note in &self.review.notes {
-            terminal.line(&format!("Note: {note}"));
+            let _ = writeln!(out, "{}", terminal.wrapped(&format!("Note: {note}"), "  "));
         }
         for run in &self.review.dry_runs {
-            terminal.out(&text::dry_run(run, style.color));
+            out.push_str(&text::dry_run(run, style.color));
         }
+        out
     }
 
     fn around(&self) -> Around {

@@ -187,9 +187,9 @@ pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -
     }
     let file = &sealed.plan;
     if let Form::Text(_) = form {
-        terminal.line(&format!("Plan of {} in {}", about(file), path.display()));
+        terminal.note(&format!("Plan of {} in {}", about(file), path.display()));
     }
-    file.shown.print(form, terminal);
+    file.shown.page(form, terminal);
     Ok(Exit::Ok)
 }
 

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// containers and variables by `name`, the files of cloud-init by `path`.
 const KNOWN_BY: &[&str] = &["name", "path", "id", "key"];
 
+/// An item of a set is not known by more characters than these.
+const LABEL: usize = 40;
+
 /// What was found so far.
 pub(super) struct Differ {
     indent: usize,
@@ -20,6 +23,8 @@ pub(super) struct Differ {
     depth: usize,
     path: String,
     unchanged: usize,
+    /// The same, of whole items of sets.
+    unchanged_items: usize,
     found: Found,
 }
 
@@ -42,18 +47,23 @@ impl Differ {
             depth,
             path: String::new(),
             unchanged: 0,
+            unchanged_items: 0,
             found: Found::default(),
         }
     }
 
     /// Everything found, with how much is the same.
     pub(super) fn finish(mut self) -> Found {
-        if self.unchanged > 0 && !self.found.lines.is_empty() {
-            let attributes = match self.unchanged {
-                1 => "attribute",
-                _ => "attributes",
-            };
-            let text = format!("({} unchanged {attributes} hidden)", self.unchanged);
+        let count = |count: usize, what: &str| match count {
+            0 => None,
+            1 => Some(format!("1 unchanged {what}")),
+            more => Some(format!("{more} unchanged {what}s")),
+        };
+        let attributes = count(self.unchanged, "attribute");
+        let items = count(self.unchanged_items, "item");
+        let hidden: Vec<String> = attributes.into_iter().chain(items).collect();
+        if !hidden.is_empty() && !self.found.lines.is_empty() {
+            let text = format!("({} hidden)", hidden.join(", "));
             self.found.lines.push(Line::note(self.indent, &text));
         }
         self.found
@@ -188,6 +198,10 @@ impl Differ {
             items.iter().map(|item| item.key(sort)).collect()
         };
         let (old, new) = (keys(before), keys(after));
+        self.unchanged_items += old.intersection(&new).count();
+        if let Some((label, was, is)) = replaced(sort, (before, &old), (after, &new)) {
+            return self.at(&label, |this| this.maps(was, is));
+        }
         let step = if self.path.is_empty() { "" } else { "[]" };
         for (tag, items, others) in [(Tag::Removed, before, &new), (Tag::Added, after, &old)] {
             let mut told = BTreeSet::new();
@@ -198,8 +212,6 @@ impl Differ {
                 }
             }
         }
-        let both = old.intersection(&new);
-        self.unchanged += both.map(Node::leaves).sum::<usize>();
     }
 
     /// Two texts of which at least one has several lines, or stands for something that has. False
@@ -273,6 +285,38 @@ impl Differ {
             format!("{} = {text}", self.path)
         }
     }
+}
+
+/// The only item of a set that is another now, where both are maps and have something by which a
+/// reader knows them: what is the same in both, such as `[6443 tcp]`.
+fn replaced<'a>(
+    sort: Sort,
+    (before, old): (&'a [Node], &BTreeSet<Node>),
+    (after, new): (&'a [Node], &BTreeSet<Node>),
+) -> Option<(
+    String,
+    &'a BTreeMap<String, Node>,
+    &'a BTreeMap<String, Node>,
+)> {
+    let only = |items: &'a [Node], others: &BTreeSet<Node>| {
+        let mut differ = items
+            .iter()
+            .filter(|item| !others.contains(&item.key(sort)));
+        match (differ.next(), differ.next()) {
+            (Some(Node::Map(map)), None) => Some(map),
+            _ => None,
+        }
+    };
+    let (was, is) = (only(before, new)?, only(after, old)?);
+    let same = was
+        .iter()
+        .filter(|(name, node)| is.get(*name) == Some(*node));
+    let words = same.filter_map(|(_, node)| node.as_text().filter(|text| !text.is_empty()));
+    let words: Vec<&str> = words.collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '.' | '_' | '/');
+    let label = words.join(" ");
+    let fits = !label.is_empty() && label.len() <= LABEL && label.chars().all(plain);
+    fits.then(|| (format!("[{label}]"), was, is))
 }
 
 /// Text on one line.

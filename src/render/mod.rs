@@ -3,6 +3,8 @@
 pub mod fold;
 pub mod json;
 pub mod markdown;
+mod pager;
+pub mod pending;
 pub mod problem;
 pub mod progress;
 
@@ -10,12 +12,20 @@ pub mod text;
 pub mod value;
 pub mod waits;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+
+/// Columns where nobody says how many there are.
+const WIDTH: usize = 100;
+/// No text is made narrower than this.
+const NARROW: usize = 40;
 
 /// Where output goes, and how it may look.
 pub struct Terminal {
     color: bool,
     width: usize,
+    /// How many rows whoever looks at it sees; nothing where nobody does.
+    rows: Option<usize>,
     live: bool,
     broken: bool,
 }
@@ -59,25 +69,51 @@ pub fn paint(color: bool, paint: Paint, text: &str) -> String {
     }
 }
 
+/// Whether output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colors {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colors {
+    /// Decides: what was said on the command line, then `NO_COLOR`, then `CLICOLOR_FORCE`, then
+    /// `CLICOLOR=0` and `TERM=dumb`, then whether somebody sees it.
+    fn decide(self, variable: impl Fn(&str) -> Option<OsString>, seen: bool) -> bool {
+        let says = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let is = |name: &str, value: &str| says(name).is_some_and(|it| it == value);
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto if says("NO_COLOR").is_some() => false,
+            Self::Auto if says("CLICOLOR_FORCE").is_some() && !is("CLICOLOR_FORCE", "0") => true,
+            Self::Auto => seen && !is("CLICOLOR", "0") && !is("TERM", "dumb"),
+        }
+    }
+}
+
 impl Terminal {
-    /// Decides on colour: `--no-color` and `NO_COLOR` switch it off, `CLICOLOR_FORCE` on, else a
-    /// terminal on standard output has it.
-    pub fn detect(no_color: bool) -> Self {
+    /// Looks at what standard output and standard error are.
+    pub fn detect(colors: Colors) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let forced =
-            set("CLICOLOR_FORCE") && std::env::var("CLICOLOR_FORCE").ok().as_deref() != Some("0");
         let terminal = io::stdout().is_terminal();
-        let color = !no_color && !set("NO_COLOR") && (forced || terminal);
-        let width = std::env::var("COLUMNS")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(100);
+        let size = terminal_size::terminal_size().filter(|_| terminal);
+        let columns = std::env::var("COLUMNS").ok();
+        let columns = columns.and_then(|text| text.parse().ok());
+        let width = columns.or(size.map(|(width, _)| usize::from(width.0)));
         let automation = set("KPLAN_IN_AUTOMATION") || set("CI");
-        let live = io::stderr().is_terminal() && !automation;
         Self {
-            color,
-            width,
-            live,
+            color: colors.decide(|name| std::env::var_os(name), terminal),
+            width: width.unwrap_or(WIDTH),
+            rows: size
+                .filter(|_| !automation)
+                .map(|(_, rows)| usize::from(rows.0)),
+            live: io::stderr().is_terminal() && !automation,
             broken: false,
         }
     }
@@ -90,6 +126,28 @@ impl Terminal {
     /// Columns to wrap long reports at.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// A text for whoever looks: wrapped where it is wider than the screen, its further lines behind
+    /// `indent`. In a pipe a sentence stays one line.
+    pub fn wrapped(&self, text: &str, indent: &str) -> String {
+        if self.rows.is_none() {
+            return text.to_owned();
+        }
+        let options = textwrap::Options::new(self.width.max(NARROW)).subsequent_indent(indent);
+        let options = options.break_words(false);
+        textwrap::fill(text, options)
+    }
+
+    /// Writes to standard output, by a pager where it is longer than the screen.
+    pub fn paged(&mut self, text: &str) {
+        let long = self
+            .rows
+            .is_some_and(|rows| !pager::fits(text, self.width, rows));
+        let words = pager::wanted(|name| std::env::var_os(name)).filter(|_| long);
+        if !words.is_some_and(|words| pager::show(&words, text)) {
+            self.out(text);
+        }
     }
 
     /// Whether progress may redraw lines.
@@ -119,4 +177,52 @@ impl Terminal {
 fn write_all(to: &mut impl Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asked_for_colour_first_is_heard() {
+        let decide = |colors: Colors, names: &[(&str, &str)], seen: bool| {
+            let value = |asked: &str| {
+                let found = names.iter().find(|(name, _)| *name == asked);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            colors.decide(value, seen)
+        };
+        assert!(decide(Colors::Auto, &[], true));
+        assert!(!decide(Colors::Auto, &[], false));
+        assert!(!decide(
+            Colors::Auto,
+            &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")],
+            true
+        ));
+        assert!(decide(Colors::Auto, &[("NO_COLOR", "")], true));
+        assert!(decide(Colors::Auto, &[("CLICOLOR_FORCE", "1")], false));
+        assert!(!decide(Colors::Auto, &[("CLICOLOR_FORCE", "0")], false));
+        assert!(!decide(Colors::Auto, &[("CLICOLOR", "0")], true));
+        assert!(!decide(Colors::Auto, &[("TERM", "dumb")], true));
+        assert!(decide(Colors::Always, &[("NO_COLOR", "1")], false));
+        assert!(!decide(Colors::Never, &[("CLICOLOR_FORCE", "1")], true));
+    }
+
+    #[test]
+    fn sentences_are_wrapped_for_a_screen_and_not_for_a_pipe() {
+        let mut terminal = Terminal {
+            color: false,
+            width: 44,
+            rows: Some(20),
+            live: false,
+            broken: false,
+        };
+        let text = "Note: a sentence of more words than there are columns for";
+        assert_eq!(
+            terminal.wrapped(text, "  "),
+            "Note: a sentence of more words than there\n  are columns for"
+        );
+        terminal.rows = None;
+        assert_eq!(terminal.wrapped(text, "  "), text);
+    }
 }

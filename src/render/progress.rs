@@ -2,10 +2,11 @@
 //! elsewhere, one JSON object a line with `--json`.
 
 use crate::render::Terminal;
+use crate::render::pending::Pending;
 use crate::render::waits::Waits;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 use kplan_engine::event::{Event, StepRef};
-use kplan_model::{Action, Address};
+use kplan_model::{Action, Address, Plan};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,20 +30,29 @@ pub enum Progress {
         bars: MultiProgress,
         /// By address.
         steps: BTreeMap<Address, ProgressBar>,
+        /// What is not begun yet.
+        pending: Pending,
+        /// The line that tells of it, below all others.
+        rest: ProgressBar,
     },
 }
 
 impl Progress {
     /// Chooses the form. What tells of waits tells above the redrawn lines, where there are any.
-    pub fn new(terminal: &Terminal, json: bool, waits: &Waits) -> Self {
+    /// Of a plan it also tells what is not begun yet, and what that waits for.
+    pub fn new(terminal: &Terminal, json: bool, waits: &Waits, plan: Option<&Plan>) -> Self {
         if json {
             Self::Json
         } else if terminal.live() {
             let bars = MultiProgress::new();
             waits.above(&bars);
+            let rest = line("  {wide_msg}").with_finish(ProgressFinish::AndClear);
+            let rest = bars.add(rest);
             Self::Live {
                 bars,
                 steps: BTreeMap::new(),
+                pending: plan.map(Pending::of).unwrap_or_default(),
+                rest,
             }
         } else {
             Self::Plain {
@@ -68,7 +78,24 @@ impl Progress {
                     terminal.line(&line);
                 }
             }
-            Self::Live { bars, steps } => live(event, bars, steps),
+            Self::Live {
+                bars,
+                steps,
+                pending,
+                rest,
+            } => {
+                live(event, bars, steps, rest);
+                match event {
+                    Event::StepStarted { at, .. } => pending.began(at.step),
+                    Event::StepDone { at, .. }
+                    | Event::StepFailed { at, .. }
+                    | Event::StepInDoubt { at, .. }
+                    | Event::StepUnfinished { at, .. } => pending.ended(at.step),
+                    Event::RunFinished { .. } => return rest.finish_and_clear(),
+                    _ => return,
+                }
+                rest.set_message(pending.sentence());
+            }
         }
     }
 }
@@ -242,12 +269,23 @@ fn plain(event: &Event, said: &mut BTreeMap<Address, Duration>) -> Option<String
     sentence(event)
 }
 
-fn live(event: &Event, bars: &MultiProgress, steps: &mut BTreeMap<Address, ProgressBar>) {
+/// A line that is redrawn. One that is wider than the terminal, also after it was made narrower, is
+/// cut: a line that wraps could not be redrawn.
+fn line(template: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template(template);
+    style.map_or(bar.clone(), |style| bar.with_style(style))
+}
+
+fn live(
+    event: &Event,
+    bars: &MultiProgress,
+    steps: &mut BTreeMap<Address, ProgressBar>,
+    rest: &ProgressBar,
+) {
     match event {
         Event::StepStarted { at, .. } => {
-            let style = ProgressStyle::with_template("  {spinner} {elapsed:>4} {msg}");
-            let bar = bars.add(ProgressBar::new_spinner());
-            let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
+            let bar = bars.insert_before(rest, line("  {spinner} {elapsed:>4} {wide_msg}"));
             bar.set_message(format!("{}: {}", at.address, doing(at).to_lowercase()));
             bar.enable_steady_tick(Duration::from_millis(120));
             steps.insert(at.address.clone(), bar);

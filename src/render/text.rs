@@ -322,7 +322,7 @@ fn drift(out: &mut String, drift: &[Drifted], style: Style) {
         };
         let address = paint(style.color, Paint::Bold, &change.address);
         let _ = writeln!(out, "\n  # {address} {verb}");
-        columns(out, &change.fields);
+        columns(out, &change.fields, style.color);
     }
     let _ = writeln!(out, "\n{}\n", "─".repeat(77));
 }
@@ -330,10 +330,36 @@ fn drift(out: &mut String, drift: &[Drifted], style: Style) {
 /// What stands in the third column where the file does not say.
 const SILENT: &str = "(not in the file)";
 
-fn columns(out: &mut String, fields: &[Tri]) {
-    if fields.is_empty() {
-        return;
+fn columns(out: &mut String, fields: &[Tri], color: bool) {
+    let (short, long): (Vec<&Tri>, Vec<&Tri>) =
+        fields.iter().partition(|field| field.lines.is_none());
+    if !short.is_empty() {
+        table(out, &short);
     }
+    for field in long {
+        let [outside, wanted] = field.lines.as_ref().map_or([&[][..], &[]], |[a, b]| [a, b]);
+        let file = match (&field.file, wanted) {
+            (None, _) => "does not say",
+            (Some(_), []) => "says what is real",
+            (Some(file), _) if *file == field.recorded => "says what is on record",
+            (Some(_), _) => "says something else",
+        };
+        let _ = writeln!(
+            out,
+            "      ~ {}: from what is on record to what is real; the file {file}",
+            field.field
+        );
+        for line in outside {
+            let mark = mark(line.tag);
+            let mark = mark.map_or_else(|| " ".to_owned(), |(text, ink)| paint(color, ink, text));
+            let said = painted(line.tag, &indented(line), color);
+            let _ = writeln!(out, "      {mark} {said}");
+        }
+    }
+}
+
+/// Three columns.
+fn table(out: &mut String, fields: &[&Tri]) {
     let width = |column: fn(&Tri) -> &str, title: &str| {
         let widths = fields.iter().map(|field| column(field).chars().count());
         widths.chain([title.len()]).max().unwrap_or(0)

@@ -168,6 +168,8 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
             "serde_norway",
             "similar",
             "tar",
+            "terminal_size",
+            "textwrap",
             "thiserror",
             "tokio",
             "toml",

@@ -263,15 +263,11 @@ fn sets_show_what_came_and_went() {
             &list(["c", "d", "a", "d"]),
             Compare::Set
         ),
-        [
-            "  - \"b\"",
-            "  + \"d\"",
-            "  # (2 unchanged attributes hidden)"
-        ]
+        ["  - \"b\"", "  + \"d\"", "  # (2 unchanged items hidden)"]
     );
     assert_eq!(
         as_set(&list(["a", "B"]), &list(["b", "A", "C"]), Compare::CaseFold),
-        ["  + \"C\"", "  # (2 unchanged attributes hidden)"]
+        ["  + \"C\"", "  # (2 unchanged items hidden)"]
     );
     assert_eq!(
         as_set(
@@ -279,7 +275,7 @@ fn sets_show_what_came_and_went() {
             &list(["10.0.0.0/24", "10.1.0.0/24"]),
             Compare::Cidr
         ),
-        ["  + \"10.1.0.0/24\"", "  # (1 unchanged attribute hidden)"]
+        ["  + \"10.1.0.0/24\"", "  # (1 unchanged item hidden)"]
     );
     assert_eq!(
         as_set(&list(["a", "b"]), &list(["b", "a"]), Compare::Set),
@@ -295,7 +291,22 @@ fn sets_show_what_came_and_went() {
         [
             "  - { port = 80, sources = [\"a\"] }",
             "  + { port = 81, sources = [\"a\"] }",
-            "  # (3 unchanged attributes hidden)",
+            "  # (1 unchanged item hidden)",
+        ]
+    );
+    // The only item that is another now is known by what is the same of it.
+    let known =
+        |ports: &str, sources: Value| map([("ports", Value::str(ports)), ("sources", sources)]);
+    assert_eq!(
+        as_set(
+            &Value::list([known("22", list(["a"])), known("80", list(["a", "b"]))]),
+            &Value::list([known("80", list(["c", "a"])), known("22", list(["a"]))]),
+            Compare::Set
+        ),
+        [
+            "  - [80].sources[] = \"b\"",
+            "  + [80].sources[] = \"c\"",
+            "  # (1 unchanged attribute, 2 unchanged items hidden)",
         ]
     );
     let nested = |item: &str| map([("tags", list(["a", item]))]);
@@ -304,7 +315,7 @@ fn sets_show_what_came_and_went() {
         [
             "  - tags[] = \"b\"",
             "  + tags[] = \"c\"",
-            "  # (1 unchanged attribute hidden)",
+            "  # (1 unchanged item hidden)",
         ]
     );
 }

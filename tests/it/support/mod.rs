@@ -4,6 +4,7 @@
 pub(crate) mod bucket;
 pub(crate) mod cluster;
 mod served;
+pub(crate) mod steady;
 pub(crate) mod upstream;
 
 use kplan_model::Snapshot;

@@ -1,0 +1,90 @@
+//! Transcripts without what differs from run to run: ids, digests, addresses, moments.
+
+/// The text with every such thing in the same words.
+pub(crate) fn steady(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c.is_ascii_alphanumeric() {
+            let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            out.push_str(&steady_word(word));
+            rest = after;
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+fn is_part(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '/')
+}
+
+fn steady_word(word: &str) -> String {
+    if is_address(word) {
+        return "IP".to_owned();
+    }
+    if is_moment(word) {
+        return "MOMENT".to_owned();
+    }
+    // What is joined by other signs is looked at part by part.
+    let parts = word.split_inclusive(['.', ':', '/']);
+    parts.map(steady_part).collect()
+}
+
+fn steady_part(part: &str) -> String {
+    let end = part.trim_end_matches(['.', ':', '/']).len();
+    let (word, sign) = part.split_at(end);
+    format!("{}{sign}", steady_name(word))
+}
+
+/// UUIDs, ids of droplets, digests, and the eight characters of an owner's id.
+fn steady_name(word: &str) -> String {
+    let hex = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    };
+    let lengths: Vec<usize> = word.split('-').map(str::len).collect();
+    if lengths == [8, 4, 4, 4, 12] && word.split('-').all(hex) {
+        return "UUID".to_owned();
+    }
+    let parts = word.split('-').map(|part| match part.len() {
+        7.. if part.chars().all(|c| c.is_ascii_digit()) => "NUMBER",
+        8 | 12.. if hex(part) => "HEX",
+        _ => part,
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+/// An IPv4 address, but no range: those are the file's.
+fn is_address(word: &str) -> bool {
+    let word = word.trim_end_matches(['.', ':']);
+    word.split('.').count() == 4 && word.split('.').all(|part| part.parse::<u8>().is_ok())
+}
+
+/// `2026-11-29T23:20:00Z` and the like.
+fn is_moment(word: &str) -> bool {
+    let shape: String = word
+        .chars()
+        .take(11)
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    shape == "0000-00-00T"
+}
+
+#[test]
+fn only_what_differs_from_run_to_run_is_taken_out() {
+    assert_eq!(
+        steady(
+            "demo-3f9a1c2e-server-0 [id=426968907] 10.30.0.0/20 10.30.0.7 sha256:3b6f1a16338ba3a0…"
+        ),
+        "demo-HEX-server-0 [id=NUMBER] 10.30.0.0/20 IP sha256:HEX…"
+    );
+    assert_eq!(steady("af7acd9a-859c-479b-8c94-c6c89e5fcd27"), "UUID");
+    assert_eq!(
+        steady("s-2vcpu-4gb v1.35.6+k3s1 25060 2026-11-29T23:20:00Z"),
+        "s-2vcpu-4gb v1.35.6+k3s1 25060 MOMENT"
+    );
+}
