@@ -6,6 +6,7 @@
 pub mod addons;
 pub mod artifacts;
 pub mod backup;
+pub mod catalogue;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
