@@ -20,6 +20,8 @@ pub mod gitops;
 pub mod interrupt;
 pub mod kit;
 pub mod load;
+pub mod preflight;
+pub mod price;
 pub mod render;
 pub mod wire;
 

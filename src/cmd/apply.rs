@@ -10,6 +10,7 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
+use crate::preflight::Preflight;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Declarations, Plan, PlanMode, Snapshot};
@@ -55,6 +56,7 @@ pub async fn run_for(
         args: &args.run,
         wish,
         options: session::options(&args.planning, false)?,
+        skip: &args.planning.preflight.skip_preflight,
     };
     let Some((mut execution, first)) = Box::pin(interrupts.unless(apply.begin(terminal))).await?
     else {
@@ -90,6 +92,8 @@ struct Apply<'a> {
     args: &'a RunArgs,
     wish: Option<&'a Wish>,
     options: PlanOptions,
+    /// Codes of preflight that refuse nothing.
+    skip: &'a [String],
 }
 
 /// Carries out a plan that was agreed to elsewhere, and then what could not be read before it, round
@@ -97,7 +101,7 @@ struct Apply<'a> {
 pub async fn carry_out<'a>(
     session: &'a Session,
     (global, interrupts): (&'a Global, &'a Interrupts),
-    args: &'a RunArgs,
+    (args, skip): (&'a RunArgs, &'a [String]),
     execution: &mut Execution<'a>,
     (planned, secrets): (Planned, Secrets),
     terminal: &mut Terminal,
@@ -109,6 +113,7 @@ pub async fn carry_out<'a>(
         args,
         wish: None,
         options: PlanOptions::new(PlanMode::Apply),
+        skip,
     };
     let first = Ready {
         unread: planned.report.unread(),
@@ -149,11 +154,12 @@ impl<'a> Apply<'a> {
         self.session.admitted(&snapshot, &secrets).await?;
         let options = &self.options;
         let planned = self.session.plan(&declarations, snapshot, options).await?;
-        self.show(&planned, &declarations, terminal).await;
+        let looked = self.show(&planned, &declarations, terminal).await;
         let unread = planned.report.unread();
         if unread > 0 && !changes(&planned.plan) {
             return Err(partial("nothing was changed").into());
         }
+        looked.admits(self.skip)?;
         if !self.agreed(&planned.plan, terminal).await? {
             return Ok(None);
         }
@@ -225,10 +231,11 @@ impl<'a> Apply<'a> {
         if unread >= before.unread {
             return Err(left().into());
         }
-        self.show(&planned, &declarations, terminal).await;
+        let looked = self.show(&planned, &declarations, terminal).await;
         if unread > 0 && !changes(&planned.plan) {
             return Err(left().into());
         }
+        looked.admits(self.skip)?;
         if !self.agreed(&planned.plan, terminal).await? {
             let said = "the plan of what could not be read before was not agreed to; what was \
                         agreed to is done and recorded";
@@ -242,9 +249,14 @@ impl<'a> Apply<'a> {
         })
     }
 
-    async fn show(&self, planned: &Planned, declarations: &Declarations, terminal: &mut Terminal) {
+    async fn show(
+        &self,
+        planned: &Planned,
+        declarations: &Declarations,
+        terminal: &mut Terminal,
+    ) -> Preflight {
         let json = self.global.json;
-        show(self.session, planned, declarations, terminal, json).await;
+        show(self.session, planned, declarations, terminal, json).await
     }
 
     /// Whether the plan may be executed: somebody said so, or it changes nothing.

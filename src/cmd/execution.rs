@@ -6,6 +6,7 @@ use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
+use crate::price;
 use crate::render::progress::Progress;
 use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
@@ -204,7 +205,11 @@ impl<'a> Execution<'a> {
         self.unwritten |= outcome.report().journal.is_some();
         self.writer = Some(writer);
         let told = Told { mode, waits };
-        Ok(finish(&outcome, &told, self.global.json, terminal))
+        let exit = finish(&outcome, &told, self.global.json, terminal);
+        if let (Some(now), false) = (self.recorded(), self.global.json) {
+            terminal.line(&price::standing_sentence(&price::standing(now)));
+        }
+        Ok(exit)
     }
 
     /// The state as it is recorded now; nothing where there is none yet.

@@ -9,6 +9,8 @@ use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load;
+use crate::preflight::{self, Preflight};
+use crate::price;
 use crate::render::{Terminal, json, plan as text};
 use kplan_engine::{Planned, WhyNot};
 use kplan_model::{Action, Address, Declarations, Owner, Plan, Recorded, Step, Value};
@@ -44,7 +46,10 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     }
     let as_json = global.json || args.format == Format::Json;
     let looks = (&planned, found.as_slice());
-    show_with(&session, looks, &declarations, terminal, as_json).await;
+    let looked = show_with(&session, looks, &declarations, terminal, as_json).await;
+    if looked.refuses(&args.planning.preflight.skip_preflight) {
+        return Ok(Exit::Error);
+    }
     Ok(exit(&planned, args.detailed_exitcode))
 }
 
@@ -98,8 +103,8 @@ pub async fn show(
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,
-) {
-    show_with(session, (planned, &[]), declarations, terminal, as_json).await;
+) -> Preflight {
+    show_with(session, (planned, &[]), declarations, terminal, as_json).await
 }
 
 /// The same with notes about what was found besides what is on record.
@@ -109,21 +114,26 @@ pub async fn show_with(
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,
-) {
+) -> Preflight {
     let dry_runs = dry_run::ask(session, planned).await;
+    let looked = preflight::look(session, planned, declarations).await;
+    let prices = price::of(&planned.plan, &planned.snapshot, &looked.catalogue);
     let statistics = session.statistics(planned, declarations);
     let mut notes = notes(planned);
     notes.extend(overdue(session, planned).await);
     notes.extend(found.iter().cloned());
+    notes.extend(looked.notes.iter().cloned());
     let kinds = session.kinds();
     if as_json {
         let complete = !planned.report.is_partial();
         let mut document = json::plan(&planned.plan, &kinds, &statistics, &notes, complete);
         if let Some(map) = document.as_object_mut() {
             map.insert("dry_runs".to_owned(), dry_run::document(&dry_runs));
+            map.insert("price".to_owned(), price::document(&prices));
+            map.insert("preflight".to_owned(), looked.document(session));
         }
         terminal.line(&document.to_string());
-        return;
+        return looked;
     }
     for line in session.adapters.header(&session.loaded.spec) {
         terminal.line(&line);
@@ -135,10 +145,13 @@ pub async fn show_with(
     } else {
         terminal.out(&text::text(&planned.plan, &kinds, terminal.color()));
     }
+    terminal.out(&price::text(&prices));
     for note in notes {
         terminal.line(&format!("Note: {note}"));
     }
     dry_run::print(&dry_runs, terminal);
+    looked.print(session, terminal);
+    looked
 }
 
 fn notes(planned: &Planned) -> Vec<String> {

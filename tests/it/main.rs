@@ -34,6 +34,7 @@ mod lock;
 mod nodes;
 mod operations;
 mod orphans;
+mod preflight;
 mod reference;
 mod restore;
 mod restore_snapshot;
