@@ -195,7 +195,7 @@ impl<'a> Apply<'a> {
             let done: BTreeSet<_> = ready.plan.steps.iter().map(|step| &step.address).collect();
             options.replace.retain(|address| !done.contains(address));
             let next = self.again(execution, &ready, &options, terminal);
-            let next = self.interrupts.unless_again(next).await;
+            let next = Box::pin(self.interrupts.unless_again(next)).await;
             ready = next.map_err(after_a_round)?;
             let run = execution.run(ready.plan.clone(), how, terminal).await;
             exit = match run.map_err(after_a_round)? {

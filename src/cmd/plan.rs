@@ -116,7 +116,7 @@ pub async fn show_with(
     as_json: bool,
 ) -> Preflight {
     let dry_runs = dry_run::ask(session, planned).await;
-    let looked = preflight::look(session, planned, declarations).await;
+    let looked = Box::pin(preflight::look(session, planned, declarations)).await;
     let prices = price::of(&planned.plan, &planned.snapshot, &looked.catalogue);
     let statistics = session.statistics(planned, declarations);
     let mut notes = notes(planned);

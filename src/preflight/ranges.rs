@@ -40,7 +40,7 @@ pub(super) fn free(sight: &Sight<'_>) -> Vec<Finding> {
         Some((step, range))
     });
     ranges
-        .flat_map(|(step, range)| {
+        .filter_map(|(step, range)| {
             let taken = taken(sight, step, range);
             taken.or_else(|| reserved(sight, step, range))
         })
@@ -51,7 +51,7 @@ fn reserved(sight: &Sight<'_>, step: &Step, range: Cidr) -> Option<Finding> {
     let region = text(step, "region").unwrap_or_default();
     let own = RESERVED_IN.iter().filter(|(slug, _)| *slug == region);
     let mut all = RESERVED.into_iter().chain(own.map(|(_, range)| *range));
-    let kept = all.find(|kept| overlap(*kept, range))?;
+    let kept = all.find(|kept| overlap(kept, range))?;
     let message =
         format!("{range} shares addresses with {kept}, which DigitalOcean keeps for itself");
     let help = "choose another private range; without `ip_range` DigitalOcean chooses one";
