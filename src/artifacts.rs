@@ -191,7 +191,7 @@ pub fn read_lock(path: &Path) -> Result<Lock, Failure> {
     }
 }
 
-/// The fetcher with its cache: `$XDG_CACHE_HOME/kplan` or `~/.cache/kplan`. What the embedded cloud
+/// The fetcher with its cache, in [`cache_root`]. What the embedded cloud
 /// serves comes from itself, whatever `[mirror]` says: `direct` is the address of its mirror.
 pub fn fetcher(loaded: &Loaded, direct: Option<&str>) -> Result<Arc<Fetcher>, Failure> {
     use kplan_schema::spec::Mirror as Wanted;
@@ -200,17 +200,18 @@ pub fn fetcher(loaded: &Loaded, direct: Option<&str>) -> Result<Arc<Fetcher>, Fa
         Wanted::Folder(folder) => Mirror::Folder(loaded.folder.join(&folder.value)),
     });
     Ok(Arc::new(Fetcher::new(FetcherConfig {
-        cache: cache(),
+        cache: cache_root().join("artifacts"),
         mirror,
         direct: direct.map(str::to_owned),
     })?))
 }
 
-fn cache() -> PathBuf {
+/// Where what can be fetched again is kept: `$XDG_CACHE_HOME/kplan` or `~/.cache/kplan`.
+pub fn cache_root() -> PathBuf {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")))
         .unwrap_or_else(std::env::temp_dir);
-    base.join("kplan").join("artifacts")
+    base.join("kplan")
 }

@@ -146,6 +146,15 @@ pub struct SecretArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {}
 
+/// What is not looked at before an apply.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PreflightArgs {
+    /// Go on although preflight found an error of this code, such as `preflight::name_taken`
+    /// (repeatable)
+    #[arg(long, value_name = "CODE")]
+    pub skip_preflight: Vec<String>,
+}
+
 /// What a plan covers.
 #[derive(Debug, Clone, Args)]
 pub struct PlanningArgs {
@@ -168,6 +177,9 @@ pub struct PlanningArgs {
     /// (repeatable)
     #[arg(long, value_name = "NAME")]
     pub skip_operation: Vec<String>,
+    /// Preflight.
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
@@ -331,6 +343,9 @@ pub struct RotateArgs {
     /// What to make anew
     #[arg(value_enum, required = true)]
     pub what: Vec<Rotated>,
+    /// Preflight.
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
@@ -397,6 +412,9 @@ pub struct RestoreArgs {
     /// Go on where Velero could not restore everything
     #[arg(long)]
     pub accept_partial: bool,
+    /// Preflight.
+    #[command(flatten)]
+    pub preflight: PreflightArgs,
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,

@@ -6,6 +6,7 @@
 pub mod addons;
 pub mod artifacts;
 pub mod backup;
+pub mod catalogue;
 pub mod cli;
 pub mod cmd;
 pub mod compose;
@@ -22,6 +23,8 @@ pub mod interrupt;
 pub mod kit;
 pub mod load;
 pub mod planfile;
+pub mod preflight;
+pub mod price;
 pub mod render;
 pub mod review;
 pub mod whole;

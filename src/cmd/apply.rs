@@ -11,6 +11,7 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
+use crate::preflight::Preflight;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Declarations, Plan, PlanMode, Snapshot};
@@ -59,6 +60,7 @@ pub async fn run_for(
         args: &args.run,
         wish,
         options: session::options(&args.planning, false)?,
+        skip: &args.planning.preflight.skip_preflight,
     };
     let Some((mut execution, first)) = Box::pin(interrupts.unless(apply.begin(terminal))).await?
     else {
@@ -94,6 +96,8 @@ struct Apply<'a> {
     args: &'a RunArgs,
     wish: Option<&'a Wish>,
     options: PlanOptions,
+    /// Codes of preflight that refuse nothing.
+    skip: &'a [String],
 }
 
 /// Carries out a plan that was agreed to elsewhere, and then what could not be read before it, round
@@ -101,7 +105,7 @@ struct Apply<'a> {
 pub async fn carry_out<'a>(
     session: &'a Session,
     (global, interrupts): (&'a Global, &'a Interrupts),
-    args: &'a RunArgs,
+    (args, skip): (&'a RunArgs, &'a [String]),
     execution: &mut Execution<'a>,
     (planned, secrets): (Planned, Secrets),
     terminal: &mut Terminal,
@@ -113,6 +117,7 @@ pub async fn carry_out<'a>(
         args,
         wish: None,
         options: PlanOptions::new(PlanMode::Apply),
+        skip,
     };
     let first = Ready {
         unread: planned.report.unread(),
@@ -153,11 +158,12 @@ impl<'a> Apply<'a> {
         self.session.admitted(&snapshot, &secrets).await?;
         let options = &self.options;
         let planned = self.session.plan(&declarations, snapshot, options).await?;
-        self.show(&planned, &declarations, terminal).await;
+        let looked = self.show(&planned, &declarations, terminal).await;
         let unread = planned.report.unread();
         if unread > 0 && !changes(&planned.plan) {
             return Err(partial("nothing was changed").into());
         }
+        looked.admits(self.skip)?;
         if !self.agreed(&planned.plan, terminal).await? {
             return Ok(None);
         }
@@ -193,7 +199,7 @@ impl<'a> Apply<'a> {
             let done: BTreeSet<_> = ready.plan.steps.iter().map(|step| &step.address).collect();
             options.replace.retain(|address| !done.contains(address));
             let next = self.again(execution, &ready, &options, terminal);
-            let next = self.interrupts.unless_again(next).await;
+            let next = Box::pin(self.interrupts.unless_again(next)).await;
             ready = next.map_err(after_a_round)?;
             let run = execution.run(ready.plan.clone(), how, terminal).await;
             exit = match run.map_err(after_a_round)? {
@@ -229,10 +235,11 @@ impl<'a> Apply<'a> {
         if unread >= before.unread {
             return Err(left().into());
         }
-        self.show(&planned, &declarations, terminal).await;
+        let looked = self.show(&planned, &declarations, terminal).await;
         if unread > 0 && !changes(&planned.plan) {
             return Err(left().into());
         }
+        looked.admits(self.skip)?;
         if !self.agreed(&planned.plan, terminal).await? {
             let said = "the plan of what could not be read before was not agreed to; what was \
                         agreed to is done and recorded";
@@ -246,9 +253,14 @@ impl<'a> Apply<'a> {
         })
     }
 
-    async fn show(&self, planned: &Planned, declarations: &Declarations, terminal: &mut Terminal) {
+    async fn show(
+        &self,
+        planned: &Planned,
+        declarations: &Declarations,
+        terminal: &mut Terminal,
+    ) -> Preflight {
         let json = self.global.json;
-        show(self.session, planned, declarations, terminal, json).await;
+        show(self.session, planned, declarations, terminal, json).await
     }
 
     /// Whether the plan may be executed: somebody said so, or it changes nothing.

@@ -90,7 +90,8 @@ async fn prepare<'a>(
     let declarations = session.references(&snapshot);
     let mut planned = session.plan(&declarations, snapshot, &options).await?;
     let looks = (&planned, left.notes.as_slice());
-    show_with(session, looks, &declarations, terminal, global.json).await;
+    // Nothing is made, so nothing could be refused.
+    let _idle = show_with(session, looks, &declarations, terminal, global.json).await;
     if !global.json
         && let Some(loss) = left_unreadable(session, &planned)
     {

@@ -7,6 +7,7 @@ use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
+use crate::price;
 use crate::render::progress::Progress;
 use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
@@ -211,7 +212,11 @@ impl<'a> Execution<'a> {
             mode,
             waits: only_waits,
         };
-        Ok(finish(&outcome, &told, self.global.json, terminal))
+        let exit = finish(&outcome, &told, self.global.json, terminal);
+        if let (Some(now), false) = (self.recorded(), self.global.json) {
+            terminal.line(&price::standing_sentence(&price::standing(now)));
+        }
+        Ok(exit)
     }
 
     /// The state as it is recorded now; nothing where there is none yet.

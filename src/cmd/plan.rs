@@ -51,13 +51,20 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
         unknown_owner(&mut planned.plan, &planned.snapshot.owner);
     }
     let looks = (&planned, found.as_slice());
-    let shown = Shown::of(&session, looks, &declarations).await;
-    if let (Some(sealing), Some(path)) = (&sealing, &args.out) {
+    let (shown, looked) = Shown::of(&session, looks, &declarations).await;
+    let refused = looked.refuses(&args.planning.preflight.skip_preflight);
+    if let (Some(sealing), Some(path), false) = (&sealing, &args.out, refused) {
         let what = (&planned, &options, &shown);
         saved::save(&session, (global, args), what, (&secrets, sealing), path)?;
     }
     let form = form(global, &args.show, terminal);
     shown.page(form, terminal);
+    if let Form::Text(_) = form {
+        looked.print(&session, terminal);
+    }
+    if refused {
+        return Ok(Exit::Error);
+    }
     if let (Form::Text(_), true) = (form, changes(&planned.plan) || args.out.is_some()) {
         saved::epilogue(global, args.out.as_deref(), terminal);
     }

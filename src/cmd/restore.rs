@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
 use crate::kit::{self, Name, frame};
 use crate::load::{self, Secrets};
+use crate::preflight;
 use crate::render::Terminal;
 use crate::wire::{SystemClock, no_identity};
 use kits::{as_named, read_file, trusted};
@@ -72,6 +73,7 @@ pub async fn carry_out(
     origin: Option<&Origin>,
     terminal: &mut Terminal,
 ) -> CommandResult {
+    preflight::known(&args.preflight.skip_preflight)?;
     let restore = Restore {
         global,
         args,
@@ -93,7 +95,7 @@ pub async fn carry_out(
     let mut exit = Box::pin(apply::carry_out(
         session,
         with,
-        &args.run,
+        (&args.run, &args.preflight.skip_preflight),
         &mut execution,
         agreed,
         terminal,
@@ -114,6 +116,7 @@ pub async fn kit_of(
     (session, interrupts): (&Session, &Interrupts),
     terminal: &mut Terminal,
 ) -> Result<Snapshot, Failure> {
+    preflight::known(&args.preflight.skip_preflight)?;
     let restore = Restore {
         global,
         args,
@@ -219,7 +222,8 @@ pub async fn end(
     if !global.json {
         terminal.line(&(ending.said)(&planned.snapshot));
     }
-    show(session, &planned, &declarations, terminal, global.json).await;
+    // It makes nothing that could be refused.
+    let _idle = show(session, &planned, &declarations, terminal, global.json).await;
     execution
         .run(planned.plan, "with the restore", terminal)
         .await
@@ -307,6 +311,18 @@ impl<'a> Restore<'a> {
         if !self.global.json {
             terminal.line(line);
         }
+    }
+
+    /// Shows a plan, which is refused for what DigitalOcean would refuse.
+    async fn show(
+        &self,
+        planned: &Planned,
+        declarations: &Declarations,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure> {
+        let json = self.global.json;
+        let looked = show(self.session, planned, declarations, terminal, json).await;
+        looked.admits(&self.args.preflight.skip_preflight)
     }
 
     async fn agreed(&self, question: &str, terminal: &mut Terminal) -> Result<bool, Failure> {
@@ -412,14 +428,7 @@ impl<'a> Restore<'a> {
         let record = restoring::wish(&wish, SystemClock.now());
         next.resources.insert(record.address.clone(), record);
         let (planned, declarations) = self.planned(next.clone()).await?;
-        show(
-            self.session,
-            &planned,
-            &declarations,
-            terminal,
-            self.global.json,
-        )
-        .await;
+        self.show(&planned, &declarations, terminal).await?;
         if !self.agreed(QUESTION, terminal).await? {
             return Ok(Begun::Refused);
         }
@@ -437,8 +446,7 @@ impl<'a> Restore<'a> {
     ) -> Result<Begun<'a>, Failure> {
         self.say("The backup is back already. What is left:", terminal);
         let (planned, declarations) = self.planned(snapshot).await?;
-        let json = self.global.json;
-        show(self.session, &planned, &declarations, terminal, json).await;
+        self.show(&planned, &declarations, terminal).await?;
         if !self.agreed(QUESTION, terminal).await? {
             return Ok(Begun::Refused);
         }

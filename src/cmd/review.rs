@@ -3,6 +3,8 @@
 use crate::cmd::session::Session;
 use crate::cmd::{dry_run, notes};
 use crate::git;
+use crate::preflight::{self, Preflight};
+use crate::price::{self, Cents, Prices};
 use crate::render::markdown::{self, Around};
 use crate::render::text::{self, Style};
 use crate::render::{Terminal, json};
@@ -20,6 +22,33 @@ pub struct Shown {
     pub review: Review,
     /// For machines.
     pub document: Value,
+    /// What it costs.
+    pub price: Price,
+    /// What the API would refuse, and what else preflight found, one line each.
+    pub findings: Vec<String>,
+}
+
+/// What everything costs a month, before and after.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// The whole, as text.
+    pub text: String,
+    /// The whole, as Markdown.
+    pub markdown: String,
+    /// The difference alone, such as `+$24.00 a month`; nothing where there is none.
+    pub difference: Option<String>,
+}
+
+impl Price {
+    fn of(prices: &Prices) -> Self {
+        let difference = prices.after - prices.before;
+        let differs = difference != Cents(0);
+        Self {
+            text: price::text(prices),
+            markdown: price::markdown(prices),
+            difference: differs.then(|| format!("{} a month", difference.signed())),
+        }
+    }
 }
 
 /// How a plan is printed.
@@ -40,16 +69,21 @@ impl Shown {
         session: &Session,
         (planned, found): (&Planned, &[String]),
         declarations: &Declarations,
-    ) -> Self {
+    ) -> (Self, Preflight) {
         let (plan, kinds) = (&planned.plan, session.kinds());
         let dry_runs = dry_run::ask(session, planned).await;
+        let looked = Box::pin(preflight::look(session, planned, declarations)).await;
+        let prices = price::of(plan, &planned.snapshot, &looked.catalogue);
         let statistics = session.statistics(planned, declarations);
         let mut notes = notes::all(session, planned).await;
         notes.extend(found.iter().cloned());
+        notes.extend(looked.notes.iter().cloned());
         let partial = planned.report.is_partial();
         let mut document = json::plan(plan, &kinds, &statistics, &notes, !partial);
         if let Some(map) = document.as_object_mut() {
             map.insert("dry_runs".to_owned(), dry_run::document(&dry_runs));
+            map.insert("price".to_owned(), price::document(&prices));
+            map.insert("preflight".to_owned(), looked.document(session));
         }
         let mut review = Review::of(plan, &planned.snapshot, declarations, &kinds);
         review.header = session.adapters.header(&session.loaded.spec);
@@ -57,7 +91,13 @@ impl Shown {
         review.notes = notes;
         review.dry_runs = dry_run::review(&dry_runs);
         review.commit = git::head(&session.loaded.folder).map(|commit| commit.to_string());
-        Self { review, document }
+        let shown = Self {
+            review,
+            document,
+            price: Price::of(&prices),
+            findings: looked.lines(),
+        };
+        (shown, looked)
     }
 
     /// Prints it.
@@ -89,6 +129,7 @@ impl Shown {
             let _ = writeln!(out, "{line}");
         }
         out.push_str(&text::text(&self.review, style));
+        out.push_str(&self.price.text);
         for note in &self.review.notes {
             let _ = writeln!(out, "{}", terminal.wrapped(&format!("Note: {note}"), "  "));
         }
@@ -108,8 +149,10 @@ impl Shown {
         }
         footer.push(format!("kplan {}", env!("CARGO_PKG_VERSION")));
         Around {
+            difference: self.price.difference.clone(),
+            price: self.price.markdown.clone(),
+            findings: self.findings.clone(),
             footer,
-            ..Around::default()
         }
     }
 }
@@ -121,8 +164,8 @@ pub async fn show(
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,
-) {
-    show_with(session, (planned, &[]), declarations, terminal, as_json).await;
+) -> Preflight {
+    show_with(session, (planned, &[]), declarations, terminal, as_json).await
 }
 
 /// The same with notes about what was found besides what is on record.
@@ -132,8 +175,8 @@ pub async fn show_with(
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,
-) {
-    let shown = Shown::of(session, looks, declarations).await;
+) -> Preflight {
+    let (shown, looked) = Shown::of(session, looks, declarations).await;
     let form = if as_json {
         Form::Json
     } else {
@@ -143,4 +186,8 @@ pub async fn show_with(
         })
     };
     shown.print(form, terminal);
+    if !as_json {
+        looked.print(session, terminal);
+    }
+    looked
 }

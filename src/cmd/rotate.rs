@@ -41,6 +41,7 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
         refresh: true,
         allow_destroy: Vec::new(),
         skip_operation: Vec::new(),
+        preflight: args.preflight.clone(),
         secrets: args.secrets,
     };
     let run = args.run.clone();

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::planfile::{self, Asked, FORMAT, Moved, Pins, PlanFile, Sealed, Unrelated, sha256};
+use crate::preflight::Preflight;
 use crate::render::Terminal;
 use crate::render::text::Style;
 use crate::whole::{self, Readers};
@@ -76,7 +77,10 @@ pub fn save(
         format: FORMAT,
         at: SystemClock.now(),
         pins,
-        asked: Asked::of(options, keep),
+        asked: Asked {
+            skip_preflight: args.planning.preflight.skip_preflight.clone(),
+            ..Asked::of(options, keep)
+        },
         key: sealing.wrapped.clone(),
         steps: pinned.ok_or_else(wire::no_identity)?,
         seen: planfile::seen(&planned.plan, &sealing.keyring).ok_or_else(wire::no_identity)?,
@@ -190,6 +194,11 @@ pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -
         terminal.note(&format!("Plan of {} in {}", about(file), path.display()));
     }
     file.shown.page(form, terminal);
+    if let Form::Text(_) = form {
+        for finding in &file.shown.findings {
+            terminal.line(finding);
+        }
+    }
     Ok(Exit::Ok)
 }
 
@@ -374,8 +383,10 @@ impl Saved<'_> {
         let mut planned = session.plan(&declarations, snapshot, &options).await?;
         let (mut plan, unrelated) = self.compared(&planned, &keyring)?;
         planned.plan = plan.clone();
-        self.tell(&planned, &unrelated, &declarations, terminal)
+        let looked = self
+            .tell(&planned, &unrelated, &declarations, terminal)
             .await;
+        looked.admits(&file.asked.skip_preflight)?;
         if let Some(left) = left.filter(|left| left.is_new) {
             plan.base.serial = execution.put_beside(left.snapshot)?;
         }
@@ -488,12 +499,12 @@ impl Saved<'_> {
         unrelated: &[Unrelated],
         declarations: &kplan_model::Declarations,
         terminal: &mut Terminal,
-    ) {
+    ) -> Preflight {
         let (session, file) = (self.session, self.file);
-        let shown = Shown::of(session, (planned, &[]), declarations).await;
+        let (shown, looked) = Shown::of(session, (planned, &[]), declarations).await;
         if self.global.json {
             shown.print(Form::Json, terminal);
-            return;
+            return looked;
         }
         terminal.line(&format!("Carrying out the plan of {}.", about(file)));
         if let Some(commit) = &file.pins.commit
@@ -515,5 +526,7 @@ impl Saved<'_> {
                 "Note: {one}; it is not in the plan file, and is left as it is"
             ));
         }
+        looked.print(session, terminal);
+        looked
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::kit::Keeper;
 use crate::load::{self, Loaded, SourcePolicy};
+use crate::preflight;
 use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
 use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
@@ -362,6 +363,7 @@ pub fn options(args: &PlanningArgs, destroy: bool) -> Result<PlanOptions, Failur
     options.replace = addresses("--replace", &args.replace)?;
     options.allow_destroy = addresses("--allow-destroy", &args.allow_destroy)?;
     options.skip_operations = operations(&args.skip_operation)?;
+    preflight::known(&args.preflight.skip_preflight)?;
     Ok(options)
 }
 

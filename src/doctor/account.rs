@@ -3,7 +3,7 @@
 use super::examination::unread;
 use super::verdict::Findings;
 use super::{Examination, Verdict};
-use kplan_providers::digitalocean::Account;
+use kplan_providers::digitalocean::{Account, LIMITED, list_of};
 use kplan_providers::http::Quota;
 use serde_json::json;
 
@@ -37,13 +37,6 @@ fn judged_status(account: &Account) -> Verdict {
     }
 }
 
-/// Something that is limited: what it is called, its kind, where it is listed.
-const LIMITED: [(&str, &str, &str); 3] = [
-    ("droplets", "droplet", "/v2/droplets"),
-    ("volumes", "volume", "/v2/volumes"),
-    ("reserved addresses", "reserved_ip", "/v2/reserved_ips"),
-];
-
 /// One limit, and how much of it is needed.
 #[derive(Clone, Copy, Debug)]
 struct Room {
@@ -61,12 +54,7 @@ pub(super) async fn limits(at: &Examination) -> Verdict {
     };
     let counts = at.counts().await;
     let declarations = at.declarations();
-    let rooms = LIMITED.map(|(what, kind, list)| {
-        let limit = match kind {
-            "droplet" => account.droplet_limit,
-            "volume" => account.volume_limit,
-            _ => account.floating_ip_limit,
-        };
+    let rooms = LIMITED.map(|(kind, what)| {
         let is_new = |address: &&kplan_model::Address| {
             let recorded = at.snapshot().ok();
             address.kind().as_str() == kind
@@ -76,10 +64,8 @@ pub(super) async fn limits(at: &Examination) -> Verdict {
         let more = asked.filter(is_new).count();
         Room {
             what,
-            limit,
-            exist: counts
-                .get(list)
-                .and_then(|count| count.as_ref().ok().copied()?),
+            limit: account.limit_of(kind),
+            exist: list_of(kind).and_then(|list| counts.get(list)?.as_ref().ok().copied()?),
             more: u64::try_from(more).unwrap_or(u64::MAX),
         }
     });

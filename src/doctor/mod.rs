@@ -20,6 +20,7 @@ pub mod verdict;
 mod versions;
 
 pub use examination::Examination;
+pub use token::NEW_TOKEN;
 pub use verdict::{Outcome, Verdict};
 
 use futures_util::future::{LocalBoxFuture, join_all};

@@ -10,6 +10,11 @@ use serde_json::json;
 /// DigitalOcean's code for a token that is none.
 const UNAUTHORIZED: &str = "unauthorized";
 
+/// What to do about a scope that is missing.
+pub const NEW_TOKEN: &str = "scopes of a token cannot be changed: make a new one, with create, update and \
+                             delete of the same kinds for whoever applies (DigitalOcean tells what a token \
+                             may change only when it is asked to change it)";
+
 fn is_no_token(error: &ProviderError) -> bool {
     let code = error.code.as_deref();
     code.is_some_and(|code| code.eq_ignore_ascii_case(UNAUTHORIZED))
@@ -71,11 +76,9 @@ fn judged_scopes(counts: &Counts) -> Verdict {
     }
     Verdict::problem(format!("the token lacks {}", lacks.join(", ")))
         .details(details)
-        .help(
-            "what cannot be read is left out of plans. Scopes of a token cannot be changed: make a \
-             new one, with create, update and delete of the same kinds for whoever applies \
-             (DigitalOcean tells what a token may change only when it is asked to change it)",
-        )
+        .help(format!(
+            "what cannot be read is left out of plans; {NEW_TOKEN}"
+        ))
 }
 
 /// The controllers in the cluster have a token of their own.

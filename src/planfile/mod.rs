@@ -42,6 +42,8 @@ pub struct Asked {
     pub skip_operations: BTreeSet<String>,
     /// `--delete-backups`.
     pub delete_backups: bool,
+    /// `--skip-preflight`.
+    pub skip_preflight: Vec<String>,
     /// `--refresh`.
     pub refresh: bool,
     /// `--orphans keep`; nothing where it was not said.
@@ -58,6 +60,7 @@ impl Asked {
             allow_destroy: options.allow_destroy.clone(),
             skip_operations: options.skip_operations.clone(),
             delete_backups: options.delete_kept,
+            skip_preflight: Vec::new(),
             refresh: options.refresh,
             keep_orphans,
         }

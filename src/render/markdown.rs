@@ -29,7 +29,9 @@ const WIDEST: usize = 2_000;
 #[derive(Clone, Debug, Default)]
 pub struct Around {
     /// The price difference, such as `+$48.00 a month`.
-    pub price: Option<String>,
+    pub difference: Option<String>,
+    /// What everything costs, as Markdown of ours.
+    pub price: String,
     /// What the API would refuse, and what else was found, each in one line.
     pub findings: Vec<String>,
     /// Lines for the end: commit, digests, what it cost.
@@ -51,6 +53,7 @@ pub fn markdown(review: &Review, around: &Around, most: usize) -> String {
     warnings(&mut page, review, around);
     table(&mut page, review, room / TABLE);
     drift(&mut page, &review.drift);
+    price(&mut page, around);
     for entry in review.by_risk() {
         details(&mut page, entry);
     }
@@ -99,7 +102,7 @@ fn title(page: &mut Page, review: &Review, around: &Around) {
     } else {
         let _ = write!(line, ": {}", review.counts.sentence());
     }
-    if let Some(price) = &around.price {
+    if let Some(price) = &around.difference {
         let _ = write!(line, " · {}", escaped(price));
     }
     line.push_str("\n\n");
@@ -402,6 +405,20 @@ fn drift(page: &mut Page, drift: &[Drifted]) {
     let (names, unnamed) = names(&addresses, page.free() / 4);
     page.left_out += unnamed;
     page.add(&format!("**Changed outside of kplan**: {names}\n\n"));
+}
+
+/// What it costs, folded; left out where there is no room.
+fn price(page: &mut Page, around: &Around) {
+    if around.price.is_empty() {
+        return;
+    }
+    let part = format!(
+        "<details><summary>What it costs</summary>\n\n{}\n</details>\n",
+        around.price
+    );
+    if part.len() <= page.free() / 4 {
+        page.add(&part);
+    }
 }
 
 fn footer(around: &Around) -> String {

@@ -77,7 +77,10 @@ fn without(text: &str, mark: &str, of: impl Fn(char) -> bool, least: usize) -> S
 }
 
 fn apply(folder: &Folder) -> Run {
-    let mut command = folder.command(&["apply", "--sandbox", "--auto-approve"]);
+    // What DigitalOcean says itself, where preflight would say it before.
+    let past = ["--skip-preflight", "size"];
+    let arguments = ["apply", "--sandbox", "--auto-approve"];
+    let mut command = folder.command(&[&arguments[..], &past].concat());
     command.env("COLUMNS", "400");
     Run::of(command)
 }

@@ -36,6 +36,7 @@ mod operations;
 mod orphans;
 mod planfile;
 mod plans;
+mod preflight;
 mod reference;
 mod restore;
 mod restore_snapshot;

@@ -32,8 +32,9 @@ Every code `kplan validate` can report about `cluster.toml`. Codes are stable: s
 on them. An *error* stops the file from being used, a *warning* does not. All findings of a file \
 are reported together, each with its place, the reason and the remedy.
 
-Other codes, such as `state::locked` and `plan::would_lose`, are printed with their remedy and \
-are not listed here; [exit codes](exit-codes.md) tell what a run came to.
+Codes of [preflight](../guide/preflight.md) and of [doctor](../guide/doctor.md) are in the guide. \
+Others, such as `state::locked` and `plan::would_lose`, are printed with their remedy and are not \
+listed here; [exit codes](exit-codes.md) tell what a run came to.
 ";
 
 #[test]

@@ -20,6 +20,25 @@ pub struct Account {
     pub status_message: String,
 }
 
+/// The kinds of which an account may have so many, and what they are called.
+pub const LIMITED: [(&str, &str); 3] = [
+    ("droplet", "droplets"),
+    ("volume", "volumes"),
+    ("reserved_ip", "reserved addresses"),
+];
+
+impl Account {
+    /// How many of a kind it may have; nothing where that is unlimited or unknown.
+    pub fn limit_of(&self, kind: &str) -> Option<u64> {
+        match kind {
+            "droplet" => self.droplet_limit,
+            "volume" => self.volume_limit,
+            "reserved_ip" => self.floating_ip_limit,
+            _ => None,
+        }
+    }
+}
+
 /// The kinds that DigitalOcean lists, and where.
 const LISTS: [(&str, &str); 14] = [
     ("database", "/v2/databases"),
@@ -94,6 +113,8 @@ mod tests {
         let seen = account(&cloud).await.unwrap();
         assert_eq!((seen.droplet_limit, seen.volume_limit), (Some(25), None));
         assert_eq!(seen.status, "locked");
+        let limits = LIMITED.map(|(kind, _)| seen.limit_of(kind));
+        assert_eq!(limits, [Some(25), None, None]);
         assert_eq!(count(&cloud, "/v2/droplets").await, Ok(Some(7)));
         assert_eq!(count(&cloud, "/v2/spaces/keys").await, Ok(None));
     }

@@ -3,6 +3,7 @@
 
 mod account;
 mod action;
+pub mod catalogue;
 mod database;
 mod database_db;
 mod database_part;
@@ -12,6 +13,7 @@ mod droplet;
 mod firewall;
 mod leavings;
 mod load_balancer;
+mod names;
 mod owner_tag;
 mod owners;
 mod project;
@@ -26,7 +28,7 @@ mod tests;
 mod volume;
 mod vpc;
 
-pub use account::{Account, account, count, list_of};
+pub use account::{Account, LIMITED, account, count, list_of};
 pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
@@ -41,6 +43,7 @@ pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,
 };
+pub use names::{Taken, is_unique, taken};
 pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
 pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};

@@ -5,16 +5,19 @@ use http::Method;
 
 /// What stands in a path, and what its scopes are called (DigitalOcean's API description, the
 /// security of each operation). The longer of two that begin alike stands first.
-const NAMES: [(&str, &str); 13] = [
+const NAMES: [(&str, &str); 16] = [
     ("/v2/account/keys", "ssh_key"),
     ("/v2/account", "account"),
     ("/v2/databases", "database"),
     ("/v2/domains", "domain"),
     ("/v2/droplets", "droplet"),
     ("/v2/firewalls", "firewall"),
+    ("/v2/images", "image"),
     ("/v2/load_balancers", "load_balancer"),
     ("/v2/projects", "project"),
+    ("/v2/regions", "regions"),
     ("/v2/reserved_ips", "reserved_ip"),
+    ("/v2/sizes", "sizes"),
     ("/v2/spaces/keys", "spaces_key"),
     ("/v2/tags", "tag"),
     ("/v2/volumes", "block_storage"),
@@ -101,6 +104,13 @@ mod tests {
                 Some("domain:delete"),
             ),
             (Method::GET, "/v2/dropletsandmore", None),
+            (Method::GET, "/v2/regions?page=1", Some("regions:read")),
+            (Method::GET, "/v2/sizes?page=1", Some("sizes:read")),
+            (
+                Method::GET,
+                "/v2/images?type=distribution",
+                Some("image:read"),
+            ),
         ] {
             let asked = Asked {
                 method: &method,

@@ -7,6 +7,7 @@ mod errors;
 mod objects;
 mod session;
 mod shared;
+mod taken;
 #[cfg(test)]
 mod tests;
 

@@ -13,6 +13,11 @@ use crate::suggest::shortened;
 pub struct Cidr(IpNet);
 
 impl Cidr {
+    /// Reads a network, or a single address; nothing for what is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::from_text(text).ok()
+    }
+
     /// The network.
     pub fn net(&self) -> IpNet {
         self.0

@@ -9,7 +9,6 @@
 use super::{Begun, Ending, Kit, Restore, nobody_knows};
 use crate::backup::{self, snapshots};
 use crate::cmd::execution::Execution;
-use crate::cmd::review::show;
 use crate::compose::{Restoring, k3s, restoring};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -69,8 +68,7 @@ impl<'a> Restore<'a> {
             &format!("Restoring from {}.\n\n{WHAT}\n", wish.backup),
             terminal,
         );
-        let json = self.global.json;
-        show(self.session, &planned, &declarations, terminal, json).await;
+        self.show(&planned, &declarations, terminal).await?;
         if !self.agreed(QUESTION, terminal).await? {
             return Ok(Begun::Refused);
         }

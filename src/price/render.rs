@@ -1,0 +1,169 @@
+//! Prices as people and machines read them.
+
+use super::{Cents, Change, Prices};
+use kplan_model::Address;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Resources that are told apart are shown in one line each; more of one block in one for all.
+struct Line {
+    count: usize,
+    change: Change,
+}
+
+/// The whole in a sentence.
+pub fn sentence(prices: &Prices) -> String {
+    let Prices { before, after, .. } = prices;
+    let difference = *after - *before;
+    if difference == Cents(0) {
+        return format!("Price: {after} a month, no change.");
+    }
+    format!(
+        "Price: {before} a month -> {after} ({}).",
+        difference.signed()
+    )
+}
+
+/// What stands costs.
+pub fn standing_sentence(prices: &Prices) -> String {
+    format!("Price: {} a month.", prices.after)
+}
+
+/// The sentence, what changes of it, what is not in it, and of which day it is.
+pub fn text(prices: &Prices) -> String {
+    let mut out = format!("{}\n", sentence(prices));
+    let lines = lines(prices);
+    let width = lines.keys().map(|name| name.len() + 8).max().unwrap_or(0);
+    for (name, line) in &lines {
+        let Change { before, after } = line.change;
+        if before == after {
+            continue;
+        }
+        let label = match line.count {
+            1 => name.clone(),
+            count => format!("{name} ({count})"),
+        };
+        let _ = writeln!(out, "  {label:width$}  {before} -> {after}");
+    }
+    for (why, addresses) in unpriced(prices) {
+        let _ = writeln!(out, "  not priced: {addresses}: {why}");
+    }
+    if let Some(day) = prices.dated
+        && (prices.before, prices.after) != (Cents(0), Cents(0))
+    {
+        let _ = writeln!(
+            out,
+            "  Droplets by DigitalOcean's API, everything else as of {day}; without taxes and traffic."
+        );
+    }
+    out
+}
+
+/// The same as a table of Markdown.
+pub fn markdown(prices: &Prices) -> String {
+    let mut out = format!(
+        "**{}**\n\n| Resource | Before | After | Difference |\n|---|---:|---:|---:|\n",
+        sentence(prices)
+    );
+    for (name, line) in lines(prices) {
+        let Change { before, after } = line.change;
+        let times = match line.count {
+            1 => String::new(),
+            count => format!(" × {count}"),
+        };
+        let difference = (after - before).signed();
+        let _ = writeln!(
+            out,
+            "| `{name}`{times} | {before} | {after} | {difference} |"
+        );
+    }
+    let unpriced = unpriced(prices);
+    if !unpriced.is_empty() {
+        out.push_str("\nNot priced:\n\n");
+    }
+    for (why, addresses) in unpriced {
+        let _ = writeln!(out, "- {addresses}: {why}");
+    }
+    if let Some(day) = prices.dated {
+        let _ = writeln!(
+            out,
+            "\nDroplets by DigitalOcean's API, everything else as of {day}; without taxes and traffic."
+        );
+    }
+    out
+}
+
+/// The same for machines: amounts are texts with two decimals.
+pub fn document(prices: &Prices) -> Json {
+    let amounts = |before: Cents, after: Cents| {
+        json!({
+            "before": before.plain(),
+            "after": after.plain(),
+            "difference": (after - before).plain(),
+        })
+    };
+    let resources: Vec<Json> = prices
+        .per
+        .iter()
+        .map(|(address, change)| {
+            let mut one = amounts(change.before, change.after);
+            one["address"] = json!(address.to_string());
+            one
+        })
+        .collect();
+    let not_priced: Vec<Json> = prices
+        .not_priced
+        .iter()
+        .map(|item| json!({ "address": item.address.to_string(), "why": item.why }))
+        .collect();
+    let mut document = amounts(prices.before, prices.after);
+    document["currency"] = json!("USD");
+    document["per"] = json!("month");
+    document["dated"] = json!(prices.dated);
+    document["resources"] = json!(resources);
+    document["not_priced"] = json!(not_priced);
+    document
+}
+
+/// By block: `droplet.workers` for all of its indices.
+fn block(address: &Address) -> String {
+    format!("{}.{}", address.kind(), address.name())
+}
+
+fn lines(prices: &Prices) -> BTreeMap<String, Line> {
+    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+    for (address, change) in &prices.per {
+        let line = lines.entry(block(address)).or_insert(Line {
+            count: 0,
+            change: Change::default(),
+        });
+        line.count += 1;
+        line.change.before = line.change.before + change.before;
+        line.change.after = line.change.after + change.after;
+    }
+    lines
+}
+
+/// Reasons, each with the blocks it is said of.
+fn unpriced(prices: &Prices) -> BTreeMap<&str, String> {
+    let mut by_reason: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();
+    for item in &prices.not_priced {
+        let blocks = by_reason.entry(&item.why).or_default();
+        *blocks.entry(block(&item.address)).or_default() += 1;
+    }
+    let named = |blocks: BTreeMap<String, usize>| {
+        let all: Vec<String> = blocks
+            .into_iter()
+            .map(|(name, count)| match count {
+                1 => name,
+                count => format!("{name} ({count})"),
+            })
+            .collect();
+        all.join(", ")
+    };
+    by_reason
+        .into_iter()
+        .map(|(why, blocks)| (why, named(blocks)))
+        .collect()
+}
