@@ -62,8 +62,12 @@ fn kinds<'a>(sight: &Sight<'a>) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
     };
     let given = sight.steps().filter(named);
     let kinds: BTreeSet<&str> = given.map(|step| step.address.kind().as_str()).collect();
+    // Users and databases of a managed database are parts of it, and have no list of their own.
+    let kinds = kinds
+        .into_iter()
+        .filter(|kind| !kind.starts_with("database_"));
     let (unique, others): (BTreeSet<&str>, BTreeSet<&str>) =
-        kinds.into_iter().partition(|kind| is_unique(kind));
+        kinds.partition(|kind| is_unique(kind));
     let mut read: BTreeSet<&str> = unique.iter().filter_map(|kind| list_of(kind)).collect();
     let others = others.into_iter();
     let others = others.filter(|kind| list_of(kind).is_some_and(|list| read.insert(list)));

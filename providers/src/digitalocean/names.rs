@@ -90,7 +90,14 @@ pub async fn taken(cloud: &DigitalOcean, kind: &str) -> Result<Vec<Taken>, Provi
     let Some((_, path, key, id)) = UNIQUE.iter().find(|(name, ..)| *name == kind) else {
         return Ok(Vec::new());
     };
-    let shown: Vec<Shown> = cloud.http().list(&List::new(*path, key, id)).await?;
+    let list = List::new(*path, key, id);
+    // Databases have no pages: their list always comes whole.
+    let list = if kind == "database" {
+        list.whole()
+    } else {
+        list
+    };
+    let shown: Vec<Shown> = cloud.http().list(&list).await?;
     Ok(shown.into_iter().map(Taken::from).collect())
 }
 
@@ -135,6 +142,7 @@ mod tests {
         assert_eq!(taken(&cloud, "database").await, Ok(Vec::new()));
         assert_eq!(taken(&cloud, "droplet").await, Ok(Vec::new()));
         assert_eq!(script.calls().len(), 5);
+        assert_eq!(script.calls()[4], "GET /v2/databases");
     }
 
     #[test]
