@@ -165,6 +165,9 @@ pub fn remarks(entry: &Entry, detail: Detail) -> Vec<String> {
     all
 }
 
+/// So many lines are shown instead of counted.
+const FEW: usize = 6;
+
 /// Lines of an entry, each with what it says: the attributes' names stand in a column.
 pub fn body(entry: &Entry, detail: Detail) -> Vec<(Tag, Vec<Piece>)> {
     let full = detail == Detail::Full;
@@ -213,8 +216,9 @@ fn lines(out: &mut Vec<(Tag, Vec<Piece>)>, attribute: &Attribute, width: usize, 
     } else {
         LINES
     };
-    // What closes a value of several lines is shown in any case.
-    let cut = rest.len().saturating_sub(1) > most;
+    // What closes a value of several lines is shown in any case, and a few lines more are no reason
+    // to leave them out.
+    let cut = rest.len().saturating_sub(1) > most.saturating_add(FEW);
     let shown = if cut { most } else { rest.len() };
     for line in rest.iter().take(shown) {
         out.push((line.tag, indented(line)));

@@ -360,9 +360,7 @@ impl Base {
             text.out,
             text.code.unwrap_or(-1)
         );
-        if text.out.is_empty() {
-            out.push_str(&problems(&text.err));
-        }
+        out.push_str(&problems(&text.err));
         let mut all = vec![("txt", out)];
         if !text.out.is_empty() {
             all.push(("md", shown("markdown").out));
@@ -446,7 +444,7 @@ fn first_difference(before: &str, after: &str) -> String {
             (None, None) => return "  the end of a line".to_owned(),
             (old, new) => {
                 return format!(
-                    "  - {}\n  + {}",
+                    "  - {:.200}\n  + {:.200}",
                     old.unwrap_or("(the end)"),
                     new.unwrap_or("(the end)")
                 );
@@ -482,12 +480,6 @@ fn by_hand(base: &mut Base) {
             .as_str()
             .map_or_else(|| one["id"].to_string(), str::to_owned)
     };
-    let volume = format!("/v2/volumes/{}", id("volumes", "data"));
-    let grown = json!({ "type": "resize", "size_gigabytes": 20, "region": "fra1" });
-    base.folder
-        .cloud("POST", &format!("{volume}/actions"), Some(&grown));
-    base.transcripts("drift-of-a-size", &[]);
-    base.transcripts("drift-that-is-only-seen", &["--refresh-only"]);
     let firewall = base.folder.first_path("firewalls", "/v2/firewalls");
     let answer = base.folder.cloud("GET", &firewall, None);
     let body = answer.split("\r\n\r\n").nth(1).unwrap();
@@ -502,10 +494,16 @@ fn by_hand(base: &mut Base) {
     });
     base.folder.cloud("PUT", &firewall, Some(&rules));
     base.transcripts("drift-of-a-firewall", &[]);
+    base.transcripts("drift-that-is-only-seen", &["--refresh-only"]);
     base.folder.switch_off(|name| name.ends_with("web"));
     base.transcripts("drift-of-a-droplet-that-is-off", &[]);
-    base.folder.cloud("DELETE", &volume, None);
+    let spare = format!("/v2/volumes/{}", id("volumes", "spare"));
+    base.folder.cloud("DELETE", &spare, None);
     base.transcripts("drift-of-what-is-gone", &[]);
+    let data = format!("/v2/volumes/{}/actions", id("volumes", "data"));
+    let grown = json!({ "type": "resize", "size_gigabytes": 20, "region": "fra1" });
+    base.folder.cloud("POST", &data, Some(&grown));
+    base.transcripts("drift-that-cannot-be-undone", &[]);
 }
 
 const HELLO: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: hello\n---\napiVersion: v1\nkind: ConfigMap\n\

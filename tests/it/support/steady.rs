@@ -2,8 +2,16 @@
 
 /// The text with every such thing in the same words.
 pub(crate) fn steady(text: &str) -> String {
+    let text = without_pem(text);
+    let text = after(&text, "127.0.0.1:", |c| c.is_ascii_digit(), "PORT");
+    let text = after(
+        &text,
+        "ssh-ed25519 ",
+        |c| !c.is_whitespace() && c != '"',
+        "KEY",
+    );
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(c) = rest.chars().next() {
         if c.is_ascii_alphanumeric() {
             let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
@@ -14,6 +22,36 @@ pub(crate) fn steady(text: &str) -> String {
             out.push(c);
             rest = &rest[c.len_utf8()..];
         }
+    }
+    out
+}
+
+/// Keys and certificates, each by what it is.
+fn without_pem(text: &str) -> String {
+    let mut blocks = text.split("-----BEGIN ");
+    let mut out = blocks.next().unwrap_or_default().to_owned();
+    for block in blocks {
+        let (label, rest) = block.split_once("-----").unwrap_or((block, ""));
+        let end = format!("-----END {label}-----");
+        let rest = rest.split_once(&end).map_or("", |(_, rest)| rest);
+        out.push_str("PEM ");
+        out.push_str(label);
+        out.push_str(rest);
+    }
+    out
+}
+
+/// What stands behind a mark, as long as it is of that sort, by a word.
+fn after(text: &str, mark: &str, sort: impl Fn(char) -> bool, word: &str) -> String {
+    let mut parts = text.split(mark);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(mark);
+        let rest = part.trim_start_matches(&sort);
+        if rest.len() < part.len() {
+            out.push_str(word);
+        }
+        out.push_str(rest);
     }
     out
 }
@@ -50,9 +88,18 @@ fn steady_name(word: &str) -> String {
     if lengths == [8, 4, 4, 4, 12] && word.split('-').all(hex) {
         return "UUID".to_owned();
     }
+    let key = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+    if word.len() >= 16 && word.chars().all(key) {
+        return "KEY".to_owned();
+    }
+    // A bucket that kplan names: `kplan-CLUSTER-OWNER-RANDOM`.
+    if let (true, [_, _, _, last]) = (word.starts_with("kplan-"), &lengths[..]) {
+        let known = &word[..word.len() - last - 1];
+        return format!("{}-RANDOM", steady_name(known));
+    }
     let parts = word.split('-').map(|part| match part.len() {
-        7.. if part.chars().all(|c| c.is_ascii_digit()) => "NUMBER",
         8 | 12.. if hex(part) => "HEX",
+        7.. if part.chars().all(|c| c.is_ascii_digit()) => "NUMBER",
         _ => part,
     });
     parts.collect::<Vec<_>>().join("-")
@@ -82,6 +129,17 @@ fn only_what_differs_from_run_to_run_is_taken_out() {
         ),
         "demo-HEX-server-0 [id=NUMBER] 10.30.0.0/20 IP sha256:HEX…"
     );
+    assert_eq!(
+        steady(
+            "\"kplan-demo-3f9a1c2e-ly3s31yi\" http://127.0.0.1:35515/ ssh-ed25519 AAAA+b/c= kplan"
+        ),
+        "\"kplan-demo-HEX-RANDOM\" http://127.0.0.1:PORT/ ssh-ed25519 KEY kplan"
+    );
+    assert_eq!(
+        steady("\"-----BEGIN A KEY-----\\nabc\\n-----END A KEY-----\\n\" sha256:123456789012"),
+        "\"PEM A KEY\\n\" sha256:HEX"
+    );
+    assert_eq!(steady("\"DOJSOLZMRPEGYJJNMHFK\""), "\"KEY\"");
     assert_eq!(steady("af7acd9a-859c-479b-8c94-c6c89e5fcd27"), "UUID");
     assert_eq!(
         steady("s-2vcpu-4gb v1.35.6+k3s1 25060 2026-11-29T23:20:00Z"),
