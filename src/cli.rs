@@ -43,7 +43,7 @@ pub struct Global {
     /// Print one JSON document (for `apply` and `destroy`: one JSON event a line)
     #[arg(long, global = true)]
     pub json: bool,
-    /// Whether to use colour; NO_COLOR and CLICOLOR_FORCE are heard, too
+    /// Whether to use colour; the environment's `NO_COLOR` and `CLICOLOR_FORCE` are heard, too
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
     /// Never use colour: `--color never`

@@ -23,6 +23,7 @@ use kplan_model::{Plan, PlanMode, Snapshot, Value};
 use kplan_schema::value::SecretSource;
 use kplan_state::{Keyring, WrappedKey};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Before planning for a file: what it will be sealed with. Where there is no state yet, keys of its
@@ -234,7 +235,7 @@ fn about(file: &PlanFile) -> String {
             id: commit.clone(),
             changed: file.pins.uncommitted,
         };
-        said.push_str(&format!(" at commit {commit}"));
+        let _ = write!(said, " at commit {commit}");
     }
     said
 }
@@ -475,7 +476,7 @@ impl Saved<'_> {
     ) -> Result<(Plan, Vec<Unrelated>), Failure> {
         let file = self.file;
         let found = planfile::compare(file, planned, keyring);
-        let (plan, unrelated) = found.map_err(|moved| self.moved(&moved))?;
+        let (plan, unrelated) = found.map_err(|moved| Self::moved(&moved))?;
         let findings = kplan_engine::plan::lint(&plan, &planned.snapshot, &self.session.kinds());
         if let Some(finding) = findings.first() {
             return Err(stale(format!(
@@ -485,7 +486,7 @@ impl Saved<'_> {
         Ok((plan, unrelated))
     }
 
-    fn moved(&self, moved: &[Moved]) -> Failure {
+    fn moved(moved: &[Moved]) -> Failure {
         let all: Vec<String> = moved.iter().map(|one| format!("\n  {one}")).collect();
         stale(format!(
             "the plan in the file is not what would be done now; what moved:{}",

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// containers and variables by `name`, the files of cloud-init by `path`.
 const KNOWN_BY: &[&str] = &["name", "path", "id", "key"];
 
+/// A map's values, by name.
+type Named = BTreeMap<String, Node>;
+
 /// An item of a set is not known by more characters than these.
 const LABEL: usize = 40;
 
@@ -293,11 +296,7 @@ fn replaced<'a>(
     sort: Sort,
     (before, old): (&'a [Node], &BTreeSet<Node>),
     (after, new): (&'a [Node], &BTreeSet<Node>),
-) -> Option<(
-    String,
-    &'a BTreeMap<String, Node>,
-    &'a BTreeMap<String, Node>,
-)> {
+) -> Option<(String, &'a Named, &'a Named)> {
     let only = |items: &'a [Node], others: &BTreeSet<Node>| {
         let mut differ = items
             .iter()

@@ -3,6 +3,7 @@
 use crate::review::is_visible;
 use kplan_model::{Address, Plan, StepId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// How many of what comes next are named.
 const NAMED: usize = 3;
@@ -78,7 +79,7 @@ impl Pending {
         out.push_str(&next.join(", "));
         let more = self.waits.len().saturating_sub(next.len());
         if more > 0 {
-            out.push_str(&format!("; {more} more"));
+            let _ = write!(out, "; {more} more");
         }
         out
     }

@@ -236,9 +236,8 @@ fn risk(step: &Step, sign: Sign, loses: bool) -> Risk {
     match sign {
         _ if loses => Risk::Loses,
         _ if sign.destroys() => Risk::Destroys,
-        Sign::Forget => Risk::Unguards,
         Sign::Record if step.meta.protect => Risk::Harmless,
-        Sign::Record => Risk::Unguards,
+        Sign::Record | Sign::Forget => Risk::Unguards,
         Sign::Update if step.interrupts() => Risk::Interrupts,
         Sign::Update => Risk::Changes,
         Sign::Operate => Risk::Prepares,

@@ -94,7 +94,7 @@ impl Dice {
 
     fn name(&mut self) -> String {
         let letters =
-            (0..1 + self.below(6)).map(|_| char::from(b'a' + u8::try_from(self.below(6)).unwrap()));
+            (0..=self.below(6)).map(|_| char::from(b'a' + u8::try_from(self.below(6)).unwrap()));
         letters.collect()
     }
 
@@ -115,7 +115,7 @@ impl Dice {
                 _ => Disruption::PowerOff,
             },
         };
-        (0..1 + self.below(3)).map(|_| one(self)).collect()
+        (0..=self.below(3)).map(|_| one(self)).collect()
     }
 
     fn piece(&mut self) -> Piece {

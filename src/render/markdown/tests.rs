@@ -60,14 +60,8 @@ fn check(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> 
 fn named(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> {
     let fold = page.find("<details>").unwrap_or(page.len());
     let gone = review.entries.iter().filter(|entry| entry.sign.destroys());
-    let mut hidden = 0;
-    for entry in gone {
-        let name = format!("`{}`", entry.address);
-        let within = entry.address.starts_with("droplet.pool[") || entry.address.contains("pool[");
-        if !page[..fold].contains(&name) && !(within && page[..fold].contains('…')) {
-            hidden += 1;
-        }
-    }
+    let hidden = gone.filter(|entry| !is_named(&page[..fold], &entry.address));
+    let hidden = hidden.count();
     if most == MOST {
         prop_assert_eq!(hidden, 0, "{}", page);
     } else if hidden > 0 {
@@ -77,6 +71,20 @@ fn named(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> 
         );
     }
     Ok(())
+}
+
+/// Whether a page names an address, alone or among those that only differ by an index.
+fn is_named(page: &str, address: &str) -> bool {
+    let (name, index) = split(address);
+    let among = |index: u64| {
+        let mut runs = page.split(&format!("`{name}[")).skip(1);
+        runs.any(|rest| {
+            let run = rest.split(']').next().and_then(|run| run.split_once('…'));
+            let bounds = run.map(|(first, last)| (first.parse::<u64>(), last.parse::<u64>()));
+            matches!(bounds, Some((Ok(first), Ok(last))) if (first..=last).contains(&index))
+        })
+    };
+    page.contains(&format!("`{address}`")) || index.is_some_and(among)
 }
 
 /// How many random plans.
