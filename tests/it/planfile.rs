@@ -62,11 +62,11 @@ impl Saved {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        std::fs::read(self.path()).unwrap()
+        std::fs::read(self.path()).expect("as this test made it")
     }
 
     fn put(&self, bytes: &[u8]) {
-        std::fs::write(self.path(), bytes).unwrap();
+        std::fs::write(self.path(), bytes).expect("as this test made it");
     }
 
     /// It is refused, with this code and these words, and nothing is changed.
@@ -84,8 +84,16 @@ impl Saved {
 
     fn volume(&self, name: &str) -> Value {
         let seen = self.0.inspect();
-        let mut volumes = seen["resources"]["volumes"].as_array().unwrap().iter();
-        let found = volumes.find(|volume| volume["name"].as_str().unwrap().ends_with(name));
+        let mut volumes = seen["resources"]["volumes"]
+            .as_array()
+            .expect("as this test made it")
+            .iter();
+        let found = volumes.find(|volume| {
+            volume["name"]
+                .as_str()
+                .expect("as this test made it")
+                .ends_with(name)
+        });
         found
             .unwrap_or_else(|| panic!("no {name}: {seen:#}"))
             .clone()
@@ -94,7 +102,10 @@ impl Saved {
     /// Somebody makes a volume larger by hand.
     fn resize(&self, name: &str, size: u32) {
         let volume = self.volume(name);
-        let path = format!("/v2/volumes/{}/actions", volume["id"].as_str().unwrap());
+        let path = format!(
+            "/v2/volumes/{}/actions",
+            volume["id"].as_str().expect("as this test made it")
+        );
         let body = json!({ "type": "resize", "size_gigabytes": size, "region": "fra1" });
         self.0.cloud("POST", &path, Some(&body));
     }
@@ -102,12 +113,16 @@ impl Saved {
 
 /// The file with another document in it, and a digest that fits.
 fn forged(bytes: &[u8], change: impl Fn(&mut Value)) -> Vec<u8> {
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
-    let head = std::str::from_utf8(&bytes[..end]).unwrap();
-    let mut document: Value = serde_json::from_slice(&bytes[end + 1..]).unwrap();
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .expect("as this test made it");
+    let head = std::str::from_utf8(&bytes[..end]).expect("as this test made it");
+    let mut document: Value =
+        serde_json::from_slice(&bytes[end + 1..]).expect("as this test made it");
     change(&mut document);
-    let payload = serde_json::to_vec(&document).unwrap();
-    let seal = head.rsplit(' ').next().unwrap();
+    let payload = serde_json::to_vec(&document).expect("as this test made it");
+    let seal = head.rsplit(' ').next().expect("as this test made it");
     let head = format!(
         "kplan-plan 1 {} {} {seal}\n",
         payload.len(),
@@ -125,21 +140,26 @@ fn an_untouched_plan_is_carried_out_exactly_and_once() {
     let document = saved.run(&["show", PLAN, "--json"]).ok().json();
     let planned: BTreeSet<String> = document["resource_changes"]
         .as_array()
-        .unwrap()
+        .expect("as this test made it")
         .iter()
-        .map(|change| change["address"].as_str().unwrap().to_owned())
+        .map(|change| {
+            change["address"]
+                .as_str()
+                .expect("as this test made it")
+                .to_owned()
+        })
         .collect();
     let events = saved.run(&["apply", PLAN, "--json"]).ok().out;
     let events = events
         .lines()
         .skip(1)
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        .map(|line| serde_json::from_str::<Value>(line).expect("as this test made it"));
     let done: BTreeSet<String> = events
         .filter(|event| event["type"] == "apply_complete")
         .map(|event| {
             event["hook"]["resource"]["addr"]
                 .as_str()
-                .unwrap()
+                .expect("as this test made it")
                 .to_owned()
         })
         .collect();
@@ -188,7 +208,7 @@ fn a_file_that_was_changed_or_cut_is_refused_each_with_its_own_message() {
     saved.refused(1, "planfile::not_one", &["is empty"]);
     saved.put(FILE.as_bytes());
     saved.refused(1, "planfile::not_one", &["does not begin as one"]);
-    let newer = String::from_utf8(whole.clone()).unwrap();
+    let newer = String::from_utf8(whole.clone()).expect("as this test made it");
     let newer = newer.replacen("kplan-plan 1 ", "kplan-plan 2 ", 1);
     saved.put(newer.as_bytes());
     saved.refused(4, "planfile::format", &["format 2", "reads format 1"]);
@@ -205,7 +225,7 @@ fn a_file_that_was_changed_or_cut_is_refused_each_with_its_own_message() {
         document["pins"]["cloud"] = json!("https://api.example.com")
     }));
     saved.refused(4, "planfile::stale", &["another cloud"]);
-    std::fs::remove_file(saved.path()).unwrap();
+    std::fs::remove_file(saved.path()).expect("as this test made it");
     saved.refused(1, "planfile::missing", &[PLAN]);
     // And nothing of all that broke the real one.
     saved.put(&whole);
@@ -232,13 +252,13 @@ fn a_plan_is_refused_when_what_it_was_made_of_is_another() {
     saved.grow(20);
     let lock = saved.0.path().join("kplan.lock");
     assert!(!lock.exists());
-    std::fs::write(&lock, "format = 1\n").unwrap();
+    std::fs::write(&lock, "format = 1\n").expect("as this test made it");
     saved.refused(
         4,
         "planfile::stale",
         &["kplan.lock: the plan was made for none"],
     );
-    std::fs::remove_file(&lock).unwrap();
+    std::fs::remove_file(&lock).expect("as this test made it");
     let run = saved
         .with_token(&["apply", PLAN], "dop_v1_another")
         .expect_code(4);
@@ -260,7 +280,7 @@ fn a_plan_is_refused_when_what_it_was_made_of_is_another() {
         run.err
     );
     // No secret is in it, nor the digest of one that could be guessed.
-    let text = String::from_utf8(saved.bytes()).unwrap();
+    let text = String::from_utf8(saved.bytes()).expect("as this test made it");
     assert!(!text.contains("dop_v1_canary_cloud"));
     assert!(!text.contains(&sha256(b"dop_v1_canary_cloud")[7..]));
     saved.run(&["apply", PLAN]).ok();
@@ -303,7 +323,9 @@ fn what_moved_is_named_and_what_is_unrelated_is_left_alone() {
     // It is gone.
     let path = format!(
         "/v2/volumes/{}",
-        fresh.volume("data")["id"].as_str().unwrap()
+        fresh.volume("data")["id"]
+            .as_str()
+            .expect("as this test made it")
     );
     fresh.0.cloud("DELETE", &path, None);
     fresh.refused(
@@ -322,7 +344,9 @@ fn a_plan_to_destroy_and_one_to_refresh_are_carried_out_from_their_files() {
         "DELETE",
         &format!(
             "/v2/volumes/{}",
-            saved.volume("other")["id"].as_str().unwrap()
+            saved.volume("other")["id"]
+                .as_str()
+                .expect("as this test made it")
         ),
         None,
     );

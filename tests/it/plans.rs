@@ -364,7 +364,8 @@ impl Base {
         let mut all = vec![("txt", out)];
         if !text.out.is_empty() {
             all.push(("md", shown("markdown").out));
-            let json: Value = serde_json::from_str(&shown("json").out).unwrap();
+            let json: Value =
+                serde_json::from_str(&shown("json").out).expect("as this test made it");
             all.push(("json", format!("{:#}\n", told(&json))));
         }
         for (kind, content) in all {
@@ -375,13 +376,16 @@ impl Base {
 
     fn compare(&mut self, path: PathBuf, content: &str) {
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::create_dir_all(&self.goldens).unwrap();
-            std::fs::write(path, content).unwrap();
+            std::fs::create_dir_all(&self.goldens).expect("as this test made it");
+            std::fs::write(path, content).expect("as this test made it");
             return;
         }
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         if before != content {
-            let name = path.strip_prefix(repository()).unwrap().display();
+            let name = path
+                .strip_prefix(repository())
+                .expect("as this test made it")
+                .display();
             self.changed
                 .push(format!("{name}:\n{}", first_difference(&before, content)));
         }
@@ -456,7 +460,7 @@ fn first_difference(before: &str, after: &str) -> String {
 #[test]
 fn plans_of_a_small_cluster_read_as_they_always_did() {
     let folder = Folder::with(SMALL);
-    std::fs::write(folder.path().join("hello.yaml"), HELLO).unwrap();
+    std::fs::write(folder.path().join("hello.yaml"), HELLO).expect("as this test made it");
     let mut base = Base::new(folder, SMALL.to_owned(), "small");
     base.transcripts("first", &[]);
     base.transcripts("first-in-full", &["--full"]);
@@ -472,21 +476,36 @@ fn plans_of_a_small_cluster_read_as_they_always_did() {
 fn by_hand(base: &mut Base) {
     let seen = base.folder.inspect();
     let id = |kind: &str, name: &str| {
-        let mut all = seen["resources"][kind].as_array().unwrap().iter();
+        let mut all = seen["resources"][kind]
+            .as_array()
+            .expect("as this test made it")
+            .iter();
         let one = all
-            .find(|one| one["name"].as_str().unwrap().ends_with(name))
-            .unwrap();
+            .find(|one| {
+                one["name"]
+                    .as_str()
+                    .expect("as this test made it")
+                    .ends_with(name)
+            })
+            .expect("as this test made it");
         one["id"]
             .as_str()
             .map_or_else(|| one["id"].to_string(), str::to_owned)
     };
     let firewall = base.folder.first_path("firewalls", "/v2/firewalls");
     let answer = base.folder.cloud("GET", &firewall, None);
-    let body = answer.split("\r\n\r\n").nth(1).unwrap();
-    let mut rules = serde_json::from_str::<Value>(body).unwrap()["firewall"].clone();
-    rules["inbound_rules"].as_array_mut().unwrap().push(json!({
-        "protocol": "tcp", "ports": "22", "sources": { "addresses": ["0.0.0.0/0"] }
-    }));
+    let body = answer
+        .split("\r\n\r\n")
+        .nth(1)
+        .expect("as this test made it");
+    let mut rules =
+        serde_json::from_str::<Value>(body).expect("as this test made it")["firewall"].clone();
+    rules["inbound_rules"]
+        .as_array_mut()
+        .expect("as this test made it")
+        .push(json!({
+            "protocol": "tcp", "ports": "22", "sources": { "addresses": ["0.0.0.0/0"] }
+        }));
     let rules = json!({
         "name": rules["name"], "inbound_rules": rules["inbound_rules"],
         "outbound_rules": rules["outbound_rules"], "droplet_ids": rules["droplet_ids"],
@@ -512,7 +531,8 @@ const HELLO: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: hello\n
 #[test]
 fn plans_of_a_highly_available_cluster_read_as_they_always_did() {
     let folder = Folder::example("ha-etcd");
-    let file = std::fs::read_to_string(folder.path().join("cluster.toml")).unwrap();
+    let file =
+        std::fs::read_to_string(folder.path().join("cluster.toml")).expect("as this test made it");
     let mut base = Base::new(folder, file, "ha");
     base.run(&["apply", "--auto-approve"]).ok();
     for case in HA_CASES {

@@ -77,7 +77,8 @@ fn named(page: &str, review: &Review, most: usize) -> Result<(), TestCaseError> 
 fn is_named(page: &str, address: &str) -> bool {
     let (name, index) = split(address);
     let among = |index: u64| {
-        let mut runs = page.split(&format!("`{name}[")).skip(1);
+        let mark = format!("`{name}[");
+        let mut runs = page.split(&mark).skip(1);
         runs.any(|rest| {
             let run = rest.split(']').next().and_then(|run| run.split_once('…'));
             let bounds = run.map(|(first, last)| (first.parse::<u64>(), last.parse::<u64>()));
