@@ -218,11 +218,11 @@ fn a_file_that_was_changed_or_cut_is_refused_each_with_its_own_message() {
     saved.put(&forged(&whole, |document| document["more"] = json!(1)));
     saved.refused(4, "planfile::unreadable", &["unknown field `more`"]);
     saved.put(&forged(&whole, |document| {
-        document["pins"]["kplan"] = json!("9.9.9")
+        document["pins"]["kplan"] = json!("9.9.9");
     }));
     saved.refused(4, "planfile::stale", &["another kplan", "9.9.9"]);
     saved.put(&forged(&whole, |document| {
-        document["pins"]["cloud"] = json!("https://api.example.com")
+        document["pins"]["cloud"] = json!("https://api.example.com");
     }));
     saved.refused(4, "planfile::stale", &["another cloud"]);
     std::fs::remove_file(saved.path()).expect("as this test made it");
