@@ -64,10 +64,13 @@ impl Shown {
         match form {
             Form::Text(style) => self.text(style, terminal),
             Form::Json => terminal.line(&self.document.to_string()),
-            Form::Markdown(most) => {
-                terminal.out(&markdown::markdown(&self.review, &self.around(), most));
-            }
+            Form::Markdown(most) => terminal.out(&self.markdown(most)),
         }
+    }
+
+    /// As Markdown, in at most so many bytes.
+    pub fn markdown(&self, most: usize) -> String {
+        markdown::markdown(&self.review, &self.around(), most)
     }
 
     fn text(&self, style: Style, terminal: &mut Terminal) {

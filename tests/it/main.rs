@@ -13,6 +13,7 @@ mod backup_store;
 mod buckets;
 mod budget;
 mod cli;
+mod comment;
 mod conformance;
 mod copy;
 mod corruption;
@@ -24,6 +25,9 @@ mod doctor;
 mod drift;
 mod failures;
 mod flags;
+#[cfg(test)]
+#[path = "../../providers/tests/github/stand_in.rs"]
+mod github;
 mod gitops;
 mod interrupt;
 mod interrupt_waits;
