@@ -39,6 +39,7 @@ mod nodes;
 mod operations;
 mod orphans;
 mod planfile;
+mod pull_request;
 mod reference;
 mod restore;
 mod restore_snapshot;
