@@ -51,3 +51,4 @@ mod support;
 #[path = "../tidy/mod.rs"]
 mod tidy;
 mod upgrade;
+mod workflows;
