@@ -96,6 +96,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show what is on record, or the plan in a file
     Show(ShowingArgs),
+    /// Show the plan in a file as the one comment of a pull request on GitHub
+    Comment(CommentArgs),
     /// Show the results of the last apply
     Output(OutputArgs),
     /// Print a kubeconfig with a short-lived certificate
@@ -222,6 +224,29 @@ pub struct ShowingArgs {
     pub show: ShowArgs,
 }
 
+/// `comment`.
+#[derive(Debug, Clone, Args)]
+pub struct CommentArgs {
+    /// A file that `kplan plan --out` wrote
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// The repository. Default: that of the workflow, `GITHUB_REPOSITORY`
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repo: Option<String>,
+    /// The number of the pull request. Default: that of the workflow, from `GITHUB_REF`
+    #[arg(long, value_name = "N")]
+    pub pr: Option<u64>,
+    /// Tells this comment from others about the same cluster, such as `staging`
+    #[arg(long, value_name = "NAME")]
+    pub key: Option<String>,
+    /// Print the comment, and say what would be done; needs no token
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The most bytes that the comment may take; what GitHub allows where nothing is said
+    #[arg(long, value_name = "BYTES", value_parser = most_bytes_of_a_comment)]
+    pub max_bytes: Option<usize>,
+}
+
 /// How a plan is printed.
 #[derive(Debug, Clone, Args)]
 pub struct ShowArgs {
@@ -254,10 +279,19 @@ impl ShowArgs {
 }
 
 fn most_bytes(text: &str) -> Result<usize, String> {
-    let (least, most) = (
-        crate::render::markdown::LEAST,
-        crate::render::markdown::MOST,
-    );
+    bytes_from(crate::render::markdown::LEAST, text)
+}
+
+/// The comment's first line takes some of them.
+fn most_bytes_of_a_comment(text: &str) -> Result<usize, String> {
+    bytes_from(
+        crate::render::markdown::LEAST + crate::cmd::comment::LONGEST_MARKER,
+        text,
+    )
+}
+
+fn bytes_from(least: usize, text: &str) -> Result<usize, String> {
+    let most = crate::render::markdown::MOST;
     let number: usize = text.parse().map_err(|error| format!("{error}"))?;
     if (least..=most).contains(&number) {
         Ok(number)

@@ -45,7 +45,8 @@ impl Interrupts {
         self.until(said, what).await
     }
 
-    async fn until<T>(
+    /// Does something until the first interrupt, which then says this.
+    pub async fn until<T>(
         &self,
         said: &str,
         what: impl Future<Output = Result<T, Failure>>,

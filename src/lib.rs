@@ -105,6 +105,7 @@ fn dispatch(
         Command::Backup(command) => runtime.block_on(cmd::backup::run(global, &command, terminal)),
         Command::Doctor(args) => runtime.block_on(cmd::doctor::run(global, &args, terminal)),
         Command::Show(args) => cmd::show::run(global, &args, terminal),
+        Command::Comment(args) => runtime.block_on(cmd::comment::run(global, &args, terminal)),
         Command::Output(args) => cmd::output::run(global, &args, terminal),
         Command::Kubeconfig(args) => {
             runtime.block_on(cmd::kubeconfig::run(global, &args, terminal))

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod backup;
 pub mod backup_store;
+pub mod comment;
 pub mod completions;
 pub mod destroy;
 pub mod doctor;

@@ -119,8 +119,13 @@ impl Shown {
         match form {
             Form::Text(style) => self.text(style, terminal),
             Form::Json => format!("{}\n", self.document),
-            Form::Markdown(most) => markdown::markdown(&self.review, &self.around(), most),
+            Form::Markdown(most) => self.markdown(most),
         }
+    }
+
+    /// As Markdown, in at most so many bytes.
+    pub fn markdown(&self, most: usize) -> String {
+        markdown::markdown(&self.review, &self.around(), most)
     }
 
     fn text(&self, style: Style, terminal: &Terminal) -> String {

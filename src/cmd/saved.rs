@@ -184,12 +184,7 @@ pub fn read(path: &Path) -> Result<Sealed, Failure> {
 
 /// `kplan show PLAN`.
 pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -> CommandResult {
-    let sealed = read(path)?;
-    if let Some(why) = unchecked(global, &sealed)? {
-        terminal.note(&format!(
-            "Note: the plan file's seal was not checked: {why}"
-        ));
-    }
+    let sealed = checked(global, path, terminal)?;
     let file = &sealed.plan;
     if let Form::Text(_) = form {
         terminal.note(&format!("Plan of {} in {}", about(file), path.display()));
@@ -201,6 +196,20 @@ pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Reads a plan file and checks its seal, or says why that cannot be done here.
+///
+/// # Errors
+/// Those of [`read`], and `planfile::forged`.
+pub fn checked(global: &Global, path: &Path, terminal: &mut Terminal) -> Result<Sealed, Failure> {
+    let sealed = read(path)?;
+    if let Some(why) = unchecked(global, &sealed)? {
+        terminal.note(&format!(
+            "Note: the plan file's seal was not checked: {why}"
+        ));
+    }
+    Ok(sealed)
 }
 
 /// Why the seal cannot be checked here.

@@ -13,8 +13,18 @@ const WORTH_TELLING: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells of waits; clones tell to the same place.
-#[derive(Clone, Default)]
-pub struct Waits(Arc<Mutex<Told>>);
+#[derive(Clone)]
+pub struct Waits {
+    /// Whose rate limit it is.
+    whose: &'static str,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self::of("DigitalOcean")
+    }
+}
 
 #[derive(Default)]
 struct Told {
@@ -24,6 +34,14 @@ struct Told {
 }
 
 impl Waits {
+    /// Tells of waits for this remote side.
+    pub fn of(whose: &'static str) -> Self {
+        Self {
+            whose,
+            told: Arc::default(),
+        }
+    }
+
     /// Lines stand above these bars from now on.
     pub fn above(&self, bars: &MultiProgress) {
         self.told().bars = Some(bars.clone());
@@ -34,7 +52,7 @@ impl Waits {
         let mut told = self.told();
         let now = Instant::now();
         let quiet = told.last.is_some_and(|last| now - last < PAUSE);
-        let Some(line) = sentence(event).filter(|_| !quiet) else {
+        let Some(line) = sentence(event, self.whose).filter(|_| !quiet) else {
             return;
         };
         told.last = Some(now);
@@ -46,11 +64,11 @@ impl Waits {
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn sentence(event: &HttpEvent) -> Option<String> {
+fn sentence(event: &HttpEvent, whose: &str) -> Option<String> {
     let seconds = |wait: &Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     match event {
         HttpEvent::Limited { wait, refused } => (*wait >= WORTH_TELLING).then(|| {
@@ -60,7 +78,7 @@ fn sentence(event: &HttpEvent) -> Option<String> {
                 ""
             };
             format!(
-                "waiting {} s for the DigitalOcean rate limit{why}",
+                "waiting {} s for the {whose} rate limit{why}",
                 seconds(wait)
             )
         }),
@@ -75,7 +93,8 @@ mod tests {
 
     #[test]
     fn only_waits_worth_telling_are_told() {
-        let limited = |wait, refused| sentence(&HttpEvent::Limited { wait, refused });
+        let limited =
+            |wait, refused| sentence(&HttpEvent::Limited { wait, refused }, "DigitalOcean");
         assert_eq!(limited(Duration::from_millis(1900), false), None);
         assert_eq!(
             limited(Duration::from_millis(28_100), false).as_deref(),
@@ -91,7 +110,7 @@ mod tests {
             why: "503 Service Unavailable".to_owned(),
         };
         assert_eq!(
-            sentence(&again).as_deref(),
+            sentence(&again, "GitHub").as_deref(),
             Some("waiting 4 s to try GET /v2/droplets again: 503 Service Unavailable")
         );
     }

@@ -13,6 +13,7 @@ mod backup_store;
 mod buckets;
 mod budget;
 mod cli;
+mod comment;
 mod conformance;
 mod copy;
 mod corruption;
@@ -24,6 +25,9 @@ mod doctor;
 mod drift;
 mod failures;
 mod flags;
+#[cfg(test)]
+#[path = "../../providers/tests/github/stand_in.rs"]
+mod github;
 mod gitops;
 mod interrupt;
 mod interrupt_waits;
@@ -37,6 +41,7 @@ mod orphans;
 mod planfile;
 mod plans;
 mod preflight;
+mod pull_request;
 mod reference;
 mod restore;
 mod restore_snapshot;
@@ -48,3 +53,4 @@ mod support;
 #[path = "../tidy/mod.rs"]
 mod tidy;
 mod upgrade;
+mod workflows;

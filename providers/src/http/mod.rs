@@ -1,5 +1,6 @@
 //! The way to remote HTTP interfaces: transports, one client with retries, limits, coalesced
-//! lists and error mapping. Only this module and the S3 connector speak HTTP.
+//! lists and error mapping. Only this module and the S3 connector speak HTTP; GitHub's client takes
+//! its transports.
 
 mod client;
 mod clock;

@@ -3,6 +3,7 @@
 
 pub(crate) mod bucket;
 pub(crate) mod cluster;
+pub(crate) mod hub;
 mod served;
 pub(crate) mod steady;
 pub(crate) mod upstream;
