@@ -3,9 +3,10 @@
 use crate::cmd::session::Session;
 use crate::cmd::{dry_run, notes};
 use crate::git;
+use crate::render::Terminal;
+use crate::render::document::{self, Source};
 use crate::render::markdown::{self, Around};
 use crate::render::text::{self, Style};
-use crate::render::{Terminal, json};
 use crate::review::Review;
 use kplan_engine::Planned;
 use kplan_model::Declarations;
@@ -46,7 +47,13 @@ impl Shown {
         let mut notes = notes::all(session, planned).await;
         notes.extend(found.iter().cloned());
         let partial = planned.report.is_partial();
-        let mut document = json::plan(plan, &kinds, &statistics, &notes, !partial);
+        let mut document = document::plan(&Source {
+            planned,
+            declarations,
+            kinds: &kinds,
+            statistics: &statistics,
+            notes: &notes,
+        });
         if let Some(map) = document.as_object_mut() {
             map.insert("dry_runs".to_owned(), dry_run::document(&dry_runs));
         }

@@ -1,10 +1,13 @@
 //! Everything that reaches a terminal or a pipe goes through here.
 
+pub mod document;
+pub mod events;
 pub mod fold;
 pub mod json;
 pub mod markdown;
 pub mod problem;
 pub mod progress;
+pub mod terraform;
 
 pub mod text;
 pub mod value;

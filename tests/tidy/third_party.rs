@@ -174,6 +174,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         ],
         &[
             "insta",
+            "jsonschema",
             "proptest",
             "pulldown-cmark",
             "tempfile",
