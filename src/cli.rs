@@ -114,13 +114,25 @@ pub enum Command {
     Lock(LockArgs),
     /// Serve the embedded cloud in the foreground, or look into it
     Sandbox(SandboxArgs),
-    /// Print the JSON Schema of cluster.toml
-    Schema,
+    /// Print the JSON Schema of cluster.toml, or of what kplan prints
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What `schema` takes.
+#[derive(Debug, Clone, Args)]
+pub struct SchemaArgs {
+    /// Of `plan --format json`
+    #[arg(long, conflicts_with = "events")]
+    pub plan: bool,
+
+    /// Of the lines of `apply --json`
+    #[arg(long)]
+    pub events: bool,
 }
 
 /// What to write.

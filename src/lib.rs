@@ -95,7 +95,7 @@ fn dispatch(
 ) -> CommandResult {
     match command {
         Command::Validate(_) => cmd::validate::run(global, terminal),
-        Command::Schema => cmd::schema::run(terminal),
+        Command::Schema(args) => cmd::schema::run(&args, terminal),
         Command::Completions { shell } => cmd::completions::run(global, shell, terminal),
         Command::Plan(args) => runtime.block_on(cmd::plan::run(global, &args, terminal)),
         Command::Apply(args) => runtime.block_on(cmd::apply::run(global, &args, terminal)),

@@ -8,6 +8,7 @@ use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::{Interrupts, blocking};
 use crate::price;
+use crate::render::events;
 use crate::render::progress::Progress;
 use crate::render::{Terminal, problem, value};
 use crate::wire::SystemClock;
@@ -57,6 +58,9 @@ impl<'a> Execution<'a> {
         if session.place.exists()? {
             execution.writer = Some(execution.lock(None, terminal).await?);
         }
+        if global.json {
+            terminal.line(&events::version().to_string());
+        }
         Ok(execution)
     }
 
@@ -101,7 +105,7 @@ impl<'a> Execution<'a> {
             options: &options,
         };
         let waits = self.session.adapters.waits();
-        let mut progress = Progress::new(terminal, self.global.json, waits, None);
+        let mut progress = Progress::new(terminal, self.global.json, waits);
         let mut show = |event| progress.show(terminal, &event);
         let recovered = kplan_engine::recover(run, snapshot, writer, &mut show).await;
         if recovered.is_clear() {
@@ -199,8 +203,8 @@ impl<'a> Execution<'a> {
             .adapters
             .stop_with(self.interrupts.cancel().clone());
         let waits = self.session.adapters.waits();
-        let plan = Some(approved.plan());
-        let mut progress = Progress::new(terminal, self.global.json, waits, plan);
+        let mut progress = Progress::new(terminal, self.global.json, waits);
+        progress.of(approved.plan(), &self.session.kinds(), terminal);
         let snapshot = writer.snapshot().clone();
         let mut show = |event| progress.show(terminal, &event);
         let outcome = kplan_engine::apply(run, &approved, snapshot, &mut writer, &mut show).await;
@@ -348,10 +352,32 @@ struct Told {
     waits: BTreeSet<StepId>,
 }
 
+impl Told {
+    /// How many resources were added, changed and destroyed.
+    fn counts(&self, report: &Report) -> (usize, usize, usize) {
+        let count = |wanted: Action| {
+            report
+                .done
+                .iter()
+                .filter(|step| step.action == wanted && !self.waits.contains(&step.step))
+                .count()
+        };
+        (
+            count(Action::Create),
+            count(Action::Update),
+            count(Action::Delete),
+        )
+    }
+}
+
 fn finish(outcome: &Outcome, told: &Told, json: bool, terminal: &mut Terminal) -> Exit {
     let report = outcome.report();
     let exit = exit_of(outcome);
     if json {
+        for line in problems(report).iter().map(events::diagnostic) {
+            terminal.line(&line.to_string());
+        }
+        terminal.line(&events::summary(told.counts(report), told.mode).to_string());
         return exit;
     }
     failures(report, terminal);
@@ -375,7 +401,8 @@ fn fenced(report: &Report) -> bool {
     matches!(&report.journal, Some(JournalError::Store(error)) if error.code == code::FENCED)
 }
 
-fn failures(report: &Report, terminal: &mut Terminal) {
+/// What went wrong, with its codes.
+fn problems(report: &Report) -> Vec<Problem> {
     let mut problems = Vec::new();
     for failure in report.failed.iter().chain(&report.in_doubt) {
         let code = format!("cloud::{}", crate::error::code_of(failure.error.kind));
@@ -385,7 +412,11 @@ fn failures(report: &Report, terminal: &mut Terminal) {
         problems.push(problem);
     }
     problems.extend(report.journal.as_ref().map(unwritten));
-    problem::print(terminal, &problems, false);
+    problems
+}
+
+fn failures(report: &Report, terminal: &mut Terminal) {
+    problem::print(terminal, &problems(report), false);
     for item in &report.unfinished {
         let next = item.error.help.as_deref();
         terminal.note(&format!(
@@ -417,18 +448,7 @@ fn unwritten(error: &JournalError) -> Problem {
 
 fn summary(report: &Report, told: &Told, exit: Exit, terminal: &mut Terminal) {
     let mode = told.mode;
-    let count = |wanted: Action| {
-        report
-            .done
-            .iter()
-            .filter(|step| step.action == wanted && !told.waits.contains(&step.step))
-            .count()
-    };
-    let (added, changed, destroyed) = (
-        count(Action::Create),
-        count(Action::Update),
-        count(Action::Delete),
-    );
+    let (added, changed, destroyed) = told.counts(report);
     let word = if mode == PlanMode::Destroy {
         "Destroy"
     } else {

@@ -5,9 +5,10 @@ use crate::cmd::{dry_run, notes};
 use crate::git;
 use crate::preflight::{self, Preflight};
 use crate::price::{self, Cents, Prices};
+use crate::render::Terminal;
+use crate::render::document::{self, Source};
 use crate::render::markdown::{self, Around};
 use crate::render::text::{self, Style};
-use crate::render::{Terminal, json};
 use crate::review::Review;
 use kplan_engine::Planned;
 use kplan_model::Declarations;
@@ -79,7 +80,13 @@ impl Shown {
         notes.extend(found.iter().cloned());
         notes.extend(looked.notes.iter().cloned());
         let partial = planned.report.is_partial();
-        let mut document = json::plan(plan, &kinds, &statistics, &notes, !partial);
+        let mut document = document::plan(&Source {
+            planned,
+            declarations,
+            kinds: &kinds,
+            statistics: &statistics,
+            notes: &notes,
+        });
         if let Some(map) = document.as_object_mut() {
             map.insert("dry_runs".to_owned(), dry_run::document(&dry_runs));
             map.insert("price".to_owned(), price::document(&prices));

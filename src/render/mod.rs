@@ -1,5 +1,7 @@
 //! Everything that reaches a terminal or a pipe goes through here.
 
+pub mod document;
+pub mod events;
 pub mod fold;
 pub mod json;
 pub mod markdown;
@@ -7,6 +9,7 @@ mod pager;
 pub mod pending;
 pub mod problem;
 pub mod progress;
+pub mod terraform;
 
 pub mod text;
 pub mod value;

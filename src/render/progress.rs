@@ -2,11 +2,13 @@
 //! elsewhere, one JSON object a line with `--json`.
 
 use crate::render::Terminal;
+use crate::render::events::{self, Changes};
 use crate::render::pending::Pending;
 use crate::render::waits::Waits;
+use crate::review::Kinds;
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 use kplan_engine::event::{Event, StepRef};
-use kplan_model::{Action, Address, Plan};
+use kplan_model::{Action, Address, Plan, ProviderError};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +20,10 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How events are shown.
 pub enum Progress {
     /// One JSON object a line.
-    Json,
+    Json {
+        /// What each step changes.
+        changes: Changes,
+    },
     /// Lines.
     Plain {
         /// When each step was last heard of.
@@ -39,10 +44,11 @@ pub enum Progress {
 
 impl Progress {
     /// Chooses the form. What tells of waits tells above the redrawn lines, where there are any.
-    /// Of a plan it also tells what is not begun yet, and what that waits for.
-    pub fn new(terminal: &Terminal, json: bool, waits: &Waits, plan: Option<&Plan>) -> Self {
+    pub fn new(terminal: &Terminal, json: bool, waits: &Waits) -> Self {
         if json {
-            Self::Json
+            Self::Json {
+                changes: Changes::new(),
+            }
         } else if terminal.live() {
             let bars = MultiProgress::new();
             waits.above(&bars);
@@ -51,7 +57,7 @@ impl Progress {
             Self::Live {
                 bars,
                 steps: BTreeMap::new(),
-                pending: plan.map(Pending::of).unwrap_or_default(),
+                pending: Pending::default(),
                 rest,
             }
         } else {
@@ -61,13 +67,29 @@ impl Progress {
         }
     }
 
+    /// What a plan changes is said with its steps, where that is read by machines: first for all
+    /// of it, then as each one begins and ends. Where lines are redrawn, one tells what is not begun
+    /// yet, and what that waits for.
+    pub fn of(&mut self, plan: &Plan, kinds: &Kinds, terminal: &mut Terminal) {
+        match self {
+            Self::Json { changes } => {
+                for line in events::planned(plan, kinds) {
+                    terminal.line(&line.to_string());
+                }
+                *changes = events::changes(plan, kinds);
+            }
+            Self::Live { pending, .. } => *pending = Pending::of(plan),
+            Self::Plain { .. } => {}
+        }
+    }
+
     /// Shows one event.
     pub fn show(&mut self, terminal: &mut Terminal, event: &Event) {
-        if !matches!(self, Self::Json) && is_bookkeeping(event) {
+        if !matches!(self, Self::Json { .. }) && is_bookkeeping(event) {
             return;
         }
         match self {
-            Self::Json => terminal.line(&document(event).to_string()),
+            Self::Json { changes } => terminal.line(&document(event, changes).to_string()),
             Self::Plain { .. } if matches!(event, Event::Unanswered { .. }) => {
                 if let Some(line) = sentence(event).filter(|_| is_worth_telling(event)) {
                     terminal.note(&line);
@@ -349,7 +371,7 @@ fn action_name(action: Action) -> &'static str {
 
 fn hook(at: &StepRef) -> Value {
     let mut hook = json!({
-        "resource": { "addr": at.address.to_string(), "resource_type": at.address.kind().as_str() },
+        "resource": events::resource(&at.address),
         "action": step_action(at),
     });
     if let Some(operated) = at.operation {
@@ -369,13 +391,21 @@ fn level(event: &Event) -> &'static str {
     }
 }
 
+fn code(error: &ProviderError) -> String {
+    format!("cloud::{}", crate::error::code_of(error.kind))
+}
+
 /// The JSON line of an event. Types and names are Terraform's where it has them.
-fn document(event: &Event) -> Value {
+fn document(event: &Event, changes: &Changes) -> Value {
+    let change = |at: &StepRef| changes.get(&at.step);
     let line = match event {
         Event::RunStarted { mode, steps } => {
             json!({ "type": "run_start", "mode": mode, "steps": steps })
         }
-        Event::StepStarted { at, .. } => json!({ "type": "apply_start", "hook": hook(at) }),
+        Event::StepStarted { at, id } => json!({
+            "type": "apply_start", "hook": hook(at), "change": change(at),
+            "id": id.as_ref().map(kplan_model::RemoteId::as_str),
+        }),
         Event::StepProgress {
             at,
             elapsed,
@@ -385,33 +415,36 @@ fn document(event: &Event) -> Value {
             "elapsed_seconds": elapsed.as_secs_f64(), "waiting_for": waiting_for,
         }),
         Event::StepDone { at, elapsed, id } => json!({
-            "type": "apply_complete", "hook": hook(at),
+            "type": "apply_complete", "hook": hook(at), "change": change(at),
             "elapsed_seconds": elapsed.as_secs_f64(), "id": id.as_ref().map(kplan_model::RemoteId::as_str),
         }),
         Event::StepFailed { at, elapsed, error } => json!({
             "type": "apply_errored", "hook": hook(at),
             "elapsed_seconds": elapsed.as_secs_f64(),
-            "code": format!("cloud::{}", crate::error::code_of(error.kind)),
-            "request_id": error.request_id,
+            "code": code(error), "request_id": error.request_id, "error": error.to_string(),
         }),
         Event::StepInDoubt { at, error } => json!({
             "type": "apply_in_doubt", "hook": hook(at), "error": error.to_string(),
+            "code": code(error), "request_id": error.request_id,
         }),
         Event::StepUnfinished { at, error } => json!({
             "type": "apply_unfinished", "hook": hook(at), "error": error.to_string(),
+            "code": code(error),
         }),
-        Event::PutOff { at, pause, .. } => json!({
+        Event::PutOff { at, pause, why } => json!({
             "type": "apply_put_off", "hook": hook(at), "pause_seconds": pause.as_secs_f64(),
+            "code": code(why),
         }),
         Event::Unanswered {
             kind,
             waiting,
             attempts,
             gives_up_in,
-            ..
+            why,
         } => json!({
             "type": "poll_unanswered", "kind": kind.as_str(), "waiting": waiting,
             "attempts": attempts, "gives_up_in_seconds": gives_up_in.as_secs_f64(),
+            "code": code(why),
         }),
         Event::Recovering { address, action } => json!({
             "type": "recover_start", "addr": address.to_string(), "action": action_name(*action),
@@ -434,20 +467,5 @@ fn document(event: &Event) -> Value {
             "critical_path_seconds": critical_path_seconds,
         }),
     };
-    stamped(line, event)
-}
-
-/// The line with what every line has.
-fn stamped(mut line: Value, event: &Event) -> Value {
-    let message = sentence(event).unwrap_or_default();
-    if let Some(map) = line.as_object_mut() {
-        map.insert("@level".to_owned(), json!(level(event)));
-        map.insert(
-            "@timestamp".to_owned(),
-            json!(format!("{:.3}", jiff::Timestamp::now())),
-        );
-        map.insert("@module".to_owned(), json!("kplan.ui"));
-        map.insert("@message".to_owned(), json!(message));
-    }
-    line
+    events::stamped(line, level(event), &sentence(event).unwrap_or_default())
 }

@@ -176,6 +176,7 @@ const ALLOWED: &[(&str, &[&str], &[&str])] = &[
         ],
         &[
             "insta",
+            "jsonschema",
             "proptest",
             "pulldown-cmark",
             "tempfile",
