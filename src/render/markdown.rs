@@ -155,7 +155,7 @@ fn destroyed_line(entry: &Entry) -> String {
         line.push_str(" is replaced");
     }
     if let Some(loses) = &entry.loses {
-        let _ = write!(line, ": **loses {} for ever**", escaped(&cut(loses, CELL)));
+        let _ = write!(line, ", **lost for ever:** {}", escaped(&cut(loses, CELL)));
     }
     line.push('\n');
     line
@@ -271,7 +271,7 @@ fn details(page: &mut Page, entry: &Entry) {
         .map(|remark| format!("# ({})", one_line(remark)))
         .collect();
     if let Some(loses) = &entry.loses {
-        lines.push(format!("# this loses {} for ever", one_line(loses)));
+        lines.push(format!("# lost for ever: {}", one_line(loses)));
     }
     lines.extend(
         body(entry, Detail::Changes)

@@ -52,7 +52,7 @@ pub fn text(review: &Review, style: Style) -> String {
         Order::Risk => review.by_risk(),
     };
     legend(&mut out, &entries, style.color);
-    out.push_str("\nkplan will perform the following actions:\n");
+    out.push_str("kplan will perform the following actions:\n");
     if style.detail == Detail::Summary {
         out.push('\n');
     }
@@ -83,13 +83,18 @@ fn signed(sign: Sign, color: bool) -> String {
 }
 
 fn legend(out: &mut String, entries: &[&Entry], color: bool) {
-    out.push_str("Resource actions are indicated with the following symbols:\n");
-    for sign in Sign::ALL {
-        let shown = entries.iter().any(|entry| entry.sign == sign);
-        if let Some(meaning) = sign.meaning().filter(|_| shown) {
-            let _ = writeln!(out, "{} {meaning}", signed(sign, color));
-        }
+    let shown = |sign: &Sign| entries.iter().any(|entry| entry.sign == *sign);
+    let signs = Sign::ALL.into_iter().filter(shown);
+    let meanings = signs.filter_map(|sign| Some((sign, sign.meaning()?)));
+    let meanings: Vec<(Sign, &str)> = meanings.collect();
+    if meanings.is_empty() {
+        return;
     }
+    out.push_str("Resource actions are indicated with the following symbols:\n");
+    for (sign, meaning) in meanings {
+        let _ = writeln!(out, "{} {meaning}", signed(sign, color));
+    }
+    out.push('\n');
 }
 
 /// One line: what is done, why, and what is lost.
@@ -158,7 +163,7 @@ fn entry(out: &mut String, entry: &Entry, style: Style) {
 pub fn remarks(entry: &Entry, detail: Detail) -> Vec<String> {
     let goes = entry.goes_with.iter();
     let waits = entry.waits();
-    let told = entry.sign != Sign::Create || detail == Detail::Full;
+    let told = !matches!(entry.sign, Sign::Create | Sign::Record) || detail == Detail::Full;
     let mut all: Vec<String> = entry.because.iter().cloned().collect();
     all.extend(goes.map(|container| format!("goes with {container}")));
     all.extend(waits.filter(|_| told && entry.goes_with.is_none()));

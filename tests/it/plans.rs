@@ -292,7 +292,7 @@ const HA_CASES: &[Case] = &[
     ),
     case(
         "k3s-upgraded",
-        &[("[gitops]", "[k3s]\nversion = \"v1.35.7+k3s1\"\n\n[gitops]")],
+        &[("[gitops]", "[k3s]\nversion = \"v1.36.2+k3s1\"\n\n[gitops]")],
         &[],
     ),
     case(
