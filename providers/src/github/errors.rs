@@ -191,7 +191,9 @@ fn help(kind: ErrorKind, status: StatusCode, said: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn refused(reads: bool, status: u16, headers: &[(&str, &str)], body: &str) -> ProviderError {
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
+    fn refused(reads: bool, status: u16, headers: Headers<'_>, body: &str) -> ProviderError {
         let mut answer = Response::builder().status(status);
         for (name, value) in headers {
             answer = answer.header(*name, *value);
@@ -225,7 +227,7 @@ mod tests {
     #[test]
     fn a_refusal_for_a_rate_limit_is_told_from_one_for_want_of_permission() {
         let body = |text: &str| format!(r#"{{"message":"{text}"}}"#);
-        let table: [(u16, &[(&str, &str)], &str, Option<u32>); 7] = [
+        let table: [(u16, Headers<'_>, &str, Option<u32>); 7] = [
             (403, &[], "Resource not accessible by integration", None),
             (403, &[("x-ratelimit-remaining", "12")], "no", None),
             (403, &[("retry-after", "7")], "slow down", Some(7)),
