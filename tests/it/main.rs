@@ -35,6 +35,7 @@ mod nodes;
 mod operations;
 mod orphans;
 mod planfile;
+mod planjson;
 mod reference;
 mod restore;
 mod restore_snapshot;
