@@ -375,6 +375,9 @@ pub struct ApplyArgs {
         conflicts_with_all = ["target", "replace", "refresh_only", "refresh", "allow_destroy", "skip_operation"]
     )]
     pub plan: Option<PathBuf>,
+    /// The cluster's name: consent to a plan in a file that destroys everything
+    #[arg(long, value_name = "NAME", requires = "plan")]
+    pub confirm: Option<String>,
     /// What it covers.
     #[command(flatten)]
     pub planning: PlanningArgs,

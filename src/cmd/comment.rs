@@ -22,7 +22,7 @@ pub const LONGEST_MARKER: usize = 2 * LONGEST_NAME + 32;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &CommentArgs, terminal: &mut Terminal) -> CommandResult {
-    let sealed = saved::checked(global, &args.plan, terminal)?;
+    let sealed = saved::checked(global, &args.plan)?;
     let marker = marker(&sealed.plan.pins.cluster, args.key.as_deref())?;
     let most = args.max_bytes.unwrap_or(markdown::MOST);
     let room = most.saturating_sub(marker.len() + 1);

@@ -22,6 +22,9 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> C
 }
 
 async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> CommandResult {
+    if let Some(path) = &args.out {
+        saved::make_room(path)?;
+    }
     let session = Session::open(global, terminal).await?;
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;

@@ -122,7 +122,8 @@ impl Shown {
         }
     }
 
-    fn printed(&self, form: Form, terminal: &Terminal) -> String {
+    /// What it says.
+    pub fn printed(&self, form: Form, terminal: &Terminal) -> String {
         match form {
             Form::Text(style) => self.text(style, terminal),
             Form::Json => format!("{}\n", self.document),

@@ -47,6 +47,7 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
     let run = args.run.clone();
     let args = ApplyArgs {
         plan: None,
+        confirm: None,
         planning,
         run,
     };

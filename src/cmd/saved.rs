@@ -14,6 +14,7 @@ use crate::planfile::{self, Asked, FORMAT, Moved, Pins, PlanFile, Sealed, Unrela
 use crate::preflight::Preflight;
 use crate::render::Terminal;
 use crate::render::text::Style;
+use crate::render::value::printable;
 use crate::whole::{self, Readers};
 use crate::wire::SystemClock;
 use crate::{git, wire};
@@ -21,7 +22,7 @@ use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Plan, PlanMode, Snapshot, Value};
 use kplan_schema::value::SecretSource;
-use kplan_state::{Keyring, WrappedKey};
+use kplan_state::{Identity, Keyring};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -30,7 +31,7 @@ use std::path::Path;
 /// own, for whoever has this machine's identity.
 pub struct Sealing {
     keyring: Keyring,
-    wrapped: Option<WrappedKey>,
+    identity: Option<String>,
 }
 
 impl Sealing {
@@ -47,12 +48,15 @@ impl Sealing {
         if let Some(keyring) = session.place.reader(Some(&identity)).read()?.keyring {
             return Ok(Self {
                 keyring,
-                wrapped: None,
+                identity: None,
             });
         }
-        let keyring = Keyring::random(&snapshot.lineage)?;
-        let wrapped = Some(keyring.wrap(&identity.recipients())?);
-        Ok(Self { keyring, wrapped })
+        let keys = identity.plan_keys(None, &snapshot.lineage);
+        let (recipient, keyring) = keys.ok_or_else(wire::no_identity)?;
+        Ok(Self {
+            keyring,
+            identity: Some(recipient),
+        })
     }
 }
 
@@ -82,7 +86,7 @@ pub fn save(
             skip_preflight: args.planning.preflight.skip_preflight.clone(),
             ..Asked::of(options, keep)
         },
-        key: sealing.wrapped.clone(),
+        identity: sealing.identity.clone(),
         steps: pinned.ok_or_else(wire::no_identity)?,
         seen: planfile::seen(&planned.plan, &sealing.keyring).ok_or_else(wire::no_identity)?,
         shown: shown.clone(),
@@ -184,8 +188,30 @@ pub fn read(path: &Path) -> Result<Sealed, Failure> {
 
 /// `kplan show PLAN`.
 pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -> CommandResult {
-    let sealed = checked(global, path, terminal)?;
+    let sealed = read(path)?;
+    let unchecked = unchecked(global, &sealed)?;
     let file = &sealed.plan;
+    if let Some(why) = &unchecked {
+        terminal.note(&format!(
+            "Note: the plan file's seal was not checked: {why}"
+        ));
+        if let Form::Text(style) = form {
+            // Whoever wrote it may have put anything into it.
+            let style = Style {
+                color: false,
+                ..style
+            };
+            let text = file.shown.printed(Form::Text(style), terminal);
+            terminal.out(
+                &text
+                    .split('\n')
+                    .map(printable)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            );
+            return Ok(Exit::Ok);
+        }
+    }
     if let Form::Text(_) = form {
         terminal.note(&format!("Plan of {} in {}", about(file), path.display()));
     }
@@ -198,18 +224,48 @@ pub fn show(global: &Global, path: &Path, form: Form, terminal: &mut Terminal) -
     Ok(Exit::Ok)
 }
 
-/// Reads a plan file and checks its seal, or says why that cannot be done here.
+/// Reads a plan file and checks its seal.
 ///
 /// # Errors
-/// Those of [`read`], and `planfile::forged`.
-pub fn checked(global: &Global, path: &Path, terminal: &mut Terminal) -> Result<Sealed, Failure> {
+/// Those of [`read`], `planfile::forged`, and `planfile::unsealed` where it cannot be checked here.
+pub fn checked(global: &Global, path: &Path) -> Result<Sealed, Failure> {
     let sealed = read(path)?;
-    if let Some(why) = unchecked(global, &sealed)? {
-        terminal.note(&format!(
-            "Note: the plan file's seal was not checked: {why}"
-        ));
+    match unchecked(global, &sealed)? {
+        None => Ok(sealed),
+        Some(why) => {
+            let message = format!("the plan file's seal cannot be checked: {why}");
+            let problem = Problem::error("planfile::unsealed", message);
+            Err(problem
+                .help("run it where the plan was made: with its cluster.toml, its state, and the identity")
+                .into())
+        }
     }
-    Ok(sealed)
+}
+
+/// Makes room for a plan file: one that is there already goes, so that a plan that fails leaves
+/// none behind that could be taken for it.
+///
+/// # Errors
+/// `planfile::unwritable` where something else has that name.
+pub fn make_room(path: &Path) -> Result<(), Failure> {
+    let refused = |why: &str| {
+        let message = format!("the plan cannot be saved as {}: {why}", path.display());
+        let problem = Problem::error("planfile::unwritable", message);
+        Failure::from(problem.help("choose another name with --out"))
+    };
+    let Ok(there) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !there.is_file() || read(path).is_err_and(|why| is_stranger(&why)) {
+        return Err(refused("something that is no plan file has that name"));
+    }
+    std::fs::remove_file(path).map_err(|error| refused(&error.to_string()))
+}
+
+fn is_stranger(why: &Failure) -> bool {
+    why.problems
+        .iter()
+        .any(|problem| problem.code == "planfile::not_one")
 }
 
 /// Why the seal cannot be checked here.
@@ -222,13 +278,30 @@ fn unchecked(global: &Global, sealed: &Sealed) -> Result<Option<String>, Failure
         return Ok(Some("there is no identity".to_owned()));
     };
     let state = place.reader(Some(&identity)).read()?;
-    let keyring = match (&sealed.plan.key, state.keyring) {
-        (Some(key), _) => Keyring::unwrap(&sealed.plan.pins.lineage, key, &identity)?,
-        (None, Some(keyring)) => keyring,
-        (None, None) => return Ok(Some("its state is not here".to_owned())),
+    let keyring = match state.keyring {
+        _ if sealed.plan.identity.is_some() => of_identity(&sealed.plan, &identity)?,
+        Some(keyring) => keyring,
+        None => return Ok(Some("its state is not here".to_owned())),
     };
     sealed.check(&keyring)?;
     Ok(None)
+}
+
+/// The keys of a plan that was made before its state.
+fn of_identity(file: &PlanFile, identity: &Identity) -> Result<Keyring, Failure> {
+    let whose = file.identity.as_deref();
+    let keys = identity.plan_keys(whose, &file.pins.lineage);
+    let Some((_, keyring)) = keys else {
+        let message = format!(
+            "the plan was made with the identity {}, which is not here",
+            whose.unwrap_or("of nobody")
+        );
+        let problem = Problem::error("planfile::other_identity", message).help(
+            "nothing was changed. Give that identity in KPLAN_IDENTITY, or make the plan anew with this one",
+        );
+        return Err(Failure::with(Exit::StalePlan, problem));
+    };
+    Ok(keyring)
 }
 
 /// When and where from.
@@ -260,6 +333,7 @@ pub async fn apply(
     let interrupts = Interrupts::listen();
     let session = interrupts.unless(Session::open(global, terminal)).await?;
     fits(&session, global, &sealed.plan)?;
+    confirmed(&sealed.plan, args)?;
     let command = match sealed.plan.asked.mode {
         PlanMode::Destroy => "destroy",
         PlanMode::Apply | PlanMode::RefreshOnly => "apply",
@@ -276,6 +350,7 @@ pub async fn apply(
         session: &session,
         global,
         file: &sealed.plan,
+        skip: &args.planning.preflight.skip_preflight,
     };
     let ready = saved.ready(&mut execution, &sealed, terminal);
     let Ready { plan, unread } = Box::pin(interrupts.unless(ready)).await?;
@@ -297,6 +372,19 @@ pub async fn apply(
     }
     execution.close(terminal).await;
     end
+}
+
+/// A plan that destroys everything needs the cluster's name beside it: a file is easily taken for
+/// another.
+fn confirmed(file: &PlanFile, args: &ApplyArgs) -> Result<(), Failure> {
+    let name = &file.pins.cluster;
+    if file.asked.mode != PlanMode::Destroy || args.confirm.as_ref() == Some(name) {
+        return Ok(());
+    }
+    let message = format!("the plan in the file destroys all of {name}");
+    let problem = Problem::error("destroy::not_confirmed", message);
+    let problem = problem.help(format!("nothing was changed. Add --confirm {name}"));
+    Err(Failure::with(Exit::Refused, problem))
 }
 
 /// What the file was made of is what is here: everything that can be known before the state is.
@@ -358,6 +446,8 @@ struct Saved<'a> {
     session: &'a Session,
     global: &'a Global,
     file: &'a PlanFile,
+    /// `--skip-preflight`.
+    skip: &'a [String],
 }
 
 /// What will be done.
@@ -377,7 +467,7 @@ impl Saved<'_> {
     ) -> Result<Ready, Failure> {
         let (session, file) = (self.session, self.file);
         let snapshot = self.snapshot(execution, terminal).await?;
-        let keyring = self.keyring(execution, terminal)?;
+        let keyring = self.keyring(execution)?;
         sealed.check(&keyring)?;
         let secrets = load::secrets(&session.loaded, SourcePolicy::All)?;
         self.same_secrets(&secrets, &keyring)?;
@@ -392,11 +482,17 @@ impl Saved<'_> {
         let options = file.asked.options();
         let mut planned = session.plan(&declarations, snapshot, &options).await?;
         let (mut plan, unrelated) = self.compared(&planned, &keyring)?;
-        planned.plan = plan.clone();
+        // All that was seen to have changed is shown, also what is left as it is.
+        let drift = std::mem::take(&mut planned.plan.drift);
+        planned.plan = Plan {
+            drift,
+            ..plan.clone()
+        };
         let looked = self
             .tell(&planned, &unrelated, &declarations, terminal)
             .await;
-        looked.admits(&file.asked.skip_preflight)?;
+        let skip = [&file.asked.skip_preflight[..], self.skip].concat();
+        looked.admits(&skip)?;
         if let Some(left) = left.filter(|left| left.is_new) {
             plan.base.serial = execution.put_beside(left.snapshot)?;
         }
@@ -436,14 +532,12 @@ impl Saved<'_> {
         Ok(snapshot)
     }
 
-    fn keyring(
-        &self,
-        execution: &Execution<'_>,
-        terminal: &mut Terminal,
-    ) -> Result<Keyring, Failure> {
-        if let Some(key) = &self.file.key {
-            let identity = self.session.place.identity_or_new(terminal)?;
-            return Ok(Keyring::unwrap(&self.file.pins.lineage, key, &identity)?);
+    fn keyring(&self, execution: &Execution<'_>) -> Result<Keyring, Failure> {
+        // A state has keys of its own, which nobody else can make.
+        if self.file.identity.is_some() && self.file.pins.serial.is_none() {
+            let identity = self.session.place.identity()?;
+            let identity = identity.ok_or_else(wire::no_identity)?;
+            return of_identity(self.file, &identity);
         }
         let keyring = execution.keyring().cloned();
         keyring.ok_or_else(|| wire::no_identity().into())
@@ -511,8 +605,10 @@ impl Saved<'_> {
         terminal: &mut Terminal,
     ) -> Preflight {
         let (session, file) = (self.session, self.file);
-        let (shown, looked) = Shown::of(session, (planned, &[]), declarations).await;
+        let (mut shown, looked) = Shown::of(session, (planned, &[]), declarations).await;
         if self.global.json {
+            let told: Vec<String> = unrelated.iter().map(ToString::to_string).collect();
+            shown.document["unrelated"] = told.into();
             shown.print(Form::Json, terminal);
             return looked;
         }

@@ -4,7 +4,7 @@ use super::PlanFile;
 use super::pin::{self, Key, Pinned, pin};
 use crate::review::is_visible;
 use kplan_engine::Planned;
-use kplan_model::{Action, Address, Plan, Step, StepId};
+use kplan_model::{Action, Address, Plan, PlanMode, Step, StepId};
 use kplan_state::Keyring;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -81,10 +81,24 @@ pub fn compare(
             what: needs,
         }]
     })?;
+    let plan = within(plan);
     let unrelated = unrelated
         .into_iter()
         .map(|step| about(step, format!("it {} now", doing(step.action))));
     Ok((plan, unrelated.collect()))
+}
+
+/// What else was seen is left for the next plan to say: it writes only about its own resources.
+fn within(mut plan: Plan) -> Plan {
+    if plan.mode == PlanMode::RefreshOnly {
+        return plan;
+    }
+    let own: BTreeSet<Address> = plan.steps.iter().map(|step| step.address.clone()).collect();
+    plan.refreshed
+        .retain(|record| own.contains(&record.address));
+    plan.vanished.retain(|address| own.contains(address));
+    plan.drift.retain(|drift| own.contains(&drift.address));
+    plan
 }
 
 /// What would be written into the state otherwise than it was seen.

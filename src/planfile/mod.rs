@@ -18,7 +18,6 @@ use crate::git::Commit;
 use aws_lc_rs::digest::{SHA256, digest};
 use kplan_engine::PlanOptions;
 use kplan_model::{Address, PlanMode, Timestamp};
-use kplan_state::WrappedKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -128,9 +127,9 @@ pub struct PlanFile {
     pub pins: Pins,
     /// What was asked for.
     pub asked: Asked,
-    /// The key of its fingerprints and of its seal, encrypted to whoever made it; nothing where it is
-    /// the state's own.
-    pub key: Option<WrappedKey>,
+    /// Where there is no state yet: whose identity (`age1…`) its fingerprints and its seal are made
+    /// with. Else they are made with the state's own keys.
+    pub identity: Option<String>,
     /// Its steps.
     pub steps: Vec<Pinned>,
     /// Fingerprints of what a plan that only refreshes would write: by resource and field.

@@ -50,8 +50,8 @@ pub fn markdown(review: &Review, around: &Around, most: usize) -> String {
     };
     title(&mut page, review, around);
     destroyed(&mut page, review, room / DESTROYED);
-    warnings(&mut page, review, around);
     table(&mut page, review, room / TABLE);
+    warnings(&mut page, review, around);
     drift(&mut page, &review.drift);
     price(&mut page, around);
     for entry in review.by_risk() {

@@ -397,13 +397,12 @@ fn code(error: &ProviderError) -> String {
 
 /// The JSON line of an event. Types and names are Terraform's where it has them.
 fn document(event: &Event, changes: &Changes) -> Value {
-    let change = |at: &StepRef| changes.get(&at.step);
     let line = match event {
         Event::RunStarted { mode, steps } => {
             json!({ "type": "run_start", "mode": mode, "steps": steps })
         }
         Event::StepStarted { at, id } => json!({
-            "type": "apply_start", "hook": hook(at), "change": change(at),
+            "type": "apply_start", "hook": hook(at), "change": changes.get(&at.step),
             "id": id.as_ref().map(kplan_model::RemoteId::as_str),
         }),
         Event::StepProgress {
@@ -415,7 +414,7 @@ fn document(event: &Event, changes: &Changes) -> Value {
             "elapsed_seconds": elapsed.as_secs_f64(), "waiting_for": waiting_for,
         }),
         Event::StepDone { at, elapsed, id } => json!({
-            "type": "apply_complete", "hook": hook(at), "change": change(at),
+            "type": "apply_complete", "hook": hook(at), "change": changes.get(&at.step),
             "elapsed_seconds": elapsed.as_secs_f64(), "id": id.as_ref().map(kplan_model::RemoteId::as_str),
         }),
         Event::StepFailed { at, elapsed, error } => json!({

@@ -2,6 +2,7 @@
 //! that only its owner can read.
 
 use crate::error::{code, error, error_help, io_error};
+use crate::keyring::Keyring;
 use age::secrecy::ExposeSecret as _;
 use kplan_model::StoreError;
 use std::fmt;
@@ -120,6 +121,19 @@ impl Identity {
             }
             Err(cause) => Err(io_error("create", path, &cause)),
         }
+    }
+
+    /// The keys with which a plan is sealed for a state that does not exist yet, and whose they are
+    /// (`age1…`): of the first of these identities, or of the one that is named. Nothing where it
+    /// is not among them.
+    pub fn plan_keys(&self, of: Option<&str>, lineage: &str) -> Option<(String, Keyring)> {
+        let mut named = self.0.iter().map(|key| (key.to_public().to_string(), key));
+        let (recipient, key) = named.find(|(name, _)| of.is_none_or(|of| of == name))?;
+        let secret = key.to_string();
+        Some((
+            recipient,
+            Keyring::of_identity(secret.expose_secret(), lineage),
+        ))
     }
 
     /// Writes the identity where nothing is yet. The file appears whole or not at all: a name is

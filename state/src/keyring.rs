@@ -41,7 +41,7 @@ type Key = Zeroizing<[u8; KEY]>;
 /// The data key as it is stored: encrypted to every recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WrappedKey {
+pub(crate) struct WrappedKey {
     /// `age1…`, in the order in which they were added.
     pub(crate) recipients: Vec<String>,
     /// An age file in base64: the lineage, then the key.
@@ -113,6 +113,16 @@ impl Keyring {
         Some(format!("hmac:{}", hex(&digest[..PRINT])))
     }
 
+    /// Keys for the plan of a state that does not exist yet, made of the private half of an identity:
+    /// nobody else can make them, so a seal says who sealed. They open nothing.
+    pub(crate) fn of_identity(secret: &str, lineage: &str) -> Self {
+        let root = hmac(
+            &[0; KEY],
+            &[b"kplan identity 1: plan file", secret.as_bytes()],
+        );
+        Self::from_data_key(lineage, hmac(&root, &[lineage.as_bytes()]))
+    }
+
     /// HMAC-SHA-256 over a list of texts, under the key that is for plan files alone.
     pub(crate) fn plan_mac(&self, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
         hmac(&self.0.plan, parts)
@@ -163,10 +173,7 @@ impl Keyring {
     }
 
     /// Encrypts the data key to recipients.
-    ///
-    /// # Errors
-    /// `state::identity` for more recipients than a state may have, or one that is none.
-    pub fn wrap(&self, recipients: &[String]) -> Result<WrappedKey, StoreError> {
+    pub(crate) fn wrap(&self, recipients: &[String]) -> Result<WrappedKey, StoreError> {
         if recipients.len() > MAX_RECIPIENTS {
             return Err(error(
                 code::IDENTITY,
@@ -196,10 +203,7 @@ impl Keyring {
     }
 
     /// Decrypts the data key.
-    ///
-    /// # Errors
-    /// `state::wrong_key` where the identity belongs to none of the recipients, `state::damaged`.
-    pub fn unwrap(
+    pub(crate) fn unwrap(
         lineage: &str,
         wrapped: &WrappedKey,
         identity: &Identity,

@@ -33,7 +33,7 @@ pub use binding::{bind_file, bound_cluster};
 pub use error::code;
 pub use export::{export, export_record, export_value};
 pub use identity::Identity;
-pub use keyring::{Keyring, WrappedKey};
+pub use keyring::Keyring;
 pub use kit::KitContents;
 pub use lineage::{new_lineage, owner};
 pub use local::{

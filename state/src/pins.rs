@@ -70,6 +70,7 @@ fn length(out: &mut Vec<u8>, kind: u8, length: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Identity;
     use kplan_model::{Secret, Text};
     use proptest::prelude::*;
 
@@ -118,6 +119,21 @@ mod tests {
             secret("a"),
             self::keys().pin(&Value::Secret(Secret::new("a"))).unwrap()
         );
+    }
+
+    #[test]
+    fn only_who_has_the_identity_makes_the_keys_of_a_first_plan() {
+        let (ours, other) = (Identity::generate(), Identity::generate());
+        let seal = |identity: &Identity, of: Option<&str>, lineage: &str| {
+            let (name, keys) = identity.plan_keys(of, lineage)?;
+            Some((name, keys.seal_plan(b"plan")))
+        };
+        let first = seal(&ours, None, "lineage").unwrap();
+        assert_eq!(seal(&ours, Some(&first.0), "lineage"), Some(first.clone()));
+        assert_eq!(seal(&other, Some(&first.0), "lineage"), None);
+        assert_ne!(seal(&ours, None, "another").unwrap().1, first.1);
+        assert_ne!(seal(&other, None, "lineage").unwrap().1, first.1);
+        assert_eq!(first.0, ours.recipients()[0]);
     }
 
     #[test]

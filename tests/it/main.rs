@@ -39,6 +39,7 @@ mod nodes;
 mod operations;
 mod orphans;
 mod planfile;
+mod planjson;
 mod plans;
 mod preflight;
 mod pull_request;

@@ -2,7 +2,8 @@
 //! about something that moved is refused with what is wrong.
 
 use crate::support::{Folder, Run};
-use kplan::planfile::sha256;
+use kplan::planfile::{self, PlanFile, sha256};
+use kplan_state::Identity;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -227,6 +228,27 @@ fn a_file_that_was_changed_or_cut_is_refused_each_with_its_own_message() {
     saved.refused(4, "planfile::stale", &["another cloud"]);
     std::fs::remove_file(saved.path()).expect("as this test made it");
     saved.refused(1, "planfile::missing", &[PLAN]);
+    // What is no plan file is not written over.
+    let file = saved.0.path().join("cluster.toml");
+    let before = std::fs::read(&file).expect("the file");
+    let run = saved.run(&["plan", "--out", "cluster.toml"]).expect_code(1);
+    assert!(run.err.contains("planfile::unwritable"), "{}", run.err);
+    assert_eq!(std::fs::read(&file).expect("the file"), before);
+    // Nor does a seal help that somebody made with keys of their own.
+    let stranger = Identity::generate();
+    let mut plan = planfile::read(whole.clone()).expect("the real one").plan;
+    let keys = stranger.plan_keys(None, &plan.pins.lineage);
+    let (name, keys) = keys.expect("keys");
+    plan.identity = Some(name);
+    plan.steps.clear();
+    let made_up = |plan: &PlanFile| planfile::write(plan, &keys).expect("bytes");
+    saved.put(&made_up(&plan));
+    saved.refused(4, "planfile::forged", &["its seal does not fit"]);
+    let run = saved.run(&["show", PLAN]).expect_code(4);
+    assert!(run.err.contains("planfile::other_identity"), "{}", run.err);
+    plan.pins.serial = None;
+    saved.put(&made_up(&plan));
+    saved.refused(4, "planfile::stale", &["when there was no state yet"]);
     // And nothing of all that broke the real one.
     saved.put(&whole);
     saved
@@ -292,16 +314,21 @@ fn what_moved_is_named_and_what_is_unrelated_is_left_alone() {
     saved.run(&["apply", "--auto-approve"]).ok();
     saved.grow(20);
     saved.save();
-    let first = saved.bytes();
-    // Something else is written meanwhile: that is no reason.
-    saved.0.write(FILE);
-    saved.resize("other", 12);
-    saved
-        .run(&["apply", "--refresh-only", "--auto-approve"])
-        .ok();
-    saved.grow(20);
-    let run = saved.run(&["apply", PLAN]).expect_code(6);
-    assert!(run.err.contains("volume.other"), "{}", run.err);
+    // Somebody deletes something else meanwhile: that is no reason, and no word of it is lost.
+    let other = saved.volume("other");
+    let path = format!("/v2/volumes/{}", other["id"].as_str().expect("an id"));
+    saved.0.cloud("DELETE", &path, None);
+    let run = saved.run(&["apply", PLAN]).ok();
+    run.assert_says(&[
+        "volume.other has been deleted",
+        "Note: volume.other: it would be created now; it is not in the plan file",
+        "0 added, 1 changed, 0 destroyed.",
+    ]);
+    let next = saved.run(&["plan"]).ok();
+    next.assert_says(&[
+        "volume.other has been deleted",
+        "volume.other will be created",
+    ]);
 
     // The real one was changed by hand, in the field the plan is about and nowhere on record.
     let fresh = Saved::new();
@@ -333,7 +360,6 @@ fn what_moved_is_named_and_what_is_unrelated_is_left_alone() {
         "planfile::stale",
         &["volume.data: it would be created now"],
     );
-    assert!(!first.is_empty());
 }
 
 #[test]
@@ -372,7 +398,8 @@ fn a_plan_to_destroy_and_one_to_refresh_are_carried_out_from_their_files() {
     fresh.run(&["plan", "--destroy", "--out", PLAN]).ok();
     let refused = fresh.run(&["apply", PLAN, "--target", "vpc.main"]);
     assert_eq!(refused.code, Some(1), "{}", refused.err);
-    let run = fresh.run(&["apply", PLAN]);
+    fresh.refused(6, "destroy::not_confirmed", &["destroys all of demo"]);
+    let run = fresh.run(&["apply", PLAN, "--confirm", "demo"]);
     assert_eq!(run.code, Some(0), "{}\n{}", run.out, run.err);
     fresh.0.assert_cloud_empty();
 }

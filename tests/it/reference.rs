@@ -4,8 +4,9 @@
 use crate::support::repository;
 use kplan_model::{Change, Compare, Disruption, Down, Field, KindInfo, Otherwise, ReplaceOrder};
 use kplan_schema::Code;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::{env, fs};
 
 const GENERATED: &str = "<!-- Made by tests/it/reference.rs; UPDATE_GOLDEN=1 makes it anew. -->\n";
@@ -32,9 +33,8 @@ Every code `kplan validate` can report about `cluster.toml`. Codes are stable: s
 on them. An *error* stops the file from being used, a *warning* does not. All findings of a file \
 are reported together, each with its place, the reason and the remedy.
 
-Codes of [preflight](../guide/preflight.md) and of [doctor](../guide/doctor.md) are in the guide. \
-Others, such as `state::locked` and `plan::would_lose`, are printed with their remedy and are not \
-listed here; [exit codes](exit-codes.md) tell what a run came to.
+[The other codes](error-codes.md), such as `state::locked` and `plan::would_lose`, have a page of \
+their own; [exit codes](exit-codes.md) tell what a run came to.
 ";
 
 #[test]
@@ -74,6 +74,86 @@ fn the_reference_of_errors_is_up_to_date() {
         );
     }
     assert_up_to_date("errors.md", &page);
+}
+
+/// The code that a piece of the source begins with; nothing where it begins with something else.
+fn code(text: &str) -> Option<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == ':';
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let (code, rest) = text.split_at(end);
+    let (area, name) = code.split_once("::")?;
+    // What is followed by a colon is a notice that has its code in its text.
+    let ends = rest.starts_with('"') || code.ends_with(':');
+    let name = name.trim_end_matches(':');
+    let is_one = !area.is_empty() && !name.is_empty() && ends;
+    is_one.then(|| code.trim_end_matches(':'))
+}
+
+/// Every code in the source of the crates that print any, tests left out.
+fn codes() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let folders = ["src", "state/src", "engine/src", "providers/src"];
+    let mut open: Vec<PathBuf> = folders.iter().map(|it| repository().join(it)).collect();
+    while let Some(at) = open.pop() {
+        let name = at.file_name().unwrap_or_default().to_string_lossy();
+        if ["tests", "tests.rs", "testing", "testing.rs"].contains(&&*name) {
+            continue;
+        }
+        if at.is_dir() {
+            let entries = fs::read_dir(&at).expect("a folder");
+            open.extend(entries.map(|entry| entry.expect("an entry").path()));
+            continue;
+        }
+        if at.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&at).expect("a file");
+        let code_only = text.split("#[cfg(test)]\nmod tests {").next();
+        let pieces = code_only.unwrap_or_default().split('"').skip(1);
+        // A literal ends with the quote at which the text was split.
+        found.extend(pieces.filter_map(|piece| code(&format!("{piece}\"")).map(str::to_owned)));
+    }
+    // These are put together from the kind of a provider's error.
+    let errors = fs::read_to_string(repository().join("src/error.rs")).expect("a file");
+    let (_, kinds) = errors.split_once("fn code_of(").expect("the function");
+    let kinds = kinds.split("\n}").next().unwrap_or_default();
+    let kinds = kinds.split('"').skip(1).step_by(2);
+    found.extend(kinds.map(|kind| format!("cloud::{kind}")));
+    found.retain(|code| !code.starts_with("spec::"));
+    found
+}
+
+#[test]
+fn every_code_is_listed_with_what_it_says() {
+    let page = fs::read_to_string(repository().join("docs/reference/error-codes.md"));
+    let page = page.expect("the page");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let listed: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    assert!(
+        listed.is_sorted(),
+        "docs/reference/error-codes.md is by code"
+    );
+    for row in &rows {
+        let (exit, says) = (row[2], row[3]);
+        assert!(
+            exit.is_empty() || ["1", "3", "4", "5", "6", "130"].contains(&exit),
+            "{row:?}"
+        );
+        assert!(says.ends_with('.') && says.len() > 10, "{row:?}");
+    }
+    let listed: BTreeSet<String> = listed.into_iter().map(str::to_owned).collect();
+    let codes = codes();
+    assert!(codes.len() > 150, "{codes:?}");
+    let missing: Vec<&String> = codes.difference(&listed).collect();
+    let gone: Vec<&String> = listed.difference(&codes).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/reference/error-codes.md lacks {missing:?} and lists {gone:?}, which nothing prints"
+    );
 }
 
 #[track_caller]

@@ -38,9 +38,12 @@ pub(super) fn sides(
 
 fn resource(plan: &Plan, step: &Step, kinds: &Kinds) -> Json {
     let other = step.pair.and_then(|pair| plan.step(pair));
-    let half = |action: Action| match step.action == action {
-        true => Some(step),
-        false => other,
+    let half = |action: Action| {
+        if step.action == action {
+            Some(step)
+        } else {
+            other
+        }
     };
     let (create, delete) = (half(Action::Create), half(Action::Delete));
     let info = kinds.get(step.address.kind()).copied();
