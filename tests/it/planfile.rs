@@ -95,9 +95,11 @@ impl Saved {
                 .expect("as this test made it")
                 .ends_with(name)
         });
-        found
-            .unwrap_or_else(|| panic!("no {name}: {seen:#}"))
-            .clone()
+        let found = found.unwrap_or_else(|| panic!("no {name}: {seen:#}"));
+        let path = format!("/v2/volumes/{}", found["id"].as_str().expect("an id"));
+        let answer = self.0.cloud("GET", &path, None);
+        let body = answer.split("\r\n\r\n").nth(1).expect("a body");
+        serde_json::from_str::<Value>(body).expect("JSON")["volume"].clone()
     }
 
     /// Somebody makes a volume larger by hand.
@@ -177,7 +179,7 @@ fn an_untouched_plan_is_carried_out_exactly_and_once() {
         "Carrying out the plan of",
         "0 added, 1 changed, 0 destroyed.",
     ]);
-    assert_eq!(saved.volume("data")["size"], 20);
+    assert_eq!(saved.volume("data")["size_gigabytes"], 20);
     let done = "volume.data: there is nothing to be done about it any more";
     saved.refused(4, "planfile::stale", &[done]);
     // A plan of nothing is one, too.
