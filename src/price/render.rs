@@ -60,13 +60,15 @@ pub fn text(prices: &Prices) -> String {
     out
 }
 
-/// The same as a table of Markdown.
+/// The same as Markdown.
 pub fn markdown(prices: &Prices) -> String {
-    let mut out = format!(
-        "**{}**\n\n| Resource | Before | After | Difference |\n|---|---:|---:|---:|\n",
-        sentence(prices)
-    );
-    for (name, line) in lines(prices) {
+    let mut out = format!("**{}**\n", sentence(prices));
+    let lines = lines(prices).into_iter();
+    let changed = lines.filter(|(_, line)| line.change.before != line.change.after);
+    for (at, (name, line)) in changed.enumerate() {
+        if at == 0 {
+            out.push_str("\n| Resource | Before | After | Difference |\n|---|---:|---:|---:|\n");
+        }
         let Change { before, after } = line.change;
         let times = match line.count {
             1 => String::new(),

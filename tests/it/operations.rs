@@ -15,7 +15,7 @@ fn a_node_is_drained_before_its_droplet_goes() {
     folder.write(&workers(1));
     let skipped = ["plan", "--sandbox", "--skip-operation", "drain"];
     let skipped = folder.kplan(&skipped).ok();
-    assert!(skipped.out.ends_with("2 to destroy.\n"), "{}", skipped.out);
+    assert!(skipped.out.contains("2 to destroy.\n"), "{}", skipped.out);
     let mistyped = ["plan", "--sandbox", "--skip-operation", "train"];
     let mistyped = folder.kplan(&mistyped).expect_code(1);
     assert!(

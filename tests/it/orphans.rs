@@ -166,9 +166,13 @@ fn what_a_cluster_made_goes_with_it_and_nothing_of_anybody_elses() {
     assert_eq!(left("cluster_snapshot.").len(), 1);
     assert_eq!(left("cluster_load_balancer.").len(), 1);
     let shown = &left("cluster_load_balancer.")[0]["change"]["before"];
-    assert_eq!(shown["made_for"], "Service default/web", "{shown:#}");
+    assert_eq!(
+        shown["kplan"]["made_for"], "Service default/web",
+        "{shown:#}"
+    );
     assert!(shown["id"].is_string(), "{shown:#}");
-    let made_for = |one: &&&Value| one["change"]["before"]["made_for"] == "claim default/data";
+    let made_for =
+        |one: &&&Value| one["change"]["before"]["kplan"]["made_for"] == "claim default/data";
     let volumes = left("cluster_volume.");
     let shown = &volumes.iter().find(made_for).expect("it")["change"]["before"];
     assert_eq!(shown["size"], 5, "{shown:#}");

@@ -27,6 +27,11 @@ labels = { tier = "all" }
 [cloud_controller]
 token = { env = "CLOUD_TOKEN" }
 
+[[addon]]
+name = "hello"
+namespace = "hello"
+manifest = { file = "hello.yaml" }
+
 [[droplet]]
 name = "web"
 size = "s-1vcpu-1gb"
@@ -41,6 +46,10 @@ filesystem = "ext4"
 name = "spare"
 size = 10
 "#;
+
+/// The block of its add-on.
+const ADDON: &str =
+    "[[addon]]\nname = \"hello\"\nnamespace = \"hello\"\nmanifest = { file = \"hello.yaml\" }\n";
 
 /// One edit and how it is planned.
 struct Case {
@@ -206,14 +215,7 @@ const SMALL_CASES: &[Case] = &[
         ],
         &["--sort", "risk", "--allow-destroy", "volume.spare"],
     ),
-    case(
-        "an-addon",
-        &[(
-            "[[droplet]]",
-            "[[addon]]\nname = \"hello\"\nnamespace = \"hello\"\nmanifest = { file = \"hello.yaml\" }\n\n[[droplet]]",
-        )],
-        &[],
-    ),
+    case("an-addon-removed", &[(ADDON, "")], &[]),
     case(
         "a-size-that-nobody-offers",
         &[("s-1vcpu-1gb", "s-99vcpu-1gb")],
@@ -317,6 +319,8 @@ struct Base {
     file: String,
     goldens: PathBuf,
     changed: Vec<String>,
+    /// What `CLOUD_TOKEN` gives.
+    token: &'static str,
 }
 
 impl Base {
@@ -326,13 +330,14 @@ impl Base {
             file,
             goldens: repository().join("tests/plans").join(name),
             changed: Vec::new(),
+            token: "dop_v1_canary_cloud",
         }
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
         let mut command = self.folder.command(&[arguments, &["--sandbox"]].concat());
         command
-            .env("CLOUD_TOKEN", "dop_v1_canary_cloud")
+            .env("CLOUD_TOKEN", self.token)
             .env("KPLAN_IN_AUTOMATION", "1");
         Run::of(command)
     }
@@ -460,7 +465,8 @@ fn first_difference(before: &str, after: &str) -> String {
 #[test]
 fn plans_of_a_small_cluster_read_as_they_always_did() {
     let folder = Folder::with(SMALL);
-    std::fs::write(folder.path().join("hello.yaml"), HELLO).expect("as this test made it");
+    let hello = folder.path().join("hello.yaml");
+    std::fs::write(&hello, HELLO).expect("as this test made it");
     let mut base = Base::new(folder, SMALL.to_owned(), "small");
     base.transcripts("first", &[]);
     base.transcripts("first-in-full", &["--full"]);
@@ -468,6 +474,13 @@ fn plans_of_a_small_cluster_read_as_they_always_did() {
     for case in SMALL_CASES {
         base.case(case);
     }
+    base.token = "dop_v1_canary_another";
+    base.transcripts("another-token", &[]);
+    base.token = "dop_v1_canary_cloud";
+    let edited = HELLO.replace("    three: 3\n", "    three: 4\n");
+    std::fs::write(&hello, edited).expect("as this test made it");
+    base.transcripts("a-line-of-an-addon", &[]);
+    std::fs::write(&hello, HELLO).expect("as this test made it");
     by_hand(&mut base);
     base.done();
 }
@@ -525,8 +538,27 @@ fn by_hand(base: &mut Base) {
     base.transcripts("drift-that-cannot-be-undone", &[]);
 }
 
-const HELLO: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: hello\n---\napiVersion: v1\nkind: ConfigMap\n\
-                     metadata:\n  name: hello\n  namespace: hello\ndata:\n  text: |\n    one\n    two\n";
+/// A namespace, and a text of several lines in it.
+const HELLO: &str = "apiVersion: v1
+kind: Namespace
+metadata:
+  name: hello
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: hello
+  namespace: hello
+data:
+  text: |
+    one: 1
+    two: 2
+    three: 3
+    four: 4
+    five: 5
+    six: 6
+    seven: 7
+";
 
 #[test]
 fn plans_of_a_highly_available_cluster_read_as_they_always_did() {
