@@ -75,6 +75,7 @@ pub fn save(
     let keep = args.orphans.map(|what| what == Orphans::Keep);
     let mut pins = pins(session, global, secrets, &sealing.keyring)?;
     pins.lineage.clone_from(&planned.snapshot.lineage);
+    pins.at(git::head(&session.loaded.folder));
     if session.place.exists()? {
         pins.serial = Some(planned.snapshot.serial);
     }
@@ -99,7 +100,7 @@ pub fn save(
     whole::write(path, &bytes, Readers::Owner).map_err(|error| unwritable(&error))
 }
 
-/// What everything is made of, as it is now; lineage and serial are the caller's to add.
+/// What everything is made of, as it is now; lineage, serial and commit are the caller's to add.
 fn pins(
     session: &Session,
     global: &Global,
@@ -116,7 +117,7 @@ fn pins(
         Some((name_of(source), pin))
     });
     let beside = loaded.beside.iter();
-    let mut pins = Pins {
+    Ok(Pins {
         kplan: env!("CARGO_PKG_VERSION").to_owned(),
         cloud: if session.cloud.embedded {
             "sandbox".to_owned()
@@ -136,9 +137,7 @@ fn pins(
         commit: None,
         uncommitted: false,
         secrets: named.collect(),
-    };
-    pins.at(git::head(&loaded.folder));
-    Ok(pins)
+    })
 }
 
 /// A source as its file names it.

@@ -15,12 +15,11 @@ pub use pin::{Pinned, pinned, seen};
 
 use crate::cmd::review::Shown;
 use crate::git::Commit;
-use aws_lc_rs::digest::{SHA256, digest};
 use kplan_engine::PlanOptions;
 use kplan_model::{Address, PlanMode, Timestamp};
+use kplan_providers::k3s::pki::secret::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// The format of what is written. A file of another is refused by name.
 pub const FORMAT: u32 = 1;
@@ -140,9 +139,5 @@ pub struct PlanFile {
 
 /// SHA-256, as `sha256:` and 64 digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    let mut out = String::from("sha256:");
-    for byte in digest(&SHA256, bytes).as_ref() {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    format!("sha256:{}", sha256_hex(bytes))
 }

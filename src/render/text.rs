@@ -149,9 +149,7 @@ fn entry(out: &mut String, entry: &Entry, style: Style) {
         _ => {
             let _ = writeln!(out, "{sign} {} {{", entry.address);
             for (tag, line) in body(entry, style.detail) {
-                let mark =
-                    mark(tag).map_or_else(|| " ".to_owned(), |(text, ink)| paint(color, ink, text));
-                let _ = writeln!(out, "      {mark} {}", painted(tag, &line, color));
+                marked(out, tag, &line, color);
             }
             out.push_str("    }\n");
         }
@@ -272,6 +270,13 @@ const fn mark(tag: Tag) -> Option<(&'static str, Paint)> {
     }
 }
 
+/// A line of a diff behind its mark.
+fn marked(out: &mut String, tag: Tag, pieces: &[Piece], color: bool) {
+    let mark = mark(tag);
+    let mark = mark.map_or_else(|| " ".to_owned(), |(text, ink)| paint(color, ink, text));
+    let _ = writeln!(out, "      {mark} {}", painted(tag, pieces, color));
+}
+
 /// The pieces of a line: the words that differ stand out.
 fn painted(tag: Tag, pieces: &[Piece], color: bool) -> String {
     let strong = match tag {
@@ -310,10 +315,7 @@ pub fn dry_run(run: &DryRun, color: bool) -> String {
         run.address
     );
     for line in &run.lines {
-        let mark = mark(line.tag);
-        let mark = mark.map_or_else(|| " ".to_owned(), |(text, ink)| paint(color, ink, text));
-        let said = painted(line.tag, &indented(line), color);
-        let _ = writeln!(out, "      {mark} {said}");
+        marked(&mut out, line.tag, &indented(line), color);
     }
     out
 }
@@ -359,10 +361,7 @@ fn columns(out: &mut String, fields: &[Tri], color: bool) {
             field.field
         );
         for line in outside {
-            let mark = mark(line.tag);
-            let mark = mark.map_or_else(|| " ".to_owned(), |(text, ink)| paint(color, ink, text));
-            let said = painted(line.tag, &indented(line), color);
-            let _ = writeln!(out, "      {mark} {said}");
+            marked(out, line.tag, &indented(line), color);
         }
     }
 }

@@ -14,8 +14,8 @@ pub use entry::{Entry, Risk, Sign, is_head, is_visible};
 
 use crate::compose::leavings::is_last_look;
 use crate::diff::Line;
-use aws_lc_rs::digest::{SHA256, digest};
 use kplan_model::{Action, Declarations, Kind, KindInfo, Plan, PlanMode, Snapshot};
+use kplan_providers::k3s::pki::secret::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -161,12 +161,7 @@ impl Review {
     /// Those of serializing, which a value of this type does not have.
     pub fn digest(&self) -> Result<String, serde_json::Error> {
         let said = serde_json::to_vec(&(&self.cluster, self.mode, &self.entries, &self.drift))?;
-        let hash = digest(&SHA256, &said);
-        let mut out = String::from("sha256:");
-        for byte in hash.as_ref() {
-            let _ = write!(out, "{byte:02x}");
-        }
-        Ok(out)
+        Ok(format!("sha256:{}", sha256_hex(&said)))
     }
 }
 

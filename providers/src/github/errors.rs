@@ -1,6 +1,6 @@
 //! What GitHub's refusals mean, and what to do about them.
 
-use crate::http::TransportError;
+use crate::http::{TransportError, header};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use kplan_model::{ErrorKind, ProviderError, Timestamp};
@@ -122,10 +122,6 @@ pub(super) fn from_transport(asked: Asked<'_>, error: &TransportError) -> Provid
          run this again"
     };
     ProviderError::new(kind, format!("{} at GitHub: {error}", asked.name())).help(help)
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 /// Seconds to wait, where it is refused for the rate limit: the hour's own, or one of those that

@@ -17,6 +17,7 @@ mod transport;
 
 pub use client::{Client, ClientConfig};
 pub use clock::{Now, parse_timestamp, system_clock};
+pub(crate) use errors::header;
 pub use event::{HttpEvent, OnEvent};
 pub use limiter::{Limiter, Quota, Rate};
 pub use page::{List, MAX_PER_PAGE, encode};
