@@ -83,6 +83,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the cloud as the file says
     Apply(ApplyArgs),
+    /// Show what changed outside of kplan; exit 2 where something did. Only reads
+    Drift(DriftArgs),
     /// Put resources that exist already on record
     Import(ImportArgs),
     /// Destroy everything that is on record
@@ -386,6 +388,17 @@ pub struct ApplyArgs {
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+/// `drift`.
+#[derive(Debug, Clone, Args)]
+pub struct DriftArgs {
+    /// Leave a field out: `ADDRESS: FIELD`, either of which may be `*` (repeatable)
+    #[arg(long, value_name = "RULE")]
+    pub ignore: Vec<String>,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 /// `import`.

@@ -96,6 +96,7 @@ pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
     // it says somebody else manages is nobody's to destroy.
     let nothing = Declarations {
         forgotten: declarations.forgotten.clone(),
+        ignored: declarations.ignored.clone(),
         ..Declarations::default()
     };
     let asked = match options.mode {

@@ -97,6 +97,28 @@ impl Declaration {
     }
 }
 
+/// What is left as it is, whatever the file says: a field of a resource, or all of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// The resource, or, without an index, all of its name; `None` means every one.
+    pub address: Option<Address>,
+    /// The field; `None` means all of them.
+    pub field: Option<String>,
+}
+
+impl Ignored {
+    /// Whether a field of a resource is meant.
+    pub fn means(&self, address: &Address, field: &str) -> bool {
+        let is_it = |mine: &Address| {
+            mine == address
+                || (mine.index().is_none()
+                    && (mine.kind(), mine.name()) == (address.kind(), address.name()))
+        };
+        self.address.as_ref().is_none_or(is_it)
+            && self.field.as_ref().is_none_or(|mine| mine == field)
+    }
+}
+
 /// Everything the file asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declarations {
@@ -110,6 +132,15 @@ pub struct Declarations {
     pub moved: Vec<(Address, Address)>,
     /// What exists and comes on record; it stands in the snapshot that is planned over.
     pub imported: Vec<(Address, RemoteId)>,
+    /// What others may change, and what is not put back.
+    pub ignored: Vec<Ignored>,
     /// Named results: values with references, shown by `output`.
     pub outputs: Object,
+}
+
+impl Declarations {
+    /// Whether others may change a field of a resource.
+    pub fn ignores(&self, address: &Address, field: &str) -> bool {
+        self.ignored.iter().any(|rule| rule.means(address, field))
+    }
 }

@@ -7,6 +7,7 @@ pub mod comment;
 pub mod completions;
 pub mod destroy;
 pub mod doctor;
+pub mod drift;
 pub mod dry_run;
 pub mod execution;
 pub mod graph;

@@ -25,7 +25,7 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     if let Some(path) = &args.out {
         saved::make_room(path)?;
     }
-    let session = Session::open(global, terminal).await?;
+    let session = Session::reading(global, terminal).await?;
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;
     let secrets = load::secrets(&session.loaded, policy)?;

@@ -4,7 +4,7 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
-use crate::cmd::backup_store;
+use crate::cmd::{backup_store, drift};
 use crate::compose::{self, Inputs, leavings};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -14,7 +14,7 @@ use crate::preflight;
 use crate::relocate;
 use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
-use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
+use crate::wire::{Adapters, Cloud, Rights, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refusal};
 use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot, Value};
@@ -41,6 +41,19 @@ pub struct Session {
 impl Session {
     /// Reads the file, chooses the cloud, makes the clients.
     pub async fn open(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
+        Self::reaching(global, terminal, Rights::Change).await
+    }
+
+    /// The same with clients that only read.
+    pub async fn reading(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
+        Self::reaching(global, terminal, Rights::Read).await
+    }
+
+    async fn reaching(
+        global: &Global,
+        terminal: &mut Terminal,
+        rights: Rights,
+    ) -> Result<Self, Failure> {
         let began = Instant::now();
         let loaded = load::file(&global.file)?;
         if !global.json {
@@ -54,7 +67,7 @@ impl Session {
         let lock = artifacts::read_lock(&artifacts::lock_path(&loaded.folder))?;
         let artifacts = artifacts.with_addons(addons::found(&loaded, &lock, &fetcher).await?);
         let kits = Arc::new(Keeper::new(&loaded, &cloud, place.clone()));
-        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits)?;
+        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits, rights)?;
         Ok(Self {
             loaded,
             cloud,
@@ -105,6 +118,7 @@ impl Session {
         };
         let mut declarations = compose::compose(&self.loaded.spec, &inputs);
         leavings::forget(&mut declarations, snapshot);
+        declarations.ignored = drift::rules(&self.loaded.spec.ignored_drift);
         declarations
     }
 

@@ -320,7 +320,8 @@ pub fn dry_run(run: &DryRun, color: bool) -> String {
     out
 }
 
-fn drift(out: &mut String, drift: &[Drifted], style: Style) {
+/// What changed outside of kplan, in three columns; nothing where nothing did.
+pub fn drift(out: &mut String, drift: &[Drifted], style: Style) {
     if drift.is_empty() {
         return;
     }

@@ -43,6 +43,7 @@ mod planjson;
 mod plans;
 mod preflight;
 mod pull_request;
+mod read_only;
 mod reference;
 mod relocate;
 mod restore;

@@ -87,6 +87,11 @@ pub fn plan(source: &Source<'_>) -> Json {
     })
 }
 
+/// What changed outside of kplan, in three columns.
+pub fn drift(planned: &Planned, declarations: &Declarations, kinds: &Kinds) -> Vec<Json> {
+    drift::columns(planned, declarations, kinds)
+}
+
 /// What is done to resources besides changing them; Terraform has no name for it.
 fn operations(plan: &Plan) -> Vec<Json> {
     let operated = plan
