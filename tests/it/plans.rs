@@ -110,6 +110,100 @@ const SMALL_CASES: &[Case] = &[
         &[],
     ),
     case(
+        "volume-renamed-and-moved",
+        &[
+            ("name = \"spare\"", "name = \"extra\""),
+            (
+                "[[addon]]",
+                "[[moved]]\nfrom = \"volume.spare\"\nto = \"volume.extra\"\n\n[[addon]]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "volume-removed-by-the-file",
+        &[(
+            "[[volume]]\nname = \"spare\"\nsize = 10\n",
+            "[[removed]]\nfrom = \"volume.spare\"\n",
+        )],
+        &[],
+    ),
+    case(
+        "volume-removed-and-kept",
+        &[(
+            "[[volume]]\nname = \"spare\"\nsize = 10\n",
+            "[[removed]]\nfrom = \"volume.spare\"\nkeep = true\n",
+        )],
+        &[],
+    ),
+    case(
+        "volumes-reordered",
+        &[
+            ("[[volume]]\nname = \"spare\"\nsize = 10\n", ""),
+            (
+                "[[droplet]]",
+                "[[volume]]\nname = \"spare\"\nsize = 10\n\n[[droplet]]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "droplet-renamed",
+        &[("name = \"web\"", "name = \"www\"")],
+        &[],
+    ),
+    case(
+        "droplet-renamed-and-moved",
+        &[
+            ("name = \"web\"", "name = \"www\""),
+            (
+                "[[addon]]",
+                "[[moved]]\nfrom = \"droplet.web\"\nto = \"droplet.www\"\n\n[[addon]]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "droplet-moved-and-still-there",
+        &[(
+            "[[addon]]",
+            "[[moved]]\nfrom = \"droplet.web\"\nto = \"droplet.www\"\n\n[[addon]]",
+        )],
+        &[],
+    ),
+    case(
+        "droplet-removed",
+        &[(
+            "[[droplet]]\nname = \"web\"\nsize = \"s-1vcpu-1gb\"\ntags = [\"blue\", \"green\"]\n",
+            "",
+        )],
+        &[],
+    ),
+    case(
+        "an-import-of-nothing",
+        &[
+            ("name = \"web\"", "name = \"other\""),
+            (
+                "[[addon]]",
+                "[[import]]\nto = \"droplet.other\"\nid = \"1\"\n\n[[addon]]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "the-network-renamed",
+        &[("name = \"demo-vpc\"", "name = \"demo-net\"")],
+        &[],
+    ),
+    case(
+        "the-project-described",
+        &[(
+            "[project]\nname = \"demo\"",
+            "[project]\nname = \"demo\"\ndescription = \"what it is for\"",
+        )],
+        &[],
+    ),
+    case(
         "volume-of-another-filesystem",
         &[("\"ext4\"", "\"xfs\"")],
         &["--allow-destroy", "volume.data"],
@@ -305,6 +399,73 @@ const HA_CASES: &[Case] = &[
     case(
         "another-branch",
         &[("path = \"apps\"", "path = \"apps\"\nrevision = \"next\"")],
+        &[],
+    ),
+    case(
+        "a-pool-renamed",
+        &[("name   = \"web\"", "name   = \"front\"")],
+        &[],
+    ),
+    case(
+        "a-pool-renamed-and-moved",
+        &[
+            ("name   = \"web\"", "name   = \"front\""),
+            (
+                "[gitops]",
+                "[[moved]]\nfrom = \"droplet.web\"\nto = \"droplet.front\"\n\n[gitops]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "a-pool-split",
+        &[(
+            "name   = \"web\"\ncount  = 2\n",
+            "name   = \"web\"\ncount  = 1\nsize   = \"s-2vcpu-4gb\"\n\n[[agents]]\nname   = \"shop\"\ncount  = 1\n",
+        )],
+        &[],
+    ),
+    case(
+        "a-pool-split-and-moved",
+        &[
+            (
+                "name   = \"web\"\ncount  = 2\n",
+                "name   = \"web\"\ncount  = 1\nsize   = \"s-2vcpu-4gb\"\n\n[[agents]]\nname   = \"shop\"\ncount  = 1\n",
+            ),
+            (
+                "[gitops]",
+                "[[moved]]\nfrom = \"droplet.web[1]\"\nto = \"droplet.shop[0]\"\n\n[gitops]",
+            ),
+        ],
+        &[],
+    ),
+    case(
+        "a-pool-of-another-size",
+        &[(
+            "count  = 2\nsize   = \"s-2vcpu-4gb\"",
+            "count  = 2\nsize   = \"s-4vcpu-8gb\"",
+        )],
+        &[],
+    ),
+    case(
+        "agents-added-to-a-pool",
+        &[(
+            "count  = 2\nsize   = \"s-2vcpu-4gb\"",
+            "count  = 3\nsize   = \"s-2vcpu-4gb\"",
+        )],
+        &[],
+    ),
+    case(
+        "a-pool-given-to-others",
+        &[(
+            "[[agents]]\nname   = \"batch\"\ncount  = 2\nsize   = \"s-4vcpu-8gb\"\nlabels = { tier = \"batch\" }\ntaints = [\"dedicated=batch:NoSchedule\"]\n",
+            "[[removed]]\nfrom = \"droplet.batch\"\nkeep = true\n",
+        )],
+        &[],
+    ),
+    case(
+        "k3s-downgraded",
+        &[("[gitops]", "[k3s]\nversion = \"v1.34.9+k3s1\"\n\n[gitops]")],
         &[],
     ),
     case(
