@@ -13,6 +13,7 @@ pub mod graph;
 pub mod kubeconfig;
 pub mod leavings;
 pub mod lock;
+pub mod managed;
 pub mod migrate;
 pub mod notes;
 pub mod output;

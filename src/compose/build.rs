@@ -7,7 +7,7 @@ use kplan_model::{
     Value,
 };
 use kplan_schema::value::SecretSource;
-use kplan_schema::{Span, Spec};
+use kplan_schema::{Span, Spanned, Spec};
 
 /// Kinds that carry the owner's tag.
 const TAGGED: [&str; 3] = ["droplet", "database", "volume"];
@@ -138,6 +138,23 @@ impl<'a> Builder<'a> {
         Meta {
             protect: self.spec.cluster.protect.value,
             ..Meta::default()
+        }
+    }
+
+    /// The guard of a free-standing block: as the file says; else, where kplan runs no cluster and
+    /// there is nothing besides to be protected, as the whole file's.
+    pub fn guard(&self, protect: Option<&Spanned<bool>>) -> Meta {
+        let whole = !self.spec.runs_k3s() && self.spec.cluster.protect.value;
+        Meta {
+            protect: protect.map_or(whole, |protect| protect.value),
+            ..Meta::default()
+        }
+    }
+
+    /// Notes where the file gives fields of the resource declared last.
+    pub fn fields_at<const N: usize>(&mut self, fields: [(&str, Option<Span>); N]) {
+        for (field, span) in fields {
+            self.field_at(field, span);
         }
     }
 
