@@ -9,6 +9,7 @@ mod event;
 mod flight;
 mod limiter;
 mod page;
+mod read_only;
 mod scopes;
 mod statistics;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use errors::header;
 pub use event::{HttpEvent, OnEvent};
 pub use limiter::{Limiter, Quota, Rate};
 pub use page::{List, MAX_PER_PAGE, encode};
+pub use read_only::ReadOnly;
 pub use scopes::read_scope;
 pub use statistics::Statistics;
 pub(crate) use transport::chain;
