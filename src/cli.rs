@@ -83,6 +83,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the cloud as the file says
     Apply(ApplyArgs),
+    /// Put resources that exist already on record
+    Import(ImportArgs),
     /// Destroy everything that is on record
     Destroy(DestroyArgs),
     /// Bring a lost cluster back from its backups
@@ -381,6 +383,20 @@ pub struct ApplyArgs {
     /// What it covers.
     #[command(flatten)]
     pub planning: PlanningArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The address in the file, such as `droplet.web`
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Its id at DigitalOcean
+    #[arg(value_name = "ID")]
+    pub id: String,
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,

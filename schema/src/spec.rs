@@ -4,8 +4,10 @@
 //! are filled in (their span is `None`), names are final, and no rule is left to be checked.
 
 mod blocks;
+mod relocation;
 
 pub use blocks::*;
+pub use relocation::{Import, Move, Removal};
 
 use std::collections::BTreeMap;
 
@@ -13,9 +15,9 @@ use crate::span::{Span, Spanned};
 use crate::value::{
     AccessKey, ArgoCdVersion, ArtifactUrl, BlockRef, BucketName, ChartName, ChartRepository,
     ChartVersion, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, Delivery, DnsLabel,
-    Domain, Environment, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile, RecordName,
-    RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource, Sha256,
-    SizeSlug, SqlName, StateBackend, Tag, Taint, VeleroVersion,
+    Domain, DriftRule, Environment, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
+    RecordName, RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource,
+    Sha256, SizeSlug, SqlName, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -72,6 +74,14 @@ pub struct Spec {
     pub reserved_ips: Vec<FreeReservedIp>,
     /// `[[domain_record]]`
     pub domain_records: Vec<DomainRecord>,
+    /// `[[import]]`
+    pub imports: Vec<Import>,
+    /// `[[moved]]`, in the order of the file.
+    pub moves: Vec<Move>,
+    /// `[[removed]]`
+    pub removals: Vec<Removal>,
+    /// `[drift] ignore`
+    pub ignored_drift: Vec<Spanned<DriftRule>>,
     /// `[mirror]`
     pub mirror: Option<Mirror>,
     /// `[state] backend`; default `local`. A bucket of Spaces has its region here.

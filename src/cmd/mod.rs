@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod dry_run;
 pub mod execution;
 pub mod graph;
+pub mod import;
 pub mod kubeconfig;
 pub mod leavings;
 pub mod lock;

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::kit::Keeper;
 use crate::load::{self, Loaded, SourcePolicy};
 use crate::preflight;
+use crate::relocate;
 use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
 use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
@@ -85,7 +86,9 @@ impl Session {
     /// What the file asks for without its secrets: enough to know what refers to what, for a
     /// destroy, which needs no secret of the file.
     pub fn references(&self, snapshot: &Snapshot) -> Declarations {
-        self.declared(snapshot, load::Secrets::new())
+        let mut declarations = self.declared(snapshot, load::Secrets::new());
+        declarations.forgotten = relocate::kept_from_all(&self.loaded.spec, snapshot);
+        declarations
     }
 
     /// What the file asks for, with secrets that were resolved before.
@@ -94,6 +97,7 @@ impl Session {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
+            standing: compose::Standing::of(snapshot),
             restoring: compose::Restoring::of(snapshot),
             rotating: compose::Rotating::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),

@@ -78,6 +78,7 @@ fn ssh_keys(builder: &Builder<'_>, free: &FreeDroplet) -> Vec<Input<String>> {
 }
 
 fn droplet(builder: &mut Builder<'_>, free: &FreeDroplet) {
+    let at = address("droplet", free.label.as_str());
     let user_data = free.user_data.as_ref();
     let args = DropletArgs {
         name: free.name.to_string(),
@@ -86,7 +87,7 @@ fn droplet(builder: &mut Builder<'_>, free: &FreeDroplet) {
         image: free.image.to_string(),
         vpc_uuid: reference::vpc_of(builder, &free.region, free.vpc.as_ref()),
         ssh_keys: ssh_keys(builder, free),
-        tags: reference::tags(&free.tags),
+        tags: reference::tags(builder, &at, &free.tags),
         user_data: user_data.map(|data| Input::Known(data.to_string())),
         boot: None,
         monitoring: free.monitoring.value,
@@ -97,7 +98,6 @@ fn droplet(builder: &mut Builder<'_>, free: &FreeDroplet) {
         power: (free.power.value == Power::On).then(|| "on".to_owned()),
     };
     let meta = builder.guard(free.protect.as_ref());
-    let at = address("droplet", free.label.as_str());
     builder.add_with(at, &args, free.span, meta);
     builder.fields_at([
         ("size", free.size.span),
@@ -109,21 +109,22 @@ fn droplet(builder: &mut Builder<'_>, free: &FreeDroplet) {
 }
 
 fn volume(builder: &mut Builder<'_>, free: &FreeVolume) {
+    let at = address("volume", free.label.as_str());
+    let given = builder.inputs.standing.name(&at);
     let attached = free.droplet.as_ref();
     let text = |given: &Option<Spanned<String>>| given.as_ref().map(|text| text.value.clone());
     let args = VolumeArgs {
-        name: free.name.to_string(),
+        name: given.unwrap_or(free.name.as_str()).to_owned(),
         region: free.region.to_string(),
         size: free.size.value,
         description: filled(&free.description),
         initial_filesystem_type: free.filesystem.as_ref().map(ToString::to_string),
         initial_filesystem_label: text(&free.filesystem_label),
         snapshot_id: text(&free.snapshot_id),
-        tags: reference::tags(&free.tags),
+        tags: reference::tags(builder, &at, &free.tags),
         droplet_id: attached.and_then(|one| reference::droplet(builder, one).pop()),
     };
     let meta = builder.guard(free.protect.as_ref());
-    let at = address("volume", free.label.as_str());
     builder.add_with(at, &args, free.span, meta);
     builder.fields_at([
         ("size", free.size.span),

@@ -17,6 +17,7 @@ pub mod project;
 pub mod reference;
 pub mod restoring;
 pub mod rotating;
+pub mod standing;
 pub mod storage;
 pub mod traffic;
 
@@ -25,6 +26,7 @@ pub use earlier::Earlier;
 pub use members::Members;
 pub use restoring::Restoring;
 pub use rotating::Rotating;
+pub use standing::Standing;
 
 use build::{Builder, to};
 use kplan_model::{Codec as _, Declarations, Value};

@@ -105,10 +105,16 @@ pub fn declare(builder: &mut Builder<'_>) {
 /// something that carries it: what of it was lost is found by that.
 fn named(builder: &mut Builder<'_>) {
     let spec = builder.spec;
-    let tagged = spec.node_count() > 0
-        || !spec.droplets.is_empty()
-        || !spec.volumes.is_empty()
-        || !spec.databases.is_empty();
+    let pools = spec.pools();
+    let nodes = pools.flat_map(|pool| {
+        (0..pool.count().value).map(move |index| super::nodes::droplet(pool.name(), index))
+    });
+    let droplets = spec.droplets.iter().map(|it| ("droplet", &it.label));
+    let volumes = spec.volumes.iter().map(|it| ("volume", &it.label));
+    let databases = spec.databases.iter().map(|it| ("database", &it.label));
+    let free = droplets.chain(volumes).chain(databases);
+    let free = free.map(|(kind, label)| address(kind, label.as_str()));
+    let tagged = nodes.chain(free).any(|at| !builder.is_foreign(&at));
     if tagged {
         builder.add(owner_tag(), &TagArgs { name: None }, None);
     }

@@ -72,7 +72,7 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         (agent_tag(), agent_firewall())
     };
     let args = DropletArgs {
-        name: spec.node_name(pool.name(), index),
+        name: builder.node_name(pool.name(), index),
         region: spec.region().to_owned(),
         size: pool.size().to_string(),
         image: pool.image().to_string(),
@@ -109,14 +109,15 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
 fn unmanaged(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<String>]) {
     let spec = builder.spec;
     let given = pool.unmanaged();
+    let at = droplet(pool.name(), index);
     let args = DropletArgs {
-        name: spec.node_name(pool.name(), index),
+        name: builder.node_name(pool.name(), index),
         region: spec.region().to_owned(),
         size: pool.size().to_string(),
         image: pool.image().to_string(),
         vpc_uuid: spec.has_own_vpc().then(|| to(&vpc(), "id")),
         ssh_keys: keys.to_vec(),
-        tags: reference::tags(&given.tags),
+        tags: reference::tags(builder, &at, &given.tags),
         user_data: None,
         boot: None,
         monitoring: pool.monitoring().value,
@@ -128,7 +129,7 @@ fn unmanaged(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Inpu
     };
     let mut meta = builder.guarded();
     meta.group = Some(group(builder, pool));
-    builder.add_with(droplet(pool.name(), index), &args, pool.span(), meta);
+    builder.add_with(at, &args, pool.span(), meta);
     builder.fields_at([
         ("size", pool.size().span),
         ("image", pool.image().span),

@@ -61,11 +61,9 @@ pub fn droplet(builder: &Builder<'_>, named: &DropletRef) -> Vec<Input<String>> 
 
 /// The tags the file gives, and the owner's: lost creates are found by it, so it is put back
 /// where somebody takes it off.
-pub fn tags(given: &[Spanned<Tag>]) -> Vec<Input<String>> {
-    names(given)
-        .into_iter()
-        .chain([to(&owner_tag(), "name")])
-        .collect()
+pub fn tags(builder: &Builder<'_>, at: &Address, given: &[Spanned<Tag>]) -> Vec<Input<String>> {
+    let own = (!builder.is_foreign(at)).then(|| to(&owner_tag(), "name"));
+    names(given).into_iter().chain(own).collect()
 }
 
 /// Tags by their names.

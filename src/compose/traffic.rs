@@ -159,6 +159,7 @@ fn trusted(builder: &Builder<'_>, source: &DatabaseSource) -> Vec<DatabaseRule> 
 }
 
 fn database(builder: &mut Builder<'_>, free: &FreeDatabase) {
+    let at = address("database", free.label.as_str());
     let rules = free.rules.iter();
     let args = DatabaseArgs {
         name: free.name.to_string(),
@@ -169,7 +170,7 @@ fn database(builder: &mut Builder<'_>, free: &FreeDatabase) {
         node_count: free.nodes.value,
         storage_size_mib: free.storage_size_mib.as_ref().map(|size| size.value),
         private_network_uuid: reference::vpc_of(builder, &free.region, free.vpc.as_ref()),
-        tags: reference::tags(&free.tags),
+        tags: reference::tags(builder, &at, &free.tags),
         rules: rules
             .clone()
             .flat_map(|rule| trusted(builder, &rule.source))
@@ -180,7 +181,6 @@ fn database(builder: &mut Builder<'_>, free: &FreeDatabase) {
         _ => None,
     });
     let meta = guard(builder, free.protect.as_ref(), tags);
-    let at = address("database", free.label.as_str());
     builder.add_with(at, &args, free.span, meta);
     builder.fields_at([
         ("name", free.name.span),

@@ -45,6 +45,7 @@ mod plans;
 mod preflight;
 mod pull_request;
 mod reference;
+mod relocate;
 mod restore;
 mod restore_snapshot;
 mod rotate;

@@ -134,17 +134,18 @@ impl<'a> Work<'a> {
                 .extend(drift(info, record, &current.attrs, declared));
             self.out.refreshed.push(Recorded::clone(current));
         }
+        let released = self.inputs.declarations.forgotten.contains_key(address);
         let (change, args) = match (self.inputs.mode, declaration) {
             (PlanMode::RefreshOnly, _) => (Change::None, Object::new()),
+            (PlanMode::Destroy, _) | (PlanMode::Apply, None) if released => {
+                (Change::Forget, Object::new())
+            }
             (PlanMode::Destroy, _) if record.meta.keep && !self.inputs.delete_kept => {
                 (Change::Kept, Object::new())
             }
             (PlanMode::Destroy, _) => {
                 let reason = Reason::DestroyRequested;
                 (Change::Delete { reason }, Object::new())
-            }
-            (PlanMode::Apply, None) if self.inputs.declarations.forgotten.contains(address) => {
-                (Change::Forget, Object::new())
             }
             (PlanMode::Apply, None) => {
                 let reason = self.why_undeclared(address);
@@ -626,6 +627,7 @@ fn relations_differ(declaration: &Declaration, current: &Recorded) -> bool {
     let have = &current.meta;
     let as_set = |list: &[Address]| list.iter().cloned().collect::<BTreeSet<_>>();
     wanted.protect != have.protect
+        || wanted.imported != have.imported
         || wanted.keep != have.keep
         || wanted.inside != have.inside
         || wanted.group != have.group

@@ -11,6 +11,7 @@ mod dns;
 mod k3s;
 mod nodes;
 mod platform;
+mod relocation;
 mod secret;
 mod traffic;
 mod unsupported;

@@ -74,6 +74,7 @@ rules! {
     nothing_schedulable of cluster,
     reference_unknown,
     region_mismatch,
+    relocation_conflict,
     reserved_ip_misplaced of cluster,
     server_too_small of cluster,
     spaces_region,

@@ -3,6 +3,7 @@
 //! Each has a label, which is its name in the file (`droplet.<label>`), and a name, which is what
 //! DigitalOcean shows. `protect` is `None` where the file does not say.
 
+use super::Spec;
 use crate::span::{Span, Spanned};
 use crate::value::{
     AccessKey, AddressRange, BalancerSource, BlockRef, BucketAcl, BucketName, CheckProtocol, Cidr,
@@ -392,4 +393,32 @@ pub struct DomainRecord {
     pub protect: Option<Spanned<bool>>,
     /// The table's header.
     pub span: Option<Span>,
+}
+
+impl Spec {
+    /// What a free-standing block says of its protection; nothing where it says nothing, or there is
+    /// no such block.
+    pub fn protect_of(&self, kind: &str, label: &str) -> Option<bool> {
+        macro_rules! said {
+            ($blocks:expr, $label:ident) => {{
+                let mut blocks = $blocks.iter();
+                let block = blocks.find(|it| it.$label.as_str() == label);
+                block.and_then(|it| it.protect.as_ref())
+            }};
+        }
+        let said = match kind {
+            "ssh_key" => said!(self.ssh_keys, label),
+            "vpc" => said!(self.vpcs, label),
+            "droplet" => said!(self.droplets, label),
+            "volume" => said!(self.volumes, label),
+            "firewall" => said!(self.firewalls, label),
+            "load_balancer" => said!(self.load_balancers, label),
+            "database" => said!(self.databases, label),
+            "bucket" => said!(self.buckets, label),
+            "reserved_ip" => said!(self.reserved_ips, name),
+            "domain_record" => said!(self.domain_records, label),
+            _ => None,
+        };
+        said.map(|protect| protect.value)
+    }
 }

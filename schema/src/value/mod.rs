@@ -1,6 +1,7 @@
 //! The leaves of the file as types: a value of one of these types is valid by construction.
 
 mod addon;
+mod address;
 mod block;
 mod dns;
 mod git;
@@ -14,6 +15,7 @@ mod time;
 mod version;
 
 pub use addon::{ArtifactUrl, ChartName, ChartRepository, ChartVersion, LocalFile, Sha256};
+pub use address::{DriftRule, ResourceAddress};
 pub use block::{
     AddressRange, BalancerSource, BlockRef, BucketAcl, CheckProtocol, DatabaseEngine,
     DatabaseRuleType, DropletRef, EntryProtocol, FirewallProtocol, PortRange, Power,

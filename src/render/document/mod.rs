@@ -62,7 +62,7 @@ pub fn plan(source: &Source<'_>) -> Json {
             "root_module": { "resources": values.planned(kinds) },
         },
         "resource_drift": drift::changes(planned, kinds),
-        "resource_changes": changes::all(plan, kinds),
+        "resource_changes": changes::all(planned, kinds),
         "output_changes": outputs.changes(),
         "prior_state": {
             "format_version": "1.0",
@@ -73,12 +73,15 @@ pub fn plan(source: &Source<'_>) -> Json {
             },
         },
         "configuration": configuration::all(declarations, kinds),
-        "applyable": !plan.steps.is_empty(),
+        "applyable": !plan.steps.is_empty() || counts.import + counts.moved > 0,
         "complete": !planned.report.is_partial(),
         "errored": false,
         "drift": drift::columns(planned, declarations, kinds),
         "operations": operations(plan),
-        "changes": { "add": counts.add, "change": counts.change, "destroy": counts.destroy },
+        "changes": {
+            "add": counts.add, "change": counts.change, "destroy": counts.destroy,
+            "import": counts.import, "moved": counts.moved,
+        },
         "notes": notes,
         "statistics": statistics.document(),
     })
