@@ -145,12 +145,18 @@ impl Artifacts {
     /// Everything this file uses.
     pub fn used(&self, spec: &Spec) -> Vec<ArtifactRef> {
         let mut used = self.manifests(spec);
+        if !spec.runs_k3s() {
+            return used;
+        }
         used.insert(0, self.k3s(&spec.k3s.version.to_string()));
         used
     }
 
     /// What kplan itself fetches and applies. The K3s binary is fetched by the nodes.
     pub fn manifests(&self, spec: &Spec) -> Vec<ArtifactRef> {
+        if !spec.runs_k3s() {
+            return Vec::new();
+        }
         let mut used = self.all("digitalocean-ccm");
         used.extend(self.all("system-upgrade-controller"));
         if spec.storage.csi.value {

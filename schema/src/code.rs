@@ -107,6 +107,8 @@ codes! {
     DurationInvalid = Error "duration_invalid",
     /// A DNS record that does not say what its type says.
     DomainRecordInvalid = Error "domain_record_invalid",
+    /// Neither a block of the file nor an id at DigitalOcean.
+    ReferenceInvalid = Error "reference_invalid",
     /// Not the address of a resource, or of a field that is no drift.
     AddressInvalid = Error "address_invalid",
 
@@ -172,6 +174,20 @@ codes! {
     ServerTooSmall = Warning "server_too_small",
     /// An image past its end of life.
     ImageOld = Warning "image_old",
+    /// Something that only a cluster of kplan's has, in a file without one.
+    NeedsCluster = Error "needs_cluster",
+    /// Something that only droplets have on which kplan does not run K3s.
+    UnmanagedOnly = Error "unmanaged_only",
+    /// A block that is not there, or a pool where one droplet is meant.
+    ReferenceUnknown = Error "reference_unknown",
+    /// Two things that have to be in one region and are not.
+    RegionMismatch = Error "region_mismatch",
+    /// A firewall's rule that DigitalOcean would refuse.
+    FirewallRule = Error "firewall_rule",
+    /// A load balancer that DigitalOcean would refuse.
+    LoadBalancerInvalid = Error "load_balancer_invalid",
+    /// A database that the whole internet may connect to.
+    DatabaseOpen = Warning "database_open",
     /// The operator's own token goes into the cluster.
     CloudControllerToken = Warning "cloud_controller_token",
 }

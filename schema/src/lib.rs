@@ -98,7 +98,7 @@ pub fn parse(source: &Source) -> Parsed {
     // Half a file breaks rules that the whole one keeps.
     if !incomplete {
         for rule in RULES {
-            (rule.check)(&spec, &mut report);
+            rule.judge(&spec, &mut report);
         }
     }
     let mut secrets = report.secret_places();

@@ -3,16 +3,21 @@
 //! Every leaf is a [`Spanned`] value, so that anything downstream can point into the file. Defaults
 //! are filled in (their span is `None`), names are final, and no rule is left to be checked.
 
+mod blocks;
+mod relocation;
+
+pub use blocks::*;
+pub use relocation::{Import, Move, Removal};
+
 use std::collections::BTreeMap;
 
 use crate::span::{Span, Spanned};
 use crate::value::{
-    AccessKey, ArgoCdVersion, ArtifactUrl, BucketName, ChartName, ChartRepository, ChartVersion,
-    Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, Delivery, DnsLabel, Domain,
-    DriftRule, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
-    RecordName, RecordType, RegionSlug, RepoPath, RepoUrl, ResourceAddress, ResourceName,
-    Retention, S3Place, SecretSource, Sha256, SizeSlug, SqlName, SshPublicKey, StateBackend, Tag,
-    Taint, VeleroVersion,
+    AccessKey, ArgoCdVersion, ArtifactUrl, BlockRef, BucketName, ChartName, ChartRepository,
+    ChartVersion, Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, Delivery, DnsLabel,
+    Domain, DriftRule, Environment, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
+    RecordName, RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place, SecretSource,
+    Sha256, SizeSlug, SqlName, StateBackend, Tag, Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -25,9 +30,9 @@ pub struct Spec {
     pub cluster: Cluster,
     /// `[project]`
     pub project: Option<Project>,
-    /// `[network]`; always present, since a cluster always gets its own VPC.
+    /// `[network]`; always present, since a cluster of kplan's always gets its own VPC.
     pub network: Network,
-    /// `[servers]`
+    /// `[servers]`; a count of 0 where the file has none.
     pub servers: Servers,
     /// `[[agents]]`, in the order of the file; names are unique.
     pub agents: Vec<AgentPool>,
@@ -51,10 +56,22 @@ pub struct Spec {
     pub own_addons: Vec<Addon>,
     /// `[[ssh_key]]`
     pub ssh_keys: Vec<SshKey>,
+    /// `[[vpc]]`
+    pub vpcs: Vec<FreeVpc>,
     /// `[[droplet]]`
     pub droplets: Vec<FreeDroplet>,
     /// `[[volume]]`
     pub volumes: Vec<FreeVolume>,
+    /// `[[firewall]]`
+    pub firewalls: Vec<FreeFirewall>,
+    /// `[[load_balancer]]`, and `[load_balancer.…]` but for `api`.
+    pub load_balancers: Vec<FreeLoadBalancer>,
+    /// `[[database]]`
+    pub databases: Vec<FreeDatabase>,
+    /// `[[bucket]]`
+    pub buckets: Vec<FreeBucket>,
+    /// `[[reserved_ip]]`
+    pub reserved_ips: Vec<FreeReservedIp>,
     /// `[[domain_record]]`
     pub domain_records: Vec<DomainRecord>,
     /// `[[import]]`
@@ -127,7 +144,7 @@ pub struct Vpc {
 /// `[servers]`: the control plane's droplets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers {
-    /// At least 1; default 1.
+    /// At least 1; default 1; 0 where the file has no `[servers]`.
     pub count: Spanned<u32>,
     /// Droplet size.
     pub size: Spanned<SizeSlug>,
@@ -143,8 +160,21 @@ pub struct Servers {
     pub backups: Spanned<bool>,
     /// DigitalOcean's monitoring agent; default true.
     pub monitoring: Spanned<bool>,
+    /// What only droplets whose K3s is somebody else's have.
+    pub unmanaged: Unmanaged,
     /// The table's header.
     pub span: Option<Span>,
+}
+
+/// What the file says of a pool's droplets where K3s on them is none of kplan's business.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Tags besides kplan's own.
+    pub tags: Vec<Spanned<Tag>>,
+    /// Where the tags are.
+    pub tags_span: Option<Span>,
+    /// A public IPv6 address; `None` where the file does not say.
+    pub ipv6: Option<Spanned<bool>>,
 }
 
 /// One `[[agents]]`: a pool of equal worker droplets.
@@ -166,6 +196,8 @@ pub struct AgentPool {
     pub backups: Spanned<bool>,
     /// DigitalOcean's monitoring agent; default true.
     pub monitoring: Spanned<bool>,
+    /// What only droplets whose K3s is somebody else's have.
+    pub unmanaged: Unmanaged,
     /// The table's header.
     pub span: Option<Span>,
 }
@@ -173,6 +205,8 @@ pub struct AgentPool {
 /// `[k3s]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct K3s {
+    /// Whether kplan installed K3s on the nodes and runs it; default true.
+    pub managed: Spanned<bool>,
     /// Default: kplan's tested default version.
     pub version: Spanned<K3sVersion>,
     /// Default: SQLite for one server, embedded etcd for several.
@@ -425,113 +459,6 @@ pub enum Chart {
     Archive(Spanned<ArtifactUrl>),
 }
 
-/// One `[[ssh_key]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshKey {
-    /// Part of the address (`ssh_key.<name>`) and the key's name at DigitalOcean.
-    pub name: Spanned<DnsLabel>,
-    /// One line in OpenSSH's format.
-    pub public_key: Spanned<SshPublicKey>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[droplet]]` that is no cluster node; it lives in the cluster's region and VPC.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreeDroplet {
-    /// Part of the address and the droplet's name; neither `servers` nor an agent pool's name.
-    pub name: Spanned<DnsLabel>,
-    /// Droplet size.
-    pub size: Spanned<SizeSlug>,
-    /// Default `ubuntu-24-04-x64`.
-    pub image: Spanned<ImageSlug>,
-    /// Tags besides kplan's own.
-    pub tags: Vec<Spanned<Tag>>,
-    /// DigitalOcean's own droplet backups; default false.
-    pub backups: Spanned<bool>,
-    /// DigitalOcean's monitoring agent; default true.
-    pub monitoring: Spanned<bool>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[volume]]`; it lives in the cluster's region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreeVolume {
-    /// Part of the address and the volume's name.
-    pub name: Spanned<DnsLabel>,
-    /// Size in GiB, 1 to 16384; it can only grow.
-    pub size: Spanned<u32>,
-    /// File system made at creation; `None` leaves it raw.
-    pub filesystem: Option<Spanned<FilesystemType>>,
-    /// Default empty.
-    pub description: Spanned<String>,
-    /// Tags besides kplan's own.
-    pub tags: Vec<Spanned<Tag>>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[domain_record]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DomainRecord {
-    /// Part of the address (`domain_record.<label>`); default: type and full name, such as
-    /// `a-www-example-com`. A default has the place of the table.
-    pub label: Spanned<String>,
-    /// The domain; it is there already.
-    pub domain: Spanned<Domain>,
-    /// What the record is about.
-    pub kind: Spanned<RecordType>,
-    /// Its name within the domain.
-    pub name: Spanned<RecordName>,
-    /// What it says: an address as it is printed, a host in lower case without a dot at the end,
-    /// or text.
-    pub value: Spanned<String>,
-    /// Seconds that resolvers may keep it, 30 to 86400; default 1800.
-    pub ttl: Spanned<u32>,
-    /// Lower ones come first; for `MX` and `SRV`, and there it is always given.
-    pub priority: Option<Spanned<u32>>,
-    /// For `SRV`, and there it is always given.
-    pub port: Option<Spanned<u32>>,
-    /// Share among those of one priority; for `SRV`, and there it is always given.
-    pub weight: Option<Spanned<u32>>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[import]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Import {
-    /// The address it gets; no other import has it.
-    pub to: Spanned<ResourceAddress>,
-    /// Its id at DigitalOcean.
-    pub id: Spanned<String>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[moved]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
-    /// The old address; without an index every one of that name.
-    pub from: Spanned<ResourceAddress>,
-    /// The new one, of the same kind; has an index exactly where the old one has.
-    pub to: Spanned<ResourceAddress>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
-/// One `[[removed]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removal {
-    /// The address; without an index every one of that name.
-    pub from: Spanned<ResourceAddress>,
-    /// Whether it stays in the account; default false.
-    pub keep: Spanned<bool>,
-    /// The table's header.
-    pub span: Option<Span>,
-}
-
 /// `[mirror]`: where artifacts come from instead of their upstream addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mirror {
@@ -615,6 +542,14 @@ impl<'a> Pool<'a> {
         }
     }
 
+    /// What only droplets whose K3s is somebody else's have.
+    pub fn unmanaged(self) -> &'a Unmanaged {
+        match self {
+            Self::Servers(servers) => &servers.unmanaged,
+            Self::Agents(pool) => &pool.unmanaged,
+        }
+    }
+
     /// The table's header.
     pub fn span(self) -> Option<Span> {
         match self {
@@ -629,6 +564,12 @@ pub const AFTER_ARGOCD: &str = "argocd";
 
 /// Name of the servers' pool in addresses and droplet names; no agent pool may take it.
 pub const SERVERS_POOL: &str = "servers";
+
+/// Name of the cluster's own VPC in addresses, and of what a block calls it.
+pub const OWN_VPC: &str = "main";
+
+/// Name of the API's load balancer in addresses, and of what a firewall's rule calls it.
+pub const API_LOAD_BALANCER: &str = "api";
 
 /// Name of the API's record in addresses; no `[[domain_record]]` may take it as its label.
 pub const API_RECORD: &str = "api";
@@ -648,6 +589,40 @@ impl Spec {
     /// Region of the cluster.
     pub fn region(&self) -> &str {
         self.cluster.region.as_str()
+    }
+
+    /// Whether kplan runs a K3s cluster on droplets of this file. Where not, it makes nothing that
+    /// the file does not name.
+    pub fn runs_k3s(&self) -> bool {
+        self.has_servers() && self.k3s.managed.value
+    }
+
+    /// Whether the file has `[servers]`.
+    pub fn has_servers(&self) -> bool {
+        self.servers.count.value > 0
+    }
+
+    /// Whether there is a VPC of the cluster's own: one with a cluster of kplan's, else where the
+    /// file asks for it.
+    pub fn has_own_vpc(&self) -> bool {
+        self.runs_k3s() || self.network.vpc.span.is_some()
+    }
+
+    /// The ranges of all VPCs that have one.
+    pub fn vpc_ranges(&self) -> impl Iterator<Item = &Spanned<Cidr>> {
+        let own = self.network.vpc.ip_range.iter();
+        own.chain(self.vpcs.iter().filter_map(|vpc| vpc.ip_range.as_ref()))
+    }
+
+    /// Whether something in that region that names no VPC, or the own one, stands in the cluster's
+    /// own.
+    pub fn is_in_own_vpc(&self, region: &RegionSlug, vpc: Option<&Spanned<BlockRef>>) -> bool {
+        let named = match vpc.map(|vpc| &vpc.value) {
+            None => *region == self.cluster.region.value,
+            Some(BlockRef::Label(label)) => label == OWN_VPC,
+            Some(BlockRef::Id(_)) => false,
+        };
+        named && self.has_own_vpc()
     }
 
     /// Number of control-plane nodes.
@@ -672,9 +647,12 @@ impl Spec {
         self.k3s.datastore.value
     }
 
-    /// The servers, then every agent pool in the order of the file.
+    /// The servers where there are any, then every agent pool in the order of the file.
     pub fn pools(&self) -> impl Iterator<Item = Pool<'_>> {
-        std::iter::once(Pool::Servers(&self.servers)).chain(self.agents.iter().map(Pool::Agents))
+        let servers = self.has_servers().then_some(Pool::Servers(&self.servers));
+        servers
+            .into_iter()
+            .chain(self.agents.iter().map(Pool::Agents))
     }
 
     /// Name of one node: droplet, host and Kubernetes node alike. `index` counts from 0, as in
@@ -782,6 +760,11 @@ impl Spec {
         if let Some(password) = backup.and_then(|backup| backup.repository_password.as_ref()) {
             sources.push(("backup.repository_password", password));
         }
+        let keys = self
+            .buckets
+            .iter()
+            .filter_map(|bucket| bucket.credentials.as_ref());
+        sources.extend(keys.map(|keys| ("bucket.credentials.secret_key", &keys.secret_key)));
         sources
     }
 }

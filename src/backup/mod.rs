@@ -4,6 +4,7 @@ pub mod overdue;
 pub mod snapshots;
 pub mod verify;
 
+use crate::cmd::managed;
 use crate::compose::storage;
 use crate::error::{Failure, Problem};
 use crate::load::{Loaded, Secrets};
@@ -165,6 +166,9 @@ pub fn place(
     secrets: &Secrets,
     snapshot: Option<&Snapshot>,
 ) -> Result<KitPlace, Failure> {
+    if let Some(nothing) = managed::nothing_to_do(loaded) {
+        return Err(nothing);
+    }
     let Some(wanted) = &loaded.spec.backup else {
         return Err(none(loaded).into());
     };

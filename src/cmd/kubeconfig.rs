@@ -1,6 +1,7 @@
 //! `kplan kubeconfig`: a kubeconfig whose certificate is minted now and short-lived.
 
 use crate::cli::{Global, KubeconfigArgs};
+use crate::cmd::managed;
 use crate::cmd::state::view;
 use crate::embedded;
 use crate::error::{CommandResult, Failure, Problem};
@@ -21,7 +22,7 @@ use std::time::Duration;
 pub async fn run(global: &Global, args: &KubeconfigArgs, terminal: &mut Terminal) -> CommandResult {
     let valid = validity(&args.valid)?;
     let snapshot = view(global, terminal)?.snapshot;
-    let access = access(&snapshot)?;
+    let access = access(&snapshot).map_err(|none| no_cluster(global, &snapshot, none))?;
     let identified = load::identify(&global.file)?;
     let (place, embedded) = StatePlace::to_read(global, &identified)?;
     let proxy = if embedded {
@@ -68,6 +69,21 @@ fn validity(text: &str) -> Result<Duration, Failure> {
     Err(Problem::error("cli::validity", message)
         .help("nobody can take a certificate back before it ends; mint a new one when it did")
         .into())
+}
+
+/// Where no cluster is on record: whether there will be one. A file that cannot be read says nothing
+/// of that.
+fn no_cluster(global: &Global, snapshot: &Snapshot, none: Failure) -> Failure {
+    if snapshot
+        .resources
+        .contains_key(&crate::compose::k3s::cluster())
+    {
+        return none;
+    }
+    let loaded = load::file(&global.file).ok();
+    loaded
+        .and_then(|loaded| managed::nothing_to_do(&loaded))
+        .unwrap_or(none)
 }
 
 /// How people reach the cluster on record: where the API has a name, by that.

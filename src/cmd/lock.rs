@@ -3,6 +3,7 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts, lock_path};
 use crate::cli::Global;
+use crate::cmd::managed;
 use crate::error::{CommandResult, Problem};
 use crate::exit::Exit;
 use crate::load;
@@ -14,6 +15,9 @@ use serde_json::json;
 /// Runs it. The embedded cloud's own version set needs no lock, so `--sandbox` changes nothing.
 pub async fn run(global: &Global, terminal: &mut Terminal) -> CommandResult {
     let loaded = load::file(&global.file)?;
+    if let Some(nothing) = managed::nothing_to_do(&loaded) {
+        return Err(nothing);
+    }
     let path = lock_path(&loaded.folder);
     let mut lock: Lock = artifacts::read_lock(&path)?;
     let fetcher = artifacts::fetcher(&loaded, None)?;

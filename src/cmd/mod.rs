@@ -15,6 +15,7 @@ pub mod import;
 pub mod kubeconfig;
 pub mod leavings;
 pub mod lock;
+pub mod managed;
 pub mod migrate;
 pub mod notes;
 pub mod output;

@@ -1,6 +1,7 @@
 //! `kplan render gitops DIR`: writes what Argo CD is to bring into a checkout of its repository.
 
 use crate::cli::{Global, RenderCommand};
+use crate::cmd::managed;
 use crate::cmd::session::Session;
 use crate::compose::{self, Inputs};
 use crate::error::{CommandResult, Failure, Problem};
@@ -38,6 +39,9 @@ pub async fn run(
 }
 
 fn wanted(session: &Session) -> Result<&Gitops, Failure> {
+    if let Some(nothing) = managed::nothing_to_do(&session.loaded) {
+        return Err(nothing);
+    }
     let spec = &session.loaded.spec;
     match &spec.gitops {
         Some(gitops) if spec.is_delivered_by_git() => Ok(gitops),

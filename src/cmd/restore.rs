@@ -10,6 +10,7 @@ use crate::backup::{self, Backup};
 use crate::cli::{Global, RestoreArgs};
 use crate::cmd::apply;
 use crate::cmd::execution::{Execution, consent};
+use crate::cmd::managed;
 use crate::cmd::restore_copy;
 use crate::cmd::review::show;
 use crate::cmd::session::{Session, planning_policy};
@@ -74,6 +75,9 @@ pub async fn carry_out(
     terminal: &mut Terminal,
 ) -> CommandResult {
     preflight::known(&args.preflight.skip_preflight)?;
+    if let Some(nothing) = managed::nothing_to_do(&session.loaded) {
+        return Err(nothing);
+    }
     let restore = Restore {
         global,
         args,

@@ -6,10 +6,11 @@
 //! whoever carries it on.
 
 use crate::cli::{ApplyArgs, Global, PlanningArgs, RotateArgs, Rotated};
-use crate::cmd::apply;
 use crate::cmd::state::view;
+use crate::cmd::{apply, managed};
 use crate::compose::{Rotating, database, k3s, platform, rotating};
 use crate::error::{CommandResult, Failure, Problem};
+use crate::load;
 use crate::render::Terminal;
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
@@ -24,7 +25,9 @@ pub async fn run(global: &Global, args: &RotateArgs, terminal: &mut Terminal) ->
     for what in &args.what {
         let found = on_record(*what, &snapshot);
         if found.is_empty() {
-            return Err(nothing(*what, &snapshot));
+            let loaded = load::file(&global.file).ok();
+            let none = loaded.and_then(|loaded| managed::nothing_to_do(&loaded));
+            return Err(none.unwrap_or_else(|| nothing(*what, &snapshot)));
         }
         if *what == Rotated::ServerToken && Rotating::of(&snapshot).is_exchanging() {
             return Err(under_way());

@@ -4,7 +4,7 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
-use crate::cmd::{backup_store, drift};
+use crate::cmd::{backup_store, drift, managed};
 use crate::compose::{self, Inputs, leavings};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -83,13 +83,14 @@ impl Session {
     }
 
     /// What has to hold before anything is planned beyond the file and the record: nobody else
-    /// has the cluster's name, and a password to be made is the first of its bucket.
+    /// has the cluster's name, K3s is still whose it was, and a password to be made is the first of its bucket.
     pub async fn admitted(
         &self,
         snapshot: &Snapshot,
         secrets: &load::Secrets,
     ) -> Result<(), Failure> {
         self.not_taken(snapshot).await?;
+        managed::stays(self, snapshot)?;
         self.can_upgrade(snapshot)?;
         self.addons_stay_what_they_are(snapshot)?;
         backup_store::can_be_opened(self, snapshot, secrets).await

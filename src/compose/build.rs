@@ -7,7 +7,7 @@ use kplan_model::{
     Value,
 };
 use kplan_schema::value::SecretSource;
-use kplan_schema::{Span, Spec};
+use kplan_schema::{Span, Spanned, Spec};
 
 /// Kinds that carry the owner's tag.
 const TAGGED: [&str; 3] = ["droplet", "database", "volume"];
@@ -113,8 +113,12 @@ impl<'a> Builder<'a> {
     /// Whether it was there before kplan, and the file does not say that it is kplan's own from now
     /// on (`protect = false`): it is protected, and the owner's tag is not put on it.
     pub fn is_foreign(&self, address: &Address) -> bool {
-        let protect = &self.spec.cluster.protect;
-        let lifted = protect.span.is_some() && !protect.value;
+        let whole = &self.spec.cluster.protect;
+        let whole = whole.span.is_some().then_some(whole.value);
+        let own = self
+            .spec
+            .protect_of(address.kind().as_str(), address.name());
+        let lifted = own.or(whole) == Some(false);
         self.inputs.standing.is_imported(address) && !lifted
     }
 
@@ -159,6 +163,23 @@ impl<'a> Builder<'a> {
         Meta {
             protect: self.spec.cluster.protect.value,
             ..Meta::default()
+        }
+    }
+
+    /// The guard of a free-standing block: as the file says; else, where kplan runs no cluster and
+    /// there is nothing besides to be protected, as the whole file's.
+    pub fn guard(&self, protect: Option<&Spanned<bool>>) -> Meta {
+        let whole = !self.spec.runs_k3s() && self.spec.cluster.protect.value;
+        Meta {
+            protect: protect.map_or(whole, |protect| protect.value),
+            ..Meta::default()
+        }
+    }
+
+    /// Notes where the file gives fields of the resource declared last.
+    pub fn fields_at<const N: usize>(&mut self, fields: [(&str, Option<Span>); N]) {
+        for (field, span) in fields {
+            self.field_at(field, span);
         }
     }
 

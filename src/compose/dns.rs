@@ -63,7 +63,8 @@ fn free(builder: &mut Builder<'_>, wanted: &DomainRecord) {
         port: number(&wanted.port),
         weight: number(&wanted.weight),
     };
-    builder.add(record(&wanted.label), &args, wanted.span);
+    let meta = builder.guard(wanted.protect.as_ref());
+    builder.add_with(record(&wanted.label), &args, wanted.span, meta);
     for (field, span) in [
         ("domain", wanted.domain.span),
         ("type", wanted.kind.span),

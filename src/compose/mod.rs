@@ -14,10 +14,12 @@ pub mod network;
 pub mod nodes;
 pub mod platform;
 pub mod project;
+pub mod reference;
 pub mod restoring;
 pub mod rotating;
 pub mod standing;
 pub mod storage;
+pub mod traffic;
 
 pub use build::{Inputs, address};
 pub use earlier::Earlier;
@@ -35,13 +37,18 @@ pub fn compose(spec: &Spec, inputs: &Inputs) -> Declarations {
     let mut builder = Builder::new(spec, inputs);
     network::declare(&mut builder);
     nodes::declare(&mut builder);
-    database::declare(&mut builder);
+    if spec.runs_k3s() {
+        database::declare(&mut builder);
+    }
     dns::declare(&mut builder);
-    storage::declare(&mut builder);
-    rotating::declare(&mut builder);
-    k3s::declare(&mut builder);
-    platform::declare(&mut builder);
+    if spec.runs_k3s() {
+        storage::declare(&mut builder);
+        rotating::declare(&mut builder);
+        k3s::declare(&mut builder);
+        platform::declare(&mut builder);
+    }
     free::declare(&mut builder);
+    traffic::declare(&mut builder);
     project::declare(&mut builder);
     outputs(&mut builder);
     builder.finish()
@@ -51,5 +58,7 @@ pub fn compose(spec: &Spec, inputs: &Inputs) -> Declarations {
 fn outputs(builder: &mut Builder<'_>) {
     builder.output("cluster", Value::str(builder.spec.name()));
     builder.output("owner", Value::str(builder.inputs.owner.id()));
-    builder.output("vpc_id", to::<String>(&network::vpc(), "id").encode());
+    if builder.spec.has_own_vpc() {
+        builder.output("vpc_id", to::<String>(&network::vpc(), "id").encode());
+    }
 }

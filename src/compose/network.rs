@@ -75,6 +75,9 @@ pub fn api_address(builder: &Builder<'_>) -> Option<Input<String>> {
 /// Declares them.
 pub fn declare(builder: &mut Builder<'_>) {
     let spec = builder.spec;
+    if !spec.runs_k3s() {
+        return named(builder);
+    }
     builder.add(owner_tag(), &TagArgs { name: None }, None);
     builder.add(
         server_tag(),
@@ -92,6 +95,36 @@ pub fn declare(builder: &mut Builder<'_>) {
         },
         None,
     );
+    own_vpc(builder);
+    load_balancer(builder);
+    reserved(builder);
+    firewalls(builder);
+}
+
+/// Where kplan runs no cluster: the VPC that the file asks for, and the owner's tag, if kplan makes
+/// something that carries it: what of it was lost is found by that.
+fn named(builder: &mut Builder<'_>) {
+    let spec = builder.spec;
+    let pools = spec.pools();
+    let nodes = pools.flat_map(|pool| {
+        (0..pool.count().value).map(move |index| super::nodes::droplet(pool.name(), index))
+    });
+    let droplets = spec.droplets.iter().map(|it| ("droplet", &it.label));
+    let volumes = spec.volumes.iter().map(|it| ("volume", &it.label));
+    let databases = spec.databases.iter().map(|it| ("database", &it.label));
+    let free = droplets.chain(volumes).chain(databases);
+    let free = free.map(|(kind, label)| address(kind, label.as_str()));
+    let tagged = nodes.chain(free).any(|at| !builder.is_foreign(&at));
+    if tagged {
+        builder.add(owner_tag(), &TagArgs { name: None }, None);
+    }
+    if spec.has_own_vpc() {
+        own_vpc(builder);
+    }
+}
+
+fn own_vpc(builder: &mut Builder<'_>) {
+    let spec = builder.spec;
     let network = &spec.network;
     let args = VpcArgs {
         name: network.vpc.name.to_string(),
@@ -99,15 +132,13 @@ pub fn declare(builder: &mut Builder<'_>) {
         ip_range: network.vpc.ip_range.as_ref().map(ToString::to_string),
         description: None,
     };
-    builder.add(vpc(), &args, network.vpc.span.or(network.span));
+    let meta = builder.guard(None);
+    builder.add_with(vpc(), &args, network.vpc.span.or(network.span), meta);
     builder.field_at("name", network.vpc.name.span);
     builder.field_at(
         "ip_range",
         network.vpc.ip_range.as_ref().and_then(|range| range.span),
     );
-    load_balancer(builder);
-    reserved(builder);
-    firewalls(builder);
 }
 
 /// An address of the API that outlives the only server.

@@ -2,7 +2,7 @@
 
 use super::build::{Builder, address, indexed, to};
 use super::network::{agent_firewall, agent_tag, owner_tag, server_firewall, server_tag, vpc};
-use super::{k3s, storage};
+use super::{k3s, reference, storage};
 use kplan_model::{Address, Group, Input, Meta, RolloutOrder};
 use kplan_providers::digitalocean::{DropletArgs, SshKeyArgs, without_comment};
 use kplan_schema::spec::Pool;
@@ -13,12 +13,21 @@ pub fn droplet(pool: &str, index: u32) -> Address {
     indexed("droplet", pool, index)
 }
 
+/// A key of the file's.
+pub fn ssh_key(label: &str) -> Address {
+    address("ssh_key", label)
+}
+
 /// Declares them.
 pub fn declare(builder: &mut Builder<'_>) {
     let keys = ssh_keys(builder);
     for pool in builder.spec.pools() {
         for index in 0..pool.count().value {
-            node(builder, pool, index, &keys);
+            if builder.spec.runs_k3s() {
+                node(builder, pool, index, &keys);
+            } else {
+                unmanaged(builder, pool, index, &keys);
+            }
         }
     }
 }
@@ -30,14 +39,20 @@ fn ssh_keys(builder: &mut Builder<'_>) -> Vec<Input<String>> {
     let mut keys = Vec::new();
     for key in &spec.ssh_keys {
         let args = SshKeyArgs {
-            name: builder.name(key.name.as_str()),
+            name: if spec.runs_k3s() {
+                builder.name(&key.name)
+            } else {
+                key.name.to_string()
+            },
             public_key: Input::Known(without_comment(key.public_key.as_str())),
         };
-        let address = builder.add(address("ssh_key", key.name.as_str()), &args, key.span);
+        let at = ssh_key(key.label.as_str());
+        let meta = builder.guard(key.protect.as_ref());
+        let address = builder.add_with(at, &args, key.span, meta);
         builder.field_at("public_key", key.public_key.span);
         keys.push(to(&address, "public_key"));
     }
-    if keys.is_empty() {
+    if keys.is_empty() && spec.runs_k3s() {
         let args = SshKeyArgs {
             name: builder.name("throwaway"),
             public_key: to(&k3s::pki(), "ssh_public_key"),
@@ -88,6 +103,41 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
     builder.field_at("image", pool.image().span);
     builder.field_at("backups", pool.backups().span);
     builder.field_at("monitoring", pool.monitoring().span);
+}
+
+/// A droplet on which K3s is somebody else's: nothing of kplan's boots on it.
+fn unmanaged(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<String>]) {
+    let spec = builder.spec;
+    let given = pool.unmanaged();
+    let at = droplet(pool.name(), index);
+    let args = DropletArgs {
+        name: builder.node_name(pool.name(), index),
+        region: spec.region().to_owned(),
+        size: pool.size().to_string(),
+        image: pool.image().to_string(),
+        vpc_uuid: spec.has_own_vpc().then(|| to(&vpc(), "id")),
+        ssh_keys: keys.to_vec(),
+        tags: reference::tags(builder, &at, &given.tags),
+        user_data: None,
+        boot: None,
+        monitoring: pool.monitoring().value,
+        backups: pool.backups().value,
+        ipv6: given.ipv6.as_ref().is_some_and(|ipv6| ipv6.value),
+        droplet_agent: None,
+        resize_disk: None,
+        power: Some("on".to_owned()),
+    };
+    let mut meta = builder.guarded();
+    meta.group = Some(group(builder, pool));
+    builder.add_with(at, &args, pool.span(), meta);
+    builder.fields_at([
+        ("size", pool.size().span),
+        ("image", pool.image().span),
+        ("backups", pool.backups().span),
+        ("monitoring", pool.monitoring().span),
+        ("tags", given.tags_span),
+        ("ipv6", given.ipv6.as_ref().and_then(|ipv6| ipv6.span)),
+    ]);
 }
 
 /// Servers change one at a time and never below a majority; of agents at most a quarter at once

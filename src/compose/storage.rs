@@ -59,8 +59,8 @@ pub fn boot_region(builder: &Builder<'_>) -> String {
     }
 }
 
-/// Declares them.
-pub fn declare(builder: &mut Builder<'_>) {
+/// The key of whoever makes buckets, and looks into them.
+pub fn operator(builder: &mut Builder<'_>, keep: bool) {
     let operator = SpacesKeyArgs {
         name: format!("kplan-{}", builder.inputs.owner.id()),
         grant: vec![SpacesGrant {
@@ -68,18 +68,19 @@ pub fn declare(builder: &mut Builder<'_>) {
             permission: "fullaccess".to_owned(),
         }],
     };
+    let meta = Meta {
+        keep,
+        ..Meta::default()
+    };
+    builder.add_with(operator_key(), &operator, None, meta);
+}
+
+/// Declares them.
+pub fn declare(builder: &mut Builder<'_>) {
     // What is kept must stay readable: the key stays as long as the backup bucket does.
     let store = builder.spec.backup.as_ref().map(|backup| &backup.store);
     let keep = matches!(store, Some(BackupStore::Own { .. }));
-    builder.add_with(
-        operator_key(),
-        &operator,
-        None,
-        Meta {
-            keep,
-            ..Meta::default()
-        },
-    );
+    operator(builder, keep);
     let boot = BucketArgs {
         // A fresh name every time: a deleted bucket's name is unusable for a week or more.
         name: None,

@@ -161,16 +161,39 @@ fn named_once(copying: &mut Copying, spec: &Spec) {
         "ssh_key",
         "an account has each public key once, and these are the first cluster's",
     );
-    copying.take_out(
-        !spec.droplets.is_empty(),
-        "droplet",
-        "it stands beside the first cluster, and nothing of it is in the backup",
-    );
-    copying.take_out(
-        !spec.volumes.is_empty(),
-        "volume",
-        "it stands beside the first cluster, and nothing of it is in the backup",
-    );
+    beside(copying, spec);
+}
+
+/// What stands beside the first cluster.
+fn beside(copying: &mut Copying, spec: &Spec) {
+    let why = "it stands beside the first cluster, and nothing of it is in the backup";
+    let blocks = [
+        ("droplet", spec.droplets.is_empty()),
+        ("volume", spec.volumes.is_empty()),
+        ("vpc", spec.vpcs.is_empty()),
+        ("firewall", spec.firewalls.is_empty()),
+        ("database", spec.databases.is_empty()),
+        ("bucket", spec.buckets.is_empty()),
+        ("reserved_ip", spec.reserved_ips.is_empty()),
+    ];
+    for (what, none) in blocks {
+        copying.take_out(!none, what, why);
+    }
+    if spec.load_balancers.is_empty() {
+        return;
+    }
+    if spec.api_load_balancer.is_none() {
+        return copying.take_out(true, "load_balancer", why);
+    }
+    for balancer in &spec.load_balancers {
+        let said = format!("Left out of the copy: {why}");
+        let path = ["load_balancer", balancer.label.as_str()];
+        copying.text.take_out(&path, &said);
+        copying.told(
+            "load_balancer",
+            format!("{} is left out: {why}", balancer.label),
+        );
+    }
 }
 
 /// Names that lead to the first cluster.

@@ -4,6 +4,7 @@ use super::Verdict;
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::Global;
+use crate::cmd::managed;
 use crate::cmd::session::{Session, not_renamed};
 use crate::compose::k3s;
 use crate::error::{Failure, Problem};
@@ -163,6 +164,14 @@ impl Examination {
                 Verdict::not_looked("nothing is on record yet: `kplan apply` makes it")
             }),
         }
+    }
+
+    /// Why there is no cluster of kplan's to look at; nothing where the file asks for one, or one is
+    /// on record.
+    pub fn no_cluster(&self) -> Option<&'static str> {
+        let recorded = self.snapshot().ok();
+        let there = recorded.is_some_and(|it| it.resources.contains_key(&k3s::cluster()));
+        managed::why_none(&self.session.loaded.spec).filter(|_| !there)
     }
 
     /// What the file asks for, without its secrets.

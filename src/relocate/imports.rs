@@ -221,13 +221,14 @@ fn node(session: &Session, arranged: &Arranged, to: &Address, attrs: &Object) ->
     let is_pool =
         to.name() == SERVERS_POOL || spec.agents.iter().any(|it| it.name.as_str() == to.name());
     let is_node = to.kind().as_str() == "droplet" && to.index().is_some() && is_pool;
-    if !is_node || is_ours(&arranged.snapshot, attrs) {
+    if !spec.runs_k3s() || !is_node || is_ours(&arranged.snapshot, attrs) {
         return None;
     }
     let message = format!("{to} would be a node, and kplan did not install it");
     let problem = Problem::error("import::node", message).help(
         "kplan installs K3s at a droplet's first boot, and touches nothing on one that runs. Import it \
-         as a [[droplet]]; add new nodes, and take it out when its work has moved",
+         as a [[droplet]]; add new nodes, and take it out when its work has moved. In a file of its \
+         own, with `[k3s] managed = false`, it stays one of the servers or agents it is",
     );
     Some(problem)
 }

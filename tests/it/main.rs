@@ -10,6 +10,7 @@
 mod addons;
 mod backup;
 mod backup_store;
+mod blocks;
 mod buckets;
 mod budget;
 mod cli;

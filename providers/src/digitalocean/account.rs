@@ -73,6 +73,9 @@ pub async fn account(cloud: &DigitalOcean) -> Result<Account, ProviderError> {
     Ok(answer.account)
 }
 
+/// The list of managed databases.
+const DATABASES: &str = "/v2/databases";
+
 /// How many things a list has, whoever made them, by one request; nothing where it does not say.
 pub async fn count(cloud: &DigitalOcean, list: &str) -> Result<Option<u64>, ProviderError> {
     #[derive(Default, Deserialize)]
@@ -85,10 +88,13 @@ pub async fn count(cloud: &DigitalOcean, list: &str) -> Result<Option<u64>, Prov
     struct Meta {
         total: Option<u64>,
     }
-    let answer: Answer = cloud
-        .http()
-        .get(&format!("{list}?page=1&per_page=1"))
-        .await?;
+    // This list knows no pages; it comes whole, and does not count.
+    let path = if list == DATABASES {
+        list.to_owned()
+    } else {
+        format!("{list}?page=1&per_page=1")
+    };
+    let answer: Answer = cloud.http().get(&path).await?;
     Ok(answer.meta.total)
 }
 

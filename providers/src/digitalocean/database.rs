@@ -14,7 +14,7 @@ use kplan_model::{
     Kind, KindInfo, Known, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource,
     Secret, Typical, Wanted, object,
 };
-use remote::DatabaseRemote;
+pub(super) use remote::DatabaseRemote;
 pub use rule::DatabaseRule;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -288,6 +288,18 @@ fn beside_cname(refusal: ProviderError) -> ProviderError {
     .help("a name with a CNAME record has no other: remove the other one, then run this again")
 }
 
+/// All records of a domain but the one that DigitalOcean keeps itself.
+pub(super) async fn records_in(
+    cloud: &DigitalOcean,
+    domain: &str,
+) -> Result<Vec<(RemoteId, DomainRecordAttrs)>, ProviderError> {
+    let records = DomainRecord(cloud.clone()).records(domain).await?;
+    let records = records.iter().filter(|record| record.r#type != "SOA");
+    Ok(records
+        .map(|record| (record.id(domain), record.attrs(domain, None)))
+        .collect())
+}
+
 impl DomainRecord {
     /// All records of a domain; none where the domain is gone.
     async fn records(&self, domain: &str) -> Result<Vec<RecordRemote>, ProviderError> {

@@ -15,7 +15,7 @@ use kplan_model::{
     Input, Kind, KindInfo, Known, Otherwise, Owner, Permit, ProviderError, Readiness, RemoteId,
     ReplaceOrder, Resource, Typical, Wanted, object,
 };
-use remote::DropletRemote;
+pub(super) use remote::DropletRemote;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

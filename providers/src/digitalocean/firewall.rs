@@ -159,7 +159,7 @@ impl RuleRemote {
 }
 
 #[derive(Debug, Deserialize)]
-struct FirewallRemote {
+pub(super) struct FirewallRemote {
     id: String,
     name: String,
     status: Option<String>,

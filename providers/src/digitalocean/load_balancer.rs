@@ -9,7 +9,8 @@ use kplan_model::{
     Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
     ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
-use remote::{LoadBalancerRemote, WRITABLE};
+pub(super) use remote::LoadBalancerRemote;
+use remote::WRITABLE;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

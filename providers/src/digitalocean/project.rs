@@ -93,7 +93,7 @@ static INFO: KindInfo = KindInfo {
 };
 
 #[derive(Debug, Deserialize)]
-struct ProjectRemote {
+pub(super) struct ProjectRemote {
     id: String,
     name: String,
     description: Option<String>,

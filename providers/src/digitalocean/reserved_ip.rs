@@ -83,7 +83,7 @@ struct Assigned {
 }
 
 #[derive(Debug, Deserialize)]
-struct ReservedIpRemote {
+pub(super) struct ReservedIpRemote {
     ip: String,
     region: Option<Slug>,
     droplet: Option<Assigned>,

@@ -67,7 +67,7 @@ static INFO: KindInfo = KindInfo {
 };
 
 #[derive(Debug, Deserialize)]
-struct SshKeyRemote {
+pub(super) struct SshKeyRemote {
     id: u64,
     name: String,
     public_key: String,

@@ -119,7 +119,7 @@ static INFO: KindInfo = KindInfo {
 };
 
 #[derive(Debug, Deserialize)]
-struct VolumeRemote {
+pub(super) struct VolumeRemote {
     id: String,
     name: String,
     size_gigabytes: u32,

@@ -86,7 +86,7 @@ static INFO: KindInfo = KindInfo {
 };
 
 #[derive(Debug, Deserialize)]
-struct VpcRemote {
+pub(super) struct VpcRemote {
     id: String,
     name: String,
     region: String,

@@ -382,7 +382,7 @@ impl Resource for Bucket {
 type CreatedAt = Option<Timestamp>;
 
 /// The buckets of the key's account in this region.
-async fn owned(session: &Session) -> Result<Vec<(String, CreatedAt)>, ProviderError> {
+pub(super) async fn owned(session: &Session) -> Result<Vec<(String, CreatedAt)>, ProviderError> {
     let mut all = Vec::new();
     let mut next: Option<String> = None;
     for _ in 0..MAX_PAGES {

@@ -16,7 +16,7 @@ pub use objects::{ObjectInfo, Objects};
 pub use shared::SharedObjects;
 
 use crate::http::{Now, Statistics, Transport};
-use kplan_model::{ErrorKind, ProviderError, Secret};
+use kplan_model::{ErrorKind, ProviderError, Secret, Timestamp};
 use session::Session;
 use std::sync::Arc;
 
@@ -88,6 +88,15 @@ impl Spaces {
         let endpoint = self.config.endpoint.as_deref().unwrap_or(endpoint);
         let session = Session::new(&self.config, endpoint, region, keys)?;
         Ok(Objects::new(session, bucket))
+    }
+
+    /// The buckets that a key sees in a region, by name, each with its creation.
+    pub(crate) async fn buckets(
+        &self,
+        region: &str,
+        keys: &Keys,
+    ) -> Result<Vec<(String, Option<Timestamp>)>, ProviderError> {
+        bucket::owned(&self.session(region, Some(keys))?).await
     }
 
     /// The endpoint of a region.

@@ -9,6 +9,8 @@ mod cases;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
+mod discover;
+#[cfg(test)]
 mod dns;
 #[cfg(test)]
 mod drive;

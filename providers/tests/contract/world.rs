@@ -46,6 +46,30 @@ impl<T: Transport> Transport for Lossy<T> {
     }
 }
 
+/// How the sandbox is called.
+struct Way {
+    per_page: u32,
+    statistics: Arc<Statistics>,
+    now: kplan_providers::http::Now,
+}
+
+impl Way {
+    fn config(&self, sandbox: &Sandbox) -> ClientConfig {
+        ClientConfig {
+            base_url: "https://api.digitalocean.com".to_owned(),
+            token: Secret::new("dop_v1_contract"),
+            transport: Arc::new(ServiceTransport::new(sandbox.service())),
+            rate: Rate::DIGITALOCEAN,
+            scale: SCALE,
+            statistics: Arc::clone(&self.statistics),
+            now: Arc::clone(&self.now),
+            on_event: None,
+            per_page: self.per_page,
+            seed: 5,
+        }
+    }
+}
+
 /// One sandbox in this process, and clients of it.
 pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
@@ -53,6 +77,8 @@ pub(crate) struct World {
     pub(crate) registry: kplan_model::Registry,
     pub(crate) owner: Owner,
     pub(crate) statistics: Arc<Statistics>,
+    pub(crate) spaces_config: SpacesConfig,
+    way: Way,
     lose_s3: Arc<AtomicBool>,
     record: tempfile::NamedTempFile,
 }
@@ -91,25 +117,19 @@ impl World {
         let now: kplan_providers::http::Now =
             Arc::new(move || Timestamp(clock.now().as_millisecond()));
         let statistics = Arc::new(Statistics::default());
-        let digitalocean = DigitalOcean::new(ClientConfig {
-            base_url: "https://api.digitalocean.com".to_owned(),
-            token: Secret::new("dop_v1_contract"),
-            transport: Arc::new(ServiceTransport::new(sandbox.service())),
-            rate: Rate::DIGITALOCEAN,
-            scale: SCALE,
+        let way = Way {
+            per_page,
             statistics: Arc::clone(&statistics),
             now: Arc::clone(&now),
-            on_event: None,
-            per_page,
-            seed: 5,
-        });
+        };
+        let digitalocean = DigitalOcean::new(way.config(&sandbox));
         let lose_s3 = Arc::new(AtomicBool::new(false));
         let store = sandbox.spaces();
         let service = tower::service_fn(move |request| {
             let store = store.clone();
             async move { Ok::<_, Infallible>(store.handle(request).await) }
         });
-        let spaces = Spaces::new(SpacesConfig {
+        let spaces_config = SpacesConfig {
             endpoint: Some("http://127.0.0.1:9000".to_owned()),
             keys: None,
             transport: Arc::new(Lossy {
@@ -119,8 +139,11 @@ impl World {
             statistics: Arc::clone(&statistics),
             now,
             scale: SCALE,
-        });
+        };
+        let spaces = Spaces::new(spaces_config.clone());
         Self {
+            way,
+            spaces_config,
             registry: registry::cloud(&digitalocean, &spaces),
             sandbox,
             spaces,
@@ -132,6 +155,11 @@ impl World {
             lose_s3,
             record,
         }
+    }
+
+    /// What another connection to the account is made of.
+    pub(crate) fn config(&self) -> ClientConfig {
+        self.way.config(&self.sandbox)
     }
 
     /// Carries out the next changing call of that path, and loses its answer.

@@ -3,7 +3,7 @@
 use super::{Lowerer, flag, present, whole};
 use crate::raw::{
     Leaf, Opt, RawApiLoadBalancer, RawCluster, RawEndpoint, RawFile, RawLoadBalancers, RawNetwork,
-    RawProject, RawServers, RawState, RawTable, Req,
+    RawProject, RawState, RawTable, Req,
 };
 use crate::span::{Span, Spanned};
 use crate::spec::{ApiLoadBalancer, Cluster, Endpoint, Network, Project, Spec, Vpc};
@@ -14,11 +14,13 @@ impl Lowerer<'_> {
         // The place of a required table that is missing: nothing is said about what is in it.
         self.report.distrust(Span::new(0, 0));
         let cluster = self.cluster(&table_or_empty(&raw.cluster));
-        if !matches!(raw.servers.0, Some(Leaf::Read(_))) {
+        if matches!(raw.servers, Some(Leaf::Unread(_))) {
             self.report.distrust_nodes();
         }
-        let servers_raw: RawServers = table_or_empty(&raw.servers);
-        let servers = self.servers(&servers_raw);
+        let servers = match &raw.servers {
+            Some(leaf) => self.servers(&whole(leaf)),
+            None => Self::no_servers(),
+        };
         let agents = self.agents(&raw.agents, &servers);
         let k3s = self.k3s(&present(&raw.k3s), &cluster, servers.count.value);
         let storage = Self::storage(&present(&raw.storage));
@@ -33,8 +35,14 @@ impl Lowerer<'_> {
             addons: Self::addons(&present(&raw.addons), &storage),
             own_addons: self.own_addons(&raw.addon),
             ssh_keys: self.ssh_keys(&raw.ssh_key),
-            droplets: self.droplets(&raw.droplet),
-            volumes: self.volumes(&raw.volume),
+            vpcs: self.vpcs(&raw.vpc, &cluster),
+            droplets: self.droplets(&raw.droplet, &cluster),
+            volumes: self.volumes(&raw.volume, &cluster),
+            firewalls: self.firewalls(&raw.firewall),
+            load_balancers: self.load_balancers(&raw.load_balancer, &cluster),
+            databases: self.databases(&raw.database, &cluster),
+            buckets: self.buckets(&raw.bucket, &cluster),
+            reserved_ips: self.reserved_ips(&raw.reserved_ip, &cluster),
             domain_records: self.domain_records(&raw.domain_record),
             imports: self.imports(&raw.import),
             moves: self.moves(&raw.moved),

@@ -1,6 +1,6 @@
 //! `[[domain_record]]`.
 
-use super::Lowerer;
+use super::{Lowerer, optional_flag};
 use crate::code::Code;
 use crate::diagnostic::Finding;
 use crate::raw::{Leaf, Opt, RawDomainRecord, Req};
@@ -75,6 +75,7 @@ impl Lowerer<'_> {
             priority,
             port,
             weight,
+            protect: optional_flag(&raw.protect),
             span: Some(raw.span),
         }
     }

@@ -1,6 +1,6 @@
 //! `[k3s]` and `[k3s.database]`.
 
-use super::{Lowerer, present};
+use super::{Lowerer, flag, present};
 use crate::raw::{RawDatabase, RawK3s};
 use crate::span::Spanned;
 use crate::spec::{Cluster, Database, K3s};
@@ -8,13 +8,14 @@ use crate::value::{DatabaseVersion, Datastore, K3sVersion, ResourceName, SqlName
 
 impl Lowerer<'_> {
     pub(super) fn k3s(&mut self, raw: &Option<RawK3s>, cluster: &Cluster, servers: u32) -> K3s {
-        let default_datastore = if servers == 1 {
+        let default_datastore = if servers <= 1 {
             Datastore::Sqlite
         } else {
             Datastore::Etcd
         };
         let Some(raw) = raw else {
             return K3s {
+                managed: Spanned::default_of(true),
                 version: Spanned::default_of(K3sVersion::default_version()),
                 datastore: Spanned::default_of(default_datastore),
                 database: None,
@@ -23,6 +24,7 @@ impl Lowerer<'_> {
         };
         let datastore = self.text_or(&raw.datastore, || default_datastore);
         K3s {
+            managed: flag(&raw.managed, true),
             version: self.text_or(&raw.version, K3sVersion::default_version),
             database: present(&raw.database)
                 .map(|table| self.database(&table, cluster, datastore.value)),

@@ -5,6 +5,7 @@
 )]
 
 mod addon;
+mod blocks;
 mod cluster;
 mod dns;
 mod k3s;
@@ -12,6 +13,7 @@ mod nodes;
 mod platform;
 mod relocation;
 mod secret;
+mod traffic;
 mod unsupported;
 
 use std::ops::RangeInclusive;
@@ -190,6 +192,18 @@ impl Lowerer<'_> {
         }
     }
 
+    /// An optional whole number in a range, without a default.
+    fn optional_number(
+        &mut self,
+        field: &Opt<i64>,
+        range: RangeInclusive<u32>,
+        why: &str,
+    ) -> Option<Spanned<u32>> {
+        let stand_in = *range.start();
+        let leaf = field.as_ref()?;
+        Some(self.ranged(leaf, range, stand_in, why))
+    }
+
     fn ranged(
         &mut self,
         leaf: &Leaf<i64>,
@@ -258,6 +272,11 @@ fn flag(field: &Opt<bool>, default: bool) -> Spanned<bool> {
         Some(Leaf::Unread(span)) => Spanned::at(*span, default),
         Some(Leaf::Read(value)) => value.clone(),
     }
+}
+
+/// One without a default; a stand-in where it could not be read.
+fn optional_flag(field: &Opt<bool>) -> Option<Spanned<bool>> {
+    field.as_ref().map(|_| flag(field, false))
 }
 
 /// A table that is there: as it was read, or empty where it could not be.

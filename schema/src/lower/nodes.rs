@@ -1,18 +1,15 @@
-//! `[servers]`, `[[agents]]`, and the free-standing `[[ssh_key]]`, `[[droplet]]`, `[[volume]]`.
+//! `[servers]` and `[[agents]]`.
 
-use super::{Lowerer, flag};
+use super::{Lowerer, flag, optional_flag};
 use crate::code::Code;
-use crate::raw::{Leaf, Map, Opt, RawAgentPool, RawDroplet, RawServers, RawSshKey, RawVolume};
+use crate::raw::{Leaf, Map, Opt, RawAgentPool, RawServers};
 use crate::span::{Span, Spanned};
-use crate::spec::{AgentPool, FreeDroplet, FreeVolume, Labels, Servers, SshKey};
-use crate::value::{ImageSlug, Invalid, LabelValue, Taint, label_key};
+use crate::spec::{AgentPool, Labels, Servers, Unmanaged};
+use crate::value::{FromText as _, ImageSlug, Invalid, LabelValue, SizeSlug, Taint, label_key};
 use std::collections::BTreeSet;
 
 /// Most nodes Kubernetes itself is made for.
 const MAX_NODES: u32 = 5000;
-
-/// Largest block storage volume, in GiB.
-const MAX_VOLUME_GIB: u32 = 16384;
 
 impl Lowerer<'_> {
     pub(super) fn servers(&mut self, raw: &RawServers) -> Servers {
@@ -29,7 +26,32 @@ impl Lowerer<'_> {
             schedulable: flag(&raw.schedulable, true),
             backups: flag(&raw.backups, false),
             monitoring: flag(&raw.monitoring, true),
+            unmanaged: self.unmanaged(&raw.tags, &raw.ipv6),
             span: Some(raw.span),
+        }
+    }
+
+    /// What stands for `[servers]` where the file has none.
+    pub(super) fn no_servers() -> Servers {
+        Servers {
+            count: Spanned::default_of(0),
+            size: Spanned::default_of(SizeSlug::stand_in()),
+            image: Spanned::default_of(ImageSlug::default_image()),
+            labels: Labels::new(),
+            taints: Vec::new(),
+            schedulable: Spanned::default_of(true),
+            backups: Spanned::default_of(false),
+            monitoring: Spanned::default_of(true),
+            unmanaged: Unmanaged::default(),
+            span: None,
+        }
+    }
+
+    fn unmanaged(&mut self, tags: &Opt<Vec<Leaf<String>>>, ipv6: &Opt<bool>) -> Unmanaged {
+        Unmanaged {
+            tags_span: tags.as_ref().map(Leaf::span),
+            tags: self.list(tags),
+            ipv6: optional_flag(ipv6),
         }
     }
 
@@ -60,6 +82,7 @@ impl Lowerer<'_> {
                 taints: self.taints(&pool.taints),
                 backups: flag(&pool.backups, false),
                 monitoring: flag(&pool.monitoring, true),
+                unmanaged: self.unmanaged(&pool.tags, &pool.ipv6),
                 span: Some(pool.span),
             })
             .collect()
@@ -107,47 +130,5 @@ impl Lowerer<'_> {
             }
         }
         taints
-    }
-
-    pub(super) fn ssh_keys(&mut self, raw: &Opt<Vec<Leaf<RawSshKey>>>) -> Vec<SshKey> {
-        Self::tables(raw)
-            .map(|key| SshKey {
-                name: self.required(&key.name),
-                public_key: self.required(&key.public_key),
-                span: Some(key.span),
-            })
-            .collect()
-    }
-
-    pub(super) fn droplets(&mut self, raw: &Opt<Vec<Leaf<RawDroplet>>>) -> Vec<FreeDroplet> {
-        Self::tables(raw)
-            .map(|droplet| FreeDroplet {
-                name: self.required(&droplet.name),
-                size: self.required(&droplet.size),
-                image: self.text_or(&droplet.image, ImageSlug::default_image),
-                tags: self.list(&droplet.tags),
-                backups: flag(&droplet.backups, false),
-                monitoring: flag(&droplet.monitoring, true),
-                span: Some(droplet.span),
-            })
-            .collect()
-    }
-
-    pub(super) fn volumes(&mut self, raw: &Opt<Vec<Leaf<RawVolume>>>) -> Vec<FreeVolume> {
-        Self::tables(raw)
-            .map(|volume| FreeVolume {
-                name: self.required(&volume.name),
-                size: self.number(
-                    &volume.size.0,
-                    1..=MAX_VOLUME_GIB,
-                    1,
-                    "DigitalOcean's volumes have 1 to 16384 GiB.",
-                ),
-                filesystem: self.optional(&volume.filesystem),
-                description: self.free_text(&volume.description, 0, 255, ""),
-                tags: self.list(&volume.tags),
-                span: Some(volume.span),
-            })
-            .collect()
     }
 }

@@ -1,11 +1,15 @@
 //! First pass: TOML values to tables of the right shape. The only things judged here are keys and
 //! TOML types; what a value means is the next pass's business.
 
+mod balancers;
+mod blocks;
 mod leaf;
 mod reader;
 mod secret;
 mod tables;
 
+pub(crate) use balancers::RawLoadBalancers;
+pub(crate) use blocks::*;
 pub(crate) use leaf::{Leaf, Map, Opt, Req};
 pub(crate) use reader::{Context, Node, RawTable, Read, read_root};
 pub(crate) use secret::Sensitive;

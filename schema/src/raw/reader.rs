@@ -269,7 +269,6 @@ pub(crate) fn missing_key(name: &'static str, path: &str, span: Span, context: &
     };
     let remedy = match (path, name) {
         ("", "cluster") => "Add `[cluster]` with `name` and `region`.".to_owned(),
-        ("", "servers") => "Add `[servers]` with at least `size`.".to_owned(),
         _ => format!("Add `{name} = …`."),
     };
     context.report.push(

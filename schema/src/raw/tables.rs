@@ -1,17 +1,22 @@
 //! Every table of `cluster.toml`. The comments of the keys become the descriptions in the JSON
 //! Schema and the reference documentation.
 
+use super::balancers::RawLoadBalancers;
+use super::blocks::{
+    RawDomainRecord, RawDroplet, RawFirewall, RawFreeBucket, RawFreeDatabase, RawFreeVpc,
+    RawReservedIp, RawSshKey, RawVolume,
+};
 use super::leaf::{Leaf, Map, Opt, Req};
 use super::reader::raw_table;
 use super::secret::Sensitive;
 use crate::value::{
     DEFAULT_ARGOCD_VERSION, DEFAULT_K3S_VERSION, DEFAULT_VELERO_VERSION, Datastore, Delivery,
-    Environment, FilesystemType, REGIONS, RecordType, SPACES_REGIONS, TESTED_K3S_VERSIONS,
+    Environment, REGIONS, SPACES_REGIONS, TESTED_K3S_VERSIONS,
 };
 
 raw_table! {
-    /// One GitOps Kubernetes cluster on DigitalOcean. Only `[cluster]` and `[servers]` are
-    /// required.
+    /// One GitOps Kubernetes cluster on DigitalOcean, and what stands beside it; or, without
+    /// `[servers]`, that alone. Only `[cluster]` is required.
     #[schemars(title = "cluster.toml")]
     RawFile {
         /// Who the cluster is and where it runs.
@@ -21,14 +26,15 @@ raw_table! {
         project: Opt<RawProject>,
         /// Its private network and who may reach it.
         network: Opt<RawNetwork>,
-        /// The control plane's droplets.
-        servers: Req<RawServers>,
+        /// The control plane's droplets. Without the table kplan runs no cluster, and makes nothing
+        /// that the file does not name.
+        servers: Opt<RawServers>,
         /// Pools of worker droplets.
         agents: Opt<Vec<Leaf<RawAgentPool>>>,
         /// K3s's version and datastore.
         k3s: Opt<RawK3s>,
-        /// Load balancers kplan makes itself. (Those of Kubernetes services are made by the
-        /// cluster.)
+        /// Load balancers: `api`, in front of the servers, and others by their labels. (Those of
+        /// Kubernetes services are made by the cluster.)
         load_balancer: Opt<RawLoadBalancers>,
         /// A stable address of the Kubernetes API besides a load balancer's.
         endpoint: Opt<RawEndpoint>,
@@ -46,10 +52,20 @@ raw_table! {
         addon: Opt<Vec<Leaf<RawAddon>>>,
         /// SSH public keys to register with DigitalOcean and put on every droplet.
         ssh_key: Opt<Vec<Leaf<RawSshKey>>>,
-        /// Droplets beside the cluster, in its region and network.
+        /// Private networks.
+        vpc: Opt<Vec<Leaf<RawFreeVpc>>>,
+        /// Droplets that are no nodes.
         droplet: Opt<Vec<Leaf<RawDroplet>>>,
-        /// Block storage volumes beside the cluster, in its region.
+        /// Block storage volumes.
         volume: Opt<Vec<Leaf<RawVolume>>>,
+        /// Firewalls of droplets.
+        firewall: Opt<Vec<Leaf<RawFirewall>>>,
+        /// Managed databases.
+        database: Opt<Vec<Leaf<RawFreeDatabase>>>,
+        /// Buckets of Spaces.
+        bucket: Opt<Vec<Leaf<RawFreeBucket>>>,
+        /// Public addresses that outlive droplets.
+        reserved_ip: Opt<Vec<Leaf<RawReservedIp>>>,
         /// DNS records in domains that DigitalOcean serves.
         domain_record: Opt<Vec<Leaf<RawDomainRecord>>>,
         /// Resources that exist already and become kplan's.
@@ -152,6 +168,10 @@ raw_table! {
         /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
         #[schemars(extend("default" = true))]
         monitoring: Opt<bool>,
+        /// Tags of the droplets besides kplan's own; only with `[k3s] managed = false`.
+        tags: Opt<Vec<Leaf<String>>>,
+        /// A public IPv6 address; only with `[k3s] managed = false`. It can be switched on, not off.
+        ipv6: Opt<bool>,
     }
 }
 
@@ -177,12 +197,20 @@ raw_table! {
         /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
         #[schemars(extend("default" = true))]
         monitoring: Opt<bool>,
+        /// Tags of the droplets besides kplan's own; only with `[k3s] managed = false`.
+        tags: Opt<Vec<Leaf<String>>>,
+        /// A public IPv6 address; only with `[k3s] managed = false`. It can be switched on, not off.
+        ipv6: Opt<bool>,
     }
 }
 
 raw_table! {
     /// `[k3s]`: version and datastore.
     RawK3s {
+        /// False: K3s on these droplets is somebody else's. kplan then manages the droplets and
+        /// nothing on them.
+        #[schemars(extend("default" = true))]
+        managed: Opt<bool>,
         /// K3s release, one of those kplan is tested with.
         #[schemars(extend("enum" = TESTED_K3S_VERSIONS, "default" = DEFAULT_K3S_VERSION))]
         version: Opt<String>,
@@ -212,14 +240,6 @@ raw_table! {
         /// The database K3s writes to; kplan makes it.
         #[schemars(extend("default" = "k3s"))]
         database: Opt<String>,
-    }
-}
-
-raw_table! {
-    /// `[load_balancer]`: load balancers kplan makes itself.
-    RawLoadBalancers {
-        /// TCP 6443 in front of the servers, passed through, with a TCP health check.
-        api: Opt<RawApiLoadBalancer>,
     }
 }
 
@@ -477,87 +497,6 @@ raw_table! {
         sha256: Opt<String>,
         /// File with values, in this folder or below it.
         values: Opt<String>,
-    }
-}
-
-raw_table! {
-    /// `[[ssh_key]]`: an SSH public key to register with DigitalOcean.
-    RawSshKey {
-        /// DNS label, unique; part of the address and the key's name at DigitalOcean.
-        name: Req<String>,
-        /// One line in OpenSSH's format: `ssh-ed25519 AAAA… you@host`.
-        public_key: Req<String>,
-    }
-}
-
-raw_table! {
-    /// `[[droplet]]`: a droplet beside the cluster, in its region and network.
-    RawDroplet {
-        /// DNS label, unique; part of the address and the droplet's name.
-        name: Req<String>,
-        /// Droplet size, such as `s-1vcpu-1gb`.
-        size: Req<String>,
-        /// Droplet image.
-        #[schemars(extend("default" = "ubuntu-24-04-x64"))]
-        image: Opt<String>,
-        /// Tags besides kplan's own.
-        tags: Opt<Vec<Leaf<String>>>,
-        /// DigitalOcean's own weekly droplet backups, at its surcharge.
-        #[schemars(extend("default" = false))]
-        backups: Opt<bool>,
-        /// DigitalOcean's monitoring agent; free. Changing it replaces the droplet.
-        #[schemars(extend("default" = true))]
-        monitoring: Opt<bool>,
-    }
-}
-
-raw_table! {
-    /// `[[volume]]`: a block storage volume beside the cluster, in its region.
-    RawVolume {
-        /// DNS label, unique; part of the address and the volume's name.
-        name: Req<String>,
-        /// Size in GiB; it can only grow.
-        #[schemars(extend("minimum" = 1, "maximum" = 16384))]
-        size: Req<i64>,
-        /// File system to make on the new volume; without it the volume is raw.
-        #[schemars(extend("enum" = FilesystemType::WORDS))]
-        filesystem: Opt<String>,
-        /// Free text.
-        #[schemars(extend("default" = ""))]
-        description: Opt<String>,
-        /// Tags besides kplan's own.
-        tags: Opt<Vec<Leaf<String>>>,
-    }
-}
-
-raw_table! {
-    /// `[[domain_record]]`: a DNS record in a domain that DigitalOcean serves.
-    RawDomainRecord {
-        /// Part of its address, `domain_record.<label>`. Default: its type and full name, such as
-        /// `a-www-example-com`; several records of one type and name need labels of their own.
-        label: Opt<String>,
-        /// The domain, which has to exist at DigitalOcean.
-        domain: Req<String>,
-        /// What the record is about.
-        #[schemars(extend("enum" = RecordType::WORDS))]
-        r#type: Req<String>,
-        /// Name within the domain; `@` is the domain itself.
-        name: Req<String>,
-        /// What it says: an address for `A` and `AAAA`, text for `TXT`, else the full name of a
-        /// host, or `@` for the domain itself.
-        value: Req<String>,
-        /// Seconds resolvers may keep it.
-        #[schemars(extend("default" = 1800, "minimum" = 30, "maximum" = 86_400))]
-        ttl: Opt<i64>,
-        /// For `MX` and `SRV`, which need it: the lowest is asked first.
-        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
-        priority: Opt<i64>,
-        /// For `SRV`, which needs it.
-        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
-        port: Opt<i64>,
-        /// For `SRV`, which needs it: the share among those of one priority.
-        #[schemars(extend("minimum" = 0, "maximum" = 65_535))]
-        weight: Opt<i64>,
     }
 }
 

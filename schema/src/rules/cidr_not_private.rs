@@ -4,13 +4,10 @@ use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::spec::Spec;
 
-pub(super) const SUMMARY: &str = "The VPC range is private IPv4 space.";
+pub(super) const SUMMARY: &str = "The range of a VPC is private IPv4 space.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
-    let Some(range) = &spec.network.vpc.ip_range else {
-        return;
-    };
-    if !range.is_private_v4() {
+    for range in spec.vpc_ranges().filter(|range| !range.is_private_v4()) {
         report.judge(
             Finding::new(Code::CidrNotPrivate, format!("`{range}` is not a private IPv4 network"))
                 .label(range.span, "outside RFC 1918")

@@ -2,15 +2,18 @@
 
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
+use crate::span::Spanned;
 use crate::spec::Spec;
+use crate::value::Cidr;
 
-pub(super) const SUMMARY: &str = "The VPC range is between /16 and /28.";
+pub(super) const SUMMARY: &str = "The range of a VPC is between /16 and /28.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
-    let Some(range) = spec.network.vpc.ip_range.as_ref().filter(|range| range.is_private_v4())
-    else {
-        return;
-    };
+    let ranges = spec.vpc_ranges().filter(|range| range.is_private_v4());
+    ranges.for_each(|range| judge(range, report));
+}
+
+fn judge(range: &Spanned<Cidr>, report: &mut Report) {
     let size = range.prefix_len();
     let remedy = match size {
         16..=28 => return,

@@ -8,18 +8,67 @@ use crate::span::Spanned;
 use crate::spec::{DomainRecord, Pool, Spec};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "Names are unique among agent pools, droplets, volumes, SSH keys, add-ons, DNS records and schedules.";
+pub(super) const SUMMARY: &str = "Names are unique among agent pools, add-ons, schedules, and the blocks of one kind.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     distinct("agent pool", spec.agents.iter().map(|pool| &pool.name), report);
-    distinct("droplet", spec.droplets.iter().map(|droplet| &droplet.name), report);
+    blocks(spec, report);
     no_node(spec, report);
-    distinct("volume", spec.volumes.iter().map(|volume| &volume.name), report);
-    distinct("SSH key", spec.ssh_keys.iter().map(|key| &key.name), report);
     distinct("add-on", spec.own_addons.iter().map(|addon| &addon.name), report);
     records(spec, report);
     let schedules = spec.backup.iter().flat_map(|backup| &backup.schedules);
     distinct("backup schedule", schedules.map(|schedule| &schedule.name), report);
+}
+
+/// Labels tell blocks apart in the file, and names at DigitalOcean.
+fn blocks(spec: &Spec, report: &mut Report) {
+    macro_rules! named {
+        ($what:literal, $blocks:expr) => {
+            let labels = $blocks.iter().map(|block| &block.label);
+            distinct($what, labels, report);
+            names($what, $blocks.iter().map(|block| (&block.label, &block.name)), report);
+        };
+    }
+    named!("SSH key", spec.ssh_keys);
+    named!("VPC", spec.vpcs);
+    named!("droplet", spec.droplets);
+    named!("volume", spec.volumes);
+    named!("firewall", spec.firewalls);
+    named!("load balancer", spec.load_balancers);
+    named!("database", spec.databases);
+    named!("bucket", spec.buckets);
+    distinct("reserved address", spec.reserved_ips.iter().map(|ip| &ip.name), report);
+}
+
+/// Two blocks with labels of their own and one name: whose answer was lost, nobody could tell.
+fn names<'a, T: std::fmt::Display + Ord + 'a>(
+    what: &str,
+    blocks: impl Iterator<Item = (&'a Spanned<DnsLabel>, &'a Spanned<T>)>,
+    report: &mut Report,
+) {
+    let mut first: BTreeMap<&T, (&DnsLabel, &Spanned<T>)> = BTreeMap::new();
+    for (label, name) in blocks.filter(|(_, name)| name.span.is_some()) {
+        let Some((other, earlier)) = first.get(&name.value) else {
+            if report.trusts(name.span) {
+                first.insert(&name.value, (&label.value, name));
+            }
+            continue;
+        };
+        // Of one label, that is said already.
+        if **other == label.value {
+            continue;
+        }
+        report.judge(
+            Finding::new(Code::DuplicateName, format!("two {what}s are named `{name}`"))
+                .label(name.span, "second one")
+                .label(earlier.span, "first one")
+                .why(
+                    "Labels tell them apart in the file, but at DigitalOcean nothing would, and kplan \
+                     finds what it made again by its name.",
+                )
+                .remedy("Rename one of them."),
+        );
+    }
 }
 
 /// A free-standing droplet with the name of a node: two droplets of one name, and nobody could

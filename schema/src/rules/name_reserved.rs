@@ -3,10 +3,12 @@
 use crate::code::Code;
 use crate::diagnostic::{Finding, Report};
 use crate::span::{Span, Spanned};
-use crate::spec::{AFTER_ARGOCD, API_RECORD, AddonSource, SERVERS_POOL, Spec};
+use crate::spec::{
+    AFTER_ARGOCD, API_LOAD_BALANCER, API_RECORD, AddonSource, OWN_VPC, SERVERS_POOL, Spec,
+};
 use crate::value::DnsLabel;
 
-pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, no chart like one of K3s's own, and no DNS record `api`.";
+pub(super) const SUMMARY: &str = "No pool is named `servers`, no droplet like a pool, no chart like one of K3s's own, and no block like what kplan makes for its cluster.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     for pool in &spec.agents {
@@ -15,14 +17,55 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
         }
     }
     for droplet in &spec.droplets {
-        let taken = spec.pools().find(|pool| pool.name() == droplet.name.as_str());
-        if let Some(pool) = taken.filter(|_| droplet.name.span.is_some()) {
-            let message = format!("a droplet cannot be named `{}`, like a pool", droplet.name);
-            judge(&droplet.name, pool.span(), &message, report);
+        let taken = spec.pools().find(|pool| pool.name() == droplet.label.as_str());
+        if let Some(pool) = taken.filter(|_| droplet.label.span.is_some()) {
+            let message = format!("a droplet cannot be named `{}`, like a pool", droplet.label);
+            judge(&droplet.label, pool.span(), &message, report);
         }
     }
+    blocks(spec, report);
     records(spec, report);
     charts(spec, report);
+}
+
+/// Blocks that would have the address of something that kplan makes for its cluster.
+fn blocks(spec: &Spec, report: &mut Report) {
+    let cluster = spec.runs_k3s();
+    let mut taken = |what: &str, label: &Spanned<DnsLabel>, names: &[&str], made: bool| {
+        if !made || !names.contains(&label.as_str()) {
+            return;
+        }
+        report.judge(
+            Finding::new(
+                Code::NameReserved,
+                format!("a {what} cannot have the label `{label}`"),
+            )
+            .label(label.span, "taken")
+            .why("It is the address of one that kplan makes for its cluster.")
+            .remedy("Give it a `label` of its own; its name may stay."),
+        );
+    };
+    for it in &spec.vpcs {
+        taken("VPC", &it.label, &[OWN_VPC], spec.has_own_vpc());
+    }
+    for it in &spec.firewalls {
+        taken("firewall", &it.label, &["servers", "agents", "api"], cluster);
+    }
+    for it in &spec.load_balancers {
+        taken("load balancer", &it.label, &[API_LOAD_BALANCER], cluster);
+    }
+    for it in &spec.databases {
+        taken("database", &it.label, &["datastore"], cluster);
+    }
+    for it in &spec.buckets {
+        taken("bucket", &it.label, &["boot", "backup"], cluster);
+    }
+    for it in &spec.reserved_ips {
+        taken("reserved address", &it.name, &["api"], cluster);
+    }
+    for it in &spec.ssh_keys {
+        taken("SSH key", &it.label, &["throwaway"], cluster);
+    }
 }
 
 /// The releases that K3s installs itself, or removes where they are switched off.

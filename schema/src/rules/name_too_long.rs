@@ -26,7 +26,7 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             judge(spec, "Kubernetes node", &name, span, report);
         }
     }
-    let Some(span) = cluster.span else {
+    let Some(span) = cluster.span.filter(|_| spec.runs_k3s()) else {
         return;
     };
     if cluster.as_str().len() + BUNDLE_BUCKET_EXTRA > MAX_NAME {

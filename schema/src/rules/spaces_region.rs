@@ -7,10 +7,11 @@ use crate::spec::{BackupStore, Spec};
 use crate::value::{S3Place, SPACES_REGIONS, StateBackend};
 
 pub(super) const SUMMARY: &str =
-    "The backup bucket, and a state's bucket in Spaces, are in a region that has Spaces.";
+    "Buckets, and a state's bucket in Spaces, are in a region that has Spaces.";
 
 pub(super) fn check(spec: &Spec, report: &mut Report) {
     state(spec, report);
+    buckets(spec, report);
     let Some(backup) = &spec.backup else {
         return;
     };
@@ -35,6 +36,24 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             .why("Spaces, DigitalOcean's object store, is not in every region, and backups need it.")
             .remedy(format!("{remedy}: one of {}.", SPACES_REGIONS.join(", "))),
     );
+}
+
+fn buckets(spec: &Spec, report: &mut Report) {
+    for bucket in spec.buckets.iter().filter(|bucket| !bucket.region.has_spaces()) {
+        let region = &bucket.region;
+        let mut finding = Finding::new(Code::SpacesRegion, format!("there is no Spaces in `{region}`"));
+        finding = if region.is_default() {
+            let cluster = spec.cluster.region.span;
+            finding.label(cluster, "the cluster's region").label(bucket.span, "has none of its own")
+        } else {
+            finding.label(region.span, "no Spaces here")
+        };
+        report.judge(
+            finding
+                .why("Spaces, DigitalOcean's object store, is not in every region.")
+                .remedy(format!("Give the bucket a region: one of {}.", SPACES_REGIONS.join(", "))),
+        );
+    }
 }
 
 fn state(spec: &Spec, report: &mut Report) {

@@ -21,8 +21,10 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
     let usable = (1_u64 << (32 - size)).saturating_sub(TAKEN);
     let balancer = u64::from(spec.api_load_balancer.is_some());
     let database = spec.k3s.database.as_ref().map_or(0, |database| database.nodes.value);
+    let beside = spec.droplets.iter();
+    let beside = beside.filter(|it| spec.is_in_own_vpc(&it.region, it.vpc.as_ref())).count();
     let needed = u64::from(spec.node_count())
-        .saturating_add(u64::try_from(spec.droplets.len()).unwrap_or(u64::MAX))
+        .saturating_add(u64::try_from(beside).unwrap_or(u64::MAX))
         .saturating_add(balancer)
         .saturating_add(u64::from(database));
     if needed <= usable {

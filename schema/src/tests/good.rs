@@ -1,9 +1,9 @@
 //! Good files are read as what they say, with defaults filled in and places kept.
 
 use super::{good, parse_text, spec_files};
-use crate::spec::{BackupStore, GitCredentials, Mirror, Pool};
-use crate::value::{Datastore, SecretSource};
-use crate::{Severity, Spec};
+use crate::spec::{BackupStore, DatabaseSource, GitCredentials, Mirror, Pool};
+use crate::value::{BlockRef, Datastore, DnsLabel, SecretSource};
+use crate::{Severity, Spanned, Spec};
 
 fn spec(name: &str) -> Spec {
     let parsed = parse_text(&good(name));
@@ -265,5 +265,89 @@ fn leaves_remember_their_places() {
     assert_eq!(
         shown(spec.network.vpc.span),
         "{ name = \"k3s-vpc-01\", ip_range = \"10.10.10.0/24\" }"
+    );
+}
+
+#[test]
+fn a_file_without_servers_describes_what_it_names() {
+    let spec = spec("without-cluster");
+    assert_eq!(super::codes(&good("without-cluster")), Vec::<&str>::new());
+    assert!(!spec.runs_k3s() && !spec.has_servers() && !spec.has_own_vpc());
+    assert_eq!((spec.pools().count(), spec.node_count()), (0, 0));
+    let labels = |labels: Vec<&Spanned<DnsLabel>>| -> Vec<String> {
+        labels.into_iter().map(ToString::to_string).collect()
+    };
+    let vpcs = spec.vpcs.iter().map(|it| &it.label).collect();
+    assert_eq!(labels(vpcs), ["main", "backup-nyc"]);
+    let droplets = spec.droplets.iter().map(|it| &it.label).collect();
+    assert_eq!(labels(droplets), ["web-1", "web-2"]);
+    let web = &spec.droplets[1];
+    assert_eq!(web.name.as_str(), "web-2.example.com");
+    assert!(matches!(
+        web.vpc.as_ref().map(|vpc| &vpc.value),
+        Some(BlockRef::Id(_))
+    ));
+    assert!(
+        web.user_data
+            .as_ref()
+            .is_some_and(|it| it.as_str().starts_with("#cloud-config\n"))
+    );
+    assert_eq!(
+        web.protect.as_ref().map(|protect| protect.value),
+        Some(false)
+    );
+    assert_eq!(spec.droplets[0].protect, None);
+    let inbound = &spec.firewalls[0].inbound_rule;
+    assert_eq!(inbound[1].addresses[0].as_str(), "203.0.113.7");
+    assert!(inbound[2].port_range.is_none());
+    let check = spec.load_balancers[0]
+        .healthcheck
+        .as_ref()
+        .expect("a check");
+    assert_eq!(
+        (
+            check.healthy_threshold.value,
+            check.unhealthy_threshold.value
+        ),
+        (5, 3)
+    );
+    assert!(matches!(
+        spec.databases[0].rules[0].source,
+        DatabaseSource::Tag(_)
+    ));
+    assert_eq!(spec.buckets[0].region.as_str(), "fra1");
+    let sources = spec.secret_sources().into_iter().map(|(at, _)| at);
+    assert_eq!(
+        sources.collect::<Vec<_>>(),
+        ["bucket.credentials.secret_key"]
+    );
+}
+
+#[test]
+fn a_file_of_somebody_elses_k3s_describes_droplets() {
+    let spec = spec("unmanaged-k3s");
+    assert_eq!(super::codes(&good("unmanaged-k3s")), Vec::<&str>::new());
+    assert!(!spec.runs_k3s() && spec.has_servers() && spec.has_own_vpc());
+    assert_eq!((spec.server_count(), spec.agent_count()), (3, 2));
+    assert_eq!(spec.servers.unmanaged.tags[1].as_str(), "k3s-server");
+    assert_eq!(spec.load_balancers[0].label.as_str(), "front");
+    assert!(spec.load_balancers[0].label.span.is_some());
+}
+
+/// Beside a cluster of kplan's a load balancer is a table of its own beside `api`.
+#[test]
+fn load_balancers_stand_beside_the_clusters_own() {
+    let rule = "forwarding_rule = [{ entry_protocol = \"tcp\", entry_port = 80, \
+                target_protocol = \"tcp\", target_port = 80 }]";
+    let text = good("ha-etcd").replace(
+        "[load_balancer.api]",
+        &format!("[load_balancer.web]\ntag = \"web\"\n{rule}\n\n[load_balancer.api]"),
+    );
+    let spec = parse_text(&text).spec.expect("valid");
+    assert_eq!(spec.load_balancers[0].label.as_str(), "web");
+    assert_eq!(spec.load_balancers[0].name.as_str(), "web");
+    assert_eq!(
+        spec.api_load_balancer.expect("the API's").size_unit.value,
+        2
     );
 }

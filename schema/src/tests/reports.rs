@@ -142,7 +142,7 @@ fn no_rule_judges_a_leaf_that_could_not_be_read() {
     assert_eq!(codes(&text), ["spec::wrong_type"]);
     // A missing table of servers is one finding, not one and its consequences.
     let text = with("[gitops]\nrepo = \"https://github.com/a/b\"\nha = true\n");
-    assert_eq!(codes(&text), ["spec::missing_key"]);
+    assert_eq!(codes(&text), ["spec::needs_cluster"]);
 }
 
 #[test]

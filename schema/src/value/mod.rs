@@ -2,6 +2,7 @@
 
 mod addon;
 mod address;
+mod block;
 mod dns;
 mod git;
 mod kube;
@@ -15,6 +16,11 @@ mod version;
 
 pub use addon::{ArtifactUrl, ChartName, ChartRepository, ChartVersion, LocalFile, Sha256};
 pub use address::{DriftRule, ResourceAddress};
+pub use block::{
+    AddressRange, BalancerSource, BlockRef, BucketAcl, CheckProtocol, DatabaseEngine,
+    DatabaseRuleType, DropletRef, EntryProtocol, FirewallProtocol, PortRange, Power,
+    TargetProtocol, UserData,
+};
 pub use dns::{Domain, RecordName, RecordType};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};

@@ -9,6 +9,19 @@ text_newtype!(
     DnsLabel
 );
 
+impl DnsLabel {
+    /// A name as a label: in lower case, with hyphens for all that is no letter or digit. One that
+    /// holds none of these is `unnamed`.
+    pub(crate) fn of(name: &str) -> Self {
+        let label = if is_dns_label(name) {
+            Some(name.to_owned())
+        } else {
+            slugged(name, 63)
+        };
+        Self(label.unwrap_or_else(|| "unnamed".to_owned()))
+    }
+}
+
 impl FromText for DnsLabel {
     fn from_text(text: &str) -> Result<Self, Invalid> {
         if is_dns_label(text) {

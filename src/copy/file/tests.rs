@@ -127,6 +127,52 @@ fn what_exists_once_is_the_first_clusters_and_the_rest_is_as_it_was() {
     assert_eq!(shared_bucket(&spec(FIRST), &spec(&text)), None);
 }
 
+/// Whatever else can stand beside a cluster.
+const BESIDE: &str = r#"
+[load_balancer.api]
+
+[load_balancer.web]
+tag             = "web"
+forwarding_rule = [{ entry_protocol = "tcp", entry_port = 80, target_protocol = "tcp", target_port = 80 }]
+
+[[vpc]]
+name = "office"
+
+[[firewall]]
+name         = "web"
+droplets     = ["droplet.servers"]
+inbound_rule = [{ protocol = "tcp", port_range = "80", source_load_balancers = ["web"] }]
+
+[[database]]
+name   = "shop"
+engine = "pg"
+size   = "db-s-1vcpu-1gb"
+vpc    = "office"
+rules  = [{ type = "droplet", value = "droplet.bastion" }]
+
+[[bucket]]
+name = "first-assets"
+
+[[reserved_ip]]
+name    = "bastion"
+droplet = "droplet.bastion"
+"#;
+
+#[test]
+fn what_stands_beside_the_first_stands_there_alone() {
+    let (copy, what, text) = copied(&format!("{FIRST}{BESIDE}"), None);
+    assert!(copy.api_load_balancer.is_some() && copy.load_balancers.is_empty());
+    assert!(copy.vpcs.is_empty() && copy.firewalls.is_empty(), "{text}");
+    assert!(copy.databases.is_empty() && copy.buckets.is_empty());
+    assert!(copy.reserved_ips.is_empty() && copy.droplets.is_empty());
+    assert!(what.contains(&"load_balancer") && what.contains(&"reserved_ip"));
+    // Without the API's it may be a list, of which nothing stays.
+    let list = BESIDE.replace("[load_balancer.api]\n", "");
+    let list = list.replace("[load_balancer.web]", "[[load_balancer]]\nname = \"web\"");
+    let (copy, _, _) = copied(&format!("{FIRST}{list}"), None);
+    assert!(copy.load_balancers.is_empty() && copy.api_load_balancer.is_some());
+}
+
 #[test]
 fn a_bucket_is_where_there_are_buckets() {
     let region = |text: &str, to: Option<&str>| match copied(text, to).0.backup.unwrap().store {

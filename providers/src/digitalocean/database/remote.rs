@@ -23,7 +23,7 @@ struct Connection {
 
 /// A database cluster as DigitalOcean shows it.
 #[derive(Deserialize)]
-pub(super) struct DatabaseRemote {
+pub(in crate::digitalocean) struct DatabaseRemote {
     id: String,
     pub(super) name: String,
     engine: String,
@@ -136,7 +136,11 @@ impl Database {
         Ok(attrs)
     }
 
-    async fn rules(&self, path: &str) -> Result<Vec<DatabaseRule>, ProviderError> {
+    /// Who may connect to the database at this path.
+    pub(in crate::digitalocean) async fn rules(
+        &self,
+        path: &str,
+    ) -> Result<Vec<DatabaseRule>, ProviderError> {
         #[derive(Deserialize)]
         struct Answer {
             rules: Option<Vec<RuleRemote>>,

@@ -48,7 +48,7 @@ struct Size {
 
 /// A droplet as DigitalOcean shows it.
 #[derive(Debug, Deserialize)]
-pub(super) struct DropletRemote {
+pub(in crate::digitalocean) struct DropletRemote {
     id: u64,
     pub(super) name: String,
     pub(super) status: String,

@@ -56,7 +56,7 @@ struct FirewallRemote {
 
 /// A load balancer as DigitalOcean shows it.
 #[derive(Debug, Deserialize)]
-pub(super) struct LoadBalancerRemote {
+pub(in crate::digitalocean) struct LoadBalancerRemote {
     id: String,
     pub(super) name: String,
     region: Option<Slug>,

@@ -1,0 +1,259 @@
+//! Everything an account has, whoever made it: what exists can be taken over, or asked about.
+//!
+//! Lists alone are read, each to its last page; but for databases, whose trusted sources stand in no
+//! list and are one request each. The way to the account carries nothing but what reads.
+
+use super::database::{Database, DatabaseRemote};
+use super::domain_record::records_in;
+use super::droplet::DropletRemote;
+use super::firewall::FirewallRemote;
+use super::load_balancer::LoadBalancerRemote;
+use super::project::ProjectRemote;
+use super::remote::{Remote, path_of};
+use super::reserved_ip::ReservedIpRemote;
+use super::ssh_key::SshKeyRemote;
+use super::tag::TagRemote;
+use super::volume::VolumeRemote;
+use super::vpc::VpcRemote;
+use super::{DigitalOcean, DigitalOceanConfig};
+use crate::http::{List, ReadOnly, parse_timestamp};
+use crate::spaces::{Keys, Spaces, SpacesConfig};
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use kplan_model::codec::{Codec as _, ObjectCodec as _};
+use kplan_model::{Object, ProviderError, Timestamp, Value};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How many domains, or databases, are read at once.
+const PARALLEL: usize = 8;
+
+/// What [`Discovery::kind`] reads. `domain` is no kind of kplan's: its records are.
+pub const KINDS: [&str; 12] = [
+    "database",
+    "domain",
+    "domain_record",
+    "droplet",
+    "firewall",
+    "load_balancer",
+    "project",
+    "reserved_ip",
+    "ssh_key",
+    "tag",
+    "volume",
+    "vpc",
+];
+
+/// Something that exists in the account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Discovered {
+    /// One of [`KINDS`], or `bucket`.
+    pub kind: &'static str,
+    /// Its id, as the kind's records have it.
+    pub id: String,
+    /// Its name; a reserved address's is the address, a record's its full name.
+    pub name: String,
+    /// Its tags, sorted, those of owners among them.
+    pub tags: Vec<String>,
+    /// The VPC it stands in.
+    pub vpc: Option<String>,
+    /// The slug of its region.
+    pub region: Option<String>,
+    /// The slug of its size; a volume's GiB.
+    pub size: Option<String>,
+    /// What the kind's observations hold; of a droplet, `image` besides.
+    pub attrs: Object,
+    /// When it was created, where DigitalOcean says it.
+    pub created_at: Option<Timestamp>,
+}
+
+impl Discovered {
+    /// By what the kind's observations hold.
+    fn of(
+        kind: &'static str,
+        (id, created_at): (String, Option<Timestamp>),
+        attrs: Object,
+    ) -> Self {
+        let text = |name: &str| match attrs.get(name) {
+            Some(Value::Str(text)) => Some(text.to_string()),
+            Some(Value::Int(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let named = ["fqdn", "name", "ip_address"].into_iter().find_map(text);
+        let mut tags = match attrs.get("tags").map(Vec::<String>::decode) {
+            Some(Ok(tags)) => tags,
+            _ => Vec::new(),
+        };
+        tags.extend(text("owner_tag"));
+        tags.sort();
+        tags.dedup();
+        Self {
+            kind,
+            name: named.unwrap_or_else(|| id.clone()),
+            vpc: text("vpc_uuid").or_else(|| text("private_network_uuid")),
+            region: text("region"),
+            size: text("size"),
+            tags,
+            id,
+            attrs,
+            created_at,
+        }
+    }
+}
+
+/// A look at an account, which cannot change it.
+pub struct Discovery {
+    cloud: DigitalOcean,
+}
+
+impl Discovery {
+    /// A look, over a connection that only reads.
+    pub fn new(config: DigitalOceanConfig) -> Self {
+        let transport = Arc::new(ReadOnly(config.transport));
+        Self {
+            cloud: DigitalOcean::new(DigitalOceanConfig {
+                transport,
+                ..config
+            }),
+        }
+    }
+
+    /// The connection, for other lookers: nothing can be changed over it.
+    pub fn cloud(&self) -> &DigitalOcean {
+        &self.cloud
+    }
+
+    /// All of a kind that the account has; nothing of a kind that is not among [`KINDS`].
+    ///
+    /// # Errors
+    /// Where a list cannot be read to its end: a part of it would be taken for all.
+    pub async fn kind(&self, kind: &str) -> Result<Vec<Discovered>, ProviderError> {
+        match kind {
+            "database" => self.databases().await,
+            "domain" => self.domains().await,
+            "domain_record" => self.records().await,
+            "droplet" => self.droplets().await,
+            "firewall" => self.list::<FirewallRemote>("firewall").await,
+            "load_balancer" => self.list::<LoadBalancerRemote>("load_balancer").await,
+            "project" => self.list::<ProjectRemote>("project").await,
+            "reserved_ip" => self.list::<ReservedIpRemote>("reserved_ip").await,
+            "ssh_key" => self.list::<SshKeyRemote>("ssh_key").await,
+            "tag" => self.list::<TagRemote>("tag").await,
+            "volume" => self.list::<VolumeRemote>("volume").await,
+            "vpc" => self.list::<VpcRemote>("vpc").await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// All of every kind, each with why it could not be read: a token may not see some.
+    pub async fn all(&self) -> BTreeMap<&'static str, Result<Vec<Discovered>, ProviderError>> {
+        let looks = KINDS.map(|kind| async move { (kind, self.kind(kind).await) });
+        join_all(looks).await.into_iter().collect()
+    }
+
+    async fn list<R: Remote>(&self, kind: &'static str) -> Result<Vec<Discovered>, ProviderError> {
+        let remotes: Vec<R> = self.cloud.http.list(&R::list()).await?;
+        Ok(remotes.iter().map(|remote| shown(kind, remote)).collect())
+    }
+
+    /// With the image each was made of, which observations leave out.
+    async fn droplets(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let list = DropletRemote::list();
+        let (droplets, whole) = futures_util::try_join!(
+            self.list::<DropletRemote>("droplet"),
+            self.cloud.http.list::<Json>(&list)
+        )?;
+        let images: BTreeMap<String, String> = whole
+            .iter()
+            .filter_map(|droplet| Some((droplet["id"].to_string(), image(&droplet["image"])?)))
+            .collect();
+        let with_image = |mut droplet: Discovered| {
+            let image = images.get(&droplet.id).map(Value::str);
+            droplet
+                .attrs
+                .extend(image.map(|it| ("image".to_owned(), it)));
+            droplet
+        };
+        Ok(droplets.into_iter().map(with_image).collect())
+    }
+
+    /// With who may connect to each.
+    async fn databases(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let all = self.list::<DatabaseRemote>("database").await?;
+        let whole = stream::iter(all).map(|mut database| async move {
+            let path = path_of::<DatabaseRemote>(&database.id);
+            let rules = Database(self.cloud.clone()).rules(&path).await?;
+            database.attrs.insert("rules".to_owned(), rules.encode());
+            Ok::<_, ProviderError>(database)
+        });
+        whole.buffered(PARALLEL).try_collect().await
+    }
+
+    async fn domains(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let list = List::new("/v2/domains", "domains", "name");
+        let domains: Vec<Json> = self.cloud.http.list(&list).await?;
+        let names = domains.iter().filter_map(|domain| domain["name"].as_str());
+        let one = |name: &str| {
+            let attrs = Object::from([("name".to_owned(), Value::str(name))]);
+            Discovered::of("domain", (name.to_owned(), None), attrs)
+        };
+        Ok(names.map(one).collect())
+    }
+
+    async fn records(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let domains = self.domains().await?;
+        let read = stream::iter(domains)
+            .map(|domain| async move { records_in(&self.cloud, &domain.name).await });
+        let all: Vec<_> = read.buffered(PARALLEL).try_collect().await?;
+        let one = |(id, attrs): (kplan_model::RemoteId, super::DomainRecordAttrs)| {
+            let place = (id.as_str().to_owned(), None);
+            Discovered::of("domain_record", place, attrs.to_object())
+        };
+        Ok(all.into_iter().flatten().map(one).collect())
+    }
+
+    /// The buckets that a key sees in these regions. Their settings are no part of a list: `attrs`
+    /// holds name and region.
+    ///
+    /// # Errors
+    /// Where one of the regions cannot be read.
+    pub async fn buckets(
+        config: SpacesConfig,
+        keys: &Keys,
+        regions: &[&str],
+    ) -> Result<Vec<Discovered>, ProviderError> {
+        let transport = Arc::new(ReadOnly(config.transport));
+        let spaces = Spaces::new(SpacesConfig {
+            transport,
+            ..config
+        });
+        let mut all: BTreeMap<String, Discovered> = BTreeMap::new();
+        for region in regions {
+            for (name, created_at) in spaces.buckets(region, keys).await? {
+                let attrs = Object::from([
+                    ("name".to_owned(), Value::str(&name)),
+                    ("region".to_owned(), Value::str(*region)),
+                ]);
+                let place = (format!("{region}/{name}"), created_at);
+                // A store that is one for all regions shows each bucket in all of them.
+                all.entry(name)
+                    .or_insert_with(|| Discovered::of("bucket", place, attrs));
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+}
+
+fn shown<R: Remote>(kind: &'static str, remote: &R) -> Discovered {
+    let created_at = remote.created_at().and_then(parse_timestamp);
+    let attrs = remote.attrs(None).to_object();
+    Discovered::of(kind, (remote.id(), created_at), attrs)
+}
+
+/// An image's slug, or its number where it has none: a snapshot's.
+fn image(image: &Json) -> Option<String> {
+    let slug = image["slug"].as_str().filter(|slug| !slug.is_empty());
+    slug.map(str::to_owned)
+        .or_else(|| image["id"].as_u64().map(|id| id.to_string()))
+}
