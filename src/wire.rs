@@ -16,7 +16,9 @@ use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timest
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
 use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
 use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
-use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
+use kplan_providers::kubernetes::{
+    Kubernetes, KubernetesCalls, KubernetesConfig, Network, Remarks,
+};
 use kplan_providers::recovery::{KitKeeper, MemoryKits};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
@@ -163,6 +165,8 @@ pub struct Adapters {
     pub spaces: Spaces,
     /// Recovery kits.
     pub kits: Arc<dyn KitKeeper>,
+    /// What is to be said once everything is over.
+    pub remarks: Remarks,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
     waits: Waits,
@@ -210,6 +214,7 @@ impl Adapters {
             calls: Arc::clone(&calls),
             scale: cloud.scale,
         });
+        let remarks = Remarks::default();
         let registry = kplan_providers::registry::all(&Clients {
             digitalocean: digitalocean.clone(),
             spaces: spaces.clone(),
@@ -217,6 +222,7 @@ impl Adapters {
             artifacts: Arc::clone(&fetcher) as _,
             kits: Arc::clone(&kits),
             now: system_clock(),
+            remarks: remarks.clone(),
         });
         Ok(Self {
             registry,
@@ -226,6 +232,7 @@ impl Adapters {
             clusters: kubernetes,
             spaces,
             kits,
+            remarks,
             statistics,
             kubernetes: calls,
             waits,

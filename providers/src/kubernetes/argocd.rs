@@ -6,6 +6,7 @@ use super::cloud_secret::data;
 use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{find, in_namespace, set_data};
 use super::object::{Object, Type};
+use super::suspend::SUSPEND;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -124,7 +125,7 @@ static INFO: KindInfo = KindInfo {
         delete: 30,
     },
     max_parallel: 1,
-    operations: &[],
+    operations: &[SUSPEND],
 };
 
 /// The kind.
