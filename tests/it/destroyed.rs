@@ -232,7 +232,7 @@ fn stranger(folder: &Folder, at: usize, what: u64) {
         1 => (
             "/v2/volumes",
             json!({
-                "name": format!("pvc-00000000-0000-4000-8000-00000000000{at}"), "region": "fra1",
+                "name": format!("pvc-00000000-0000-4000-8000-00000000010{at}"), "region": "fra1",
                 "size_gigabytes": 1, "description": "Created by DigitalOcean CSI driver",
                 "tags": ["k8s:0b1c2d3e"],
             }),
