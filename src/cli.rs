@@ -83,6 +83,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the cloud as the file says
     Apply(ApplyArgs),
+    /// Show what changed outside of kplan; exit 2 where something did. Only reads
+    Drift(DriftArgs),
+    /// Put resources that exist already on record
+    Import(ImportArgs),
     /// Destroy everything that is on record
     Destroy(DestroyArgs),
     /// Bring a lost cluster back from its backups
@@ -391,6 +395,31 @@ pub struct ApplyArgs {
     /// What it covers.
     #[command(flatten)]
     pub planning: PlanningArgs,
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// `drift`.
+#[derive(Debug, Clone, Args)]
+pub struct DriftArgs {
+    /// Leave a field out: `ADDRESS: FIELD`, either of which may be `*` (repeatable)
+    #[arg(long, value_name = "RULE")]
+    pub ignore: Vec<String>,
+    /// Secrets.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The address in the file, such as `droplet.web`
+    #[arg(value_name = "ADDRESS")]
+    pub address: String,
+    /// Its id at DigitalOcean
+    #[arg(value_name = "ID")]
+    pub id: String,
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,

@@ -139,6 +139,7 @@ fn spawn(beside: &Path, cloud: &Path) -> Result<(), Failure> {
         ("--time-scale", "KPLAN_SANDBOX_TIME_SCALE"),
         ("--seed", "KPLAN_SANDBOX_SEED"),
         ("--record", "KPLAN_SANDBOX_RECORD"),
+        ("--log", "KPLAN_SANDBOX_LOG"),
     ] {
         if let Some(value) = std::env::var_os(variable) {
             command.arg(flag).arg(value);

@@ -25,6 +25,7 @@ pub mod load;
 pub mod planfile;
 pub mod preflight;
 pub mod price;
+pub mod relocate;
 pub mod render;
 pub mod review;
 pub mod whole;
@@ -99,6 +100,8 @@ fn dispatch(
         Command::Completions { shell } => cmd::completions::run(global, shell, terminal),
         Command::Plan(args) => runtime.block_on(cmd::plan::run(global, &args, terminal)),
         Command::Apply(args) => runtime.block_on(cmd::apply::run(global, &args, terminal)),
+        Command::Drift(args) => runtime.block_on(cmd::drift::run(global, &args, terminal)),
+        Command::Import(args) => runtime.block_on(cmd::import::run(global, &args, terminal)),
         Command::Destroy(args) => runtime.block_on(cmd::destroy::run(global, &args, terminal)),
         Command::Restore(args) => runtime.block_on(cmd::restore::run(global, &args, terminal)),
         Command::Rotate(args) => runtime.block_on(cmd::rotate::run(global, &args, terminal)),

@@ -14,8 +14,12 @@ use crate::render::waits::Waits;
 use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
-use kplan_providers::http::{ClientConfig, OnEvent, Rate, Reqwest, Statistics, system_clock};
+use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks, Tagged};
+use kplan_providers::http::{
+    self, ClientConfig, OnEvent, Rate, Reqwest, Statistics, Transport, system_clock,
+};
+use kplan_providers::kubernetes::connect::Connector;
+use kplan_providers::kubernetes::read_only;
 use kplan_providers::kubernetes::{
     Kubernetes, KubernetesCalls, KubernetesConfig, Network, Remarks,
 };
@@ -149,6 +153,15 @@ impl kplan_engine::clock::Clock for SystemClock {
     }
 }
 
+/// What a command may do to what exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Look at it: its clients send nothing but reads.
+    Read,
+    /// Change it, where somebody agreed to a plan.
+    Change,
+}
+
 /// Clients, kinds and artifacts of one command.
 pub struct Adapters {
     /// Every kind.
@@ -179,9 +192,14 @@ impl Adapters {
         artifacts: Artifacts,
         fetcher: Arc<Fetcher>,
         kits: Arc<dyn KitKeeper>,
+        rights: Rights,
     ) -> Result<Self, Failure> {
         let statistics = Arc::new(Statistics::default());
-        let transport = Arc::new(Reqwest::new()?);
+        let transport: Arc<dyn Transport> = Arc::new(Reqwest::new()?);
+        let transport = match rights {
+            Rights::Read => Arc::new(http::ReadOnly(transport)),
+            Rights::Change => transport,
+        };
         let waits = Waits::default();
         let told = waits.clone();
         let heard: OnEvent = Arc::new(move |event| told.hear(&event));
@@ -206,10 +224,14 @@ impl Adapters {
             scale: cloud.scale,
         });
         let calls = Arc::new(KubernetesCalls::default());
+        let network: Arc<dyn Connector> = Arc::new(Network {
+            proxy_url: cloud.proxy_url.clone(),
+        });
         let kubernetes = Kubernetes::new(KubernetesConfig {
-            connector: Arc::new(Network {
-                proxy_url: cloud.proxy_url.clone(),
-            }),
+            connector: match rights {
+                Rights::Read => Arc::new(read_only::ReadOnly(network)),
+                Rights::Change => network,
+            },
             now: system_clock(),
             calls: Arc::clone(&calls),
             scale: cloud.scale,
@@ -242,6 +264,11 @@ impl Adapters {
     /// Other owners of the cluster's name whose tags something in the account carries.
     pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
+    }
+
+    /// What in the account carries the owner's tag.
+    pub async fn tagged(&self, owner: &Owner) -> Result<Vec<Tagged>, ProviderError> {
+        kplan_providers::digitalocean::tagged(&self.digitalocean, owner).await
     }
 
     /// What a cluster's own controllers made in the account.
@@ -340,6 +367,7 @@ pub fn registry_of_nowhere() -> Registry {
         artifacts,
         Arc::new(fetcher),
         Arc::new(MemoryKits::default()),
+        Rights::Read,
     )
     .map(|adapters| adapters.registry)
     .unwrap_or_default()

@@ -36,6 +36,8 @@ static MACHINE: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: PARALLEL,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

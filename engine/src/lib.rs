@@ -25,6 +25,7 @@ pub mod error;
 pub mod event;
 pub mod execute;
 pub mod graph;
+pub mod import;
 pub mod late;
 pub mod observe;
 pub mod plan;
@@ -91,8 +92,13 @@ pub async fn plan(planning: Planning<'_>) -> Result<Planned, EngineError> {
     let (snapshot, notes) =
         execute::recover::preview(&observers, registry, snapshot, &observing).await;
     let kinds = registry.kinds();
-    // Destroying and refreshing look at what is on record, not at what the file asks for.
-    let nothing = Declarations::default();
+    // Destroying and refreshing look at what is on record, not at what the file asks for; but what
+    // it says somebody else manages is nobody's to destroy.
+    let nothing = Declarations {
+        forgotten: declarations.forgotten.clone(),
+        ignored: declarations.ignored.clone(),
+        ..Declarations::default()
+    };
     let asked = match options.mode {
         PlanMode::Apply => declarations,
         PlanMode::Destroy | PlanMode::RefreshOnly => &nothing,

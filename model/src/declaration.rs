@@ -2,11 +2,12 @@
 
 use crate::address::Address;
 use crate::object::Object;
+use crate::observation::RemoteId;
 use crate::origin::Origin;
 use crate::snapshot::Snapshot;
 use crate::value::Ref;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// In which order a group's members change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +42,10 @@ pub struct Meta {
     /// Survives `destroy`, unless that is asked for by name.
     #[serde(default)]
     pub keep: bool,
+    /// Was there before kplan: it has no owner's tag, and is protected. Ends where the file says
+    /// `protect = false`.
+    #[serde(default)]
+    pub imported: bool,
     /// Lives inside that container: absent when the container is absent, and goes with it.
     #[serde(default)]
     pub inside: Option<Address>,
@@ -92,14 +97,50 @@ impl Declaration {
     }
 }
 
+/// What is left as it is, whatever the file says: a field of a resource, or all of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// The resource, or, without an index, all of its name; `None` means every one.
+    pub address: Option<Address>,
+    /// The field; `None` means all of them.
+    pub field: Option<String>,
+}
+
+impl Ignored {
+    /// Whether a field of a resource is meant.
+    pub fn means(&self, address: &Address, field: &str) -> bool {
+        let is_it = |mine: &Address| {
+            mine == address
+                || (mine.index().is_none()
+                    && (mine.kind(), mine.name()) == (address.kind(), address.name()))
+        };
+        self.address.as_ref().is_none_or(is_it)
+            && self.field.as_ref().is_none_or(|mine| mine == field)
+    }
+}
+
 /// Everything the file asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declarations {
     /// The resources, in the file's order.
     pub resources: Vec<Declaration>,
     /// Resources that somebody else manages from now on: one of these that is on record and not asked
-    /// for is forgotten, and stays as it is.
-    pub forgotten: BTreeSet<Address>,
+    /// for is forgotten, and stays as it is. With why, to stand after "because".
+    pub forgotten: BTreeMap<Address, String>,
+    /// What has another address than before, from the old to the new one; the snapshot that is
+    /// planned over has it there already.
+    pub moved: Vec<(Address, Address)>,
+    /// What exists and comes on record; it stands in the snapshot that is planned over.
+    pub imported: Vec<(Address, RemoteId)>,
+    /// What others may change, and what is not put back.
+    pub ignored: Vec<Ignored>,
     /// Named results: values with references, shown by `output`.
     pub outputs: Object,
+}
+
+impl Declarations {
+    /// Whether others may change a field of a resource.
+    pub fn ignores(&self, address: &Address, field: &str) -> bool {
+        self.ignored.iter().any(|rule| rule.means(address, field))
+    }
 }

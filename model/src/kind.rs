@@ -282,6 +282,12 @@ pub struct KindInfo {
     pub typical: Typical,
     /// How many steps of this kind may run at once.
     pub max_parallel: usize,
+    /// Fields in which one that goes and one that comes agree where the one is the other under a new
+    /// name; empty where it costs nothing to make one anew.
+    pub alike: &'static [&'static str],
+    /// What the id of an existing one is, for who imports it, such as `the droplet's number`; `None`
+    /// where nothing that exists could become one.
+    pub import: Option<&'static str>,
     /// What is done before one is destroyed, in this order.
     pub operations: &'static [OperationInfo],
 }

@@ -29,7 +29,7 @@ pub mod value;
 
 pub use address::{Address, AddressError};
 pub use codec::{Codec, Input, ObjectCodec, ShapeError};
-pub use declaration::{Declaration, Declarations, Group, Meta, RolloutOrder};
+pub use declaration::{Declaration, Declarations, Group, Ignored, Meta, RolloutOrder};
 pub use error::{ErrorKind, ProviderError, Tried};
 pub use journal::{
     Journal, JournalEntry, JournalError, JournalEvent, OperationEntry, RunId, Snapshots, StepState,

@@ -81,6 +81,8 @@ pub enum Reason {
     Deposed,
     /// No longer in the file.
     NotInConfiguration,
+    /// Somebody else manages it from now on, for this reason; it is forgotten.
+    Released(String),
     /// Its index is beyond the count.
     CountIndex,
     /// `destroy`.
@@ -238,6 +240,11 @@ pub struct Plan {
     pub base: Base,
     /// The steps; a step's number is its index. Every requirement has a smaller number.
     pub steps: Vec<Step>,
+    /// Resources on record under another address, from the old to the new one. The state this plan
+    /// is made from has them at the new one already.
+    pub moved: Vec<(Address, Address)>,
+    /// Resources that exist and come on record. They stand in the state this plan is made from.
+    pub imported: Vec<(Address, RemoteId)>,
     /// Records to be brought up to date with what was seen, before the first step.
     pub refreshed: Vec<Recorded>,
     /// Records of what is gone from the remote side, to be dropped before the first step.

@@ -39,6 +39,8 @@ pub fn permit(address: &Address) -> Option<Permit> {
             serial: 0,
         },
         steps: vec![step],
+        moved: Vec::new(),
+        imported: Vec::new(),
         refreshed: Vec::new(),
         vanished: Vec::new(),
         drift: Vec::new(),

@@ -107,9 +107,13 @@ codes! {
     DurationInvalid = Error "duration_invalid",
     /// A DNS record that does not say what its type says.
     DomainRecordInvalid = Error "domain_record_invalid",
+    /// Not the address of a resource, or of a field that is no drift.
+    AddressInvalid = Error "address_invalid",
 
     /// An add-on that comes after one that is not there, or after itself.
     AddonOrder = Error "addon_order",
+    /// Imports, moves or removals that contradict each other.
+    RelocationConflict = Error "relocation_conflict",
     /// Two things of one kind with one name.
     DuplicateName = Error "duplicate_name",
     /// A derived name is longer than its place allows.

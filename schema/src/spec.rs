@@ -9,9 +9,10 @@ use crate::span::{Span, Spanned};
 use crate::value::{
     AccessKey, ArgoCdVersion, ArtifactUrl, BucketName, ChartName, ChartRepository, ChartVersion,
     Cidr, CronSchedule, DatabaseSize, DatabaseVersion, Datastore, Delivery, DnsLabel, Domain,
-    Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
-    RecordName, RecordType, RegionSlug, RepoPath, RepoUrl, ResourceName, Retention, S3Place,
-    SecretSource, Sha256, SizeSlug, SqlName, SshPublicKey, StateBackend, Tag, Taint, VeleroVersion,
+    DriftRule, Environment, FilesystemType, Hostname, ImageSlug, K3sVersion, LabelValue, LocalFile,
+    RecordName, RecordType, RegionSlug, RepoPath, RepoUrl, ResourceAddress, ResourceName,
+    Retention, S3Place, SecretSource, Sha256, SizeSlug, SqlName, SshPublicKey, StateBackend, Tag,
+    Taint, VeleroVersion,
 };
 
 /// Kubernetes node labels: key to value.
@@ -56,6 +57,14 @@ pub struct Spec {
     pub volumes: Vec<FreeVolume>,
     /// `[[domain_record]]`
     pub domain_records: Vec<DomainRecord>,
+    /// `[[import]]`
+    pub imports: Vec<Import>,
+    /// `[[moved]]`, in the order of the file.
+    pub moves: Vec<Move>,
+    /// `[[removed]]`
+    pub removals: Vec<Removal>,
+    /// `[drift] ignore`
+    pub ignored_drift: Vec<Spanned<DriftRule>>,
     /// `[mirror]`
     pub mirror: Option<Mirror>,
     /// `[state] backend`; default `local`. A bucket of Spaces has its region here.
@@ -486,6 +495,39 @@ pub struct DomainRecord {
     pub port: Option<Spanned<u32>>,
     /// Share among those of one priority; for `SRV`, and there it is always given.
     pub weight: Option<Spanned<u32>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[import]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The address it gets; no other import has it.
+    pub to: Spanned<ResourceAddress>,
+    /// Its id at DigitalOcean.
+    pub id: Spanned<String>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[moved]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The old address; without an index every one of that name.
+    pub from: Spanned<ResourceAddress>,
+    /// The new one, of the same kind; has an index exactly where the old one has.
+    pub to: Spanned<ResourceAddress>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
+/// One `[[removed]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The address; without an index every one of that name.
+    pub from: Spanned<ResourceAddress>,
+    /// Whether it stays in the account; default false.
+    pub keep: Spanned<bool>,
     /// The table's header.
     pub span: Option<Span>,
 }

@@ -329,6 +329,7 @@ impl Operator<'_> {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
+            standing: compose::Standing::of(snapshot),
             restoring: compose::Restoring::of(snapshot),
             rotating: compose::Rotating::of(snapshot),
             artifacts: self.world.artifacts.clone(),

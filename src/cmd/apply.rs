@@ -3,7 +3,7 @@
 use crate::cli::{ApplyArgs, Global, RunArgs};
 use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::changes;
-use crate::cmd::review::show;
+use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::{self, Session};
 use crate::cmd::{restore, saved};
 use crate::compose::Rotating;
@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::preflight::Preflight;
+use crate::relocate;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Declarations, Plan, PlanMode, Snapshot};
@@ -152,13 +153,20 @@ impl<'a> Apply<'a> {
             snapshot.serial += 1;
             wish(&mut snapshot);
         }
-        let wished = self.wish.map(|_| snapshot.clone());
         let secrets = load::secrets(&self.session.loaded, SourcePolicy::All)?;
-        let declarations = self.session.declared(&snapshot, secrets.clone());
         self.session.admitted(&snapshot, &secrets).await?;
-        let options = &self.options;
-        let planned = self.session.plan(&declarations, snapshot, options).await?;
-        let looked = self.show(&planned, &declarations, terminal).await;
+        let mut options = self.options.clone();
+        let from = (snapshot, &secrets);
+        let mut arranged = relocate::arrange(self.session, from, &[], &mut options).await?;
+        if self.wish.is_none() && arranged.is_new() {
+            arranged.snapshot.serial += 1;
+        }
+        let is_new = self.wish.is_some() || arranged.is_new();
+        let wished = is_new.then(|| arranged.snapshot.clone());
+        let (snapshot, declarations) = (arranged.snapshot, arranged.declarations);
+        let planned = self.session.plan(&declarations, snapshot, &options).await?;
+        let looks = (&planned, arranged.notes.as_slice());
+        let looked = self.show(looks, &declarations, terminal).await;
         let unread = planned.report.unread();
         if unread > 0 && !changes(&planned.plan) {
             return Err(partial("nothing was changed").into());
@@ -226,16 +234,19 @@ impl<'a> Apply<'a> {
             terminal.line("\nWhat could not be read before is looked at again.\n");
         }
         let secrets = before.secrets.clone();
-        let declarations = self.session.declared(snapshot, secrets.clone());
+        let mut options = options.clone();
+        let from = (snapshot.clone(), &secrets);
+        let arranged = relocate::arrange(self.session, from, &[], &mut options).await?;
+        let declarations = arranged.declarations;
         let planned = self
             .session
-            .plan(&declarations, snapshot.clone(), options)
+            .plan(&declarations, arranged.snapshot, &options)
             .await?;
         let unread = planned.report.unread();
         if unread >= before.unread {
             return Err(left().into());
         }
-        let looked = self.show(&planned, &declarations, terminal).await;
+        let looked = self.show((&planned, &[]), &declarations, terminal).await;
         if unread > 0 && !changes(&planned.plan) {
             return Err(left().into());
         }
@@ -255,12 +266,13 @@ impl<'a> Apply<'a> {
 
     async fn show(
         &self,
-        planned: &Planned,
+        (planned, notes): (&Planned, &[String]),
         declarations: &Declarations,
         terminal: &mut Terminal,
     ) -> Preflight {
         let json = self.global.json;
-        show(self.session, planned, declarations, terminal, json).await
+        let looks = (planned, Beside::noted(notes));
+        show_with(self.session, looks, declarations, terminal, json).await
     }
 
     /// Whether the plan may be executed: somebody said so, or it changes nothing.

@@ -215,6 +215,7 @@ impl<'a> Execution<'a> {
         let told = Told {
             mode,
             waits: only_waits,
+            imported: approved.plan().imported.len(),
         };
         for remark in self.session.adapters.remarks.take() {
             terminal.note(&remark);
@@ -360,6 +361,8 @@ struct Told {
     mode: PlanMode,
     /// Steps that change nothing: the resource is only waited for.
     waits: BTreeSet<StepId>,
+    /// How many came on record before the first step.
+    imported: usize,
 }
 
 impl Told {
@@ -387,7 +390,7 @@ fn finish(outcome: &Outcome, told: &Told, json: bool, terminal: &mut Terminal) -
         for line in problems(report).iter().map(events::diagnostic) {
             terminal.line(&line.to_string());
         }
-        terminal.line(&events::summary(told.counts(report), told.mode).to_string());
+        terminal.line(&events::summary(told.counts(report), told.imported, told.mode).to_string());
         return exit;
     }
     failures(report, terminal);
@@ -459,6 +462,10 @@ fn unwritten(error: &JournalError) -> Problem {
 fn summary(report: &Report, told: &Told, exit: Exit, terminal: &mut Terminal) {
     let mode = told.mode;
     let (added, changed, destroyed) = told.counts(report);
+    let imported = match told.imported {
+        0 => String::new(),
+        some => format!("{some} imported, "),
+    };
     let word = if mode == PlanMode::Destroy {
         "Destroy"
     } else {
@@ -469,7 +476,7 @@ fn summary(report: &Report, told: &Told, exit: Exit, terminal: &mut Terminal) {
             format!("Destroy complete! Resources: {destroyed} destroyed.")
         }
         (Exit::Ok, _) => format!(
-            "Apply complete! Resources: {added} added, {changed} changed, {destroyed} destroyed."
+            "Apply complete! Resources: {imported}{added} added, {changed} changed, {destroyed} destroyed."
         ),
         (Exit::Interrupted, _) => format!(
             "{word} cancelled. {added} added, {changed} changed, {destroyed} destroyed; all of it \

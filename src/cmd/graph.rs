@@ -24,6 +24,7 @@ pub fn run(global: &Global, args: &GraphArgs, terminal: &mut Terminal) -> Comman
         token: Secret::sealed("not resolved"),
         members: compose::Members::default(),
         earlier: compose::Earlier::default(),
+        standing: compose::Standing::default(),
         restoring: compose::Restoring::default(),
         rotating: compose::Rotating::default(),
         artifacts: crate::artifacts::Artifacts::embedded()?,

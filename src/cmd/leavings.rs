@@ -212,7 +212,7 @@ fn last_look(snapshot: &Snapshot) -> Option<LastLookArgs> {
 }
 
 /// How this cluster's are told from others, and why its API did not help.
-async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<ProviderError>) {
+pub async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<ProviderError>) {
     let id = |record: &Recorded| record.id.as_str().to_owned();
     let of_kind = |kind: &'static str| {
         let all = snapshot.resources.values().chain(&snapshot.deposed);

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load;
 use crate::render::{Terminal, markdown, text};
-use crate::review;
+use crate::{relocate, review};
 use kplan_engine::Planned;
 use kplan_model::{Owner, Plan, Value};
 use std::sync::Arc;
@@ -25,21 +25,21 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     if let Some(path) = &args.out {
         saved::make_room(path)?;
     }
-    let session = Session::open(global, terminal).await?;
+    let session = Session::reading(global, terminal).await?;
     let policy = session::planning_policy(args.planning.secrets.allow_secret_sources);
     let snapshot = session.recorded(terminal)?;
     let secrets = load::secrets(&session.loaded, policy)?;
-    let declarations = session.declared(&snapshot, secrets.clone());
     if !args.destroy {
         session.admitted(&snapshot, &secrets).await?;
     }
     let mut options = session::options(&args.planning, args.destroy)?;
     options.delete_kept = args.delete_backups;
+    let given = options.clone();
     let sealing = match &args.out {
         Some(_) => Some(Sealing::of(&session, &snapshot, terminal)?),
         None => None,
     };
-    let (snapshot, found, staying) = if args.destroy {
+    let (snapshot, mut found, staying) = if args.destroy {
         let wishes = Wishes {
             orphans: args.orphans,
             final_backup: args.final_backup,
@@ -55,6 +55,9 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     } else {
         (snapshot, Vec::new(), Vec::new())
     };
+    let arranged = relocate::arrange(&session, (snapshot, &secrets), &[], &mut options).await?;
+    found.extend(arranged.notes.iter().cloned());
+    let (snapshot, declarations) = (arranged.snapshot, arranged.declarations);
     let mut planned = session.plan(&declarations, snapshot, &options).await?;
     if sealing.is_none() && !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
@@ -68,7 +71,7 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     let (shown, looked) = Shown::of(&session, looks, &declarations).await;
     let refused = looked.refuses(&args.planning.preflight.skip_preflight);
     if let (Some(sealing), Some(path), false) = (&sealing, &args.out, refused) {
-        let what = (&planned, &options, &shown);
+        let what = (&planned, &given, &shown);
         saved::save(&session, (global, args), what, (&secrets, sealing), path)?;
     }
     let form = form(global, &args.show, terminal);
@@ -146,5 +149,7 @@ fn exit(planned: &Planned, detailed: bool) -> Exit {
 /// Whether applying the plan would change anything but the bookkeeping.
 pub fn changes(plan: &Plan) -> bool {
     plan.steps.iter().any(review::is_visible)
+        || !plan.moved.is_empty()
+        || !plan.imported.is_empty()
         || (plan.mode == kplan_model::PlanMode::RefreshOnly && !plan.drift.is_empty())
 }

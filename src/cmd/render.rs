@@ -63,6 +63,7 @@ async fn tree(
         owner: snapshot.owner.clone(),
         members: compose::Members::of(&snapshot),
         earlier: compose::Earlier::of(&snapshot),
+        standing: compose::Standing::of(&snapshot),
         restoring: compose::Restoring::default(),
         rotating: compose::Rotating::of(&snapshot),
         artifacts: session.adapters.artifacts.clone(),

@@ -49,6 +49,16 @@ pub struct Beside<'a> {
     pub staying: &'a [Staying],
 }
 
+impl<'a> Beside<'a> {
+    /// Only notes.
+    pub fn noted(notes: &'a [String]) -> Self {
+        Self {
+            notes,
+            staying: &[],
+        }
+    }
+}
+
 impl Price {
     fn of(prices: &Prices) -> Self {
         let difference = prices.after - prices.before;

@@ -18,7 +18,7 @@ use crate::render::text::Style;
 use crate::render::value::printable;
 use crate::whole::{self, Readers};
 use crate::wire::SystemClock;
-use crate::{git, wire};
+use crate::{git, relocate, wire};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Plan, PlanMode, Snapshot, Value};
@@ -92,6 +92,7 @@ pub fn save(
         identity: sealing.identity.clone(),
         steps: pinned.ok_or_else(wire::no_identity)?,
         seen: planfile::seen(&planned.plan, &sealing.keyring).ok_or_else(wire::no_identity)?,
+        relocated: planfile::relocated(&planned.plan),
         shown: shown.clone(),
     };
     let unwritable = |error: &dyn std::fmt::Display| {
@@ -485,14 +486,20 @@ impl Saved<'_> {
         self.same_secrets(&secrets, &keyring)?;
         let left = self.left(&snapshot).await?;
         let snapshot = left.as_ref().map_or(snapshot, |left| left.snapshot.clone());
-        let declarations = if file.asked.mode == PlanMode::Destroy {
-            session.references(&snapshot)
-        } else {
+        if file.asked.mode != PlanMode::Destroy {
             session.admitted(&snapshot, &secrets).await?;
-            session.declared(&snapshot, secrets)
-        };
-        let options = file.asked.options();
-        let mut planned = session.plan(&declarations, snapshot, &options).await?;
+        }
+        let mut options = file.asked.options();
+        let mut arranged =
+            relocate::arrange(session, (snapshot, &secrets), &[], &mut options).await?;
+        if arranged.is_new() {
+            arranged.snapshot.serial += 1;
+        }
+        let next = arranged.is_new().then(|| arranged.snapshot.clone());
+        let declarations = arranged.declarations;
+        let mut planned = session
+            .plan(&declarations, arranged.snapshot, &options)
+            .await?;
         let (mut plan, unrelated) = self.compared(&planned, &keyring)?;
         // All that was seen to have changed is shown, also what is left as it is.
         let drift = std::mem::take(&mut planned.plan.drift);
@@ -511,6 +518,7 @@ impl Saved<'_> {
         if let Some(left) = left.filter(|left| left.is_new) {
             plan.base.serial = execution.put_beside(left.snapshot)?;
         }
+        execution.put(None, next, terminal).await?;
         Ok(Ready {
             plan,
             unread: planned.report.unread() > 0,

@@ -4,16 +4,17 @@
 use crate::addons;
 use crate::artifacts::{self, Artifacts};
 use crate::cli::{Global, PlanningArgs};
-use crate::cmd::backup_store;
+use crate::cmd::{backup_store, drift};
 use crate::compose::{self, Inputs, leavings};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::kit::Keeper;
 use crate::load::{self, Loaded, SourcePolicy};
 use crate::preflight;
+use crate::relocate;
 use crate::render::json::Statistics;
 use crate::render::{Terminal, problem};
-use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
+use crate::wire::{Adapters, Cloud, Rights, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{EngineError, GraphError, PlanOptions, Planned, Planning, Refusal};
 use kplan_model::{Address, Declarations, Kind, KindInfo, Origin, PlanMode, Snapshot, Value};
@@ -40,6 +41,19 @@ pub struct Session {
 impl Session {
     /// Reads the file, chooses the cloud, makes the clients.
     pub async fn open(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
+        Self::reaching(global, terminal, Rights::Change).await
+    }
+
+    /// The same with clients that only read.
+    pub async fn reading(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
+        Self::reaching(global, terminal, Rights::Read).await
+    }
+
+    async fn reaching(
+        global: &Global,
+        terminal: &mut Terminal,
+        rights: Rights,
+    ) -> Result<Self, Failure> {
         let began = Instant::now();
         let loaded = load::file(&global.file)?;
         if !global.json {
@@ -53,7 +67,7 @@ impl Session {
         let lock = artifacts::read_lock(&artifacts::lock_path(&loaded.folder))?;
         let artifacts = artifacts.with_addons(addons::found(&loaded, &lock, &fetcher).await?);
         let kits = Arc::new(Keeper::new(&loaded, &cloud, place.clone()));
-        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits)?;
+        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits, rights)?;
         Ok(Self {
             loaded,
             cloud,
@@ -84,7 +98,9 @@ impl Session {
     /// What the file asks for without its secrets: enough to know what refers to what, for a
     /// destroy, which needs no secret of the file.
     pub fn references(&self, snapshot: &Snapshot) -> Declarations {
-        self.declared(snapshot, load::Secrets::new())
+        let mut declarations = self.declared(snapshot, load::Secrets::new());
+        declarations.forgotten = relocate::kept_from_all(&self.loaded.spec, snapshot);
+        declarations
     }
 
     /// What the file asks for, with secrets that were resolved before.
@@ -93,6 +109,7 @@ impl Session {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
+            standing: compose::Standing::of(snapshot),
             restoring: compose::Restoring::of(snapshot),
             rotating: compose::Rotating::of(snapshot),
             artifacts: self.adapters.artifacts.clone(),
@@ -101,6 +118,7 @@ impl Session {
         };
         let mut declarations = compose::compose(&self.loaded.spec, &inputs);
         leavings::forget(&mut declarations, snapshot);
+        declarations.ignored = drift::rules(&self.loaded.spec.ignored_drift);
         declarations
     }
 

@@ -25,6 +25,8 @@ pub struct Inputs {
     pub members: super::Members,
     /// What an earlier kplan made otherwise.
     pub earlier: super::Earlier,
+    /// How nodes are called, and what was there before kplan.
+    pub standing: super::Standing,
     /// Whether the cluster is being restored.
     pub restoring: super::Restoring,
     /// What the nodes hold that was made anew.
@@ -97,12 +99,30 @@ impl<'a> Builder<'a> {
     ) -> Address {
         let mut declaration = Declaration::new(address.clone(), args.to_object(), origin(span));
         declaration.meta = meta;
+        let foreign = self.is_foreign(&address);
+        declaration.meta.imported = foreign;
+        declaration.meta.protect |= foreign;
         // Its tag is on everything taggable, put there by the providers: it goes last.
-        if TAGGED.contains(&address.kind().as_str()) {
+        if !foreign && TAGGED.contains(&address.kind().as_str()) {
             declaration.meta.after.push(super::network::owner_tag());
         }
         self.declarations.resources.push(declaration);
         address
+    }
+
+    /// Whether it was there before kplan, and the file does not say that it is kplan's own from now
+    /// on (`protect = false`): it is protected, and the owner's tag is not put on it.
+    pub fn is_foreign(&self, address: &Address) -> bool {
+        let protect = &self.spec.cluster.protect;
+        let lifted = protect.span.is_some() && !protect.value;
+        self.inputs.standing.is_imported(address) && !lifted
+    }
+
+    /// The name of a node: the one it was given, or the one it will be.
+    pub fn node_name(&self, pool: &str, index: u32) -> String {
+        let droplet = super::nodes::droplet(pool, index);
+        let given = self.inputs.standing.name(&droplet);
+        given.map_or_else(|| self.spec.node_name(pool, index), ToOwned::to_owned)
     }
 
     /// Notes where the file gives a field of the resource declared last.
@@ -112,9 +132,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Notes that somebody else manages a resource from now on.
+    /// Notes that Argo CD manages a resource from now on.
     pub fn forget(&mut self, address: Address) {
-        self.declarations.forgotten.insert(address);
+        let why = "Argo CD brings it from Git from now on".to_owned();
+        self.declarations.forgotten.insert(address, why);
     }
 
     /// Whether Argo CD brings what can come from Git. Not while the cluster is being restored: what

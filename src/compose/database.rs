@@ -154,6 +154,7 @@ mod tests {
             token: Secret::new("dop_v1_token"),
             members: crate::compose::Members::default(),
             earlier: crate::compose::Earlier::default(),
+            standing: crate::compose::Standing::default(),
             restoring: crate::compose::Restoring::default(),
             rotating: crate::compose::Rotating::default(),
             artifacts: Artifacts::embedded().unwrap(),

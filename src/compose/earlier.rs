@@ -86,6 +86,7 @@ mod tests {
             token: Secret::new("token"),
             members: Members::default(),
             earlier: Earlier::of(snapshot),
+            standing: crate::compose::Standing::of(snapshot),
             restoring: crate::compose::Restoring::default(),
             rotating: crate::compose::Rotating::default(),
             artifacts: Artifacts::embedded().unwrap(),

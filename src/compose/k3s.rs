@@ -40,7 +40,7 @@ pub fn boot(builder: &Builder<'_>, pool: Pool<'_>, index: u32) -> BootArgs {
     };
     BootArgs {
         cluster: builder.inputs.owner.id(),
-        node: builder.spec.node_name(pool.name(), index),
+        node: builder.node_name(pool.name(), index),
         role: role.to_owned(),
         bucket: to(&storage::boot_bucket(), "name"),
         endpoint: to(&storage::boot_bucket(), "endpoint"),
@@ -322,7 +322,7 @@ fn declare_cluster(builder: &mut Builder<'_>) {
     let mut after = Vec::new();
     for pool in spec.pools() {
         for index in 0..pool.count().value {
-            nodes.push(Input::Known(spec.node_name(pool.name(), index)));
+            nodes.push(Input::Known(builder.node_name(pool.name(), index)));
             after.push(node(pool.name(), index));
         }
     }

@@ -42,5 +42,7 @@ pub fn is_no_resource(address: &Address) -> bool {
 /// Lets go of what an earlier destroy had put on record: the cluster stays, and with it what it made.
 pub fn forget(declarations: &mut Declarations, snapshot: &Snapshot) {
     let left = snapshot.resources.keys().filter(|it| is_leaving(it));
-    declarations.forgotten.extend(left.cloned());
+    let why = "the cluster stays, and with it what it made";
+    let left = left.map(|address| (address.clone(), why.to_owned()));
+    declarations.forgotten.extend(left);
 }

@@ -16,6 +16,7 @@ pub mod platform;
 pub mod project;
 pub mod restoring;
 pub mod rotating;
+pub mod standing;
 pub mod storage;
 
 pub use build::{Inputs, address};
@@ -23,6 +24,7 @@ pub use earlier::Earlier;
 pub use members::Members;
 pub use restoring::Restoring;
 pub use rotating::Rotating;
+pub use standing::Standing;
 
 use build::{Builder, to};
 use kplan_model::{Codec as _, Declarations, Value};

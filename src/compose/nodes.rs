@@ -57,7 +57,7 @@ fn node(builder: &mut Builder<'_>, pool: Pool<'_>, index: u32, keys: &[Input<Str
         (agent_tag(), agent_firewall())
     };
     let args = DropletArgs {
-        name: spec.node_name(pool.name(), index),
+        name: builder.node_name(pool.name(), index),
         region: spec.region().to_owned(),
         size: pool.size().to_string(),
         image: pool.image().to_string(),

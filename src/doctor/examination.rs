@@ -11,7 +11,7 @@ use crate::interrupt::blocking;
 use crate::kit::Keeper;
 use crate::load;
 use crate::render::Terminal;
-use crate::wire::{Adapters, Cloud, StatePlace, SystemClock};
+use crate::wire::{Adapters, Cloud, Rights, StatePlace, SystemClock};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::observe::{self, Observations};
 use kplan_model::{
@@ -130,7 +130,9 @@ impl Examination {
             Err(failure) => (Artifacts::embedded()?, Some(first(failure))),
         };
         let kits = Arc::new(Keeper::new(&loaded, &cloud, place.clone()));
-        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits)?;
+        // A probe starts pods.
+        let rights = if probe { Rights::Change } else { Rights::Read };
+        let adapters = Adapters::new(&cloud, artifacts, fetcher, kits, rights)?;
         Ok(Self {
             session: Session {
                 loaded,

@@ -1,7 +1,7 @@
 //! Whether a plan that was made anew is the one in a file, and if not, what moved.
 
-use super::PlanFile;
 use super::pin::{self, Key, Pinned, pin};
+use super::{PlanFile, relocated};
 use crate::review::is_visible;
 use kplan_engine::Planned;
 use kplan_model::{Action, Address, Plan, PlanMode, Step, StepId};
@@ -37,8 +37,10 @@ pub fn compare(
     planned: &Planned,
     keyring: &Keyring,
 ) -> Result<(Plan, Vec<Unrelated>), Vec<Moved>> {
+    let places = elsewhere(&file.relocated, &planned.plan);
     let (file, now, seen) = (&file.steps, &planned.plan, &file.seen);
     let mut moved = otherwise(seen, &pin::seen(now, keyring).unwrap_or_default());
+    moved.extend(places);
     let visible = now.steps.iter().filter(|step| is_visible(step));
     let mut steps: BTreeMap<Key, &Step> = visible.map(|step| (Key::of(step), step)).collect();
     let touched: BTreeSet<&Address> = file.iter().map(|pinned| &pinned.key.address).collect();
@@ -113,6 +115,20 @@ fn otherwise(
         what: "it is seen otherwise than when the plan was made".to_owned(),
     });
     moved.collect()
+}
+
+/// What would come on record, or get another address, otherwise than in the file.
+fn elsewhere(then: &BTreeSet<String>, now: &Plan) -> Vec<Moved> {
+    let now = relocated(now);
+    let about = |text: &String, what: &str| Moved {
+        address: text.split(' ').next().unwrap_or_default().to_owned(),
+        what: format!("{what}: {text}"),
+    };
+    let gone = then.difference(&now);
+    let gone = gone.map(|text| about(text, "that is not so any more"));
+    let new = now.difference(then);
+    gone.chain(new.map(|text| about(text, "that is not in the file")))
+        .collect()
 }
 
 /// Whether nobody could look.

@@ -16,7 +16,7 @@ pub use pin::{Pinned, pinned, seen};
 use crate::cmd::review::Shown;
 use crate::git::Commit;
 use kplan_engine::PlanOptions;
-use kplan_model::{Address, PlanMode, Timestamp};
+use kplan_model::{Address, Plan, PlanMode, Timestamp};
 use kplan_providers::k3s::pki::secret::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,8 +137,19 @@ pub struct PlanFile {
     pub steps: Vec<Pinned>,
     /// Fingerprints of what a plan that only refreshes would write: by resource and field.
     pub seen: BTreeMap<String, BTreeMap<String, String>>,
+    /// What comes on record or gets another address before the first step.
+    pub relocated: BTreeSet<String>,
     /// How it reads.
     pub shown: Shown,
+}
+
+/// What comes on record or gets another address, as one text each.
+pub fn relocated(plan: &Plan) -> BTreeSet<String> {
+    let imported = plan.imported.iter();
+    let imported = imported.map(|(to, id)| format!("{to} is imported with the id {id}"));
+    let moved = plan.moved.iter();
+    let moved = moved.map(|(from, to)| format!("{from} becomes {to}"));
+    imported.chain(moved).collect()
 }
 
 /// SHA-256, as `sha256:` and 64 digits.

@@ -53,6 +53,8 @@ impl Default for Rig {
                     serial: 0,
                 },
                 steps: Vec::new(),
+                moved: Vec::new(),
+                imported: Vec::new(),
                 refreshed: Vec::new(),
                 vanished: Vec::new(),
                 drift: Vec::new(),

@@ -49,8 +49,13 @@ pub fn diagnostic(problem: &Problem) -> Json {
     stamped(line, level, &problem.message)
 }
 
-/// The last line, but for a destroy's [`remainder`]: how many resources were added, changed and destroyed.
-pub fn summary((added, changed, destroyed): (usize, usize, usize), mode: PlanMode) -> Json {
+/// The last line, but for a destroy's [`remainder`]: how many resources were added, changed, destroyed
+/// and imported.
+pub fn summary(
+    (added, changed, destroyed): (usize, usize, usize),
+    imported: usize,
+    mode: PlanMode,
+) -> Json {
     let operation = match mode {
         PlanMode::Destroy => "destroy",
         PlanMode::Apply | PlanMode::RefreshOnly => "apply",
@@ -58,7 +63,7 @@ pub fn summary((added, changed, destroyed): (usize, usize, usize), mode: PlanMod
     let line = json!({
         "type": "change_summary",
         "changes": {
-            "add": added, "change": changed, "remove": destroyed, "import": 0,
+            "add": added, "change": changed, "remove": destroyed, "import": imported,
             "operation": operation,
         },
     });

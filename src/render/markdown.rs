@@ -253,7 +253,7 @@ fn row(entry: &Entry) -> String {
     if !changed.is_empty() {
         let _ = write!(what, ": {}", escaped(&changed.join(", ")));
     }
-    if let Some(because) = &entry.because {
+    for because in entry.comes.iter().chain(&entry.because) {
         let _ = write!(what, ", {}", escaped(&cut(because, CELL)));
     }
     format!(

@@ -72,7 +72,7 @@ const fn ink(sign: Sign) -> Paint {
     match sign {
         Sign::Create => Paint::Green,
         Sign::Update => Paint::Yellow,
-        Sign::Wait | Sign::Operate => Paint::Cyan,
+        Sign::Wait | Sign::Operate | Sign::Import | Sign::Move => Paint::Cyan,
         Sign::Delete | Sign::DeleteCreate | Sign::CreateDelete | Sign::Forget => Paint::Red,
         Sign::Record => Paint::Dim,
     }
@@ -101,7 +101,7 @@ fn legend(out: &mut String, entries: &[&Entry], color: bool) {
 fn summary(out: &mut String, entry: &Entry, color: bool) {
     let _ = write!(out, "{} {}", signed(entry.sign, color), entry.address);
     match entry.sign {
-        Sign::Operate | Sign::Record | Sign::Wait => {
+        Sign::Operate | Sign::Record | Sign::Wait | Sign::Import | Sign::Move => {
             let _ = write!(out, " {}", entry.verb);
         }
         _ => {}
@@ -110,7 +110,7 @@ fn summary(out: &mut String, entry: &Entry, color: bool) {
     if !changed.is_empty() {
         let _ = write!(out, " ({})", changed.join(", "));
     }
-    if let Some(because) = &entry.because {
+    if let Some(because) = entry.comes.as_ref().or(entry.because.as_ref()) {
         let _ = write!(out, ", {because}");
     }
     if let Some(loses) = &entry.loses {
@@ -143,7 +143,7 @@ fn entry(out: &mut String, entry: &Entry, style: Style) {
     let sign = signed(entry.sign, color);
     match entry.sign {
         Sign::Record => {}
-        Sign::Wait | Sign::Operate => {
+        Sign::Wait | Sign::Operate | Sign::Import | Sign::Move | Sign::Forget => {
             let _ = writeln!(out, "{sign} {}", entry.address);
         }
         _ => {
@@ -162,7 +162,7 @@ pub fn remarks(entry: &Entry, detail: Detail) -> Vec<String> {
     let goes = entry.goes_with.iter();
     let waits = entry.waits();
     let told = !matches!(entry.sign, Sign::Create | Sign::Record) || detail == Detail::Full;
-    let mut all: Vec<String> = entry.because.iter().cloned().collect();
+    let mut all: Vec<String> = entry.comes.iter().chain(&entry.because).cloned().collect();
     all.extend(goes.map(|container| format!("goes with {container}")));
     all.extend(waits.filter(|_| told && entry.goes_with.is_none()));
     all
@@ -320,7 +320,8 @@ pub fn dry_run(run: &DryRun, color: bool) -> String {
     out
 }
 
-fn drift(out: &mut String, drift: &[Drifted], style: Style) {
+/// What changed outside of kplan, in three columns; nothing where nothing did.
+pub fn drift(out: &mut String, drift: &[Drifted], style: Style) {
     if drift.is_empty() {
         return;
     }

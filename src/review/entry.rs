@@ -30,13 +30,17 @@ pub enum Sign {
     CreateDelete,
     /// `.`
     Forget,
+    /// `=>`: it exists, and comes on record.
+    Import,
+    /// `->`: only its address changes.
+    Move,
     /// None: only a guard changes.
     Record,
 }
 
 impl Sign {
     /// Every sign there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Create,
         Self::Update,
         Self::Wait,
@@ -45,6 +49,8 @@ impl Sign {
         Self::DeleteCreate,
         Self::CreateDelete,
         Self::Forget,
+        Self::Import,
+        Self::Move,
         Self::Record,
     ];
 
@@ -59,6 +65,8 @@ impl Sign {
             Self::DeleteCreate => "-/+",
             Self::CreateDelete => "+/-",
             Self::Forget => ".",
+            Self::Import => "=>",
+            Self::Move => "->",
             Self::Record => " ",
         }
     }
@@ -74,6 +82,8 @@ impl Sign {
             Self::DeleteCreate => Some("destroy and then create replacement"),
             Self::CreateDelete => Some("create replacement and then destroy"),
             Self::Forget => Some("forget, the resource itself stays"),
+            Self::Import => Some("import, the resource itself stays as it is"),
+            Self::Move => Some("give another address, the resource itself stays as it is"),
             Self::Record => None,
         }
     }
@@ -139,6 +149,8 @@ pub struct Entry {
     pub verb: String,
     /// Why.
     pub because: Option<String>,
+    /// Where it comes from, of one that is imported or had another address, and changes besides.
+    pub comes: Option<String>,
     /// The container it goes with: nothing is called for it alone.
     pub goes_with: Option<String>,
     /// What is lost for ever.
@@ -192,7 +204,45 @@ pub(super) fn all(plan: &Plan, kinds: &Kinds) -> Vec<Entry> {
         .steps
         .iter()
         .filter(|step| is_head(plan, step) && is_visible(step));
-    shown.map(|step| entry(plan, step, kinds)).collect()
+    let mut steps: Vec<Entry> = shown.map(|step| entry(plan, step, kinds)).collect();
+    let mut relocated = relocated(plan);
+    for entry in &mut steps {
+        // What changes besides says where it comes from, too.
+        if let Some(at) = relocated.iter().position(|it| it.address == entry.address) {
+            entry.comes = Some(relocated.remove(at).verb);
+        }
+    }
+    relocated.append(&mut steps);
+    relocated
+}
+
+/// What comes on record, or is on record somewhere else, before the first step.
+fn relocated(plan: &Plan) -> Vec<Entry> {
+    let imported = plan.imported.iter().map(|(to, id)| {
+        let verb = format!("will be imported, from the id {id}");
+        bare(to, Sign::Import, verb)
+    });
+    let moved = plan.moved.iter().map(|(from, to)| {
+        let verb = format!("is what {from} was");
+        bare(to, Sign::Move, verb)
+    });
+    imported.chain(moved).collect()
+}
+
+fn bare(address: &Address, sign: Sign, verb: String) -> Entry {
+    Entry {
+        address: address.to_string(),
+        sign,
+        risk: Risk::Harmless,
+        verb,
+        because: None,
+        comes: None,
+        goes_with: None,
+        loses: None,
+        waits_for: Vec::new(),
+        waits_for_more: 0,
+        attributes: Vec::new(),
+    }
 }
 
 fn entry(plan: &Plan, step: &Step, kinds: &Kinds) -> Entry {
@@ -225,6 +275,7 @@ fn entry(plan: &Plan, step: &Step, kinds: &Kinds) -> Entry {
         verb: words::verb(plan, step),
         // The half that is made says why, where the other only says that it was asked for.
         because: halves.into_iter().flatten().find_map(words::because),
+        comes: None,
         goes_with: step.goes_with.as_ref().map(ToString::to_string),
         loses,
         waits_for,

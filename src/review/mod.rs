@@ -38,12 +38,20 @@ pub struct Counts {
     pub guards: usize,
     /// Operations that surround changes.
     pub operations: usize,
+    /// Resources that exist and come on record.
+    pub import: usize,
+    /// Resources that get another address.
+    pub moved: usize,
 }
 
 impl Counts {
     /// Counts the steps of a plan.
     pub fn of(plan: &Plan) -> Self {
-        let mut counts = Self::default();
+        let mut counts = Self {
+            import: plan.imported.len(),
+            moved: plan.moved.len(),
+            ..Self::default()
+        };
         for step in &plan.steps {
             match step.action {
                 Action::Create => counts.add += 1,
@@ -69,7 +77,21 @@ impl Counts {
             destroy,
             ..
         } = self;
-        let mut out = format!("{add} to add, {change} to change, {destroy} to destroy");
+        let mut out = String::new();
+        if self.import > 0 {
+            let _ = write!(out, "{} to import, ", self.import);
+        }
+        let _ = write!(
+            out,
+            "{add} to add, {change} to change, {destroy} to destroy"
+        );
+        match self.moved {
+            0 => {}
+            1 => out.push_str("; 1 address changes"),
+            more => {
+                let _ = write!(out, "; {more} addresses change");
+            }
+        }
         if self.guards > 0 {
             let _ = write!(out, "; {} guards change", self.guards);
         }

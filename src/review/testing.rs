@@ -178,6 +178,8 @@ pub(crate) fn plan(seed: u64, least: usize, more: usize) -> Made {
             serial: 1,
         },
         steps,
+        moved: Vec::new(),
+        imported: Vec::new(),
         refreshed: Vec::new(),
         vanished: Vec::new(),
         drift,

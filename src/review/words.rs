@@ -1,6 +1,6 @@
 //! Why a step is in a plan, in words.
 
-use crate::compose::leavings::{FINAL_BACKUP, is_last_look, is_leaving, is_preparation};
+use crate::compose::leavings::{FINAL_BACKUP, is_last_look, is_preparation};
 use kplan_model::{Action, ObjectCodec as _, Plan, Reason, Step};
 use kplan_providers::kubernetes::object::Object;
 use kplan_providers::kubernetes::wind_down::named;
@@ -115,20 +115,11 @@ pub(super) fn because(step: &Step) -> Option<String> {
         Reason::Deposed => {
             Some("because it is what an interrupted replacement left behind".to_owned())
         }
-        Reason::NotInConfiguration => Some(left_the_file(step)),
+        Reason::NotInConfiguration => Some(format!("because {} is not in the file", step.address)),
+        Reason::Released(why) => Some(format!("because {why}")),
         Reason::CountIndex => {
             let index = step.address.index().unwrap_or(0);
             Some(format!("because index [{index}] is out of range for count"))
         }
-    }
-}
-
-fn left_the_file(step: &Step) -> String {
-    match step.action {
-        Action::Forget if is_leaving(&step.address) => {
-            "because the cluster stays, and with it what it made".to_owned()
-        }
-        Action::Forget => "because Argo CD brings it from Git from now on".to_owned(),
-        _ => format!("because {} is not in the file", step.address),
     }
 }

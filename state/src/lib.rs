@@ -45,7 +45,7 @@ pub use memory::MemoryStore;
 pub use migrate::{Migrated, Migration, Named};
 pub use notice::{Notice, Severity};
 pub use shared::{Claim, LeaseTimes, SharedReader, SharedWriter};
-pub use surgery::{forget, put_back, rename, settled};
+pub use surgery::{forget, put_back, rename, rename_all, settled};
 
 use std::path::{Path, PathBuf};
 

@@ -39,15 +39,58 @@ pub fn forget(mut snapshot: Snapshot, addresses: &[Address]) -> Result<Snapshot,
 /// The state with a resource under another address of its kind.
 ///
 /// # Errors
-/// `state::unknown_address` when it is not on record, `state::address_taken` when the new address
-/// is, `state::other_kind` when the addresses are of two kinds, `state::in_doubt` when it is not
-/// known what became of it.
-pub fn rename(
+/// Those of [`rename_all`].
+pub fn rename(snapshot: Snapshot, from: &Address, to: &Address) -> Result<Snapshot, StoreError> {
+    rename_all(snapshot, &BTreeMap::from([(from.clone(), to.clone())]))
+}
+
+/// The state with resources under other addresses of their kinds, all at once: two may change places.
+///
+/// # Errors
+/// `state::unknown_address` when one is not on record, `state::address_taken` when a new address is
+/// and stays so, `state::other_kind` when two addresses are of two kinds, `state::in_doubt` when it
+/// is not known what became of one.
+pub fn rename_all(
     mut snapshot: Snapshot,
-    from: &Address,
-    to: &Address,
+    moves: &BTreeMap<Address, Address>,
 ) -> Result<Snapshot, StoreError> {
-    on_record(&snapshot, from)?;
+    let mut taken = BTreeSet::new();
+    for (from, to) in moves {
+        movable(&snapshot, moves, (from, to))?;
+        if from == to || !taken.insert(to) {
+            return Err(already(to));
+        }
+    }
+    let swap = |address: &mut Address| {
+        if let Some(to) = moves.get(address) {
+            address.clone_from(to);
+        }
+    };
+    for record in records(&mut snapshot) {
+        swap(&mut record.address);
+        record.depends_on.iter_mut().for_each(swap);
+        record.meta.after.iter_mut().for_each(swap);
+        record.meta.inside.iter_mut().for_each(swap);
+    }
+    let all = std::mem::take(&mut snapshot.resources);
+    snapshot.resources = all
+        .into_values()
+        .map(|record| (record.address.clone(), record))
+        .collect();
+    for doubt in snapshot.in_doubt.values_mut() {
+        doubt.depends_on.iter_mut().for_each(swap);
+        doubt.meta.after.iter_mut().for_each(swap);
+        doubt.meta.inside.iter_mut().for_each(swap);
+    }
+    Ok(snapshot)
+}
+
+fn movable(
+    snapshot: &Snapshot,
+    moves: &BTreeMap<Address, Address>,
+    (from, to): (&Address, &Address),
+) -> Result<(), StoreError> {
+    on_record(snapshot, from)?;
     if from.kind() != to.kind() {
         return Err(error_help(
             code::OTHER_KIND,
@@ -55,34 +98,21 @@ pub fn rename(
             "a resource keeps its kind",
         ));
     }
-    let taken = snapshot.resources.contains_key(to) || snapshot.in_doubt.contains_key(to);
-    if taken || snapshot.deposed.iter().any(|old| old.address == *to) {
-        return Err(error_help(
-            code::ADDRESS_TAKEN,
-            format!("{to} is on record already"),
-            "move or forget that one first",
-        ));
+    let stays = !moves.contains_key(to);
+    let there = snapshot.resources.contains_key(to)
+        || snapshot.deposed.iter().any(|old| old.address == *to);
+    if snapshot.in_doubt.contains_key(to) || (there && stays) {
+        return Err(already(to));
     }
-    let swap = |address: &mut Address| {
-        if address == from {
-            address.clone_from(to);
-        }
-    };
-    if let Some(record) = snapshot.resources.remove(from) {
-        snapshot.resources.insert(to.clone(), record);
-    }
-    for record in records(&mut snapshot) {
-        swap(&mut record.address);
-        record.depends_on.iter_mut().for_each(swap);
-        record.meta.after.iter_mut().for_each(swap);
-        record.meta.inside.iter_mut().for_each(swap);
-    }
-    for doubt in snapshot.in_doubt.values_mut() {
-        doubt.depends_on.iter_mut().for_each(swap);
-        doubt.meta.after.iter_mut().for_each(swap);
-        doubt.meta.inside.iter_mut().for_each(swap);
-    }
-    Ok(snapshot)
+    Ok(())
+}
+
+fn already(to: &Address) -> StoreError {
+    error_help(
+        code::ADDRESS_TAKEN,
+        format!("{to} is on record already"),
+        "move or forget that one first",
+    )
 }
 
 /// Refuses a state with anything in doubt: what knows of it must not give way before the outcome is
@@ -247,6 +277,27 @@ mod tests {
         assert_eq!(refused("vpc.main", "vpc.main"), code::ADDRESS_TAKEN);
         let gone = forget(snapshot(), &[address("vpc.none")]).unwrap_err();
         assert_eq!(gone.code, code::UNKNOWN_ADDRESS);
+    }
+
+    #[test]
+    fn two_change_places_and_what_leads_to_them_follows() {
+        let mut before = snapshot();
+        let other = record("droplet.b", &["droplet.a"], None);
+        before.resources.insert(other.address.clone(), other);
+        let (a, b) = (address("droplet.a"), address("droplet.b"));
+        let moves = BTreeMap::from([(a.clone(), b.clone()), (b.clone(), a.clone())]);
+        let after = rename_all(before, &moves).unwrap();
+        assert_eq!(after.resources[&a].id.as_str(), "droplet.b");
+        assert_eq!(after.resources[&a].depends_on, vec![b.clone()]);
+        assert_eq!(after.resources[&b].id.as_str(), "droplet.a");
+        assert_eq!(
+            after.resources[&address("k3s.cluster")].depends_on,
+            vec![b.clone()]
+        );
+        assert_eq!(after.deposed[0].address, b);
+        let both = BTreeMap::from([(a.clone(), b.clone()), (address("droplet.c"), b)]);
+        let refused = rename_all(snapshot(), &both);
+        assert_eq!(refused.unwrap_err().code, code::UNKNOWN_ADDRESS);
     }
 
     #[test]

@@ -191,14 +191,15 @@ fn any_meta() -> impl Strategy<Value = Meta> {
         });
     let after = prop::collection::vec(any_address(), 0..2);
     (
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
         option::of(any_address()),
         option::of(group),
         after,
     )
-        .prop_map(|([protect, keep], inside, group, after)| Meta {
+        .prop_map(|([protect, keep, imported], inside, group, after)| Meta {
             protect,
             keep,
+            imported,
             inside,
             group,
             after,

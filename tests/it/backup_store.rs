@@ -160,6 +160,7 @@ fn location(place: &str) -> serde_json::Value {
             owner,
             members: compose::Members::of(&snapshot),
             earlier: compose::Earlier::of(&snapshot),
+            standing: compose::Standing::of(&snapshot),
             restoring: compose::Restoring::of(&snapshot),
             rotating: compose::Rotating::of(&snapshot),
             artifacts: kplan::artifacts::Artifacts::embedded().expect("the version set"),

@@ -1,6 +1,6 @@
 //! What somebody changed past kplan is seen, and the next applies bring it back.
 
-use crate::support::Folder;
+use crate::support::{Folder, SMALL};
 use serde_json::{Value, json};
 
 /// What the cloud answers to a read.
@@ -88,4 +88,97 @@ fn an_ssh_key_and_the_owners_tag_come_back_without_a_droplet_being_replaced() {
     assert!(run.out.contains(" 0 destroyed."), "{}", run.out);
     assert_eq!(get(&folder, &droplet)["droplet"]["tags"], tags);
     folder.assert_no_changes();
+}
+
+/// Somebody works on the cluster at night.
+fn by_night() -> Folder {
+    let folder = Folder::with(&format!(
+        "{SMALL}\n[[droplet]]\nname = \"box\"\nsize = \"s-1vcpu-1gb\"\ntags = [\"mine\"]\n"
+    ));
+    folder.apply();
+    let droplets = get(&folder, "/v2/droplets?name=box");
+    let id = &droplets["droplets"][0]["id"];
+    let rename = json!({ "type": "rename", "name": "night" });
+    folder.cloud("POST", &format!("/v2/droplets/{id}/actions"), Some(&rename));
+    folder
+}
+
+#[test]
+fn drift_is_shown_in_three_columns_and_ends_with_2() {
+    let folder = by_night();
+    let run = folder.kplan(&["drift", "--sandbox"]).expect_code(2);
+    run.assert_says(&[
+        "# droplet.box has changed",
+        "recorded   real      file",
+        "~ name   \"box\"      \"night\"   \"box\"",
+        "Drift: 1 changed, 0 gone, 0 not on record.",
+    ]);
+    let document = folder
+        .kplan(&["drift", "--sandbox", "--json"])
+        .expect_code(2)
+        .json();
+    let fields = json!([{
+        "field": "name", "recorded": "box", "real": "night", "file": "box", "sensitive": false,
+    }]);
+    let drift = json!([{ "address": "droplet.box", "vanished": false, "fields": fields }]);
+    assert_eq!(document["drift"], drift);
+    // Accepted by a plan, it is no drift any more, and the file says something else.
+    let accept = ["apply", "--sandbox", "--refresh-only", "--auto-approve"];
+    folder.kplan(&accept).ok();
+    folder.kplan(&["drift", "--sandbox"]).ok();
+    folder
+        .kplan(&["plan", "--sandbox"])
+        .ok()
+        .assert_says(&["~ name = \"night\" -> \"box\""]);
+    // Repaired, there is neither.
+    folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    folder.kplan(&["drift", "--sandbox"]).ok();
+    folder.assert_no_changes();
+}
+
+#[test]
+fn what_is_ignored_is_neither_drift_nor_put_back() {
+    let folder = by_night();
+    let given = ["drift", "--sandbox", "--ignore", "droplet.box: name"];
+    folder.kplan(&given).ok();
+    folder
+        .kplan(&["drift", "--sandbox", "--ignore", "*: tags"])
+        .expect_code(2);
+    let mistyped = folder.kplan(&["drift", "--sandbox", "--ignore", "name"]);
+    assert!(mistyped.expect_code(1).err.contains("cli::ignore"));
+    // In the file it holds for plans, too; another change of the droplet leaves it as it is.
+    let file = std::fs::read_to_string(folder.path().join("cluster.toml")).expect("the file");
+    let ignored = format!("{file}\n[drift]\nignore = [\"droplet.box: name\"]\n");
+    folder.write(&ignored);
+    folder.kplan(&["drift", "--sandbox"]).ok();
+    folder.assert_no_changes();
+    folder.write(&ignored.replace("\"mine\"", "\"mine\", \"more\""));
+    folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
+    let droplets = get(&folder, "/v2/droplets?name=night");
+    assert_eq!(
+        droplets["droplets"][0]["tags"].as_array().map(Vec::len),
+        Some(3)
+    );
+    folder.assert_no_changes();
+}
+
+#[test]
+fn what_carries_the_owners_tag_and_is_on_no_record_is_named() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let owner = folder.snapshot("demo").owner.tag();
+    let stray = json!({
+        "name": "stray", "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
+        "tags": [owner],
+    });
+    folder.cloud("POST", "/v2/droplets", Some(&stray));
+    let run = folder.kplan(&["drift", "--sandbox"]).expect_code(2);
+    run.assert_says(&[
+        "droplet stray (id ",
+        "carries the cluster's tag, and is on no record.",
+        "Drift: 0 changed, 0 gone, 1 not on record.",
+    ]);
+    folder.lose_droplets(|name| name != "stray");
+    let run = folder.kplan(&["drift", "--sandbox"]).expect_code(2);
+    run.assert_says(&["# droplet.servers[0] has been deleted"]);
 }

@@ -187,6 +187,7 @@ fn kind(page: &mut String, info: &KindInfo) {
         ("Replaced", replaced(info.replace).to_owned()),
         ("Lost when destroyed", lost(info)),
         ("Same thing", identity.join(", ")),
+        ("Imported by", info.import.unwrap_or("").to_owned()),
         (
             "Seconds",
             format!(

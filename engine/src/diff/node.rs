@@ -129,22 +129,24 @@ impl<'a> Work<'a> {
         };
         if let Current::Refreshed(current) = &current {
             let declared = declaration.map(|declaration| &declaration.args);
+            let ignored = |field: &str| self.inputs.declarations.ignores(address, field);
             self.out
                 .drift
-                .extend(drift(info, record, &current.attrs, declared));
+                .extend(drift(info, record, (&current.attrs, declared), &ignored));
             self.out.refreshed.push(Recorded::clone(current));
         }
+        let released = self.inputs.declarations.forgotten.contains_key(address);
         let (change, args) = match (self.inputs.mode, declaration) {
             (PlanMode::RefreshOnly, _) => (Change::None, Object::new()),
+            (PlanMode::Destroy, _) | (PlanMode::Apply, None) if released => {
+                (Change::Forget, Object::new())
+            }
             (PlanMode::Destroy, _) if record.meta.keep && !self.inputs.delete_kept => {
                 (Change::Kept, Object::new())
             }
             (PlanMode::Destroy, _) => {
                 let reason = Reason::DestroyRequested;
                 (Change::Delete { reason }, Object::new())
-            }
-            (PlanMode::Apply, None) if self.inputs.declarations.forgotten.contains(address) => {
-                (Change::Forget, Object::new())
             }
             (PlanMode::Apply, None) => {
                 let reason = self.why_undeclared(address);
@@ -260,7 +262,24 @@ impl<'a> Work<'a> {
         } else {
             return (Change::None, Object::new());
         };
-        (change, self.planned(&declaration.args))
+        let mut args = self.planned(&declaration.args);
+        if matches!(change, Change::Replace { .. }) {
+            return (change, args);
+        }
+        for field in info.fields {
+            // Whoever changed it is not overwritten by a call that carries everything.
+            if self.is_ignored(declaration, field.name)
+                && let Some(real) = attrs::set(&current.attrs, field.name)
+            {
+                args.insert(field.name.to_owned(), real.clone());
+            }
+        }
+        (change, args)
+    }
+
+    fn is_ignored(&self, declaration: &Declaration, field: &str) -> bool {
+        let declarations = self.inputs.declarations;
+        declarations.ignores(&declaration.address, field)
     }
 
     /// Why the resource has to be seen working again: what it runs on is interrupted.
@@ -365,7 +384,9 @@ impl<'a> Work<'a> {
     ) -> Fields {
         let mut fields = Fields::default();
         for field in info.fields {
-            if matches!(field.change, FieldKind::Computed | FieldKind::Ignored) {
+            if matches!(field.change, FieldKind::Computed | FieldKind::Ignored)
+                || self.is_ignored(declaration, field.name)
+            {
                 continue;
             }
             let asked = attrs::set(&declaration.args, field.name);
@@ -626,6 +647,7 @@ fn relations_differ(declaration: &Declaration, current: &Recorded) -> bool {
     let have = &current.meta;
     let as_set = |list: &[Address]| list.iter().cloned().collect::<BTreeSet<_>>();
     wanted.protect != have.protect
+        || wanted.imported != have.imported
         || wanted.keep != have.keep
         || wanted.inside != have.inside
         || wanted.group != have.group

@@ -45,8 +45,8 @@ pub(super) fn look<'a>(inputs: &Inputs<'a>, info: &KindInfo, record: &'a Recorde
 pub(super) fn drift(
     info: &KindInfo,
     record: &Recorded,
-    now: &Object,
-    declared: Option<&Object>,
+    (now, declared): (&Object, Option<&Object>),
+    ignored: &dyn Fn(&str) -> bool,
 ) -> Option<Drift> {
     let managed = |name: &str| {
         attrs::set(&record.args, name).is_some()
@@ -54,7 +54,9 @@ pub(super) fn drift(
     };
     let mut fields = Vec::new();
     for field in info.fields {
-        if matches!(field.change, FieldKind::Computed | FieldKind::Ignored) || !managed(field.name)
+        if matches!(field.change, FieldKind::Computed | FieldKind::Ignored)
+            || !managed(field.name)
+            || ignored(field.name)
         {
             continue;
         }

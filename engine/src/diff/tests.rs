@@ -224,14 +224,23 @@ fn reasons_for_replacement() {
 fn what_somebody_else_manages_now_is_forgotten_and_not_destroyed() {
     let vm = || decl("vm.a").with("image", string("i"));
     let mut case = Case::new([], [record(&vm(), Object::new())]);
-    case.declarations.forgotten.insert("vm.a".parse().unwrap());
+    case.declarations
+        .forgotten
+        .insert("vm.a".parse().unwrap(), "so".to_owned());
     assert_eq!(case.words(), ["vm.a forget"]);
-    // What is asked for, or is to go with everything, is not.
+    // What is asked for is not.
     let mut case = Case::new([vm()], [record(&vm(), Object::new())]);
-    case.declarations.forgotten.insert("vm.a".parse().unwrap());
+    case.declarations
+        .forgotten
+        .insert("vm.a".parse().unwrap(), "so".to_owned());
     assert_eq!(case.words(), ["vm.a none"]);
+    // It is nobody's to destroy, either.
+    let mut case = Case::new([], [record(&vm(), Object::new())]);
+    case.declarations
+        .forgotten
+        .insert("vm.a".parse().unwrap(), "so".to_owned());
     case.mode = PlanMode::Destroy;
-    assert_eq!(case.words(), ["vm.a delete DestroyRequested"]);
+    assert_eq!(case.words(), ["vm.a forget"]);
 }
 
 #[test]

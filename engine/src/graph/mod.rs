@@ -421,7 +421,7 @@ impl Graph {
 }
 
 /// The addresses a declaration depends on: its references, `after` and `inside`; sorted.
-pub(crate) fn depends_on(declaration: &Declaration) -> Vec<Address> {
+pub fn depends_on(declaration: &Declaration) -> Vec<Address> {
     let mut all: BTreeSet<&Address> = BTreeSet::new();
     for value in declaration.args.values() {
         value.for_each_ref(&mut |reference| {

@@ -122,7 +122,9 @@ impl Drafts {
                 self.make[at] = Some(self.push(plain(Action::Record, &Reason::Changed)));
             }
             Change::Forget => {
-                let step = plain(Action::Forget, &Reason::NotInConfiguration);
+                let why = inputs.declarations.forgotten.get(node.address);
+                let why = why.cloned().unwrap_or_default();
+                let step = plain(Action::Forget, &Reason::Released(why));
                 self.unmake[at] = Some(self.push(step));
             }
             Change::Delete { reason } => {
@@ -265,6 +267,11 @@ fn draft(inputs: &Inputs<'_, '_>, node: &NodeDiff<'_>, action: Action, reason: R
             let mut meta = declaration.meta.clone();
             meta.after.sort();
             meta.after.dedup();
+            if action == Action::Create && meta.imported {
+                // What takes the place of what was there before is kplan's own.
+                meta.imported = false;
+                meta.protect = false;
+            }
             (
                 meta,
                 graph::depends_on(declaration),

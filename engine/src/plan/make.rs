@@ -74,6 +74,8 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
             serial: inputs.snapshot.serial,
         },
         steps,
+        moved: inputs.declarations.moved.clone(),
+        imported: inputs.declarations.imported.clone(),
         refreshed: inputs.diff.refreshed.clone(),
         vanished: inputs.diff.vanished.clone(),
         drift: inputs.diff.drift.clone(),

@@ -26,15 +26,19 @@ pub(super) fn check(
         .iter()
         .filter(|draft| draft.action == Action::Delete)
     {
-        let recorded = draft
-            .before
-            .as_ref()
-            .is_some_and(|record| record.meta.protect);
-        if recorded || guarded.contains(&draft.address) {
+        let allowed = inputs.options.allow_destroy.contains(&draft.address);
+        let meta = draft.before.as_ref().map(|record| &record.meta);
+        if meta.is_some_and(|meta| meta.imported) {
+            if !allowed {
+                refused.push(imported(&draft.address, draft.origin));
+            }
+            continue;
+        }
+        if meta.is_some_and(|meta| meta.protect) || guarded.contains(&draft.address) {
             refused.push(protected(&draft.address, draft.origin));
         } else if let Some(lost) = &draft.loses
             && inputs.options.mode == PlanMode::Apply
-            && !inputs.options.allow_destroy.contains(&draft.address)
+            && !allowed
         {
             refused.push(holds(&draft.address, draft.origin, lost));
         }
@@ -52,6 +56,22 @@ fn protected(address: &Address, origin: Origin) -> Refusal {
         help: "set `protect = false`, apply that, then try again; removing its block from the \
                file does not lift the protection"
             .to_owned(),
+    }
+}
+
+/// What was there before kplan is nobody's to lose by accident, whatever it holds.
+fn imported(address: &Address, origin: Origin) -> Refusal {
+    Refusal {
+        code: "plan::imported",
+        address: address.clone(),
+        field: None,
+        origin,
+        message: "it was there before kplan, is protected, and would be destroyed".to_owned(),
+        help: format!(
+            "to leave it in the account, say [[removed]] from = \"{address}\", keep = true; to have it \
+             destroyed, allow it by name: --allow-destroy {address}; to let kplan treat it as its own, \
+             set `protect = false` and apply"
+        ),
     }
 }
 

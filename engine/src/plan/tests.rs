@@ -300,6 +300,39 @@ async fn a_rename_is_noticed_and_never_carried_out_silently() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_alike_is_proposed_as_a_move_of_all_of_a_name_or_of_each() {
+    let other = || decl("net.b").with("name", string("b"));
+    let unit = |at: &str, name: &str, net: &str| {
+        decl(at)
+            .with("name", string(name))
+            .with("net", reference(net, "id"))
+    };
+    let old = [
+        unit("unit.old[0]", "a", "net.main"),
+        unit("unit.old[1]", "b", "net.main"),
+    ];
+    let with = |units: Vec<Declaration>| {
+        let nets = [net(), other()];
+        declare(nets.into_iter().chain(units))
+    };
+    let lab = lab(with(old.to_vec()).resources).await;
+    let new = |net: &str| vec![unit("unit.new[0]", "c", net), unit("unit.new[1]", "d", net)];
+    assert_eq!(
+        refusals(&lab, &with(new("net.main")), &options()).await,
+        ["plan::looks_moved unit.new"]
+    );
+    // One of them stays: the other is named alone.
+    let [first, _] = old;
+    let after = with(vec![first, unit("unit.new[1]", "d", "net.main")]);
+    assert_eq!(
+        refusals(&lab, &after, &options()).await,
+        ["plan::looks_moved unit.new[1]"]
+    );
+    // What differs in one of the fields is another thing.
+    assert!(lab.plan(&with(new("net.b")), &options()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_changes_are_collected_and_name_the_reason() {
     let db = |size: i64, engine: &str| {
         decl("db.d")

@@ -19,8 +19,7 @@ pub fn decl(text: &str) -> Declaration {
 pub fn declare(resources: impl IntoIterator<Item = Declaration>) -> Declarations {
     Declarations {
         resources: resources.into_iter().collect(),
-        outputs: Object::new(),
-        forgotten: std::collections::BTreeSet::new(),
+        ..Declarations::default()
     }
 }
 

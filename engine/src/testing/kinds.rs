@@ -35,12 +35,19 @@ const fn info(
             delete: 1,
         },
         max_parallel: 10,
+        alike: &[],
+        import: None,
         operations: &[],
     }
 }
 
 const fn holding(lost: &'static str, mut info: KindInfo) -> KindInfo {
     info.holds = Some(lost);
+    info
+}
+
+const fn alike(fields: &'static [&'static str], mut info: KindInfo) -> KindInfo {
+    info.alike = fields;
     info
 }
 
@@ -53,7 +60,7 @@ const fn drained(mut info: KindInfo) -> KindInfo {
 const VM: usize = 1;
 
 /// All of them.
-static KINDS: [KindInfo; 8] = [
+static KINDS: [KindInfo; 9] = [
     info(
         "net",
         &[
@@ -190,6 +197,11 @@ static KINDS: [KindInfo; 8] = [
         ReplaceOrder::DeleteFirst,
         20,
     )),
+    // The only one of which two may look like one: no life at random has any.
+    alike(
+        &["net"],
+        info("unit", &[NAME, NET, URN], ReplaceOrder::DeleteFirst, 5),
+    ),
 ];
 
 struct Fake<const K: usize>(Cloud);
@@ -307,6 +319,7 @@ pub fn registry(cloud: &Cloud) -> Registry {
     registry.add(Fake::<5>(cloud.clone()));
     registry.add(Fake::<6>(cloud.clone()));
     registry.add(Fake::<7>(cloud.clone()));
+    registry.add(Fake::<8>(cloud.clone()));
     for undone in [false, true] {
         let cloud = cloud.clone();
         registry.add_operation(Drain { cloud, undone });

@@ -172,6 +172,8 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 8,
+    alike: &["region", "engine", "size"],
+    import: Some("the database cluster's UUID"),
     operations: &[],
 };
 

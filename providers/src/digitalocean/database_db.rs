@@ -56,6 +56,8 @@ static INFO: KindInfo = KindInfo {
     },
     // A cluster takes one change at a time.
     max_parallel: 1,
+    alike: &[],
+    import: Some("the database cluster's UUID, a slash, and the database's name"),
     operations: &[],
 };
 

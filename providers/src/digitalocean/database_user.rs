@@ -82,6 +82,8 @@ static INFO: KindInfo = KindInfo {
     },
     // A cluster takes one change of its users at a time (Terraform holds a lock too).
     max_parallel: 1,
+    alike: &[],
+    import: Some("the database cluster's UUID, a slash, and the user's name"),
     operations: &[],
 };
 

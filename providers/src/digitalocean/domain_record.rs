@@ -105,6 +105,8 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 8,
+    alike: &[],
+    import: Some("the domain, a slash, and the record's number"),
     operations: &[],
 };
 

@@ -214,6 +214,8 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 64,
+    alike: &["region", "size", "image", "vpc_uuid"],
+    import: Some("the droplet's number"),
     operations: &[],
 };
 

@@ -110,6 +110,8 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 8,
+    alike: &[],
+    import: Some("the firewall's UUID"),
     operations: &[],
 };
 

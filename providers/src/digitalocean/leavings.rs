@@ -91,6 +91,8 @@ const fn info(
             delete: 5,
         },
         max_parallel: 8,
+        alike: &[],
+        import: None,
         operations: &[],
     }
 }

@@ -191,6 +191,8 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    alike: &["region"],
+    import: Some("the load balancer's UUID"),
     operations: &[],
 };
 

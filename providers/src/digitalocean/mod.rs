@@ -23,6 +23,7 @@ mod reserved_ip;
 mod spaces_key;
 mod ssh_key;
 mod tag;
+mod tagged;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
 pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs, without_comment};
 pub use tag::{Tag, TagArgs, TagAttrs};
+pub use tagged::{Tagged, tagged};
 pub use volume::{Volume, VolumeArgs, VolumeAttrs};
 pub use vpc::{Vpc, VpcArgs, VpcAttrs};
 

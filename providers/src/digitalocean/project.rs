@@ -87,6 +87,8 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 4,
+    alike: &[],
+    import: Some("the project's UUID"),
     operations: &[],
 };
 

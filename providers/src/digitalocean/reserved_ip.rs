@@ -72,6 +72,8 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 4,
+    alike: &[],
+    import: Some("the address"),
     operations: &[],
 };
 

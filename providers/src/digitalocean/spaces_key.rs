@@ -74,6 +74,8 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

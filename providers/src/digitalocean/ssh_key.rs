@@ -61,6 +61,8 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    alike: &[],
+    import: Some("the key's number"),
     operations: &[],
 };
 

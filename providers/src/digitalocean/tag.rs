@@ -51,6 +51,8 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 8,
+    alike: &[],
+    import: Some("the tag's name"),
     operations: &[],
 };
 

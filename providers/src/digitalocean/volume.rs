@@ -113,6 +113,8 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    alike: &["region", "size"],
+    import: Some("the volume's UUID"),
     operations: &[],
 };
 

@@ -80,6 +80,8 @@ static INFO: KindInfo = KindInfo {
     },
     // Two creates in one region race for becoming its default (Terraform holds a lock too).
     max_parallel: 1,
+    alike: &["region"],
+    import: Some("the VPC's UUID"),
     operations: &[],
 };
 

@@ -24,4 +24,4 @@ pub use page::{List, MAX_PER_PAGE, encode};
 pub use scopes::read_scope;
 pub use statistics::Statistics;
 pub(crate) use transport::chain;
-pub use transport::{Reqwest, ServiceTransport, Transport, TransportError};
+pub use transport::{ReadOnly, Reqwest, ServiceTransport, Transport, TransportError};

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use kplan_model::{BoxFuture, ErrorKind, ProviderError};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -115,6 +116,28 @@ impl Transport for Reqwest {
     }
 }
 
+/// Sends nothing but reads; everything else ends here with an error: for commands that must not be
+/// able to change anything.
+#[derive(Clone)]
+pub struct ReadOnly(pub Arc<dyn Transport>);
+
+impl Transport for ReadOnly {
+    fn call(
+        &self,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, Result<Response<Bytes>, TransportError>> {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return self.0.call(request);
+        }
+        let why = format!(
+            "this command only reads, so {} {} was kept back; this is a bug in kplan",
+            request.method(),
+            request.uri().path()
+        );
+        Box::pin(async move { Err(TransportError::NotSent(why)) })
+    }
+}
+
 /// What a client puts onto the wire by itself: the host, the length of the body, and the target
 /// without the host.
 fn as_sent(mut request: Request<Bytes>) -> Request<Bytes> {
@@ -203,6 +226,29 @@ mod tests {
     async fn call(url: &str) -> Result<Response<Bytes>, TransportError> {
         let request = Request::get(url).body(Bytes::new()).unwrap();
         Reqwest::new().unwrap().call(request).await
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_sends_nothing_else() {
+        struct Sent;
+        impl Transport for Sent {
+            fn call(
+                &self,
+                _: Request<Bytes>,
+            ) -> BoxFuture<'static, Result<Response<Bytes>, TransportError>> {
+                Box::pin(async { Ok(Response::new(Bytes::new())) })
+            }
+        }
+        let reads = ReadOnly(Arc::new(Sent));
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            let request = Request::builder().method(method).uri("http://x/v2/y");
+            let answer = reads.call(request.body(Bytes::new()).unwrap()).await;
+            assert_eq!(
+                answer.is_ok(),
+                ["GET", "HEAD"].contains(&method),
+                "{method}"
+            );
+        }
     }
 
     #[tokio::test]

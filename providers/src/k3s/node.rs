@@ -309,6 +309,8 @@ static INFO: KindInfo = KindInfo {
         delete: 2,
     },
     max_parallel: 32,
+    alike: &[],
+    import: None,
     operations: &[drain::DRAIN, etcd::LEAVE],
 };
 

@@ -55,6 +55,8 @@ static INFO: KindInfo = KindInfo {
         delete: 20,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -125,6 +125,8 @@ static INFO: KindInfo = KindInfo {
         delete: 30,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[SUSPEND],
 };
 

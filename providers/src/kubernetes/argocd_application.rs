@@ -71,6 +71,8 @@ static INFO: KindInfo = KindInfo {
         delete: 60,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -70,6 +70,8 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

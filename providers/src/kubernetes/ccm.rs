@@ -76,6 +76,8 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

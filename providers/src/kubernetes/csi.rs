@@ -64,6 +64,8 @@ static INFO: KindInfo = KindInfo {
         delete: 10,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

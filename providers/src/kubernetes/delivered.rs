@@ -76,6 +76,8 @@ const fn info(
             delete: 2,
         },
         max_parallel: 1,
+        alike: &[],
+        import: None,
         operations: &[],
     }
 }

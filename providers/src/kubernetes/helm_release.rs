@@ -75,6 +75,8 @@ static INFO: KindInfo = KindInfo {
         delete: 40,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -82,6 +82,8 @@ static INFO: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -30,6 +30,7 @@ pub mod metadata_probe;
 mod namespace;
 pub mod object;
 mod parallel;
+pub mod read_only;
 pub mod sealed_secrets;
 pub mod session;
 pub mod suspend;

@@ -124,6 +124,8 @@ static INFO: KindInfo = KindInfo {
         delete: 15,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

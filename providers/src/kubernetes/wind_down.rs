@@ -80,6 +80,8 @@ static INFO: KindInfo = KindInfo {
         delete: 20,
     },
     max_parallel: 1,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -74,6 +74,8 @@ pub(super) const fn info(
             delete: 1,
         },
         max_parallel: 1,
+        alike: &[],
+        import: None,
         operations: &[],
     }
 }

@@ -129,6 +129,8 @@ static INFO: KindInfo = KindInfo {
         delete: 5,
     },
     max_parallel: 8,
+    alike: &[],
+    import: Some("the region, a slash, and the bucket's name"),
     operations: &[],
 };
 

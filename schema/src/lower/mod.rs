@@ -10,6 +10,7 @@ mod dns;
 mod k3s;
 mod nodes;
 mod platform;
+mod relocation;
 mod secret;
 mod unsupported;
 

@@ -3,23 +3,14 @@
 use super::Lowerer;
 use crate::code::Code;
 use crate::diagnostic::Finding;
-use crate::raw::{Leaf, Opt, RawFile, RawTable};
+use crate::raw::{Leaf, RawFile, RawTable as _};
 use crate::span::Span;
 
 impl Lowerer<'_> {
     /// Refuses every table whose behaviour does not exist yet.
     pub(super) fn unsupported(&mut self, raw: &RawFile) {
-        self.refuse_each("[[import]]", &raw.import);
-        self.refuse_each("[[moved]]", &raw.moved);
-        self.refuse_each("[[removed]]", &raw.removed);
         if let Some(Leaf::Read(table)) = &raw.restore {
-            self.refuse("`[restore]`", table.value.span);
-        }
-    }
-
-    fn refuse_each<T: RawTable>(&mut self, name: &str, field: &Opt<Vec<Leaf<T>>>) {
-        for table in Self::tables(field) {
-            self.refuse(&format!("`{name}`"), table.span());
+            self.refuse("`[restore]`", table.value.span());
         }
     }
 

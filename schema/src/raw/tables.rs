@@ -52,12 +52,14 @@ raw_table! {
         volume: Opt<Vec<Leaf<RawVolume>>>,
         /// DNS records in domains that DigitalOcean serves.
         domain_record: Opt<Vec<Leaf<RawDomainRecord>>>,
-        /// Existing resources to take over. Not yet supported.
+        /// Resources that exist already and become kplan's.
         import: Opt<Vec<Leaf<RawImport>>>,
-        /// Resources whose address changed. Not yet supported.
+        /// Resources whose address changed.
         moved: Opt<Vec<Leaf<RawMoved>>>,
-        /// Resources to forget without destroying them. Not yet supported.
+        /// Resources that are no longer in the file on purpose.
         removed: Opt<Vec<Leaf<RawRemoved>>>,
+        /// What is no drift.
+        drift: Opt<RawDrift>,
         /// Bring the cluster back from a backup. Not yet supported.
         restore: Opt<RawRestore>,
         /// Where kplan keeps what it knows about the cluster.
@@ -560,19 +562,22 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[[import]]`: an existing resource to take over. Not yet supported.
+    /// `[[import]]`: a resource that exists already and becomes kplan's: the next apply puts it on
+    /// record, and changes only what differs. After that the block can be taken out.
     RawImport {
-        /// Address it gets, such as `droplet.servers[0]`.
+        /// Its address in this file, such as `droplet.web`.
         to: Req<String>,
-        /// Its id at DigitalOcean.
+        /// Its id at DigitalOcean: a droplet's number, a VPC's UUID; `kplan import --discover`
+        /// prints it.
         id: Req<String>,
     }
 }
 
 raw_table! {
-    /// `[[moved]]`: a resource whose address changed. Not yet supported.
+    /// `[[moved]]`: a resource whose address changed. It stays as it is; only the record changes.
+    /// After an apply the block can be taken out.
     RawMoved {
-        /// Old address.
+        /// Old address; without a number all of that name, such as `droplet.workers`.
         from: Req<String>,
         /// New address.
         to: Req<String>,
@@ -580,12 +585,23 @@ raw_table! {
 }
 
 raw_table! {
-    /// `[[removed]]`: a resource to forget. Not yet supported.
+    /// `[[removed]]`: a resource that is no longer in the file on purpose.
     RawRemoved {
-        /// Its address.
+        /// Its address; without a number all of that name.
         from: Req<String>,
-        /// Whether it is destroyed, too.
-        destroy: Opt<bool>,
+        /// `true`: it stays as it is, and kplan forgets it. `false`: it is destroyed, with what is
+        /// lost with it.
+        #[schemars(extend("default" = false))]
+        keep: Opt<bool>,
+    }
+}
+
+raw_table! {
+    /// `[drift]`: what is no drift.
+    RawDrift {
+        /// `ADDRESS: FIELD`, either of which may be `*`: what somebody else changes on purpose,
+        /// such as `droplet.web: tags`. `plan` and `apply` leave it as it is, too.
+        ignore: Opt<Vec<Leaf<String>>>,
     }
 }
 

@@ -96,6 +96,7 @@ fn the_reader_accepts_exactly_the_keys_of_the_schema() {
         RawImport,
         RawMoved,
         RawRemoved,
+        RawDrift,
         RawRestore,
         RawState,
         RawMirror,

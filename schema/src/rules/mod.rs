@@ -54,6 +54,7 @@ rules! {
     name_reserved,
     name_too_long,
     nothing_schedulable,
+    relocation_conflict,
     reserved_ip_misplaced,
     server_too_small,
     spaces_region,

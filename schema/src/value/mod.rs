@@ -1,6 +1,7 @@
 //! The leaves of the file as types: a value of one of these types is valid by construction.
 
 mod addon;
+mod address;
 mod dns;
 mod git;
 mod kube;
@@ -13,6 +14,7 @@ mod time;
 mod version;
 
 pub use addon::{ArtifactUrl, ChartName, ChartRepository, ChartVersion, LocalFile, Sha256};
+pub use address::{DriftRule, ResourceAddress};
 pub use dns::{Domain, RecordName, RecordType};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};

@@ -4,14 +4,52 @@ use super::values::{attributes, created, recorded, updated};
 use crate::render::json::{marks, secret, unknown, values};
 use crate::render::terraform;
 use crate::review::{Kinds, is_head};
+use kplan_engine::Planned;
 use kplan_model::{Action, Address, Object, Plan, Reason, Step};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 
-pub(super) fn all(plan: &Plan, kinds: &Kinds) -> Vec<Json> {
+pub(super) fn all(planned: &Planned, kinds: &Kinds) -> Vec<Json> {
+    let plan = &planned.plan;
     let listed = plan.steps.iter().filter(|step| {
         !matches!(step.action, Action::Record | Action::Operate) && is_head(plan, step)
     });
-    listed.map(|step| resource(plan, step, kinds)).collect()
+    let listed: Vec<&Step> = listed.collect();
+    // What only comes on record, or only gets another address, changes nothing.
+    let changed: BTreeSet<&Address> = listed.iter().map(|step| &step.address).collect();
+    let imported = plan.imported.iter().map(|(address, _)| address);
+    let moved = plan.moved.iter().map(|(_, address)| address);
+    let quiet: BTreeSet<&Address> = imported.chain(moved).collect();
+    let quiet = quiet.difference(&changed).filter_map(|address| {
+        let record = planned.snapshot.resources.get(*address)?;
+        let fields = recorded(record);
+        let mut change = sides(address, Some(&fields), Some(&fields), kinds);
+        change.insert("actions".to_owned(), json!(["no-op"]));
+        change.insert("replace_paths".to_owned(), json!([]));
+        Some(entry(plan, address, change, kinds))
+    });
+    let listed = listed.into_iter();
+    let mut all: Vec<Json> = listed.map(|step| resource(plan, step, kinds)).collect();
+    all.extend(quiet.map(Json::Object));
+    all
+}
+
+/// A change with whose it is: where that was before, and which id it has where it is imported.
+fn entry(
+    plan: &Plan,
+    address: &Address,
+    mut change: serde_json::Map<String, Json>,
+    kinds: &Kinds,
+) -> serde_json::Map<String, Json> {
+    if let Some((_, id)) = plan.imported.iter().find(|(to, _)| to == address) {
+        change.insert("importing".to_owned(), json!({ "id": id.as_str() }));
+    }
+    let mut entry = terraform::named(address, kinds);
+    if let Some((from, _)) = plan.moved.iter().find(|(_, to)| to == address) {
+        entry.insert("previous_address".to_owned(), json!(from.to_string()));
+    }
+    entry.insert("change".to_owned(), Json::Object(change));
+    entry
 }
 
 /// The two sides of a change, marked as Terraform marks them.
@@ -63,8 +101,7 @@ fn resource(plan: &Plan, step: &Step, kinds: &Kinds) -> Json {
     let mut change = sides(&step.address, before.as_ref(), after.as_ref(), kinds);
     change.insert("actions".to_owned(), actions(step, other));
     change.insert("replace_paths".to_owned(), replaces.into());
-    let mut entry = terraform::named(&step.address, kinds);
-    entry.insert("change".to_owned(), Json::Object(change));
+    let mut entry = entry(plan, &step.address, change, kinds);
     if let Some(reason) = action_reason(create.unwrap_or(step)) {
         entry.insert("action_reason".to_owned(), json!(reason));
     }
@@ -105,6 +142,7 @@ fn action_reason(step: &Step) -> Option<&'static str> {
         | Reason::PoweredOff(_)
         | Reason::Vanished
         | Reason::Kept
+        | Reason::Released(_)
         | Reason::DestroyRequested => None,
     }
 }

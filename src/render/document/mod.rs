@@ -63,7 +63,7 @@ pub fn plan(source: &Source<'_>) -> Json {
             "root_module": { "resources": values.planned(kinds) },
         },
         "resource_drift": drift::changes(planned, kinds),
-        "resource_changes": changes::all(plan, kinds),
+        "resource_changes": changes::all(planned, kinds),
         "output_changes": outputs.changes(),
         "prior_state": {
             "format_version": "1.0",
@@ -74,15 +74,23 @@ pub fn plan(source: &Source<'_>) -> Json {
             },
         },
         "configuration": configuration::all(declarations, kinds),
-        "applyable": !plan.steps.is_empty(),
+        "applyable": !plan.steps.is_empty() || counts.import + counts.moved > 0,
         "complete": !planned.report.is_partial(),
         "errored": false,
         "drift": drift::columns(planned, declarations, kinds),
         "operations": operations(plan),
-        "changes": { "add": counts.add, "change": counts.change, "destroy": counts.destroy },
+        "changes": {
+            "add": counts.add, "change": counts.change, "destroy": counts.destroy,
+            "import": counts.import, "moved": counts.moved,
+        },
         "notes": notes,
         "statistics": statistics.document(),
     })
+}
+
+/// What changed outside of kplan, in three columns.
+pub fn drift(planned: &Planned, declarations: &Declarations, kinds: &Kinds) -> Vec<Json> {
+    drift::columns(planned, declarations, kinds)
 }
 
 /// What is done to resources besides changing them; Terraform has no name for it.

@@ -111,6 +111,14 @@ impl From<ErrorWire> for StoredError {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GroupWire {
@@ -125,6 +133,8 @@ struct GroupWire {
 pub(crate) struct MetaWire {
     protect: bool,
     keep: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    imported: bool,
     inside: Option<String>,
     group: Option<GroupWire>,
     after: Vec<String>,
@@ -135,6 +145,7 @@ impl MetaWire {
         let Meta {
             protect,
             keep,
+            imported,
             inside,
             group,
             after,
@@ -142,6 +153,7 @@ impl MetaWire {
         Ok(Self {
             protect: *protect,
             keep: *keep,
+            imported: *imported,
             inside: inside.as_ref().map(address_out).transpose()?,
             group: group.as_ref().map(|group| GroupWire {
                 name: group.name.clone(),
@@ -157,6 +169,7 @@ impl MetaWire {
         Ok(Meta {
             protect: self.protect,
             keep: self.keep,
+            imported: self.imported,
             inside: self.inside.as_deref().map(address_in).transpose()?,
             group: self.group.map(|group| Group {
                 name: group.name,

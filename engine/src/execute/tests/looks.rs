@@ -158,6 +158,8 @@ static NAMELESS: KindInfo = KindInfo {
         delete: 1,
     },
     max_parallel: 4,
+    alike: &[],
+    import: None,
     operations: &[],
 };
 

@@ -1,0 +1,262 @@
+//! `[[import]]` and `kplan import`: what exists, read by its id, as it is put on record.
+
+use super::{Arranged, refused};
+use crate::cmd::session::Session;
+use crate::error::{Failure, Problem};
+use crate::load::{Secrets, origin};
+use crate::wire::SystemClock;
+use kplan_engine::clock::Clock as _;
+use kplan_engine::import::{self, Existing};
+use kplan_engine::observe;
+use kplan_model::{
+    Address, Declaration, KindInfo, Meta, Object, Observation, Origin, Recorded, RemoteId,
+    Snapshot, Status, Timestamp, Value,
+};
+use kplan_schema::Spec;
+use kplan_schema::spec::SERVERS_POOL;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One resource that is to come on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The address it gets.
+    pub to: Address,
+    /// Its id.
+    pub id: RemoteId,
+    /// Where the file says so.
+    pub origin: Origin,
+}
+
+/// The file's own.
+pub(super) fn in_file(spec: &Spec) -> Vec<Wanted> {
+    let blocks = spec.imports.iter();
+    let wanted = blocks.filter_map(|block| {
+        Some(Wanted {
+            to: block.to.as_str().parse().ok()?,
+            id: RemoteId::new(block.id.value.clone()),
+            origin: origin(block.to.span),
+        })
+    });
+    wanted.collect()
+}
+
+/// Puts everything wanted on record that is not yet; gives what that is.
+pub(super) async fn take(
+    session: &Session,
+    arranged: &mut Arranged,
+    wanted: &[Wanted],
+    secrets: &Secrets,
+) -> Result<Vec<(Address, RemoteId)>, Failure> {
+    let new = new(session, arranged, wanted)?;
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = look(session, arranged, &new).await?;
+    // First everything is on record, so that what refers to another finds it; then what the file
+    // asks for is known, names that stay as they are included; then the arguments.
+    for _ in 0..2 {
+        for one in &new {
+            let found = seen.get(&one.to);
+            let declared = declaration(arranged, &one.to);
+            let info = session.kinds().get(one.to.kind()).copied();
+            if let (Some(attrs), Some(declared), Some(info)) = (found, declared, info) {
+                let record = record(info, declared, &arranged.snapshot, (one, attrs));
+                arranged.snapshot.resources.insert(one.to.clone(), record);
+            }
+        }
+        let declared = session.declared(&arranged.snapshot, secrets.clone());
+        arranged.declarations = declared;
+    }
+    for one in &new {
+        let record = arranged.snapshot.resources.get(&one.to);
+        let info = session.kinds().get(one.to.kind()).copied();
+        if let (Some(record), Some(info)) = (record, info) {
+            arranged.notes.extend(note(record, info));
+        }
+    }
+    let imported = new.iter().map(|one| (one.to.clone(), one.id.clone()));
+    Ok(imported.collect())
+}
+
+/// What nobody can look at.
+fn note(record: &Recorded, info: &KindInfo) -> Option<String> {
+    let assumed = import::assumed(info, record);
+    (!assumed.is_empty()).then(|| {
+        format!(
+            "{}: {} cannot be read, and {} taken to be as the file says",
+            record.address,
+            assumed.join(", "),
+            if assumed.len() == 1 { "is" } else { "are" }
+        )
+    })
+}
+
+fn declaration<'a>(arranged: &'a Arranged, address: &Address) -> Option<&'a Declaration> {
+    let mut declared = arranged.declarations.resources.iter();
+    declared.find(|declaration| declaration.address == *address)
+}
+
+/// Those that are not on record yet, every one of which could be.
+fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<Wanted>, Failure> {
+    let kinds = session.kinds();
+    let mut known: BTreeMap<(&str, &str), &Address> = BTreeMap::new();
+    let records = arranged.snapshot.resources.values();
+    for record in records.chain(&arranged.snapshot.deposed) {
+        let key = (record.address.kind().as_str(), record.id.as_str());
+        known.insert(key, &record.address);
+    }
+    let mut problems = Vec::new();
+    let mut new: Vec<Wanted> = Vec::new();
+    for one in wanted {
+        let (to, id) = (&one.to, &one.id);
+        let there = arranged.snapshot.resources.get(to);
+        if there.is_some_and(|record| record.id == *id) || new.contains(one) {
+            continue;
+        }
+        let importable = kinds.get(to.kind()).and_then(|info| info.import);
+        let elsewhere = known.get(&(to.kind().as_str(), id.as_str()));
+        let (code, message, help) = if importable.is_none() {
+            (
+                "import::kind",
+                format!("a {} cannot be imported", to.kind()),
+                "kplan makes it itself, and nothing that exists outside could become one"
+                    .to_owned(),
+            )
+        } else if let Some(record) = there {
+            (
+                "import::taken",
+                format!("{to} is on record already, with the id {}", record.id),
+                "choose another address, or forget that one: `kplan state rm`".to_owned(),
+            )
+        } else if let Some(other) = elsewhere {
+            (
+                "import::known",
+                format!("{id} is on record already, as {other}"),
+                "one resource has one address; [[moved]] gives it another".to_owned(),
+            )
+        } else if declaration(arranged, to).is_none() {
+            (
+                "import::not_declared",
+                format!("nothing in the file has the address {to}"),
+                "write its block first, or have it written: `kplan import --generate`".to_owned(),
+            )
+        } else {
+            new.push(one.clone());
+            continue;
+        };
+        problems.push(session.at(Problem::error(code, message).help(help), one.origin));
+    }
+    refused(problems)?;
+    Ok(new)
+}
+
+/// Reads them, by list calls of their kinds.
+async fn look(
+    session: &Session,
+    arranged: &Arranged,
+    new: &[Wanted],
+) -> Result<BTreeMap<Address, Object>, Failure> {
+    let mut unread = Snapshot::empty(
+        arranged.snapshot.lineage.clone(),
+        arranged.snapshot.owner.clone(),
+    );
+    for one in new {
+        let declared = declaration(arranged, &one.to);
+        let args = declared.map(|declared| declared.filled(&arranged.snapshot));
+        let args = args.unwrap_or_default().into_iter();
+        unread.resources.insert(
+            one.to.clone(),
+            Recorded {
+                address: one.to.clone(),
+                id: one.id.clone(),
+                args: args.filter(|(_, value)| value.is_known()).collect(),
+                attrs: Object::new(),
+                meta: Meta::default(),
+                depends_on: Vec::new(),
+                status: Status::Ready,
+                created_at: Timestamp(0),
+                operations: BTreeSet::new(),
+                version: 0,
+            },
+        );
+    }
+    let observers = observe::observers(&session.adapters.registry);
+    let nothing = observe::Ways::new();
+    let seen = observe::observe(&unread, &nothing, &observers, &session.observing()).await;
+    let (mut found, mut problems) = (BTreeMap::new(), Vec::new());
+    for one in new {
+        let (to, id) = (&one.to, &one.id);
+        let problem = match seen.get(to) {
+            Some(Observation::Present(attrs)) => match node(session, arranged, to, attrs) {
+                None => {
+                    found.insert(to.clone(), attrs.clone());
+                    continue;
+                }
+                Some(problem) => problem,
+            },
+            Some(Observation::Unreadable(error)) => {
+                let message =
+                    format!("{to}: the resource of the id {id} could not be read: {error}");
+                Problem::error("import::unreadable", message)
+            }
+            _ => {
+                let what = session.kinds().get(to.kind()).and_then(|info| info.import);
+                let message = format!("there is no {} with the id {id}", to.kind());
+                Problem::error("import::not_found", message).help(format!(
+                    "the id is {}; `kplan import --discover` prints what there is",
+                    what.unwrap_or("what the API calls it")
+                ))
+            }
+        };
+        problems.push(session.at(problem, one.origin));
+    }
+    refused(problems)?;
+    Ok(found)
+}
+
+/// A droplet of somebody else's cannot become a node of a cluster that kplan installs: that is done
+/// at a droplet's first boot.
+fn node(session: &Session, arranged: &Arranged, to: &Address, attrs: &Object) -> Option<Problem> {
+    let spec = &session.loaded.spec;
+    let is_pool =
+        to.name() == SERVERS_POOL || spec.agents.iter().any(|it| it.name.as_str() == to.name());
+    let is_node = to.kind().as_str() == "droplet" && to.index().is_some() && is_pool;
+    if !is_node || is_ours(&arranged.snapshot, attrs) {
+        return None;
+    }
+    let message = format!("{to} would be a node, and kplan did not install it");
+    let problem = Problem::error("import::node", message).help(
+        "kplan installs K3s at a droplet's first boot, and touches nothing on one that runs. Import it \
+         as a [[droplet]]; add new nodes, and take it out when its work has moved",
+    );
+    Some(problem)
+}
+
+/// Whether it has the owner's mark: kplan made it, and lost the record.
+fn is_ours(snapshot: &Snapshot, attrs: &Object) -> bool {
+    attrs.get("owner_tag") == Some(&Value::str(snapshot.owner.tag()))
+}
+
+fn record(
+    info: &KindInfo,
+    declared: &Declaration,
+    snapshot: &Snapshot,
+    (one, attrs): (&Wanted, &Object),
+) -> Recorded {
+    let made = match attrs.get("created_at") {
+        Some(Value::Str(text)) => text.as_str().parse::<jiff::Timestamp>().ok(),
+        _ => None,
+    };
+    let existing = Existing {
+        id: one.id.clone(),
+        attrs,
+        created_at: made.map_or_else(|| SystemClock.now(), |at| Timestamp(at.as_millisecond())),
+        foreign: !is_ours(snapshot, attrs),
+    };
+    let mut record = import::record(info, declared, snapshot, existing);
+    // What is there keeps its name where that cannot change.
+    if let Some(name) = attrs.get("name") {
+        record.args.insert("name".to_owned(), name.clone());
+    }
+    record
+}
