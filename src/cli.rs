@@ -221,6 +221,16 @@ pub struct PlanArgs {
     /// With --destroy: destroy the backups too
     #[arg(long, requires = "destroy")]
     pub delete_backups: bool,
+    /// With --destroy: make a last backup first
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        requires = "destroy",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub final_backup: Option<bool>,
     /// Write the plan to this file; `kplan apply FILE` carries out exactly this one
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -529,6 +539,16 @@ pub struct DestroyArgs {
     /// they are destroyed; with --auto-approve it has to be said where there are any
     #[arg(long, value_name = "WHAT", value_enum)]
     pub orphans: Option<Orphans>,
+    /// Make a last backup first, and destroy nothing unless it is whole. With a prompt, and without
+    /// this, it is asked; --final-backup=false makes none
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub final_backup: Option<bool>,
     /// Secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,

@@ -20,7 +20,9 @@ use kplan_providers::http::{
 };
 use kplan_providers::kubernetes::connect::Connector;
 use kplan_providers::kubernetes::read_only;
-use kplan_providers::kubernetes::{Kubernetes, KubernetesCalls, KubernetesConfig, Network};
+use kplan_providers::kubernetes::{
+    Kubernetes, KubernetesCalls, KubernetesConfig, Network, Remarks,
+};
 use kplan_providers::recovery::{KitKeeper, MemoryKits};
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Keys, Spaces, SpacesConfig};
@@ -176,6 +178,8 @@ pub struct Adapters {
     pub spaces: Spaces,
     /// Recovery kits.
     pub kits: Arc<dyn KitKeeper>,
+    /// What is to be said once everything is over.
+    pub remarks: Remarks,
     statistics: Arc<Statistics>,
     kubernetes: Arc<KubernetesCalls>,
     waits: Waits,
@@ -232,6 +236,7 @@ impl Adapters {
             calls: Arc::clone(&calls),
             scale: cloud.scale,
         });
+        let remarks = Remarks::default();
         let registry = kplan_providers::registry::all(&Clients {
             digitalocean: digitalocean.clone(),
             spaces: spaces.clone(),
@@ -239,6 +244,7 @@ impl Adapters {
             artifacts: Arc::clone(&fetcher) as _,
             kits: Arc::clone(&kits),
             now: system_clock(),
+            remarks: remarks.clone(),
         });
         Ok(Self {
             registry,
@@ -248,6 +254,7 @@ impl Adapters {
             clusters: kubernetes,
             spaces,
             kits,
+            remarks,
             statistics,
             kubernetes: calls,
             waits,

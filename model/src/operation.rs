@@ -27,6 +27,9 @@ pub struct OperationInfo {
     pub undo: Option<UndoInfo>,
     /// Whether it moves something to others of the kind: where none stays, it is left out.
     pub needs_peer: bool,
+    /// Whether it belongs to the destruction of a whole cluster, whose command begins it. A plan of an
+    /// apply only undoes it.
+    pub of_destroy: bool,
     /// The resources it is for: those whose argument at that path is that text; all where `None`.
     pub only: Option<(&'static str, &'static str)>,
 }

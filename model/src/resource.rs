@@ -177,6 +177,14 @@ pub trait Resource: Send + Sync + 'static {
         Readiness::Ready
     }
 
+    /// How far the destruction is of one that was to be destroyed and is still there: `Waiting` with
+    /// what it waits for, `Failed` where it does not come to its end, `Ready` where nothing more is
+    /// waited for.
+    fn going(&self, attrs: &Self::Attrs) -> Readiness {
+        let _ = attrs;
+        Readiness::Waiting("it is still there".to_owned())
+    }
+
     /// Why the container that it stands in, or would stand in, does not take one any more; `None`
     /// where it does, or where nobody can tell. Asked when it is planned to make one (again)
     /// while its container stays: that is made anew then, too. `args` are filled as far as the
@@ -246,6 +254,8 @@ pub trait Observe: Send + Sync {
     ) -> BoxFuture<'a, Vec<FoundOrNot<Object>>>;
     /// See [`Resource::readiness`].
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError>;
+    /// See [`Resource::going`].
+    fn going(&self, attrs: &Object) -> Result<Readiness, ProviderError>;
     /// See [`Resource::too_late`].
     fn too_late(
         &self,
@@ -396,6 +406,10 @@ impl<R: Resource> Observe for R {
 
     fn readiness(&self, attrs: &Object) -> Result<Readiness, ProviderError> {
         Ok(Resource::readiness(self, &R::Attrs::from_object(attrs)?))
+    }
+
+    fn going(&self, attrs: &Object) -> Result<Readiness, ProviderError> {
+        Ok(Resource::going(self, &R::Attrs::from_object(attrs)?))
     }
 
     fn too_late(

@@ -6,8 +6,9 @@ use crate::http::Now;
 use crate::k3s::{Cluster, Drain, K3sNode, LeaveEtcd, Pki, ServerToken, Uncordon};
 use crate::kubernetes::{
     AddonManifest, Argocd, ArgocdApplication, ArgocdRepository, BundleKind, Bundled, Ccm,
-    CloudSecret, Csi, EtcdSnapshots, HelmRelease, K3sUpgrade, Kubernetes, SealedSecrets,
-    SealingSecret, UpgradeController, Velero, VeleroRestore, VeleroSecret, VeleroSource,
+    CloudSecret, Csi, EtcdSnapshots, FinalBackup, HelmRelease, K3sUpgrade, Kubernetes, Remarks,
+    Resume, SealedSecrets, SealingSecret, Suspend, UpgradeController, Velero, VeleroRestore,
+    VeleroSecret, VeleroSource, WindDown,
 };
 use crate::local::{Kept, Login, Repository, RestoreRequest, Rotation, Sealing, Signing};
 use crate::recovery::{KitKeeper, RecoveryKit};
@@ -30,6 +31,8 @@ pub struct Clients {
     pub kits: Arc<dyn KitKeeper>,
     /// The current moment.
     pub now: Now,
+    /// What is to be said once everything is over.
+    pub remarks: Remarks,
 }
 
 /// Every kind there is.
@@ -43,6 +46,11 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(Kept::<Rotation>::new(Arc::clone(&clients.now)));
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
     left(&clients.digitalocean, &mut registry);
+    registry.add(FinalBackup::new(clients.kubernetes.clone()));
+    registry.add(WindDown::new(
+        clients.kubernetes.clone(),
+        clients.remarks.clone(),
+    ));
     k3s(clients, &mut registry);
     bundled::<CloudSecret>(clients, &mut registry);
     bundled::<Ccm>(clients, &mut registry);
@@ -59,6 +67,8 @@ pub fn all(clients: &Clients) -> Registry {
     bundled::<AddonManifest>(clients, &mut registry);
     bundled::<HelmRelease>(clients, &mut registry);
     bundled::<Argocd>(clients, &mut registry);
+    registry.add_operation(Suspend(clients.kubernetes.clone()));
+    registry.add_operation(Resume(clients.kubernetes.clone()));
     bundled::<ArgocdRepository>(clients, &mut registry);
     bundled::<ArgocdApplication>(clients, &mut registry);
     registry

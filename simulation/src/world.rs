@@ -231,6 +231,7 @@ impl World {
             artifacts: Arc::new(Shelf),
             kits: Arc::new(self.kits.clone()),
             now: self.now(),
+            remarks: kplan_providers::kubernetes::Remarks::default(),
         });
         registry.add(Pki::made_by(self.now(), Arc::new(keys)));
         Adapters {

@@ -3,7 +3,7 @@
 use crate::cli::{ApplyArgs, Global, RunArgs};
 use crate::cmd::execution::{Execution, consent, outputs};
 use crate::cmd::plan::changes;
-use crate::cmd::review::show_with;
+use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::{self, Session};
 use crate::cmd::{restore, saved};
 use crate::compose::Rotating;
@@ -266,11 +266,12 @@ impl<'a> Apply<'a> {
 
     async fn show(
         &self,
-        looks: (&Planned, &[String]),
+        (planned, notes): (&Planned, &[String]),
         declarations: &Declarations,
         terminal: &mut Terminal,
     ) -> Preflight {
         let json = self.global.json;
+        let looks = (planned, Beside::noted(notes));
         show_with(self.session, looks, declarations, terminal, json).await
     }
 

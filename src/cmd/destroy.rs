@@ -1,10 +1,11 @@
 //! `kplan destroy`: destroys everything on record but what is kept by design.
 
 use crate::cli::{DestroyArgs, Global};
-use crate::cmd::execution::{Execution, consent};
-use crate::cmd::leavings;
+use crate::cmd::ending::Began;
+use crate::cmd::execution::{Execution, answer, consent};
+use crate::cmd::leavings::{self, Left, Wishes};
 use crate::cmd::plan::changes;
-use crate::cmd::review::show_with;
+use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::Session;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
@@ -12,7 +13,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned, WhyNot};
-use kplan_model::{Action, PlanMode, Step};
+use kplan_model::{Action, PlanMode, Snapshot, Step};
 use kplan_schema::spec::BackupStore;
 
 /// Runs it.
@@ -27,17 +28,14 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     }
     let wanted = (global, &interrupts);
     let ready = interrupts.unless(prepare(&session, wanted, args, terminal));
-    let Some((mut execution, planned, stays)) = Box::pin(ready).await? else {
+    let Some(Ready {
+        mut execution,
+        planned,
+        began,
+    }) = Box::pin(ready).await?
+    else {
         terminal.line("Destroy cancelled.");
         return Ok(Exit::Error);
-    };
-    if !changes(&planned.plan) {
-        return Ok(Exit::Ok);
-    }
-    let how = if args.run.auto_approve {
-        "--confirm"
-    } else {
-        "prompt"
     };
     let kept: Vec<String> = planned
         .report
@@ -46,26 +44,46 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
         .filter(|item| item.why == WhyNot::Kept)
         .map(|item| item.address.to_string())
         .collect();
-    let exit = execution.run(planned.plan, how, terminal).await?;
-    execution.close(terminal).await;
-    if !global.json && exit == Exit::Ok && !kept.is_empty() {
-        let bucket = storage::backup_bucket().to_string();
-        let what = if kept.contains(&bucket) {
-            "the backups, and the Spaces key they are read with, which opens every bucket of the \
-             account; `kplan destroy --delete-backups` destroys them too"
+    let mut exit = Exit::Ok;
+    let runs = changes(&planned.plan);
+    if runs {
+        let how = if args.run.auto_approve {
+            "--confirm"
         } else {
-            "the password of the volumes in the backups, which are in a bucket of your own; `kplan \
-             destroy --delete-backups` destroys the password, and leaves the backups unreadable"
+            "prompt"
         };
-        terminal.line(&format!("Kept: {} ({what}).", kept.join(", ")));
+        exit = execution.run(planned.plan, how, terminal).await?;
+        if !global.json && exit == Exit::Ok && !kept.is_empty() {
+            terminal.line(&kept_by_design(&kept));
+        }
     }
-    if !global.json && exit == Exit::Ok && !stays.is_empty() {
-        terminal.line(&format!(
-            "Kept: {} (what the cluster's programs stored; nothing on record leads there any more).",
-            stays.join(", ")
-        ));
+    let ended = (exit, execution.recorded());
+    let ended = began.ended((&session, &interrupts), ended, (global, terminal));
+    let exit = Box::pin(ended).await;
+    if runs {
+        execution.close(terminal).await;
     }
     Ok(exit)
+}
+
+/// What stays, and how it goes.
+fn kept_by_design(kept: &[String]) -> String {
+    let bucket = storage::backup_bucket().to_string();
+    let what = if kept.contains(&bucket) {
+        "the backups, and the Spaces key they are read with, which opens every bucket of the \
+         account; `kplan destroy --delete-backups` destroys them too"
+    } else {
+        "the password of the volumes in the backups, which are in a bucket of your own; `kplan \
+         destroy --delete-backups` destroys the password, and leaves the backups unreadable"
+    };
+    format!("Kept: {} ({what}).", kept.join(", "))
+}
+
+/// What is destroyed, agreed to where that was needed.
+struct Ready<'a> {
+    execution: Execution<'a>,
+    planned: Planned,
+    began: Began,
 }
 
 /// Everything before the first change: the lock, recovery, the plan, and consent where something
@@ -75,11 +93,13 @@ async fn prepare<'a>(
     (global, interrupts): (&'a Global, &'a Interrupts),
     args: &'a DestroyArgs,
     terminal: &mut Terminal,
-) -> Result<Option<(Execution<'a>, Planned, Vec<String>)>, Failure> {
+) -> Result<Option<Ready<'a>>, Failure> {
     let wanted = (global, interrupts);
     let mut execution = Execution::open(session, wanted, &args.run, "destroy", terminal).await?;
     let snapshot = execution.recovered(terminal).await?;
-    let left = leavings::find(session, snapshot, args.orphans).await?;
+    let Some(left) = found(session, snapshot, args, terminal).await? else {
+        return Ok(None);
+    };
     if args.run.auto_approve {
         leavings::answered(&left)?;
     }
@@ -89,7 +109,12 @@ async fn prepare<'a>(
     // Destroying looks at the record. The file only says how what is on record is reached.
     let declarations = session.references(&snapshot);
     let mut planned = session.plan(&declarations, snapshot, &options).await?;
-    let looks = (&planned, left.notes.as_slice());
+    let staying = left.staying();
+    let beside = Beside {
+        notes: &left.notes,
+        staying: &staying,
+    };
+    let looks = (&planned, beside);
     // Nothing is made, so nothing could be refused.
     let _idle = show_with(session, looks, &declarations, terminal, global.json).await;
     if !global.json
@@ -115,11 +140,44 @@ async fn prepare<'a>(
     if asked && !consent(terminal, &question, name).await? {
         return Ok(None);
     }
+    let began = Began::of(session, &planned.snapshot, &left);
     if left.is_new && changes(&planned.plan) {
         // On record before the first of them goes: whatever cuts the run off, the next one knows them.
         planned.plan.base.serial = execution.put_beside(left.snapshot)?;
     }
-    Ok(Some((execution, planned, left.kept)))
+    Ok(Some(Ready {
+        execution,
+        planned,
+        began,
+    }))
+}
+
+/// What the cluster made, and what is done in it first. Asks whether a last backup is made where
+/// nobody said; nothing where that was not answered.
+async fn found(
+    session: &Session,
+    snapshot: Snapshot,
+    args: &DestroyArgs,
+    terminal: &mut Terminal,
+) -> Result<Option<Left>, Failure> {
+    let mut wishes = Wishes {
+        orphans: args.orphans,
+        final_backup: args.final_backup,
+        delete_backups: args.delete_backups,
+    };
+    wishes.agree()?;
+    let looked = Box::pin(leavings::look(session, &snapshot, wishes)).await?;
+    if looked.can_be_backed_up(wishes) && !args.run.auto_approve {
+        let question = "Make a last backup before anything is destroyed?\n  It goes into the bucket of the \
+                        backups, which stays. Unless it is whole, nothing is destroyed.\n  Only 'yes' or \
+                        'no' will be accepted.";
+        wishes.final_backup = match answer(terminal, question).await?.as_str() {
+            "yes" => Some(true),
+            "no" => Some(false),
+            _ => return Ok(None),
+        };
+    }
+    looked.decided(snapshot, wishes).map(Some)
 }
 
 /// What `--delete-backups` takes where the bucket is not kplan's to delete.

@@ -2,7 +2,7 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
-use crate::compose::leavings::is_last_look;
+use crate::compose::leavings::is_no_resource;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -185,7 +185,7 @@ impl<'a> Execution<'a> {
         let only_waits = plan
             .steps
             .iter()
-            .filter(|step| step.only_waits() || is_last_look(&step.address))
+            .filter(|step| step.only_waits() || is_no_resource(&step.address))
             .map(|step| step.id)
             .collect();
         let approved = plan.approve(Approval {
@@ -217,8 +217,13 @@ impl<'a> Execution<'a> {
             waits: only_waits,
             imported: approved.plan().imported.len(),
         };
+        for remark in self.session.adapters.remarks.take() {
+            terminal.note(&remark);
+        }
         let exit = finish(&outcome, &told, self.global.json, terminal);
-        if let (Some(now), false) = (self.recorded(), self.global.json) {
+        // What a whole destroy leaves is told at its very end.
+        let all_gone = mode == PlanMode::Destroy && exit == Exit::Ok;
+        if let (Some(now), false, false) = (self.recorded(), self.global.json, all_gone) {
             terminal.line(&price::standing_sentence(&price::standing(now)));
         }
         Ok(exit)
@@ -321,10 +326,15 @@ pub async fn consent(
     question: &str,
     expected: &str,
 ) -> Result<bool, Failure> {
+    Ok(answer(terminal, question).await? == expected)
+}
+
+/// Asks; gives the answer. An interrupt can end the wait for it.
+pub async fn answer(terminal: &mut Terminal, question: &str) -> Result<String, Failure> {
     ask(terminal, question);
     let answer = blocking(read_answer).await?;
     terminal.line("");
-    Ok(answer == expected)
+    Ok(answer)
 }
 
 /// [`consent`] for commands that wait for nothing else: a signal ends the process.

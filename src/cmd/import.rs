@@ -2,7 +2,7 @@
 
 use crate::cli::{Global, ImportArgs};
 use crate::cmd::execution::{Execution, consent};
-use crate::cmd::review::show_with;
+use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::Session;
 use crate::cmd::state::address;
 use crate::error::{CommandResult, Problem};
@@ -66,7 +66,7 @@ async fn take(
         .plan(declarations, arranged.snapshot.clone(), &options)
         .await?;
     if !global.json {
-        let looks = (&planned, arranged.notes.as_slice());
+        let looks = (&planned, Beside::noted(&arranged.notes));
         // What the next apply would do is only shown.
         let _idle = show_with(session, looks, declarations, terminal, false).await;
     }

@@ -3,11 +3,13 @@
 //! with like everything else.
 
 use crate::cli::Orphans;
+use crate::cmd::farewell::{self, Backup, Reached};
 use crate::cmd::session::Session;
 use crate::compose::leavings::{LAST, is_leaving};
 use crate::compose::{k3s, network};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
+use crate::price::Staying;
 use kplan_model::{
     Address, Codec as _, Kind, Meta, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot,
     Status, Value,
@@ -19,7 +21,35 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long the cluster's API may take to say what is whose, in its own time.
-const ANSWER: Duration = Duration::from_secs(10);
+pub const ANSWER: Duration = Duration::from_secs(10);
+
+/// What is asked of a destroy besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// What becomes of what holds data.
+    pub orphans: Option<Orphans>,
+    /// Whether a last backup is made; nothing where nobody said.
+    pub final_backup: Option<bool>,
+    /// Whether the backups go, too.
+    pub delete_backups: bool,
+}
+
+impl Wishes {
+    /// # Errors
+    /// `destroy::final_backup` where a backup is to be made in what is to be destroyed.
+    pub fn agree(self) -> Result<(), Failure> {
+        if !(self.delete_backups && self.final_backup == Some(true)) {
+            return Ok(());
+        }
+        let message =
+            "--delete-backups destroys the backups, the one that --final-backup makes, too";
+        let problem = Problem::error("destroy::final_backup", message);
+        Err(Failure::with(
+            Exit::Refused,
+            problem.help("leave one of the two out"),
+        ))
+    }
+}
 
 /// What was found, and how it is told.
 pub struct Left {
@@ -29,41 +59,129 @@ pub struct Left {
     pub is_new: bool,
     /// What is told of it before anybody agrees.
     pub notes: Vec<String>,
-    /// What stays, for the end.
-    pub kept: Vec<String>,
+    /// What stays in the account.
+    pub kept: Vec<Leaving>,
     /// What holds data, where nobody said yet what is to become of it.
     pub unanswered: Vec<String>,
+}
+
+impl Left {
+    /// What stays, with its price.
+    pub fn staying(&self) -> Vec<Staying> {
+        let all = self.kept.iter();
+        all.map(|one| Staying::of(told(one), &one.kind, &one.args.to_object()))
+            .collect()
+    }
+}
+
+/// What was seen in the account and in the cluster, before anything is decided.
+pub struct Looked {
+    look: Look,
+    marks: Marks,
+    /// The cluster, where it answers.
+    reached: Option<Reached>,
+    /// Why it did not.
+    silent: Option<ProviderError>,
+    /// What an earlier destroy that was not ended went by.
+    last: Option<LastLookArgs>,
+    orphans: Option<Orphans>,
 }
 
 /// Looks for what the cluster made, and puts it on record in a copy of the state.
 ///
 /// # Errors
+/// Those of [`look`] and [`Looked::decided`].
+pub async fn find(session: &Session, snapshot: Snapshot, wishes: Wishes) -> Result<Left, Failure> {
+    let looked = Box::pin(look(session, &snapshot, wishes)).await?;
+    looked.decided(snapshot, wishes)
+}
+
+/// Looks for what the cluster made. Changes nothing.
+///
+/// # Errors
 /// Where the account cannot be read: nobody would know what is left.
-pub async fn find(
+pub async fn look(
     session: &Session,
-    snapshot: Snapshot,
-    orphans: Option<Orphans>,
-) -> Result<Left, Failure> {
-    let last = last_look(&snapshot);
-    let said = orphans.or_else(|| {
+    snapshot: &Snapshot,
+    wishes: Wishes,
+) -> Result<Looked, Failure> {
+    let last = last_look(snapshot);
+    let orphans = wishes.orphans.or_else(|| {
         let kept = last.as_ref().map(|last| last.keeps_data)?;
         Some(if kept { Orphans::Keep } else { Orphans::Delete })
     });
-    let (marks, silent) = marks(session, &snapshot).await;
+    let (marks, mut silent) = marks(session, snapshot).await;
     let look = session.adapters.leavings(&marks).await;
     let look = look.map_err(|error| unread(&error))?;
-    let keeps = said == Some(Orphans::Keep);
-    let data = look.found.iter().filter(|one| one.holds_data);
-    let data: Vec<String> = data.map(told).collect();
-    let mut left = Left {
-        notes: notes(&look, silent, said.unwrap_or(Orphans::Delete)),
-        kept: if keeps { data.clone() } else { Vec::new() },
-        unanswered: if said.is_none() { data } else { Vec::new() },
-        is_new: false,
-        snapshot,
-    };
-    record(&mut left, &look, &marks, keeps);
-    Ok(left)
+    let mut reached = None;
+    if silent.is_none() {
+        let keeps = orphans == Some(Orphans::Keep);
+        let goes = look.found.iter().filter(|one| !(keeps && one.holds_data));
+        let own = goes.map(|one| one.attrs.id.clone()).collect();
+        let earlier = last.as_ref().and_then(|last| last.final_backup.clone());
+        match farewell::reach(session, snapshot, &own, earlier.as_deref()).await {
+            Ok(found) => reached = found,
+            Err(error) => silent = Some(error),
+        }
+    }
+    Ok(Looked {
+        look,
+        marks,
+        reached,
+        silent,
+        last,
+        orphans,
+    })
+}
+
+impl Looked {
+    /// The cluster, where a last backup of it could be made and nobody said yet whether one is.
+    pub fn can_be_backed_up(&self, wishes: Wishes) -> bool {
+        let open = wishes.final_backup.is_none() && !wishes.delete_backups;
+        let earlier = self.last.as_ref().and_then(|it| it.final_backup.as_ref());
+        let reached = self.reached.as_ref();
+        open && earlier.is_none() && reached.is_some_and(|it| it.volumes.is_some())
+    }
+
+    /// Decides, and puts what was found on record in a copy of the state.
+    ///
+    /// # Errors
+    /// `destroy::final_backup` where one is wanted and cannot be made.
+    pub fn decided(self, snapshot: Snapshot, wishes: Wishes) -> Result<Left, Failure> {
+        let backup = Backup::of(
+            (
+                self.last.as_ref(),
+                self.reached.as_ref(),
+                self.silent.as_ref(),
+            ),
+            &snapshot,
+            wishes,
+        )?;
+        let keeps = self.orphans == Some(Orphans::Keep);
+        let data = self.look.found.iter().filter(|one| one.holds_data);
+        let data: Vec<Leaving> = data.cloned().collect();
+        let mut notes = notes(
+            &self.look,
+            self.silent,
+            self.orphans.unwrap_or(Orphans::Delete),
+        );
+        notes.extend(backup.note());
+        let unanswered = self.orphans.is_none().then(|| data.iter().map(told));
+        let mut left = Left {
+            notes,
+            unanswered: unanswered.into_iter().flatten().collect(),
+            kept: if keeps { data } else { Vec::new() },
+            is_new: false,
+            snapshot,
+        };
+        let before = left.snapshot.resources.clone();
+        record(&mut left, &self.look, &self.marks, (keeps, &backup));
+        if let Some(reached) = &self.reached {
+            farewell::record(&mut left.snapshot, reached, &backup);
+        }
+        left.is_new = left.snapshot.resources != before;
+        Ok(left)
+    }
 }
 
 /// Nobody is asked in a run without a prompt, so what is done with data has to be said before.
@@ -172,7 +290,8 @@ fn unread(error: &ProviderError) -> Failure {
         .into()
 }
 
-fn told(one: &Leaving) -> String {
+/// Its name, id and size, and what it was made for.
+pub fn told(one: &Leaving) -> String {
     let size = one.attrs.size.map(|size| format!(", {size} GiB"));
     let whose = one.args.made_for.as_ref().map(|it| format!(", {it}"));
     format!(
@@ -225,7 +344,7 @@ fn notes(look: &Look, silent: Option<ProviderError>, orphans: Orphans) -> Vec<St
 /// Puts what was found on record, in its place in the order: after every droplet, so that no
 /// controller makes it again and no droplet holds it; then the last look; then the VPC and the tag by
 /// which it is found.
-fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
+fn record(left: &mut Left, look: &Look, marks: &Marks, (keeps, backup): (bool, &Backup)) {
     let before = left.snapshot.resources.clone();
     // What an earlier destroy put on record and is not found today is gone, or somebody took the marks
     // off it to save it.
@@ -246,6 +365,7 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
         keeps_data: keeps,
         ours: marks.ours.iter().cloned().collect(),
         foreign: marks.foreign.iter().cloned().collect(),
+        final_backup: backup.name().map(str::to_owned),
     };
     let object = args.to_object();
     let mut records = vec![recorded(
@@ -278,10 +398,10 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, keeps: bool) {
         record.depends_on.retain(|it| !is_leaving(it));
         record.depends_on.extend(first.iter().cloned());
     }
-    left.is_new = left.snapshot.resources != before;
 }
 
-fn recorded(
+/// Something that stands on record for a destroy alone.
+pub fn recorded(
     address: Address,
     id: &str,
     (args, attrs): (kplan_model::Object, kplan_model::Object),

@@ -1,8 +1,8 @@
 //! `kplan plan`: what apply would do. Reads the cloud, writes nothing, takes no lock.
 
 use crate::cli::{Detail, Format, Global, PlanArgs, ShowArgs, Sort};
-use crate::cmd::leavings;
-use crate::cmd::review::{Form, Shown};
+use crate::cmd::leavings::{self, Wishes};
+use crate::cmd::review::{Beside, Form, Shown};
 use crate::cmd::saved::{self, Sealing};
 use crate::cmd::session::{self, Session};
 use crate::error::CommandResult;
@@ -39,14 +39,21 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
         Some(_) => Some(Sealing::of(&session, &snapshot, terminal)?),
         None => None,
     };
-    let (snapshot, mut found) = if args.destroy {
-        let left = leavings::find(&session, snapshot, args.orphans).await?;
+    let (snapshot, mut found, staying) = if args.destroy {
+        let wishes = Wishes {
+            orphans: args.orphans,
+            final_backup: args.final_backup,
+            delete_backups: args.delete_backups,
+        };
+        wishes.agree()?;
+        let left = leavings::find(&session, snapshot, wishes).await?;
         if args.out.is_some() {
             leavings::answered(&left)?;
         }
-        (left.snapshot, left.notes)
+        let staying = left.staying();
+        (left.snapshot, left.notes, staying)
     } else {
-        (snapshot, Vec::new())
+        (snapshot, Vec::new(), Vec::new())
     };
     let arranged = relocate::arrange(&session, (snapshot, &secrets), &[], &mut options).await?;
     found.extend(arranged.notes.iter().cloned());
@@ -56,7 +63,11 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
         // The lineage is made when the state is: a first plan reads the same every time.
         unknown_owner(&mut planned.plan, &planned.snapshot.owner);
     }
-    let looks = (&planned, found.as_slice());
+    let beside = Beside {
+        notes: &found,
+        staying: &staying,
+    };
+    let looks = (&planned, beside);
     let (shown, looked) = Shown::of(&session, looks, &declarations).await;
     let refused = looked.refuses(&args.planning.preflight.skip_preflight);
     if let (Some(sealing), Some(path), false) = (&sealing, &args.out, refused) {

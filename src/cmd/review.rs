@@ -4,7 +4,7 @@ use crate::cmd::session::Session;
 use crate::cmd::{dry_run, notes};
 use crate::git;
 use crate::preflight::{self, Preflight};
-use crate::price::{self, Cents, Prices};
+use crate::price::{self, Cents, Prices, Staying};
 use crate::render::Terminal;
 use crate::render::document::{self, Source};
 use crate::render::markdown::{self, Around};
@@ -40,6 +40,25 @@ pub struct Price {
     pub difference: Option<String>,
 }
 
+/// What was found besides what is on record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// What is to be said of it.
+    pub notes: &'a [String],
+    /// What a destroy leaves in the account.
+    pub staying: &'a [Staying],
+}
+
+impl<'a> Beside<'a> {
+    /// Only notes.
+    pub fn noted(notes: &'a [String]) -> Self {
+        Self {
+            notes,
+            staying: &[],
+        }
+    }
+}
+
 impl Price {
     fn of(prices: &Prices) -> Self {
         let difference = prices.after - prices.before;
@@ -64,20 +83,19 @@ pub enum Form {
 }
 
 impl Shown {
-    /// Gathers what belongs to a plan. `found` are notes about what was found besides what is on
-    /// record.
+    /// Gathers what belongs to a plan.
     pub async fn of(
         session: &Session,
-        (planned, found): (&Planned, &[String]),
+        (planned, found): (&Planned, Beside<'_>),
         declarations: &Declarations,
     ) -> (Self, Preflight) {
         let (plan, kinds) = (&planned.plan, session.kinds());
         let dry_runs = dry_run::ask(session, planned).await;
         let looked = Box::pin(preflight::look(session, planned, declarations)).await;
-        let prices = price::of(plan, &planned.snapshot, &looked.catalogue);
+        let prices = price::of(plan, &planned.snapshot, &looked.catalogue).beside(found.staying);
         let statistics = session.statistics(planned, declarations);
         let mut notes = notes::all(session, planned).await;
-        notes.extend(found.iter().cloned());
+        notes.extend(found.notes.iter().cloned());
         notes.extend(looked.notes.iter().cloned());
         let partial = planned.report.is_partial();
         let mut document = document::plan(&Source {
@@ -178,13 +196,14 @@ pub async fn show(
     terminal: &mut Terminal,
     as_json: bool,
 ) -> Preflight {
-    show_with(session, (planned, &[]), declarations, terminal, as_json).await
+    let looks = (planned, Beside::default());
+    show_with(session, looks, declarations, terminal, as_json).await
 }
 
-/// The same with notes about what was found besides what is on record.
+/// The same with what was found besides what is on record.
 pub async fn show_with(
     session: &Session,
-    looks: (&Planned, &[String]),
+    looks: (&Planned, Beside<'_>),
     declarations: &Declarations,
     terminal: &mut Terminal,
     as_json: bool,

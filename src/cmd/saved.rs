@@ -2,9 +2,10 @@
 
 use crate::artifacts::lock_path;
 use crate::cli::{ApplyArgs, Global, Orphans, PlanArgs};
+use crate::cmd::ending::Began;
 use crate::cmd::execution::{Execution, outputs};
-use crate::cmd::leavings::{self, Left};
-use crate::cmd::review::{Form, Shown};
+use crate::cmd::leavings::{self, Left, Wishes};
+use crate::cmd::review::{Beside, Form, Shown};
 use crate::cmd::session::Session;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -85,6 +86,7 @@ pub fn save(
         pins,
         asked: Asked {
             skip_preflight: args.planning.preflight.skip_preflight.clone(),
+            final_backup: args.final_backup,
             ..Asked::of(options, keep)
         },
         identity: sealing.identity.clone(),
@@ -353,7 +355,11 @@ pub async fn apply(
         skip: &args.planning.preflight.skip_preflight,
     };
     let ready = saved.ready(&mut execution, &sealed, terminal);
-    let Ready { plan, unread } = Box::pin(interrupts.unless(ready)).await?;
+    let Ready {
+        plan,
+        unread,
+        began,
+    } = Box::pin(interrupts.unless(ready)).await?;
     let mut end = execution.run(plan, "plan file", terminal).await;
     if let (Ok(Exit::Ok), true) = (&end, unread) {
         terminal.note(
@@ -369,6 +375,11 @@ pub async fn apply(
         execution.recorded(),
     ) {
         outputs(recorded, terminal);
+    }
+    if let (Some(began), Ok(exit)) = (&began, &end) {
+        let ended = (*exit, execution.recorded());
+        let ended = began.ended((&session, &interrupts), ended, (global, terminal));
+        end = Ok(Box::pin(ended).await);
     }
     execution.close(terminal).await;
     end
@@ -455,6 +466,8 @@ struct Ready {
     plan: Plan,
     /// Whether the plan left something out that could not be read.
     unread: bool,
+    /// Of a plan that destroys: what it began with.
+    began: Option<Began>,
 }
 
 impl Saved<'_> {
@@ -499,6 +512,9 @@ impl Saved<'_> {
             .await;
         let skip = [&file.asked.skip_preflight[..], self.skip].concat();
         looked.admits(&skip)?;
+        let began = left
+            .as_ref()
+            .map(|left| Began::of(session, &planned.snapshot, left));
         if let Some(left) = left.filter(|left| left.is_new) {
             plan.base.serial = execution.put_beside(left.snapshot)?;
         }
@@ -506,6 +522,7 @@ impl Saved<'_> {
         Ok(Ready {
             plan,
             unread: planned.report.unread() > 0,
+            began,
         })
     }
 
@@ -574,7 +591,12 @@ impl Saved<'_> {
             .asked
             .keep_orphans
             .map(|keep| if keep { Orphans::Keep } else { Orphans::Delete });
-        let left = leavings::find(self.session, snapshot.clone(), orphans).await?;
+        let wishes = Wishes {
+            orphans,
+            final_backup: self.file.asked.final_backup,
+            delete_backups: self.file.asked.delete_backups,
+        };
+        let left = leavings::find(self.session, snapshot.clone(), wishes).await?;
         leavings::answered(&left)?;
         Ok(Some(left))
     }
@@ -612,7 +634,8 @@ impl Saved<'_> {
         terminal: &mut Terminal,
     ) -> Preflight {
         let (session, file) = (self.session, self.file);
-        let (mut shown, looked) = Shown::of(session, (planned, &[]), declarations).await;
+        let (mut shown, looked) =
+            Shown::of(session, (planned, Beside::default()), declarations).await;
         if self.global.json {
             let told: Vec<String> = unrelated.iter().map(ToString::to_string).collect();
             shown.document["unrelated"] = told.into();

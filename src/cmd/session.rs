@@ -393,7 +393,12 @@ fn operations(names: &[String]) -> Result<BTreeSet<String>, Failure> {
     }
     let kinds = crate::wire::kinds();
     let tables = kinds.values().flat_map(|info| info.operations);
-    let known: BTreeSet<&str> = tables.flat_map(kplan_model::OperationInfo::names).collect();
+    // What belongs to the end of a whole cluster is in no plan that takes this.
+    let planned = tables.flat_map(|one| {
+        one.names()
+            .filter(|name| !one.of_destroy || *name != one.name)
+    });
+    let known: BTreeSet<&str> = planned.collect();
     let strangers = names.iter().filter(|name| !known.contains(name.as_str()));
     let problems: Vec<Problem> = strangers
         .map(|name| {

@@ -46,6 +46,9 @@ pub struct Asked {
     pub refresh: bool,
     /// `--orphans keep`; nothing where it was not said.
     pub keep_orphans: Option<bool>,
+    /// `--final-backup`; nothing where it was not said.
+    #[serde(default)]
+    pub final_backup: Option<bool>,
 }
 
 impl Asked {
@@ -61,6 +64,7 @@ impl Asked {
             skip_preflight: Vec::new(),
             refresh: options.refresh,
             keep_orphans,
+            final_backup: None,
         }
     }
 

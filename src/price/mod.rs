@@ -12,10 +12,10 @@ mod tests;
 mod worth;
 
 pub use money::Cents;
-pub use render::{document, markdown, sentence, standing_sentence, text};
+pub use render::{document, goes_on, markdown, sentence, standing_sentence, text};
 
 use crate::catalogue::Catalogue;
-use kplan_model::{Action, Address, Plan, Recorded, Snapshot, Step, Value};
+use kplan_model::{Action, Address, Kind, Object, Plan, PlanMode, Recorded, Snapshot, Step, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use worth::{Worth, worth};
 
@@ -37,6 +37,28 @@ pub struct NotPriced {
     pub why: String,
 }
 
+/// Something that stays in the account and goes on billing although nothing on record leads there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staying {
+    /// What it is, with its id.
+    pub what: String,
+    /// What it costs; nothing where that is not known.
+    pub monthly: Option<Cents>,
+}
+
+impl Staying {
+    /// One of that kind with these arguments.
+    pub fn of(what: String, kind: &Kind, args: &Object) -> Self {
+        let look = |field: &str| args.get(field).cloned();
+        let monthly = match worth(kind, &look, &Catalogue::default()) {
+            Worth::Free => Some(Cents(0)),
+            Worth::Monthly(cents) => Some(cents),
+            Worth::Unknown(_) => None,
+        };
+        Self { what, monthly }
+    }
+}
+
 /// What everything costs a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prices {
@@ -50,6 +72,25 @@ pub struct Prices {
     pub not_priced: Vec<NotPriced>,
     /// The day of prices that the API does not tell; nothing where no such price is in the sums.
     pub dated: Option<&'static str>,
+    /// Whether everything goes that is not kept: what ends and what goes on is said then.
+    pub ends: bool,
+    /// What a destroy leaves in the account besides what stays on record; in the sums, too.
+    pub staying: Vec<Staying>,
+}
+
+impl Prices {
+    /// With what a destroy leaves in the account. It is billed before and after.
+    #[must_use]
+    pub fn beside(mut self, staying: &[Staying]) -> Self {
+        let sum: Cents = staying.iter().filter_map(|one| one.monthly).sum();
+        self.before = self.before + sum;
+        self.after = self.after + sum;
+        if sum != Cents(0) {
+            self.dated = Some(table::DATED);
+        }
+        self.staying.extend_from_slice(staying);
+        self
+    }
 }
 
 /// What a plan makes of the prices.
@@ -67,6 +108,7 @@ pub fn of(plan: &Plan, snapshot: &Snapshot, catalogue: &Catalogue) -> Prices {
     let living: BTreeMap<&Address, &Recorded> =
         living.map(|record| (&record.address, record)).collect();
     let mut sum = Sum::new(catalogue);
+    sum.prices.ends = plan.mode == PlanMode::Destroy;
     for record in living.values().copied().chain(&snapshot.deposed) {
         sum.record(record, Side::Before);
     }

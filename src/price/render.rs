@@ -30,6 +30,52 @@ pub fn standing_sentence(prices: &Prices) -> String {
     format!("Price: {} a month.", prices.after)
 }
 
+/// What goes on being billed, one by one: what stays on record, and what stays in the account.
+fn continuing(prices: &Prices) -> Vec<(String, Option<Cents>)> {
+    let lines = lines(prices).into_iter();
+    let kept = lines.filter(|(_, line)| line.change.after > Cents(0));
+    let kept = kept.map(|(name, line)| {
+        let label = match line.count {
+            1 => name,
+            count => format!("{name} ({count})"),
+        };
+        (label, Some(line.change.after))
+    });
+    let staying = prices.staying.iter();
+    kept.chain(staying.map(|one| (one.what.clone(), one.monthly)))
+        .collect()
+}
+
+/// What goes on being billed after a destroy, in a sentence.
+pub fn goes_on(prices: &Prices) -> String {
+    let all: Vec<String> = continuing(prices)
+        .into_iter()
+        .map(|(what, monthly)| match monthly {
+            Some(monthly) => format!("{what} {monthly}"),
+            None => format!("{what}, whose price is not known"),
+        })
+        .collect();
+    if all.is_empty() {
+        return "Nothing goes on being billed.".to_owned();
+    }
+    format!(
+        "What goes on being billed: {} a month: {}.",
+        prices.after,
+        all.join(", ")
+    )
+}
+
+/// What a destroy ends and what it does not; nothing for any other plan.
+fn ends(prices: &Prices) -> Option<String> {
+    prices.ends.then(|| {
+        format!(
+            "What ends: {} a month. {}",
+            prices.before - prices.after,
+            goes_on(prices)
+        )
+    })
+}
+
 /// The sentence, what changes of it, what is not in it, and of which day it is.
 pub fn text(prices: &Prices) -> String {
     let mut out = format!("{}\n", sentence(prices));
@@ -45,6 +91,9 @@ pub fn text(prices: &Prices) -> String {
             count => format!("{name} ({count})"),
         };
         let _ = writeln!(out, "  {label:width$}  {before} -> {after}");
+    }
+    if let Some(ends) = ends(prices) {
+        let _ = writeln!(out, "  {ends}");
     }
     for (why, addresses) in unpriced(prices) {
         let _ = writeln!(out, "  not priced: {addresses}: {why}");
@@ -79,6 +128,9 @@ pub fn markdown(prices: &Prices) -> String {
             out,
             "| `{name}`{times} | {before} | {after} | {difference} |"
         );
+    }
+    if let Some(ends) = ends(prices) {
+        let _ = writeln!(out, "\n{ends}");
     }
     let unpriced = unpriced(prices);
     if !unpriced.is_empty() {
@@ -125,6 +177,13 @@ pub fn document(prices: &Prices) -> Json {
     document["dated"] = json!(prices.dated);
     document["resources"] = json!(resources);
     document["not_priced"] = json!(not_priced);
+    if prices.ends {
+        document["ends"] = json!((prices.before - prices.after).plain());
+        let continuing = continuing(prices).into_iter();
+        let continuing = continuing
+            .map(|(what, monthly)| json!({ "what": what, "monthly": monthly.map(Cents::plain) }));
+        document["continues"] = json!(continuing.collect::<Vec<Json>>());
+    }
     document
 }
 

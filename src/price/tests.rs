@@ -66,6 +66,11 @@ fn each_kind_is_priced_by_its_own_measure() {
         ("vpc", vec![], Some(0)),
         ("cluster_volume", vec![("size", 5.into())], Some(50)),
         ("cluster_snapshot", vec![("size", 5.into())], Some(30)),
+        (
+            "cluster_load_balancer",
+            vec![("size_unit", 2.into())],
+            Some(2400),
+        ),
         ("cluster_load_balancer", vec![], None),
         ("droplet", vec![("size", "s-none".into())], None),
         ("volume", vec![], None),
@@ -163,6 +168,39 @@ fn what_is_forgotten_is_said_to_go_on_billing() {
     let prices = of(&rig.plan, &rig.snapshot, &catalogue());
     assert_eq!(prices.after, Cents(0));
     assert!(prices.not_priced[0].why.contains("goes on billing"));
+}
+
+#[test]
+fn a_destroy_says_what_ends_and_what_goes_on_being_billed() {
+    let mut rig = Rig::default();
+    rig.has("bucket.backup", "fra1/a", &[])
+        .has("droplet.a", "1", &droplet("s-2vcpu-4gb"))
+        .has("cluster_volume.b", "2", &[("size", 5.into())])
+        .delete("droplet.a", "1")
+        .delete("cluster_volume.b", "2");
+    rig.plan.mode = PlanMode::Destroy;
+    let mut size = Object::new();
+    size.insert("size", Value::Int(30));
+    let kept = Kind::new("cluster_volume");
+    let kept = Staying::of("pvc-1 (9d, 30 GiB)".to_owned(), &kept, &size);
+    let prices = of(&rig.plan, &rig.snapshot, &catalogue()).beside(&[kept]);
+    let said = "What ends: $24.50 a month. What goes on being billed: $8.00 a month: bucket.backup \
+                $5.00, pvc-1 (9d, 30 GiB) $3.00.";
+    assert!(text(&prices).contains(said), "{}", text(&prices));
+    assert!(markdown(&prices).contains(said), "{}", markdown(&prices));
+    let document = document(&prices);
+    assert_eq!(document["before"], "32.50");
+    assert_eq!(document["ends"], "24.50");
+    assert_eq!(document["continues"][1]["monthly"], "3.00");
+    // Where nothing stays, that is said; and any other plan says nothing of it.
+    let mut rig = Rig::default();
+    rig.has("droplet.a", "1", &droplet("s-2vcpu-4gb"))
+        .delete("droplet.a", "1");
+    let prices = of(&rig.plan, &rig.snapshot, &catalogue());
+    assert!(!text(&prices).contains("What ends"));
+    rig.plan.mode = PlanMode::Destroy;
+    let prices = of(&rig.plan, &rig.snapshot, &catalogue());
+    assert!(text(&prices).contains("What ends: $24.00 a month. Nothing goes on being billed."));
 }
 
 fn shown() -> Prices {

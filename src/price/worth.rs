@@ -28,10 +28,14 @@ pub(super) fn worth(kind: &Kind, look: Look<'_>, catalogue: &Catalogue) -> Worth
             let nodes = int(look, "size_unit").unwrap_or(1);
             Worth::Monthly(table::BALANCER_NODE * nodes)
         }
-        "cluster_load_balancer" => Worth::Unknown(format!(
-            "how many nodes it has is not on record; {} each",
-            table::BALANCER_NODE
-        )),
+        "cluster_load_balancer" => match int(look, "size_unit") {
+            Some(nodes) => Worth::Monthly(table::BALANCER_NODE * nodes),
+            // A destroy of an earlier kplan put it on record.
+            None => Worth::Unknown(format!(
+                "how many nodes it has is not on record; {} each",
+                table::BALANCER_NODE
+            )),
+        },
         "volume" | "cluster_volume" => by_size(look, table::VOLUME_GIB),
         "cluster_snapshot" => by_size(look, table::SNAPSHOT_GB),
         "reserved_ip" => match look("droplet_id") {

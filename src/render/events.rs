@@ -5,6 +5,7 @@
 use crate::error::Problem;
 use crate::render::json::{marks, masked, secret, unknown, values};
 use crate::render::problem;
+use crate::render::remainder::{Remainder, document, sentence};
 use crate::review::{Kinds, is_head};
 use kplan_model::{Action, Address, KindInfo, Object, Plan, PlanMode, Step, StepId, Value};
 use serde_json::{Value as Json, json};
@@ -48,7 +49,8 @@ pub fn diagnostic(problem: &Problem) -> Json {
     stamped(line, level, &problem.message)
 }
 
-/// The last line: how many resources were added, changed, destroyed and imported.
+/// The last line, but for a destroy's [`remainder`]: how many resources were added, changed, destroyed
+/// and imported.
 pub fn summary(
     (added, changed, destroyed): (usize, usize, usize),
     imported: usize,
@@ -67,6 +69,12 @@ pub fn summary(
     });
     let message = format!("Resources: {added} added, {changed} changed, {destroyed} destroyed.");
     stamped(line, "info", &message)
+}
+
+/// Of a destroy: what is left in the account.
+pub fn remainder(cluster: &str, found: &Remainder) -> Json {
+    let level = if found.is_proven() { "info" } else { "error" };
+    stamped(document(cluster, found), level, &sentence(cluster, found))
 }
 
 /// A line for each resource that a plan changes.

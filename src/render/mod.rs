@@ -9,6 +9,7 @@ mod pager;
 pub mod pending;
 pub mod problem;
 pub mod progress;
+pub mod remainder;
 pub mod terraform;
 
 pub mod text;

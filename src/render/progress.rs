@@ -1,6 +1,7 @@
 //! What happens during an apply, as it happens: a spinner per resource on a terminal, plain lines
 //! elsewhere, one JSON object a line with `--json`.
 
+use crate::compose::leavings::{FINAL_BACKUP, LAST, WIND_DOWN};
 use crate::render::Terminal;
 use crate::render::events::{self, Changes};
 use crate::render::pending::Pending;
@@ -138,7 +139,21 @@ fn is_bookkeeping(event: &Event) -> bool {
     )
 }
 
+/// What is on record for what it does, and is nothing that could be destroyed.
+fn done_once(at: &StepRef) -> Option<(&'static str, &'static str)> {
+    match at.address.kind().as_str() {
+        FINAL_BACKUP => Some(("Backing up", "Backup")),
+        WIND_DOWN => Some(("Winding down", "Winding down")),
+        LAST => Some(("Looking", "Look")),
+        _ => None,
+    }
+    .filter(|_| at.action == Action::Delete)
+}
+
 fn doing(at: &StepRef) -> Cow<'static, str> {
+    if let Some((doing, _)) = done_once(at) {
+        return doing.into();
+    }
     match at.action {
         _ if at.only_waits => "Waiting".into(),
         Action::Operate => at
@@ -169,6 +184,9 @@ fn operation(at: &StepRef) -> String {
 }
 
 fn noun(at: &StepRef) -> Cow<'static, str> {
+    if let Some((_, noun)) = done_once(at) {
+        return noun.into();
+    }
     let noun = match at.action {
         _ if at.only_waits => "Waiting",
         Action::Create => "Creation",
@@ -211,7 +229,8 @@ fn id_suffix(id: Option<&kplan_model::RemoteId>) -> String {
 fn sentence(event: &Event) -> Option<String> {
     let text = match event {
         Event::StepStarted { at, id } => {
-            format!("{}: {}...{}", at.address, doing(at), id_suffix(id.as_ref()))
+            let id = id_suffix(id.as_ref().filter(|_| done_once(at).is_none()));
+            format!("{}: {}...{id}", at.address, doing(at))
         }
         Event::StepDone { at, elapsed, id } => {
             let after = short(*elapsed);

@@ -2,7 +2,7 @@
 
 use super::body::{self, Attribute};
 use super::{Kinds, words};
-use crate::compose::leavings::is_last_look;
+use crate::compose::leavings::{is_last_look, is_preparation};
 use kplan_model::{Action, Address, Plan, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -105,6 +105,7 @@ impl Sign {
             Action::Update if step.only_waits() => Self::Wait,
             Action::Update => Self::Update,
             Action::Delete if is_last_look(&step.address) => Self::Wait,
+            Action::Delete if is_preparation(&step.address) => Self::Operate,
             Action::Delete => Self::Delete,
             Action::Forget => Self::Forget,
             Action::Record => Self::Record,
@@ -297,14 +298,23 @@ fn risk(step: &Step, sign: Sign, loses: bool) -> Risk {
     }
 }
 
-/// The addresses of the steps it comes right after, its own left out.
+/// The addresses of the steps it comes right after, its own left out. What everything comes after is
+/// only named where there is nothing else, or the last of it would not be.
 fn waits(plan: &Plan, step: &Step) -> (Vec<String>, usize) {
     let required = step.requires.iter().filter_map(|id| plan.step(*id));
-    let others: BTreeSet<&Address> = required
+    let mut others: BTreeSet<&Address> = required
         .filter(|other| is_visible(other))
         .map(|other| &other.address)
         .filter(|address| **address != step.address)
         .collect();
+    let first = |address: &&Address| is_preparation(address);
+    match others.iter().copied().filter(first).max() {
+        Some(_) if others.iter().any(|it| !is_preparation(it)) => {
+            others.retain(|it| !is_preparation(it));
+        }
+        Some(last) => others = BTreeSet::from([last]),
+        None => {}
+    }
     let named = others.iter().take(NAMED).map(ToString::to_string).collect();
     (named, others.len().saturating_sub(NAMED))
 }

@@ -11,8 +11,9 @@ mod words;
 pub use body::{Attribute, Becomes, columns};
 pub use drift::{Drifted, Tri};
 pub use entry::{Entry, Risk, Sign, is_head, is_visible};
+pub use words::preparation;
 
-use crate::compose::leavings::is_last_look;
+use crate::compose::leavings::{is_last_look, is_preparation};
 use crate::diff::Line;
 use kplan_model::{Action, Declarations, Kind, KindInfo, Plan, PlanMode, Snapshot};
 use kplan_providers::k3s::pki::secret::sha256_hex;
@@ -57,6 +58,7 @@ impl Counts {
                 // Waiting changes nothing.
                 Action::Update if step.only_waits() => {}
                 Action::Delete if is_last_look(&step.address) => {}
+                Action::Delete if is_preparation(&step.address) => counts.operations += 1,
                 Action::Update => counts.change += 1,
                 Action::Delete => counts.destroy += 1,
                 Action::Record if is_visible(step) => counts.guards += 1,

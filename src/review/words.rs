@@ -1,7 +1,10 @@
 //! Why a step is in a plan, in words.
 
-use crate::compose::leavings::is_last_look;
-use kplan_model::{Action, Plan, Reason, Step};
+use crate::compose::leavings::{FINAL_BACKUP, is_last_look, is_preparation};
+use kplan_model::{Action, ObjectCodec as _, Plan, Reason, Step};
+use kplan_providers::kubernetes::object::Object;
+use kplan_providers::kubernetes::wind_down::named;
+use kplan_providers::kubernetes::{FinalBackupArgs, WindDownArgs};
 
 /// What happens to the resource, to stand after its address.
 pub(super) fn verb(plan: &Plan, step: &Step) -> String {
@@ -17,6 +20,7 @@ pub(super) fn verb(plan: &Plan, step: &Step) -> String {
         (Action::Delete, None) if is_last_look(&step.address) => {
             "looks once more: nothing that the cluster made may be left"
         }
+        (Action::Delete, None) if is_preparation(&step.address) => return preparation(step),
         (Action::Delete, None) => "will be destroyed",
         (Action::Forget, None) => "will no longer be managed by kplan, but will not be destroyed",
         (Action::Record, None) if step.meta.protect => "will be protected from destruction",
@@ -24,6 +28,31 @@ pub(super) fn verb(plan: &Plan, step: &Step) -> String {
         (Action::Operate, None) => return operation(step),
     };
     said.to_owned()
+}
+
+/// What is done before anything of a cluster goes, in words.
+pub fn preparation(step: &Step) -> String {
+    let args = step.before.as_ref().map(|record| &record.args);
+    if step.address.kind().as_str() == FINAL_BACKUP {
+        let args = args.and_then(|args| FinalBackupArgs::from_object(args).ok());
+        return format!(
+            "makes a last backup, {}; unless that is whole, nothing is destroyed",
+            args.map(|args| args.name).unwrap_or_default()
+        );
+    }
+    let Some(args) = args.and_then(|args| WindDownArgs::from_object(args).ok()) else {
+        return String::new();
+    };
+    let deleted = args.deleted.iter().filter_map(|text| Object::parse(text));
+    let deleted: Vec<String> = deleted.map(|object| named(&object)).collect();
+    match (args.suspends, deleted.is_empty()) {
+        (true, true) => "suspends Argo CD, so that it brings nothing again".to_owned(),
+        (suspends, _) => format!(
+            "{}deletes {}, and lets the cluster's own controllers take down what they made for them",
+            if suspends { "suspends Argo CD, " } else { "" },
+            deleted.join(", ")
+        ),
+    }
 }
 
 fn operation(step: &Step) -> String {

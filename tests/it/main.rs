@@ -21,6 +21,8 @@ mod corruption;
 #[cfg(test)]
 #[path = "../../providers/tests/kubernetes/definitions.rs"]
 mod definitions;
+mod destroyed;
+mod destroying;
 mod dns;
 mod doctor;
 mod drift;

@@ -21,7 +21,7 @@ fn a_node_is_drained_before_its_droplet_goes() {
     assert!(
         mistyped
             .err
-            .contains("there are drain, leave-etcd, uncordon"),
+            .contains("there are drain, leave-etcd, resume, uncordon"),
         "{}",
         mistyped.err
     );

@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 const OTHER: &str = "other.toml";
-const DESTROY: &[&str] = &[
+pub(crate) const DESTROY: &[&str] = &[
     "destroy",
     "--sandbox",
     "--auto-approve",
@@ -18,12 +18,12 @@ const DESTROY: &[&str] = &[
     "--orphans",
     "delete",
 ];
-const CLAIM: &str = "v1 PersistentVolumeClaim default/data";
-const SERVICE: &str = "v1 Service default/web";
+pub(crate) const CLAIM: &str = "v1 PersistentVolumeClaim default/data";
+pub(crate) const SERVICE: &str = "v1 Service default/web";
 const SNAPSHOT: &str = "snapshot.storage.k8s.io/v1 VolumeSnapshot default/before";
 
 /// A claim, bound.
-fn claim(cluster: &Cluster, name: &str, class: &str) {
+pub(crate) fn claim(cluster: &Cluster, name: &str, class: &str) {
     cluster.apply(&json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": { "name": name, "namespace": "default" },
@@ -37,7 +37,7 @@ fn claim(cluster: &Cluster, name: &str, class: &str) {
 }
 
 /// Two claims of which a pod has one, a snapshot, and a load balancer.
-fn work(cluster: &Cluster) {
+pub(crate) fn work(cluster: &Cluster) {
     claim(cluster, "data", "do-block-storage");
     claim(cluster, "kept", "do-block-storage-retain");
     cluster.apply(&json!({
@@ -78,7 +78,7 @@ fn work(cluster: &Cluster) {
 }
 
 /// The cluster, with what it made.
-fn at_work() -> Folder {
+pub(crate) fn at_work() -> Folder {
     let folder = Folder::with(SMALL);
     folder.apply();
     work(&Cluster::of(&folder, "demo"));
@@ -92,7 +92,7 @@ fn body(answer: &str) -> Value {
 }
 
 /// Everything there is, as the account shows it.
-fn account(folder: &Folder) -> Vec<Value> {
+pub(crate) fn account(folder: &Folder) -> Vec<Value> {
     let paths = [
         "volumes",
         "snapshots",
@@ -100,6 +100,7 @@ fn account(folder: &Folder) -> Vec<Value> {
         "droplets",
         "vpcs",
         "tags",
+        "firewalls",
     ];
     let pages = paths.map(|path| format!("/v2/{path}?per_page=200"));
     pages
@@ -109,7 +110,7 @@ fn account(folder: &Folder) -> Vec<Value> {
 }
 
 /// What looks like the cluster's at first sight, and is not.
-fn unrelated(folder: &Folder) {
+pub(crate) fn unrelated(folder: &Folder) {
     let made = "Created by DigitalOcean CSI driver";
     for (name, description, tag) in [
         (
@@ -232,7 +233,7 @@ fn volumes_and_snapshots_stay_where_they_are_asked_to() {
 }
 
 /// Makes requests to DigitalOcean fail, or none where there are no rules.
-fn faults(folder: &Folder, rules: &Value) {
+pub(crate) fn faults(folder: &Folder, rules: &Value) {
     folder.cloud("POST", "/_sandbox/faults", Some(&json!({ "rules": rules })));
 }
 

@@ -219,7 +219,12 @@ fn operations(info: &KindInfo) -> String {
                 || "cannot be undone".to_owned(),
                 |undo| format!("undone by `{}`", undo.name),
             );
-            format!("`{}`: it {}; {undone}", one.name, one.doc)
+            let when = if one.of_destroy {
+                ", where the whole cluster is"
+            } else {
+                ""
+            };
+            format!("`{}`{when}: it {}; {undone}", one.name, one.doc)
         })
         .collect();
     all.join("; ")

@@ -9,8 +9,8 @@ use crate::attrs;
 use crate::event::Event;
 use crate::observe::{YOUNG_MILLIS, read_one};
 use kplan_model::{
-    Action, ErrorKind, JournalEvent, Kind, Known, Object, ProviderError, Recorded, RemoteId,
-    Status, StoredError,
+    Action, ErrorKind, JournalEvent, Kind, Known, Object, ProviderError, Readiness, Recorded,
+    RemoteId, Status, StoredError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -317,7 +317,7 @@ impl Dispatcher<'_> {
         let age = waiter.since.elapsed();
         match (purpose, listed.get(&waiter.known.id)) {
             (Purpose::Ready, Some(attrs)) => self.on_attributes(kind, at, attrs),
-            (Purpose::Gone, Some(_)) => self.keep_waiting(at, "it is still there".to_owned()),
+            (Purpose::Gone, Some(attrs)) => self.on_still_there(kind, at, attrs),
             (Purpose::Gone, None) => self.confirm(kind, at),
             (Purpose::Ready, None) => {
                 // A list may lag behind a create for a while.
@@ -341,6 +341,24 @@ impl Dispatcher<'_> {
         self.judge_readiness(at);
         if !matches!(self.slots[at].state, State::Polling) {
             self.hub.remove(kind, at);
+        }
+    }
+
+    /// What is being destroyed and still there says how far it is.
+    fn on_still_there(&mut self, kind: &Kind, at: usize, attrs: &Object) {
+        let going = self.entry(at).and_then(|entry| entry.observe.going(attrs));
+        match going {
+            Ok(Readiness::Waiting(why)) => self.keep_waiting(at, why),
+            Ok(Readiness::Ready) => {
+                self.hub.remove(kind, at);
+                self.succeeded(at, None);
+            }
+            Ok(Readiness::Failed(why)) => {
+                self.hub.remove(kind, at);
+                self.failed(at, ProviderError::new(ErrorKind::Failed, why));
+            }
+            // The next poll tries again; the time limit ends it.
+            Err(error) => self.keep_waiting(at, error.to_string()),
         }
     }
 
@@ -375,7 +393,7 @@ impl Dispatcher<'_> {
                 self.hub.remove(kind, at);
                 self.succeeded(at, None);
             }
-            (Purpose::Gone, Ok(Some(_))) => self.keep_waiting(at, "it is still there".to_owned()),
+            (Purpose::Gone, Ok(Some(attrs))) => self.on_still_there(kind, at, &attrs),
             (Purpose::Ready, Ok(Some(attrs))) => self.on_attributes(kind, at, &attrs),
             (Purpose::Ready, Ok(None)) => {
                 self.hub.remove(kind, at);

@@ -127,7 +127,7 @@ fn applicable<'a>(
     table(inputs, record.address.kind()).iter().filter(|info| {
         let skipped = inputs.options.skip_operations.contains(info.name);
         let lonely = info.needs_peer && !peers.has_other(&record.address, info);
-        !skipped && !lonely && info.is_for(&record.args)
+        !info.of_destroy && !skipped && !lonely && info.is_for(&record.args)
     })
 }
 

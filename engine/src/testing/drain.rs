@@ -15,6 +15,7 @@ pub(super) const DRAIN: OperationInfo = OperationInfo {
     doc: "moves its work to others",
     undo: Some(FILL),
     needs_peer: true,
+    of_destroy: false,
     only: None,
 };
 
@@ -68,6 +69,7 @@ pub(super) const LEAVE: OperationInfo = OperationInfo {
     doc: "leaves the others",
     undo: None,
     needs_peer: true,
+    of_destroy: false,
     only: Some(("role", "voter")),
 };
 

@@ -30,6 +30,8 @@ object! {
         pub region: Option<String>,
         /// Its size in GiB, where it has one.
         pub size: Option<u32>,
+        /// How many nodes it has, where it is a load balancer.
+        pub size_unit: Option<u32>,
         /// What of the cluster it was made for, where the cluster's API told: `claim shop/data`.
         pub made_for: Option<String>,
     }
@@ -46,6 +48,8 @@ object! {
         pub region: Option<String>,
         /// Its size in GiB, where it has one.
         pub size: Option<u32>,
+        /// How many nodes it has, where it is a load balancer.
+        pub size_unit: Option<u32>,
         /// Its address, where it has one.
         pub ip: Option<String>,
         /// When it was created.
@@ -58,6 +62,7 @@ static FIELDS: &[Field] = &[
     Field::ignored("name", "Its name."),
     Field::ignored("region", "The slug of its region."),
     Field::ignored("size", "Its size in GiB."),
+    Field::ignored("size_unit", "How many nodes it has."),
     Field::ignored(
         "made_for",
         "What of the cluster it was made for, where the cluster's API told.",
@@ -175,6 +180,7 @@ pub struct LeftBalancer {
     region: Option<Slug>,
     vpc_uuid: Option<String>,
     droplet_ids: Option<Vec<u64>>,
+    size_unit: Option<u32>,
     created_at: Option<String>,
 }
 
@@ -219,6 +225,7 @@ shown!(
         name: volume.name.clone(),
         region: filled(Some(Slug::text(volume.region.as_ref()))),
         size: Some(volume.size_gigabytes),
+        size_unit: None,
         ip: None,
         created_at: volume.created_at.clone(),
     }
@@ -235,6 +242,7 @@ shown!(
         name: snapshot.name.clone(),
         region: snapshot.regions.iter().flatten().next().cloned(),
         size: Some(snapshot.min_disk_size),
+        size_unit: None,
         ip: None,
         created_at: snapshot.created_at.clone(),
     }
@@ -251,6 +259,8 @@ shown!(
         name: balancer.name.clone(),
         region: filled(Some(Slug::text(balancer.region.as_ref()))),
         size: None,
+        // One that has no such field has one node: it is of the time before there were more.
+        size_unit: Some(balancer.size_unit.unwrap_or(1)),
         ip: filled(balancer.ip.clone()),
         created_at: balancer.created_at.clone(),
     }
@@ -424,6 +434,7 @@ impl Marks {
                 name: attrs.name.clone(),
                 region: attrs.region.clone(),
                 size: attrs.size,
+                size_unit: attrs.size_unit,
                 made_for: self.told.get(&attrs.id).cloned(),
             },
             created_at: found.created_at().and_then(parse_timestamp),
@@ -528,6 +539,8 @@ object! {
         pub ours: Vec<String>,
         /// What the cluster used and did not make.
         pub foreign: Vec<String>,
+        /// The last backup that was agreed to; `None` is none.
+        pub final_backup: Option<String>,
     }
 }
 
@@ -540,6 +553,7 @@ static LAST_LOOK_FIELDS: &[Field] = &[
     ),
     Field::ignored("ours", "Load balancers that kplan made itself."),
     Field::ignored("foreign", "What the cluster used and did not make."),
+    Field::ignored("final_backup", "The last backup that was agreed to."),
 ];
 
 static LAST_LOOK: KindInfo = info(
@@ -587,8 +601,9 @@ impl Resource for LastLook {
         Err(not_ours(&known.address))
     }
 
-    /// Refuses to be over while something is left that nobody was shown.
-    async fn delete(&self, known: &Known, _permit: &Permit) -> Result<(), ProviderError> {
+    /// Refuses to be over while data is left that nobody was shown. A load balancer that came meanwhile
+    /// goes, as every other: it holds nothing.
+    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         let args = LastLookArgs::from_object(&known.args)?;
         let marks = Marks {
             tag: args.tag,
@@ -598,10 +613,14 @@ impl Resource for LastLook {
             ..Marks::default()
         };
         let look = leavings(&self.0, &marks).await?;
+        for late in look.found.iter().filter(|one| !one.holds_data) {
+            let path = format!("{}/{}", LeftBalancer::PATH, encode(&late.attrs.id));
+            self.0.http().delete(permit, &path).await?;
+        }
         let left = look
             .found
             .iter()
-            .filter(|one| !(args.keeps_data && one.holds_data));
+            .filter(|one| one.holds_data && !args.keeps_data);
         let left = left.map(|one| format!("{} {} ({})", one.kind, one.attrs.name, one.attrs.id));
         let left: Vec<String> = left.collect();
         if !left.is_empty() {
@@ -693,6 +712,7 @@ mod tests {
             region: None,
             vpc_uuid: Some(vpc.to_owned()),
             droplet_ids: Some(droplets.to_vec()),
+            size_unit: Some(1),
             created_at: None,
         };
         let made = |it: &LeftBalancer| marks().inside(it) && marks().proven(it);

@@ -18,6 +18,7 @@ mod names;
 mod owner_tag;
 mod owners;
 mod project;
+mod remainder;
 mod remote;
 mod reserved_ip;
 mod spaces_key;
@@ -49,6 +50,7 @@ pub use load_balancer::{
 pub use names::{Taken, is_unique, taken};
 pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
+pub use remainder::{Remnant, Seen, Traces, remainder};
 pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
 pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs, without_comment};

@@ -6,6 +6,7 @@ use super::cloud_secret::data;
 use super::kind::{Applied, BundleKind, SOURCES, bundle_fields};
 use super::manifest::{find, in_namespace, set_data};
 use super::object::{Object, Type};
+use super::suspend::SUSPEND;
 use crate::artifacts::{ArtifactPin, ArtifactSource, Sources};
 use crate::k3s::access::Access;
 use crate::k3s::pki::exposed;
@@ -126,7 +127,7 @@ static INFO: KindInfo = KindInfo {
     max_parallel: 1,
     alike: &[],
     import: None,
-    operations: &[],
+    operations: &[SUSPEND],
 };
 
 /// The kind.

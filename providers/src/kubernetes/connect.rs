@@ -163,6 +163,11 @@ impl Kubernetes {
         tokio::time::sleep((cloud / self.0.config.scale.max(1)).max(SHORTEST_PAUSE)).await;
     }
 
+    /// A time of the remote side's clock in ours.
+    pub fn scaled(&self, cloud: Duration) -> Duration {
+        cloud / self.0.config.scale.max(1)
+    }
+
     /// A session with a cluster as whoever the endpoint's certificate names.
     ///
     /// # Errors

@@ -7,12 +7,13 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// On a Service: its load balancer.
-const BALANCER: &str = "kubernetes.digitalocean.com/load-balancer-id";
+pub(super) const BALANCER: &str = "kubernetes.digitalocean.com/load-balancer-id";
 /// On a Service: the cloud controller leaves its load balancer alone.
-const DISOWN: &str = "service.kubernetes.io/do-loadbalancer-disown";
-const DRIVER: &str = "dobs.csi.digitalocean.com";
+pub(super) const DISOWN: &str = "service.kubernetes.io/do-loadbalancer-disown";
+/// The driver of DigitalOcean's volumes.
+pub(super) const DRIVER: &str = "dobs.csi.digitalocean.com";
 /// On a volume: who made it. One that somebody bound by hand has none.
-const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// What the cluster's API says of what is in the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,10 +33,6 @@ pub async fn made_for(session: &Session) -> Result<MadeFor, ProviderError> {
     let text = |object: &Value, path: &str| {
         let text = object.pointer(path).and_then(Value::as_str);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let annotated = |object: &Value, key: &str, value: &str| {
-        let all = object.pointer("/metadata/annotations");
-        all.and_then(|all| all.get(key)) == Some(&Value::from(value))
     };
     let mut made = MadeFor::default();
     let services = session.list(&Type::new("v1", "Service"), "").await?;
@@ -80,6 +77,12 @@ pub async fn made_for(session: &Session) -> Result<MadeFor, ProviderError> {
         }
     }
     Ok(made)
+}
+
+/// Whether an annotation has that value.
+pub(super) fn annotated(object: &Value, key: &str, value: &str) -> bool {
+    let all = object.pointer("/metadata/annotations");
+    all.and_then(|all| all.get(key)) == Some(&Value::from(value))
 }
 
 /// `namespace/name` at a place of an object.

@@ -167,6 +167,7 @@ impl Real {
             artifacts,
             kits: Arc::new(MemoryKits::default()),
             now: system_clock(),
+            remarks: kplan_providers::kubernetes::Remarks::default(),
         });
         Some(Self {
             kubernetes,

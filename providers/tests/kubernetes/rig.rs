@@ -142,6 +142,7 @@ impl Rig {
             artifacts: Arc::new(fetcher),
             kits: Arc::new(MemoryKits::default()),
             now: system_clock(),
+            remarks: kplan_providers::kubernetes::Remarks::default(),
         };
         Self {
             manifests: if own {

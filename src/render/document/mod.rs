@@ -13,11 +13,12 @@ mod outputs;
 mod tests;
 mod values;
 
+use crate::compose::leavings::is_preparation;
 use crate::render::json::Statistics;
 use crate::render::terraform;
-use crate::review::{Counts, Kinds};
+use crate::review::{Counts, Kinds, preparation};
 use kplan_engine::Planned;
-use kplan_model::{Declarations, Plan, Reason};
+use kplan_model::{Action, Declarations, Plan, Reason};
 use serde_json::{Value as Json, json};
 use values::Values;
 
@@ -98,18 +99,29 @@ fn operations(plan: &Plan) -> Vec<Json> {
         .steps
         .iter()
         .filter_map(|step| Some((step, step.operation?)));
-    operated
-        .map(|(step, operated)| {
-            json!({
-                "address": step.address.to_string(),
-                "operation": operated.name(),
-                "does": operated.doc(),
-                "before": match &step.reason {
-                    _ if operated.undone => Json::Null,
-                    Reason::PoweredOff(_) => json!("power_off"),
-                    _ => json!("delete"),
-                },
-            })
+    let before_all = plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Delete && is_preparation(&step.address));
+    let before_all = before_all.map(|step| {
+        json!({
+            "address": step.address.to_string(),
+            "operation": step.address.kind().as_str().trim_start_matches("cluster_"),
+            "does": preparation(step),
+            "before": "delete",
         })
-        .collect()
+    });
+    let operated = operated.map(|(step, operated)| {
+        json!({
+            "address": step.address.to_string(),
+            "operation": operated.name(),
+            "does": operated.doc(),
+            "before": match &step.reason {
+                _ if operated.undone => Json::Null,
+                Reason::PoweredOff(_) => json!("power_off"),
+                _ => json!("delete"),
+            },
+        })
+    });
+    before_all.chain(operated).collect()
 }

@@ -64,7 +64,7 @@ pub(super) static VIEWS: [View; 23] = [
     },
     View {
         kind: "cluster_snapshot",
-        own: &["made_for", "ip"],
+        own: &["made_for", "ip", "size_unit"],
         attributes: &[Attribute::new(
             "region",
             "regions",
@@ -74,7 +74,7 @@ pub(super) static VIEWS: [View; 23] = [
     },
     View {
         kind: "cluster_volume",
-        own: &["made_for", "ip", "created_at"],
+        own: &["made_for", "ip", "created_at", "size_unit"],
         attributes: &[],
         decided: &[],
     },

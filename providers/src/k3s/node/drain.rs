@@ -33,6 +33,7 @@ pub(super) const DRAIN: OperationInfo = OperationInfo {
         doc: "takes pods again",
     }),
     needs_peer: true,
+    of_destroy: false,
     only: None,
 };
 

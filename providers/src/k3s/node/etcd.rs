@@ -25,6 +25,7 @@ pub(super) const LEAVE: OperationInfo = OperationInfo {
     doc: "leaves etcd, whose other members keep their majority",
     undo: None,
     needs_peer: true,
+    of_destroy: false,
     only: Some(("datastore.kind", "etcd")),
 };
 

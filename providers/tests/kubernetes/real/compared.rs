@@ -111,6 +111,7 @@ pub(super) async fn with_the_sandbox(real: &Real, made: &[Known]) -> Vec<String>
         artifacts: Arc::new(Artifacts(upstream().unwrap())),
         kits: Arc::new(MemoryKits::default()),
         now: system_clock(),
+        remarks: kplan_providers::kubernetes::Remarks::default(),
     });
     let session = kubernetes.session(&access, Role::Admin).unwrap();
     let mut found = Vec::new();
