@@ -415,11 +415,31 @@ pub struct DriftArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ImportArgs {
     /// The address in the file, such as `droplet.web`
-    #[arg(value_name = "ADDRESS")]
-    pub address: String,
+    #[arg(
+        value_name = "ADDRESS",
+        required_unless_present = "discover",
+        requires = "id"
+    )]
+    pub address: Option<String>,
     /// Its id at DigitalOcean
     #[arg(value_name = "ID")]
-    pub id: String,
+    pub id: Option<String>,
+    /// Look for what the file describes among what exists, and print the [[import]] blocks; changes
+    /// nothing
+    #[arg(long, conflicts_with = "address")]
+    pub discover: bool,
+    /// Look only at what carries this tag
+    #[arg(long, value_name = "TAG", requires = "discover")]
+    pub tag: Option<String>,
+    /// Look only at what stands in this VPC, by name or id
+    #[arg(long, value_name = "VPC", requires = "discover")]
+    pub vpc: Option<String>,
+    /// Look only at what is called so; `*` is anything
+    #[arg(long, value_name = "GLOB", requires = "discover")]
+    pub name: Option<String>,
+    /// Write the blocks to the end of the file instead of printing them
+    #[arg(long, requires = "discover")]
+    pub write: bool,
     /// How it runs.
     #[command(flatten)]
     pub run: RunArgs,

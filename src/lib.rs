@@ -12,6 +12,7 @@ pub mod cmd;
 pub mod compose;
 pub mod copy;
 pub mod diff;
+pub mod discover;
 pub mod doctor;
 pub mod duration;
 pub mod embedded;

@@ -57,7 +57,6 @@ pub fn record(
         args,
         attrs: attrs::merge_new(existing.attrs),
         meta: Meta {
-            protect: declaration.meta.protect || existing.foreign,
             imported: existing.foreign,
             ..declaration.meta.clone()
         },
@@ -123,7 +122,7 @@ mod tests {
         // The name is what is there, the note what the file says, and the network is not managed.
         assert_eq!(record.args, object([("name", "other"), ("note", "n")]));
         assert_eq!(record.attrs, attrs);
-        assert!(record.meta.imported && record.meta.protect);
+        assert!(record.meta.imported && !record.meta.protect);
         let kinds = kinds();
         assert_eq!(assumed(kinds[record.address.kind()], &record), ["note"]);
     }

@@ -42,8 +42,8 @@ pub struct Meta {
     /// Survives `destroy`, unless that is asked for by name.
     #[serde(default)]
     pub keep: bool,
-    /// Was there before kplan: it has no owner's tag, and is protected. Ends where the file says
-    /// `protect = false`.
+    /// Was there before kplan: it has no owner's tag, and is destroyed only where that is allowed by
+    /// name. Ends where the file says `protect = false`.
     #[serde(default)]
     pub imported: bool,
     /// Lives inside that container: absent when the container is absent, and goes with it.

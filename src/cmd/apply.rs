@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::preflight::Preflight;
-use crate::relocate;
+use crate::relocate::{self, Which};
 use crate::render::Terminal;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Declarations, Plan, PlanMode, Snapshot};
@@ -157,7 +157,7 @@ impl<'a> Apply<'a> {
         self.session.admitted(&snapshot, &secrets).await?;
         let mut options = self.options.clone();
         let from = (snapshot, &secrets);
-        let mut arranged = relocate::arrange(self.session, from, &[], &mut options).await?;
+        let mut arranged = relocate::arrange(self.session, from, Which::File, &mut options).await?;
         if self.wish.is_none() && arranged.is_new() {
             arranged.snapshot.serial += 1;
         }
@@ -236,7 +236,7 @@ impl<'a> Apply<'a> {
         let secrets = before.secrets.clone();
         let mut options = options.clone();
         let from = (snapshot.clone(), &secrets);
-        let arranged = relocate::arrange(self.session, from, &[], &mut options).await?;
+        let arranged = relocate::arrange(self.session, from, Which::File, &mut options).await?;
         let declarations = arranged.declarations;
         let planned = self
             .session

@@ -46,6 +46,8 @@ async fn look(global: &Global, args: &DriftArgs, terminal: &mut Terminal) -> Com
         .collect::<Result<_, _>>()?;
     let session = Session::reading(global, terminal).await?;
     let snapshot = session.recorded(terminal)?;
+    // What a lost state made is nobody's drift, and no reason to say that there is none.
+    session.not_taken(&snapshot).await?;
     let policy = session::planning_policy(args.secrets.allow_secret_sources);
     let secrets = load::secrets(&session.loaded, policy)?;
     let mut declarations = session.declared(&snapshot, secrets);
@@ -84,9 +86,11 @@ async fn strangers(session: &Session, snapshot: &Snapshot) -> Result<Vec<Tagged>
     known.extend(records.map(|record| record.id.to_string()));
     let in_doubt = snapshot.in_doubt.values();
     known.extend(in_doubt.filter_map(|doubt| Some(doubt.id.as_ref()?.to_string())));
-    let (marks, _) = leavings::marks(session, snapshot).await;
-    let own = session.adapters.leavings(&marks).await?;
-    known.extend(own.found.iter().map(|one| one.attrs.id.clone()));
+    if leavings::has_cluster(session, snapshot) {
+        let (marks, _) = leavings::marks(session, snapshot).await;
+        let own = session.adapters.leavings(&marks).await?;
+        known.extend(own.found.iter().map(|one| one.attrs.id.clone()));
+    }
     let mut tagged = session.adapters.tagged(&snapshot.owner).await?;
     tagged.retain(|one| !known.contains(&one.id));
     Ok(tagged)
@@ -155,8 +159,8 @@ impl Found {
         terminal.line(&self.sentence(&review.drift));
         if !plan.drift.is_empty() {
             terminal.line(
-                "`kplan apply` puts back what the file says; `kplan apply --refresh-only` takes what is \
-                 real into the record.",
+                "`kplan plan` says what apply would do about it; `kplan apply --refresh-only` takes what \
+                 is real into the record.",
             );
         }
     }

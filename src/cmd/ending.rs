@@ -9,6 +9,7 @@ use crate::error::Problem;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::price::{self, Staying};
+use crate::relocate;
 use crate::render::remainder::{Remainder, name, named, sentence};
 use crate::render::{Terminal, events, problem};
 use kplan_model::{ErrorKind, Kind, Known, ProviderError, Recorded, Snapshot, Value};
@@ -44,12 +45,25 @@ impl Began {
                 && record.address.kind().as_str() != "bucket"
                 && !is_no_resource(&record.address)
         };
-        let all = || snapshot.resources.values().chain(&snapshot.deposed);
+        let released = relocate::kept_from_all(&session.loaded.spec, snapshot);
+        let stays = |record: &&Recorded| released.contains_key(&record.address);
+        let all = || {
+            let all = snapshot.resources.values().chain(&snapshot.deposed);
+            all.filter(move |record| !stays(record))
+        };
+        // What the file gives away stays, and is no remainder.
+        let given = snapshot.resources.values().filter(stays);
+        let given: Vec<&Recorded> = given.filter(exists).collect();
+        let ids = given.iter().map(|record| record.id.to_string());
+        let made = left.kept.iter().map(|one| one.attrs.id.clone());
         let mut traces = Traces {
             tag: snapshot.owner.tag(),
-            kept: left.kept.iter().map(|one| one.attrs.id.clone()).collect(),
+            kept: made.chain(ids).collect(),
             ..Traces::default()
         };
+        let said = |record: &&Recorded| format!("{} ({})", record.address, record.id);
+        let billed =
+            |record: &&Recorded| Staying::of(said(record), record.address.kind(), &record.args);
         let mut records: BTreeMap<Kind, Vec<Known>> = BTreeMap::new();
         for record in all().filter(exists) {
             let kind = record.address.kind();
@@ -71,8 +85,17 @@ impl Began {
             cluster: snapshot.owner.cluster.clone(),
             traces,
             records,
-            kept: left.kept.iter().map(told).collect(),
-            staying: left.staying(),
+            kept: left
+                .kept
+                .iter()
+                .map(told)
+                .chain(given.iter().map(said))
+                .collect(),
+            staying: left
+                .staying()
+                .into_iter()
+                .chain(given.iter().map(billed))
+                .collect(),
         }
     }
 

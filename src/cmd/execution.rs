@@ -58,7 +58,8 @@ impl<'a> Execution<'a> {
         if session.place.exists()? {
             execution.writer = Some(execution.lock(None, terminal).await?);
         }
-        if global.json {
+        // An import runs nothing: it prints one document, and no events.
+        if global.json && command != "import" {
             terminal.line(&events::version().to_string());
         }
         Ok(execution)

@@ -5,25 +5,33 @@ use crate::cmd::execution::{Execution, consent};
 use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::Session;
 use crate::cmd::state::address;
-use crate::error::{CommandResult, Problem};
+use crate::discover::{self, Only};
+use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load::{self, SourcePolicy};
-use crate::relocate::{self, Arranged, Wanted};
+use crate::relocate::{self, Arranged, Wanted, Which};
 use crate::render::Terminal;
+use crate::whole::{self, Readers};
 use kplan_engine::PlanOptions;
 use kplan_model::{Origin, PlanMode, RemoteId};
+use kplan_providers::digitalocean::Discovery;
 use serde_json::json;
+use std::path::Path;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
+    let (Some(to), Some(id)) = (&args.address, &args.id) else {
+        let looking = Interrupts::listen();
+        return Box::pin(looking.unless(discovered(global, args, terminal))).await;
+    };
     if global.json && !args.run.auto_approve {
         let problem = Problem::error("cli::no_consent", "--json cannot ask for consent");
         return Err(problem.help("add --auto-approve").into());
     }
     let wanted = Wanted {
-        to: address(&args.address)?,
-        id: RemoteId::new(args.id.clone()),
+        to: address(to)?,
+        id: RemoteId::new(id.clone()),
         origin: Origin::Default,
     };
     let interrupts = Interrupts::listen();
@@ -42,6 +50,62 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
     end
 }
 
+/// What of the account is what the file describes. Its clients send nothing but reads.
+async fn discovered(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
+    let session = Session::reading(global, terminal).await?;
+    let snapshot = session.recorded(terminal)?;
+    let declarations = session.references(&snapshot);
+    let look = Discovery::over(session.adapters.digitalocean.clone());
+    let (existing, unread) = discover::readable(look.all().await);
+    let only = Only {
+        tag: args.tag.clone(),
+        vpc: args.vpc.clone(),
+        name: args.name.clone(),
+    };
+    let spec = &session.loaded.spec;
+    let taken = relocate::in_file(spec).into_iter();
+    let taken = taken.map(|one| (one.to, one.id.to_string())).collect();
+    let existing = only.of(existing);
+    let kinds = session.kinds();
+    let mut found = discover::matched(&declarations, &kinds, &snapshot, &existing, &taken);
+    found.unread = unread;
+    if args.write && !found.proposals.is_empty() {
+        append(&global.file, &discover::blocks(&found))?;
+        found.proposals.keys().for_each(|address| {
+            terminal.note(&format!("Wrote [[import]] of {address}"));
+        });
+    }
+    if global.json {
+        terminal.line(&discover::document(&found).to_string());
+    } else {
+        if args.write {
+            found.proposals.clear();
+        }
+        terminal.out(&discover::text(&found));
+    }
+    Ok(if found.unread.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Error
+    })
+}
+
+/// Puts text behind everything that is in the file.
+fn append(file: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        let message = format!("cannot write {}: {error}", file.display());
+        Failure::from(Problem::error("file::unwritable", message))
+    };
+    let mut whole = std::fs::read_to_string(file).map_err(failed)?;
+    if !whole.ends_with('\n') {
+        whole.push('\n');
+    }
+    whole.push('\n');
+    whole.push_str(text.trim_end());
+    whole.push('\n');
+    whole::write(file, whole.as_bytes(), Readers::Anybody).map_err(failed)
+}
+
 async fn take(
     session: &Session,
     execution: &mut Execution<'_>,
@@ -54,8 +118,8 @@ async fn take(
     session.admitted(&snapshot, &secrets).await?;
     let mut options = PlanOptions::new(PlanMode::Apply);
     options.targets.insert(wanted.to.clone());
-    let all = std::slice::from_ref(wanted);
-    let arranged = relocate::arrange(session, (snapshot, &secrets), all, &mut options).await?;
+    let only = Which::Only(wanted);
+    let arranged = relocate::arrange(session, (snapshot, &secrets), only, &mut options).await?;
     if !arranged.is_new() {
         told(global, &arranged, terminal);
         return Ok(Exit::Ok);

@@ -85,6 +85,8 @@ pub struct Looked {
     /// What an earlier destroy that was not ended went by.
     last: Option<LastLookArgs>,
     orphans: Option<Orphans>,
+    /// Whether there is a cluster that could have made anything.
+    is_cluster: bool,
 }
 
 /// Looks for what the cluster made, and puts it on record in a copy of the state.
@@ -111,8 +113,13 @@ pub async fn look(
         Some(if kept { Orphans::Keep } else { Orphans::Delete })
     });
     let (marks, mut silent) = marks(session, snapshot).await;
-    let look = session.adapters.leavings(&marks).await;
-    let look = look.map_err(|error| unread(&error))?;
+    let is_cluster = has_cluster(session, snapshot);
+    let look = if is_cluster {
+        let look = session.adapters.leavings(&marks).await;
+        look.map_err(|error| unread(&error))?
+    } else {
+        Look::default()
+    };
     let mut reached = None;
     if silent.is_none() {
         let keeps = orphans == Some(Orphans::Keep);
@@ -131,7 +138,19 @@ pub async fn look(
         silent,
         last,
         orphans,
+        is_cluster,
     })
+}
+
+/// Whether there is, or was when an earlier destroy began, a cluster of kplan's that could have made
+/// anything. What another K3s made on droplets of the file is somebody else's.
+pub fn has_cluster(session: &Session, snapshot: &Snapshot) -> bool {
+    let on_record = [k3s::cluster(), k3s::pki()];
+    session.loaded.spec.runs_k3s()
+        || last_look(snapshot).is_some()
+        || on_record
+            .iter()
+            .any(|address| snapshot.resources.contains_key(address))
 }
 
 impl Looked {
@@ -175,7 +194,9 @@ impl Looked {
             snapshot,
         };
         let before = left.snapshot.resources.clone();
-        record(&mut left, &self.look, &self.marks, (keeps, &backup));
+        if self.is_cluster {
+            record(&mut left, &self.look, &self.marks, (keeps, &backup));
+        }
         if let Some(reached) = &self.reached {
             farewell::record(&mut left.snapshot, reached, &backup);
         }

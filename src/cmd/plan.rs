@@ -9,8 +9,9 @@ use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::load;
+use crate::relocate::{self, Which};
 use crate::render::{Terminal, markdown, text};
-use crate::{relocate, review};
+use crate::review;
 use kplan_engine::Planned;
 use kplan_model::{Owner, Plan, Value};
 use std::sync::Arc;
@@ -55,7 +56,8 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     } else {
         (snapshot, Vec::new(), Vec::new())
     };
-    let arranged = relocate::arrange(&session, (snapshot, &secrets), &[], &mut options).await?;
+    let arranged =
+        relocate::arrange(&session, (snapshot, &secrets), Which::File, &mut options).await?;
     found.extend(arranged.notes.iter().cloned());
     let (snapshot, declarations) = (arranged.snapshot, arranged.declarations);
     let mut planned = session.plan(&declarations, snapshot, &options).await?;

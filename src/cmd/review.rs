@@ -63,10 +63,13 @@ impl Price {
     fn of(prices: &Prices) -> Self {
         let difference = prices.after - prices.before;
         let differs = difference != Cents(0);
+        let least = if prices.at_least { "at least " } else { "" };
+        // A sum that lacks something says nothing about less.
+        let differs = differs && !(prices.at_least && difference < Cents(0));
         Self {
             text: price::text(prices),
             markdown: price::markdown(prices),
-            difference: differs.then(|| format!("{} a month", difference.signed())),
+            difference: differs.then(|| format!("{least}{} a month", difference.signed())),
         }
     }
 }

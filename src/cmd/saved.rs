@@ -13,12 +13,13 @@ use crate::interrupt::Interrupts;
 use crate::load::{self, Secrets, SourcePolicy};
 use crate::planfile::{self, Asked, FORMAT, Moved, Pins, PlanFile, Sealed, Unrelated, sha256};
 use crate::preflight::Preflight;
+use crate::relocate::{self, Which};
 use crate::render::Terminal;
 use crate::render::text::Style;
 use crate::render::value::printable;
 use crate::whole::{self, Readers};
 use crate::wire::SystemClock;
-use crate::{git, relocate, wire};
+use crate::{git, wire};
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Plan, PlanMode, Snapshot, Value};
@@ -491,7 +492,7 @@ impl Saved<'_> {
         }
         let mut options = file.asked.options();
         let mut arranged =
-            relocate::arrange(session, (snapshot, &secrets), &[], &mut options).await?;
+            relocate::arrange(session, (snapshot, &secrets), Which::File, &mut options).await?;
         if arranged.is_new() {
             arranged.snapshot.serial += 1;
         }

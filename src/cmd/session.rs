@@ -176,7 +176,7 @@ impl Session {
     /// A state in which nothing is on record, beside resources that carry the cluster's name and
     /// another state's mark: somebody else's cluster, or one whose state was lost. Planning a
     /// second one would fail half-way on names that are taken.
-    async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
+    pub async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
         if !snapshot.resources.is_empty() || !snapshot.in_doubt.is_empty() {
             return Ok(());
         }

@@ -101,7 +101,6 @@ impl<'a> Builder<'a> {
         declaration.meta = meta;
         let foreign = self.is_foreign(&address);
         declaration.meta.imported = foreign;
-        declaration.meta.protect |= foreign;
         // Its tag is on everything taggable, put there by the providers: it goes last.
         if !foreign && TAGGED.contains(&address.kind().as_str()) {
             declaration.meta.after.push(super::network::owner_tag());
@@ -111,10 +110,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether it was there before kplan, and the file does not say that it is kplan's own from now
-    /// on (`protect = false`): it is protected, and the owner's tag is not put on it.
+    /// on (`protect = false`): no plan destroys it, and the owner's tag is not put on it.
     pub fn is_foreign(&self, address: &Address) -> bool {
+        // A block speaks for itself; the nodes of a pool have the whole file's word.
+        let is_node = address.kind().as_str() == "droplet" && address.index().is_some();
         let whole = &self.spec.cluster.protect;
-        let whole = whole.span.is_some().then_some(whole.value);
+        let whole = (is_node && whole.span.is_some()).then_some(whole.value);
         let own = self
             .spec
             .protect_of(address.kind().as_str(), address.name());

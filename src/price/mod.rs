@@ -68,6 +68,8 @@ pub struct Prices {
     pub before: Cents,
     /// All of them after.
     pub after: Cents,
+    /// Whether something of what will be has no known price: the sum after is the least it can be.
+    pub at_least: bool,
     /// What is not in these sums.
     pub not_priced: Vec<NotPriced>,
     /// The day of prices that the API does not tell; nothing where no such price is in the sums.
@@ -228,7 +230,10 @@ impl<'a> Sum<'a> {
                 }
                 self.count(address, cents, side);
             }
-            Worth::Unknown(why) => self.not_priced(address, why),
+            Worth::Unknown(why) => {
+                self.prices.at_least |= side == Side::After;
+                self.not_priced(address, why);
+            }
         }
     }
 

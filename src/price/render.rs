@@ -16,6 +16,10 @@ struct Line {
 pub fn sentence(prices: &Prices) -> String {
     let Prices { before, after, .. } = prices;
     let difference = *after - *before;
+    if prices.at_least {
+        // The difference of what is known would be taken for the difference.
+        return format!("Price: {before} a month -> at least {after}.");
+    }
     if difference == Cents(0) {
         return format!("Price: {after} a month, no change.");
     }

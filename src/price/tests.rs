@@ -109,6 +109,18 @@ fn a_database_is_priced_by_its_nodes_and_its_disk_and_never_by_a_guess() {
     assert_eq!(database("pg", "db-s-1vcpu-2gb", 2, 45), (0, 1));
     assert_eq!(database("pg", "db-s-16vcpu-64gb", 1, 0), (0, 1));
     assert_eq!(database("mongodb", "db-s-1vcpu-2gb", 1, 0), (0, 1));
+    // A sum that lacks something says so, and no difference.
+    let mut rig = Rig::default();
+    rig.create(
+        "database.a",
+        &[
+            ("engine", "pg".into()),
+            ("size", "db-s-16vcpu-64gb".into()),
+            ("node_count", 1.into()),
+        ],
+    );
+    let prices = of(&rig.plan, &rig.snapshot, &catalogue());
+    assert_eq!(sentence(&prices), "Price: $0.00 a month -> at least $0.00.");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct Wanted {
 }
 
 /// The file's own.
-pub(super) fn in_file(spec: &Spec) -> Vec<Wanted> {
+pub fn in_file(spec: &Spec) -> Vec<Wanted> {
     let blocks = spec.imports.iter();
     let wanted = blocks.filter_map(|block| {
         Some(Wanted {
@@ -110,9 +110,11 @@ fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<
     for one in wanted {
         let (to, id) = (&one.to, &one.id);
         let there = arranged.snapshot.resources.get(to);
-        if there.is_some_and(|record| record.id == *id) || new.contains(one) {
+        let again = new.iter().any(|other| other.to == *to && other.id == *id);
+        if there.is_some_and(|record| record.id == *id) || again {
             continue;
         }
+        let twice = new.iter().find(|other| other.to == *to);
         let importable = kinds.get(to.kind()).and_then(|info| info.import);
         let elsewhere = known.get(&(to.kind().as_str(), id.as_str()));
         let (code, message, help) = if importable.is_none() {
@@ -126,12 +128,20 @@ fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<
             (
                 "import::taken",
                 format!("{to} is on record already, with the id {}", record.id),
-                "choose another address, or forget that one: `kplan state rm`".to_owned(),
+                "where the import was applied before, and what it was about is gone or was replaced, \
+                 take the [[import]] out; else choose another address"
+                    .to_owned(),
+            )
+        } else if let Some(other) = twice {
+            (
+                "import::taken",
+                format!("{to} would be imported with the ids {} and {id}", other.id),
+                "one address is one resource: take one of the two out".to_owned(),
             )
         } else if let Some(other) = elsewhere {
             (
                 "import::known",
-                format!("{id} is on record already, as {other}"),
+                format!("{id} is {other} already"),
                 "one resource has one address; [[moved]] gives it another".to_owned(),
             )
         } else if declaration(arranged, to).is_none() {
@@ -142,6 +152,8 @@ fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<
             )
         } else {
             new.push(one.clone());
+            // Two addresses of one resource, and removing the one would destroy the other's.
+            known.insert((to.kind().as_str(), id.as_str()), to);
             continue;
         };
         problems.push(session.at(Problem::error(code, message).help(help), one.origin));

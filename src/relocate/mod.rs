@@ -9,7 +9,7 @@ mod imports;
 mod moves;
 mod removals;
 
-pub use imports::Wanted;
+pub use imports::{Wanted, in_file};
 pub use removals::kept_from_all;
 
 use crate::cmd::session::Session;
@@ -37,15 +37,23 @@ impl Arranged {
     }
 }
 
-/// Brings a state and the file together. `wanted` are imports besides those of the file. The
-/// options get what the file allows to be destroyed.
+/// What is moved and imported.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// What the file says, as far as it is among the targets.
+    File,
+    /// This import alone.
+    Only(&'a Wanted),
+}
+
+/// Brings a state and the file together. The options get what the file allows to be destroyed.
 ///
 /// # Errors
 /// Everything that contradicts itself, with its place in the file; what cannot be imported.
 pub async fn arrange(
     session: &Session,
     (snapshot, secrets): (Snapshot, &Secrets),
-    wanted: &[Wanted],
+    which: Which<'_>,
     options: &mut PlanOptions,
 ) -> Result<Arranged, Failure> {
     let spec = &session.loaded.spec;
@@ -55,13 +63,29 @@ pub async fn arrange(
         notes: Vec::new(),
     };
     if options.mode == PlanMode::Apply {
-        let moves = moves::of(session, &arranged.snapshot)?;
+        let is_meant = |address: &Address| {
+            // What stands on a target goes along with it.
+            options.targets.is_empty()
+                || options.targets.iter().any(|target| {
+                    (target.name(), target.index()) == (address.name(), address.index())
+                })
+        };
+        let mut moves = match which {
+            Which::File => moves::of(session, &arranged.snapshot)?,
+            Which::Only(_) => BTreeMap::new(),
+        };
+        moves.retain(|from, to| is_meant(from) || is_meant(to));
         if !moves.is_empty() {
             arranged.snapshot = kplan_state::rename_all(arranged.snapshot, &moves)?;
             arranged.declarations = session.declared(&arranged.snapshot, secrets.clone());
         }
-        let mut all = imports::in_file(spec);
-        all.extend_from_slice(wanted);
+        let all: Vec<Wanted> = match which {
+            Which::File => {
+                let all = imports::in_file(spec).into_iter();
+                all.filter(|one| is_meant(&one.to)).collect()
+            }
+            Which::Only(wanted) => vec![wanted.clone()],
+        };
         let imported = imports::take(session, &mut arranged, &all, secrets).await?;
         arranged.declarations.moved = moves.into_iter().collect();
         arranged.declarations.imported = imported;

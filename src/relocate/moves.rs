@@ -14,17 +14,8 @@ pub(super) fn of(
     session: &Session,
     snapshot: &Snapshot,
 ) -> Result<BTreeMap<Address, Address>, Failure> {
-    let mut moves = BTreeMap::new();
-    let mut blocks: BTreeMap<Address, &Move> = BTreeMap::new();
-    for block in &session.loaded.spec.moves {
-        let Some((from, to)) = ends(block) else {
-            continue;
-        };
-        for address in meant(snapshot, &from) {
-            moves.insert(address.clone(), at(address, &to));
-            blocks.insert(address.clone(), block);
-        }
-    }
+    let spec = &session.loaded.spec;
+    let moves = pending(&spec.moves, snapshot);
     let mut problems = Vec::new();
     for (from, to) in &moves {
         if !snapshot.resources.contains_key(to) || moves.contains_key(to) {
@@ -36,11 +27,25 @@ pub(super) fn of(
             "nothing was changed. Take the block out, or say where the resource at the new address \
              goes: [[moved]] or [[removed]]",
         );
-        let block = blocks.get(from);
+        let mut blocks = spec.moves.iter();
+        let block = blocks.find(|block| {
+            ends(block).is_some_and(|(old, _)| meant(snapshot, &old).contains(&from))
+        });
         problems.push(session.at(problem, origin(block.and_then(|block| block.to.span))));
     }
     refused(problems)?;
     Ok(moves)
+}
+
+/// The same, whether it can be done or not.
+pub(super) fn pending(blocks: &[Move], snapshot: &Snapshot) -> BTreeMap<Address, Address> {
+    let mut moves = BTreeMap::new();
+    for (from, to) in blocks.iter().filter_map(ends) {
+        for address in meant(snapshot, &from) {
+            moves.insert(address.clone(), at(address, &to));
+        }
+    }
+    moves
 }
 
 /// The address under which a record goes on: what is inside keeps its kind, and what the block does

@@ -1,6 +1,6 @@
 //! `[[removed]]`: what leaves the file on purpose, and whether it stays in the account.
 
-use super::{Arranged, meant, refused};
+use super::{Arranged, meant, names, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::load::origin;
@@ -21,6 +21,10 @@ fn kept(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
 /// The same where everything else is to go: the network of what stays has to stay, too.
 pub fn kept_from_all(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
     let mut kept = kept(spec, snapshot);
+    for address in before_a_move(spec, snapshot) {
+        let why = "the file says so ([[removed]]); it stays in the account";
+        kept.entry(address).or_insert_with(|| why.to_owned());
+    }
     for address in kept.keys().cloned().collect::<Vec<_>>() {
         let record = snapshot.resources.get(&address);
         let needs = record.into_iter().flat_map(|record| &record.depends_on);
@@ -40,6 +44,19 @@ fn on_record(block: &Removal, snapshot: &Snapshot) -> Vec<Address> {
     all.unwrap_or_default()
 }
 
+/// The same of what is still on record where it was before a move that was not applied yet.
+fn before_a_move(spec: &Spec, snapshot: &Snapshot) -> Vec<Address> {
+    let kept = spec.removals.iter().filter(|block| block.keep.value);
+    let kept: Vec<Address> = kept
+        .filter_map(|block| block.from.as_str().parse().ok())
+        .collect();
+    let moves = super::moves::pending(&spec.moves, snapshot);
+    let leads = moves
+        .into_iter()
+        .filter(|(_, to)| kept.iter().any(|block| names(block, to)));
+    leads.map(|(from, _)| from).collect()
+}
+
 /// Notes what is forgotten, and allows the destruction of the rest.
 pub(super) fn of(
     session: &Session,
@@ -53,7 +70,7 @@ pub(super) fn of(
             continue;
         };
         let mut declared = arranged.declarations.resources.iter();
-        let still = declared.find(|declaration| super::names(&from, &declaration.address));
+        let still = declared.find(|declaration| names(&from, &declaration.address));
         if let Some(still) = still {
             let message = format!(
                 "`{from}` is removed, and {} is still in the file",

@@ -23,6 +23,7 @@ mod corruption;
 mod definitions;
 mod destroyed;
 mod destroying;
+mod discover;
 mod dns;
 mod doctor;
 mod drift;

@@ -112,7 +112,7 @@ fn prices_follow_the_plan_and_are_told_when_it_is_done() {
     folder.destroy("quickstart").ok().assert_says(&[
         "Price: $29.00 a month -> $5.00 (-$24.00).",
         "Destroy complete!",
-        "Price: $5.00 a month.\n",
+        "What goes on being billed: $5.00 a month: bucket.backup $5.00.",
     ]);
 }
 

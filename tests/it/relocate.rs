@@ -1,7 +1,7 @@
 //! What exists comes on record, gets another address, or leaves the file on purpose: always by a plan
 //! that can be read, and never by touching what exists.
 
-use crate::support::{Folder, Run, SMALL};
+use crate::support::{Folder, Run, SMALL, repository};
 use serde_json::{Value, json};
 
 const POOL: &str = "\n[[agents]]\nname = \"web\"\ncount = 2\nsize = \"s-2vcpu-4gb\"\n";
@@ -296,4 +296,94 @@ fn a_volume_gets_another_address_and_keeps_its_data() {
     folder.kplan(APPLY).ok();
     folder.assert_no_changes();
     assert_eq!(folder.first_path("volumes", "/v2/volumes"), path);
+}
+
+#[test]
+fn the_example_takes_over_two_droplets_and_their_network_as_they_are() {
+    let example = repository().join("examples/import/cluster.toml");
+    let example = std::fs::read_to_string(example).expect("the example");
+    // The cloud is started by whatever looks at it first.
+    let folder = Folder::with(&example);
+    plan(&folder).expect_code(6);
+    let network = json!({ "name": "office", "region": "fra1", "ip_range": "10.40.0.0/20" });
+    let network = answer(&folder, "POST", "/v2/vpcs", Some(&network))["vpc"]["id"].clone();
+    let mut ids = vec![network.as_str().expect("an id").to_owned()];
+    for name in ["web-1", "web-2"] {
+        let wanted = json!({
+            "name": name, "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
+            "vpc_uuid": network, "tags": ["web"], "monitoring": true,
+        });
+        let made = answer(&folder, "POST", "/v2/droplets", Some(&wanted));
+        ids.push(made["droplet"]["id"].to_string());
+    }
+    let own = example
+        .replace("00000000-0000-4000-8000-000000000000", &ids[0])
+        .replace("id = \"1\"", &format!("id = \"{}\"", ids[1]))
+        .replace("id = \"2\"", &format!("id = \"{}\"", ids[2]));
+    folder.write(&own);
+    plan(&folder)
+        .ok()
+        .assert_says(&["Plan: 3 to import, 0 to add, 0 to change, 0 to destroy."]);
+    let before = droplets(&folder);
+    folder.kplan(APPLY).ok();
+    let blocks = own.find("# Once they").expect("the imports");
+    folder.write(&own[..blocks]);
+    folder.assert_no_changes();
+    assert_eq!(droplets(&folder), before);
+    refuses(folder.destroy("legacy"), 6, &["plan::imported"]);
+    // Given back to kplan, they go like its own.
+    let lifted = own[..blocks].replace("name = \"web", "protect = false\nname = \"web");
+    let lifted = lifted.replace(
+        "name     = \"office\"",
+        "protect = false\nname = \"office\"",
+    );
+    folder.write(&lifted);
+    folder.kplan(APPLY).ok();
+    folder.destroy("legacy").ok();
+    assert_eq!(droplets(&folder), []);
+    let networks = answer(&folder, "GET", "/v2/vpcs?per_page=200", None);
+    assert!(!networks.to_string().contains("office"), "{networks}");
+}
+
+#[test]
+fn guards_of_what_was_imported_hold_whatever_is_written_around_them() {
+    let (folder, id) = beside();
+    let block = |to: &str| format!("\n[[import]]\nto = \"{to}\"\nid = \"{id}\"\n");
+    // One resource has one address.
+    let other = DROPLET.replace("box", "other");
+    let twice = [block("droplet.box"), block("droplet.other")].concat();
+    folder.write(&format!("{SMALL}{DROPLET}{other}{twice}"));
+    refuses(
+        plan(&folder),
+        6,
+        &["import::known", "is droplet.box already"],
+    );
+    // The whole file's word is not a block's.
+    let lifted = SMALL.replace("name   = \"demo\"", "name = \"demo\"\nprotect = false");
+    folder.write(&format!("{lifted}{DROPLET}{}", block("droplet.box")));
+    let run = plan(&folder).ok();
+    run.assert_says(&["Plan: 1 to import, 0 to add, 0 to change, 0 to destroy."]);
+    // What is written is lifted by nothing but the file.
+    let guarded = DROPLET.replace("name = \"box\"", "name = \"box\"\nprotect = true");
+    folder.write(&format!("{SMALL}{guarded}{}", block("droplet.box")));
+    folder.kplan(APPLY).ok();
+    folder.write(&format!("{SMALL}\n[[removed]]\nfrom = \"droplet.box\"\n"));
+    refuses(plan(&folder), 6, &["plan::protected"]);
+    // The command takes what it is asked for alone.
+    let id = by_hand(&folder, "third").to_string();
+    let third = DROPLET.replace("box", "third");
+    let moved = "\n[[moved]]\nfrom = \"droplet.box\"\nto = \"droplet.new\"\n";
+    let new = guarded.replace("box", "new");
+    folder.write(&format!("{SMALL}{new}{third}{moved}"));
+    let import = [
+        "import",
+        "droplet.third",
+        &id,
+        "--sandbox",
+        "--auto-approve",
+        "--json",
+    ];
+    let said = folder.kplan(&import).ok().json();
+    assert_eq!(said["moved"], json!([]));
+    assert_eq!(said["imported"][0]["address"], "droplet.third");
 }

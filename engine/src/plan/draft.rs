@@ -270,7 +270,6 @@ fn draft(inputs: &Inputs<'_, '_>, node: &NodeDiff<'_>, action: Action, reason: R
             if action == Action::Create && meta.imported {
                 // What takes the place of what was there before is kplan's own.
                 meta.imported = false;
-                meta.protect = false;
             }
             (
                 meta,

@@ -162,7 +162,7 @@ impl<'a> Lint<'a> {
         let guarded = step
             .before
             .as_ref()
-            .is_some_and(|record| record.meta.protect && !record.meta.imported);
+            .is_some_and(|record| record.meta.protect);
         if step.action == Action::Delete && guarded {
             self.report(
                 "lint::protected",

@@ -28,14 +28,13 @@ pub(super) fn check(
     {
         let allowed = inputs.options.allow_destroy.contains(&draft.address);
         let meta = draft.before.as_ref().map(|record| &record.meta);
-        if meta.is_some_and(|meta| meta.imported) {
+        let is_imported = meta.is_some_and(|meta| meta.imported);
+        if meta.is_some_and(|meta| meta.protect) || guarded.contains(&draft.address) {
+            refused.push(protected(&draft.address, draft.origin));
+        } else if is_imported {
             if !allowed {
                 refused.push(imported(&draft.address, draft.origin));
             }
-            continue;
-        }
-        if meta.is_some_and(|meta| meta.protect) || guarded.contains(&draft.address) {
-            refused.push(protected(&draft.address, draft.origin));
         } else if let Some(lost) = &draft.loses
             && inputs.options.mode == PlanMode::Apply
             && !allowed
@@ -94,8 +93,12 @@ fn kept_inside(
     refused: &mut Vec<Refusal>,
 ) {
     for (at, node) in inputs.diff.nodes.iter().enumerate() {
-        let goes = relations.old_inside[at].is_some_and(|outer| drafts.unmake[outer].is_some());
-        if node.change == Change::Kept && goes {
+        let destroyed = |step: usize| drafts.all[step].action == Action::Delete;
+        let goes = relations.old_inside[at]
+            .is_some_and(|outer| drafts.unmake[outer].is_some_and(destroyed));
+        let is_forgotten =
+            node.change == Change::Forget && inputs.options.mode == PlanMode::Destroy;
+        if (node.change == Change::Kept || is_forgotten) && goes {
             refused.push(Refusal {
                 code: "plan::kept_inside",
                 address: node.address.clone(),

@@ -119,6 +119,11 @@ impl Discovery {
         }
     }
 
+    /// A look over a connection that there is already; whoever made it knows that it only reads.
+    pub fn over(cloud: DigitalOcean) -> Self {
+        Self { cloud }
+    }
+
     /// The connection, for other lookers: nothing can be changed over it.
     pub fn cloud(&self) -> &DigitalOcean {
         &self.cloud

@@ -121,6 +121,17 @@ fn a_plan_of_thousands_is_cut_and_says_so() {
 }
 
 #[test]
+fn the_table_stands_before_the_notes_however_many_there_are() {
+    let mut review = plan(1, 20, 0).review();
+    review.notes = (0..2_000).map(|at| format!("note {at} of many")).collect();
+    let page = markdown(&review, &around(), LEAST * 4);
+    let table = page.find("| | Resource | What |").expect("the table");
+    let note = page.find("note 0 of many").expect("a note");
+    assert!(table < note, "{page}");
+    assert!(page.contains("more are not shown here"), "{page}");
+}
+
+#[test]
 fn indexes_in_a_row_are_told_together() {
     let all: Vec<String> = (0..500)
         .map(|at| format!("droplet.workers[{at}]"))

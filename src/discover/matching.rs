@@ -1,0 +1,297 @@
+//! Which of what exists could be what the file asks for.
+
+use super::Found;
+use crate::render::value::printable;
+use crate::review::Kinds;
+use kplan_engine::compare::{Likeness, compare};
+use kplan_model::{
+    Address, Change, Declaration, Declarations, Field, KindInfo, Meta, Object, Origin, Recorded,
+    RemoteId, Snapshot, Status, Timestamp, Value,
+};
+use kplan_providers::digitalocean::Discovered;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How sure a binding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It has the name, is the only one, and nothing differs that could not be changed.
+    Certain,
+    /// It is the only one that fits, and somebody should look.
+    Likely,
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The id.
+    pub id: String,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What agrees.
+    pub because: String,
+    /// The fields in which it is otherwise than the file says.
+    pub differs: Vec<String>,
+}
+
+/// Matches what the file asks for and nobody has on record with what exists. `taken` are imports
+/// that the file has already.
+pub fn matched(
+    declarations: &Declarations,
+    kinds: &Kinds,
+    snapshot: &Snapshot,
+    existing: &[Discovered],
+    taken: &BTreeMap<Address, String>,
+) -> Found {
+    let mut found = Found::default();
+    let mut known = snapshot.clone();
+    for (address, id) in taken {
+        stand_in(&mut known, address, id);
+    }
+    let used: BTreeSet<(String, String)> = known
+        .resources
+        .values()
+        .chain(&known.deposed)
+        .map(|record| (record.address.kind().to_string(), record.id.to_string()))
+        .collect();
+    let free: Vec<&Discovered> = existing
+        .iter()
+        .filter(|it| !used.contains(&(it.kind.to_owned(), it.id.clone())))
+        .collect();
+    let open: Vec<(&Declaration, &'static KindInfo)> = declarations
+        .resources
+        .iter()
+        .filter(|it| !known.resources.contains_key(&it.address))
+        // What kplan makes of its own accord, such as its tags, is nothing that somebody has.
+        .filter(|it| matches!(it.origin, Origin::File { .. }))
+        .filter_map(|it| Some((it, *kinds.get(it.address.kind())?)))
+        .filter(|(_, info)| info.import.is_some())
+        .collect();
+    // The second time what refers to something found the first time knows its id.
+    for _ in 0..2 {
+        found = Found::default();
+        by_identity(&mut found, &open, &free, &known);
+        by_likeness(&mut found, &open, &free, &known);
+        for (address, proposal) in &found.proposals {
+            stand_in(&mut known, address, &proposal.id);
+        }
+    }
+    let bound: BTreeSet<(&str, &str)> = found
+        .proposals
+        .iter()
+        .map(|(address, it)| (address.kind().as_str(), it.id.as_str()))
+        .collect();
+    for other in free {
+        if !bound.contains(&(other.kind, other.id.as_str())) {
+            *found.others.entry(other.kind).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// A record of which only the id is known, for references to it.
+fn stand_in(snapshot: &mut Snapshot, address: &Address, id: &str) {
+    let record = Recorded {
+        address: address.clone(),
+        id: RemoteId::new(id.to_owned()),
+        args: Object::new(),
+        attrs: Object::new(),
+        meta: Meta::default(),
+        depends_on: Vec::new(),
+        status: Status::Ready,
+        created_at: Timestamp(0),
+        operations: BTreeSet::new(),
+        version: 0,
+    };
+    snapshot.resources.insert(address.clone(), record);
+}
+
+/// What the file says of a field, and what is there, where both are known.
+fn both<'a>(asked: &'a Object, one: &'a Discovered, name: &str) -> Option<(&'a Value, &'a Value)> {
+    let set = |value: &&Value| value.is_known() && !value.is_null();
+    let asked = asked.get(name).filter(set)?;
+    Some((asked, one.attrs.get(name).filter(set)?))
+}
+
+fn agrees(field: &Field, asked: &Value, real: &Value) -> bool {
+    compare(field.compare, asked, real) != Likeness::Different
+}
+
+/// Whether two agree on all of those fields that both say, and say at least one; which those are.
+fn agreed(
+    info: &KindInfo,
+    names: &[&'static str],
+    asked: &Object,
+    one: &Discovered,
+) -> Option<Vec<&'static str>> {
+    let mut said = Vec::new();
+    for name in names {
+        let (Some(field), Some((asked, real))) = (info.field(name), both(asked, one, name)) else {
+            continue;
+        };
+        if !agrees(field, asked, real) {
+            return None;
+        }
+        said.push(*name);
+    }
+    (!said.is_empty()).then_some(said)
+}
+
+/// The fields in which what exists is otherwise, and whether one of them cannot be changed.
+fn differences(info: &KindInfo, asked: &Object, one: &Discovered) -> (Vec<String>, bool) {
+    let mut names = Vec::new();
+    let mut fixed = false;
+    for field in info.fields {
+        if matches!(field.change, Change::Computed | Change::Ignored) {
+            continue;
+        }
+        let Some((asked, real)) = both(asked, one, field.name) else {
+            continue;
+        };
+        if !agrees(field, asked, real) {
+            names.push(field.name.to_owned());
+            fixed |= !matches!(field.change, Change::InPlace { .. });
+        }
+    }
+    (names, fixed)
+}
+
+/// A node of somebody else's has the name it has; what the file would call it says nothing.
+fn is_named(address: &Address) -> bool {
+    !(address.kind().as_str() == "droplet" && address.index().is_some())
+}
+
+fn by_identity(
+    found: &mut Found,
+    open: &[(&Declaration, &'static KindInfo)],
+    free: &[&Discovered],
+    known: &Snapshot,
+) {
+    for (declaration, info) in open.iter().filter(|(it, _)| is_named(&it.address)) {
+        let address = &declaration.address;
+        let asked = declaration.filled(known);
+        let fitting: Vec<(&Discovered, Vec<&str>)> = free
+            .iter()
+            .filter(|one| one.kind == address.kind().as_str())
+            .filter_map(|one| Some((*one, agreed(info, info.identity, &asked, one)?)))
+            .filter(|(_, said)| said.len() == info.identity.len())
+            .collect();
+        match &fitting[..] {
+            [] => {}
+            [(one, said)] => {
+                let (differs, fixed) = differences(info, &asked, one);
+                let proposal = Proposal {
+                    id: one.id.clone(),
+                    confidence: if fixed {
+                        Confidence::Likely
+                    } else {
+                        Confidence::Certain
+                    },
+                    because: said.join(", "),
+                    differs,
+                };
+                found.proposals.insert(address.clone(), proposal);
+            }
+            several => {
+                let all = several.iter().map(|(one, _)| told(one)).collect();
+                found.ambiguous.insert(address.clone(), all);
+            }
+        }
+    }
+}
+
+/// Who asks for something, the fields that agree, and what is asked for.
+type Asking<'a> = (Address, Vec<&'a str>, Object);
+
+/// What has another name, and otherwise is as the file says: only where there are as many as the file
+/// asks for.
+fn by_likeness(
+    found: &mut Found,
+    open: &[(&Declaration, &'static KindInfo)],
+    free: &[&Discovered],
+    known: &Snapshot,
+) {
+    let bound: BTreeSet<(String, String)> = found
+        .proposals
+        .iter()
+        .map(|(address, it)| (address.kind().to_string(), it.id.clone()))
+        .collect();
+    // By the set of what fits: those who ask for it.
+    let mut groups: BTreeMap<Vec<usize>, Vec<Asking<'_>>> = BTreeMap::new();
+    for (declaration, info) in open {
+        let address = &declaration.address;
+        if found.proposals.contains_key(address) || found.ambiguous.contains_key(address) {
+            continue;
+        }
+        let asked = declaration.filled(known);
+        let mut said: Vec<&str> = Vec::new();
+        let fitting: Vec<usize> = (0..free.len())
+            .filter(|at| {
+                let one = free[*at];
+                let is_free = !bound.contains(&(one.kind.to_owned(), one.id.clone()));
+                let alike = agreed(info, info.alike, &asked, one);
+                let fits = one.kind == address.kind().as_str() && is_free && tagged(&asked, one);
+                if let (true, Some(fields)) = (fits, alike) {
+                    said = fields;
+                    return true;
+                }
+                false
+            })
+            .collect();
+        if fitting.is_empty() {
+            found.nothing.push(address.clone());
+            continue;
+        }
+        let asking = groups.entry(fitting).or_default();
+        asking.push((address.clone(), said, asked));
+    }
+    for (fitting, asking) in groups {
+        if fitting.len() != asking.len() {
+            for (address, _, _) in asking {
+                let all = fitting.iter().map(|at| told(free[*at])).collect();
+                found.ambiguous.insert(address, all);
+            }
+            continue;
+        }
+        let mut all: Vec<&Discovered> = fitting.iter().map(|at| free[*at]).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        for (one, (address, said, asked)) in all.into_iter().zip(asking) {
+            let info = open.iter().find(|(it, _)| it.address == address);
+            let differs = info.map_or_else(Vec::new, |(_, info)| differences(info, &asked, one).0);
+            let differs = differs.into_iter();
+            let differs = differs.filter(|name| name != "name" || is_named(&address));
+            let proposal = Proposal {
+                id: one.id.clone(),
+                confidence: Confidence::Likely,
+                because: printable(&format!(
+                    "{}, and no other does; it is called {}",
+                    said.join(", "),
+                    one.name
+                )),
+                differs: differs.collect(),
+            };
+            found.proposals.insert(address, proposal);
+        }
+    }
+}
+
+/// Whether it carries the tags that the file gives.
+fn tagged(asked: &Object, one: &Discovered) -> bool {
+    let Some(Value::List(tags)) = asked.get("tags") else {
+        return true;
+    };
+    let text = |tag: &Value| match tag {
+        Value::Str(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    let owner = |tag: &String| tag.starts_with("kplan:");
+    let mut wanted = tags.iter().filter_map(text).filter(|tag| !owner(tag));
+    wanted.all(|tag| one.tags.contains(&tag))
+}
+
+/// One of several, for whoever has to choose.
+fn told(one: &Discovered) -> String {
+    let rest = [&one.region, &one.size, &one.vpc].into_iter().flatten();
+    let rest: Vec<&str> = rest.map(String::as_str).collect();
+    // A name in the account is somebody's text, and stands in a comment of the file.
+    printable(&format!("{} ({}; {})", one.id, one.name, rest.join(", ")))
+}

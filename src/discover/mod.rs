@@ -1,0 +1,107 @@
+//! `kplan import --discover`: which of what exists in the account is what the file describes.
+//! Nothing is decided here: bindings are proposed, each with why, and what could be several things
+//! is left to whoever reads it.
+
+mod matching;
+mod render;
+
+pub use matching::{Confidence, Proposal, matched};
+pub use render::{blocks, document, text};
+
+use kplan_model::{Address, ProviderError};
+use kplan_providers::digitalocean::Discovered;
+use std::collections::BTreeMap;
+
+/// What of the account is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// What carries this tag.
+    pub tag: Option<String>,
+    /// What stands in the VPC of this name or id, and the VPC.
+    pub vpc: Option<String>,
+    /// What is called so; `*` is anything, `?` any character.
+    pub name: Option<String>,
+}
+
+impl Only {
+    /// Those of what exists that are looked at. Kinds without tags, or that stand in no VPC, are left
+    /// out where that is asked for.
+    pub fn of(&self, all: Vec<Discovered>) -> Vec<Discovered> {
+        let network = |it: &Discovered| it.kind == "vpc";
+        let named = |wanted: &str, it: &Discovered| it.id == wanted || it.name == wanted;
+        let vpc = self.vpc.as_ref().map(|wanted| {
+            let mut networks = all.iter().filter(|it| network(it));
+            let found = networks.find(|it| named(wanted, it));
+            found.map_or_else(|| wanted.clone(), |it| it.id.clone())
+        });
+        let fits = |it: &Discovered| {
+            let tagged = self.tag.as_ref().is_none_or(|tag| it.tags.contains(tag));
+            let inside = vpc
+                .as_ref()
+                .is_none_or(|vpc| it.vpc.as_ref() == Some(vpc) || (network(it) && it.id == *vpc));
+            let called = self
+                .name
+                .as_ref()
+                .is_none_or(|glob| is_like(glob, &it.name));
+            tagged && inside && called
+        };
+        all.into_iter().filter(fits).collect()
+    }
+}
+
+/// Whether a text is as a pattern says. Linear in the text for each star, so bounded by both lengths.
+fn is_like(glob: &str, text: &str) -> bool {
+    let (glob, text): (Vec<char>, Vec<char>) = (glob.chars().collect(), text.chars().collect());
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while from < text.len() {
+        match glob.get(at) {
+            Some('*') => {
+                star = Some((at, from));
+                at += 1;
+            }
+            Some(one) if *one == '?' || *one == text[from] => {
+                at += 1;
+                from += 1;
+            }
+            _ => match star {
+                Some((before, taken)) => {
+                    star = Some((before, taken + 1));
+                    at = before + 1;
+                    from = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    glob[at..].iter().all(|one| *one == '*')
+}
+
+/// What a look proposes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Bindings, by address.
+    pub proposals: BTreeMap<Address, Proposal>,
+    /// What several could be, each as text.
+    pub ambiguous: BTreeMap<Address, Vec<String>>,
+    /// What nothing could be.
+    pub nothing: Vec<Address>,
+    /// How much else there is, by kind.
+    pub others: BTreeMap<&'static str, usize>,
+    /// What could not be read, with the reason.
+    pub unread: Vec<String>,
+}
+
+/// Everything of an account that could be read, and why the rest could not.
+pub fn readable(
+    all: BTreeMap<&'static str, Result<Vec<Discovered>, ProviderError>>,
+) -> (Vec<Discovered>, Vec<String>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
+    for (kind, read) in all {
+        match read {
+            Ok(some) => found.extend(some),
+            Err(error) => unread.push(format!("{kind}: {error}")),
+        }
+    }
+    (found, unread)
+}

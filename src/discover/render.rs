@@ -1,0 +1,89 @@
+//! What a look proposes, as text, as blocks of the file and for machines.
+
+use super::{Confidence, Found};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+impl Confidence {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Likely => "likely",
+        }
+    }
+}
+
+/// The blocks to write into the file.
+pub fn blocks(found: &Found) -> String {
+    let mut out = String::new();
+    for (address, proposal) in &found.proposals {
+        let word = proposal.confidence.word();
+        let _ = writeln!(out, "# {word}: agrees on {}", proposal.because);
+        if !proposal.differs.is_empty() {
+            let _ = writeln!(out, "# differs in {}", proposal.differs.join(", "));
+        }
+        let _ = writeln!(
+            out,
+            "[[import]]\nto = \"{address}\"\nid = \"{}\"\n",
+            proposal.id
+        );
+    }
+    out
+}
+
+/// Everything, for people: the blocks, and as comments what is not among them.
+pub fn text(found: &Found) -> String {
+    let mut out = blocks(found);
+    for (address, several) in &found.ambiguous {
+        let _ = writeln!(
+            out,
+            "# {address}: several could be it, and which one is for you to say:"
+        );
+        for one in several {
+            let _ = writeln!(out, "#   {one}");
+        }
+    }
+    for address in &found.nothing {
+        let _ = writeln!(
+            out,
+            "# {address}: nothing fits; `kplan apply` would make it"
+        );
+    }
+    for why in &found.unread {
+        let _ = writeln!(out, "# not looked at: {why}");
+    }
+    if !found.others.is_empty() {
+        let all: Vec<String> = found
+            .others
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        let _ = writeln!(out, "# in the account besides: {}", all.join(", "));
+    }
+    out
+}
+
+/// Everything, for machines.
+pub fn document(found: &Found) -> Value {
+    let proposals = found.proposals.iter().map(|(address, it)| {
+        json!({
+            "to": address.to_string(),
+            "id": it.id,
+            "confidence": it.confidence.word(),
+            "agrees_on": it.because,
+            "differs_in": it.differs,
+        })
+    });
+    let ambiguous = found.ambiguous.iter();
+    let ambiguous =
+        ambiguous.map(|(address, all)| json!({ "to": address.to_string(), "candidates": all }));
+    let nothing = found.nothing.iter().map(ToString::to_string);
+    json!({
+        "format_version": "1.0",
+        "proposals": proposals.collect::<Vec<_>>(),
+        "ambiguous": ambiguous.collect::<Vec<_>>(),
+        "nothing_fits": nothing.collect::<Vec<_>>(),
+        "besides": found.others,
+        "not_looked_at": found.unread,
+    })
+}
