@@ -11,7 +11,7 @@ use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::render::Terminal;
+use crate::render::{Terminal, events};
 use kplan_engine::{PlanOptions, Planned, WhyNot};
 use kplan_model::{Action, PlanMode, Snapshot, Step};
 use kplan_schema::spec::BackupStore;
@@ -23,7 +23,13 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     let name = session.loaded.spec.name().to_owned();
     confirmed(args, global, &name)?;
     if !session.place.exists()? {
-        terminal.line("No changes. No objects need to be destroyed.");
+        if global.json {
+            terminal.line(&events::version().to_string());
+            let nothing = events::summary((0, 0, 0), 0, PlanMode::Destroy);
+            terminal.line(&nothing.to_string());
+        } else {
+            terminal.line("No changes. No objects need to be destroyed.");
+        }
         return Ok(Exit::Ok);
     }
     let wanted = (global, &interrupts);

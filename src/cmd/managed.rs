@@ -50,17 +50,30 @@ pub fn stays(session: &Session, snapshot: &Snapshot) -> Result<(), Failure> {
         session.at(problem, load::origin(managed.span.or(spec.servers.span)))
     } else {
         let made = snapshot.resources.contains_key(&k3s::cluster());
-        if !made || managed.value {
+        if !made {
             return Ok(());
         }
-        let message = format!(
-            "K3s on these droplets is kplan's: {} made it",
-            k3s::cluster()
-        );
-        let problem = Problem::error("k3s::managed", message).help(
-            "nothing was changed. `managed = false` would destroy the cluster's keys, firewalls and \
-             add-ons, and leave droplets that nobody can reach. Put `managed = true` back",
-        );
+        let (message, help) = if managed.value {
+            (
+                format!(
+                    "{} is on record, and the file has no `[servers]` any more",
+                    k3s::cluster()
+                ),
+                "nothing was changed. What the cluster made (volumes, load balancers) would be left \
+                 behind: `kplan destroy` takes a cluster down. Put `[servers]` back, destroy, and apply \
+                 the rest of the file after that",
+            )
+        } else {
+            (
+                format!(
+                    "K3s on these droplets is kplan's: {} made it",
+                    k3s::cluster()
+                ),
+                "nothing was changed. `managed = false` would destroy the cluster's keys, firewalls and \
+                 add-ons, and leave droplets that nobody can reach. Put `managed = true` back",
+            )
+        };
+        let problem = Problem::error("k3s::managed", message).help(help);
         session.at(problem, load::origin(managed.span))
     };
     Err(Failure::with(Exit::Refused, problem))

@@ -398,6 +398,16 @@ name = "demo-assets"
     folder.write(&format!("{away}{beside}"));
     let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(6);
     assert!(refused.err.contains("k3s::managed"), "{}", refused.err);
+    // Nor without a word: what it made would be left behind.
+    let without = SMALL.replace("\n[servers]\nsize = \"s-2vcpu-4gb\"\n", "");
+    assert_ne!(without, SMALL);
+    folder.write(&without);
+    let refused = folder.kplan(&["plan", "--sandbox"]).expect_code(6);
+    assert!(
+        refused.err.contains("no `[servers]` any more"),
+        "{}",
+        refused.err
+    );
 
     folder.write(&format!("{SMALL}{beside}"));
     let refused = folder.destroy("demo").expect_code(6);

@@ -95,10 +95,12 @@ fn claimed(volume: &Value, own: &BTreeSet<String>) -> Option<(Object, Object)> {
         && at["csi"]["driver"] == DRIVER
         && annotated(volume, PROVISIONED_BY, DRIVER);
     let deletes = at["persistentVolumeReclaimPolicy"] == "Delete";
+    // A claim of that name may be another one by now, with somebody else's volume.
+    let bound = volume["status"]["phase"] == "Bound";
     let namespace = at["claimRef"]["namespace"].as_str()?;
     let name = at["claimRef"]["name"].as_str()?;
     let claim = Object::new("v1", "PersistentVolumeClaim", Some(namespace), name);
-    (made && deletes).then_some((claim, Object::of(volume).ok()?))
+    (made && deletes && bound).then_some((claim, Object::of(volume).ok()?))
 }
 
 /// Whether a pod that has not ended has the claim.
