@@ -424,7 +424,7 @@ pub struct ImportArgs {
     /// Its id at DigitalOcean
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Look for what the file describes among what exists, and print the [[import]] blocks; changes
+    /// Look for what the file describes among what exists, and print the blocks to import it; changes
     /// nothing
     #[arg(long, conflicts_with = "address")]
     pub discover: bool,

@@ -229,7 +229,7 @@ fn shown() -> Prices {
 fn people_read_what_changes_block_by_block() {
     assert_eq!(
         text(&shown()),
-        "Price: $24.00 a month -> $48.00 (+$24.00).\n  \
+        "Price: $24.00 a month -> at least $48.00.\n  \
          droplet.workers (2)        $0.00 -> $12.00\n  \
          load_balancer.api          $0.00 -> $12.00\n  \
          not priced: volume.odd: its size is not on record\n  \
@@ -246,7 +246,7 @@ fn people_read_what_changes_block_by_block() {
 fn markdown_has_a_row_for_each_block_whose_price_changes() {
     let page = markdown(&shown());
     for row in [
-        "**Price: $24.00 a month -> $48.00 (+$24.00).**",
+        "**Price: $24.00 a month -> at least $48.00.**",
         "| `droplet.workers` × 2 | $0.00 | $12.00 | +$12.00 |",
         "- volume.odd: its size is not on record",
     ] {
