@@ -14,7 +14,7 @@ use crate::render::waits::Waits;
 use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks, Tagged};
+use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
 use kplan_providers::http::{
     self, ClientConfig, OnEvent, Rate, Reqwest, Statistics, Transport, system_clock,
 };
@@ -264,11 +264,6 @@ impl Adapters {
     /// Other owners of the cluster's name whose tags something in the account carries.
     pub async fn other_owners(&self, owner: &Owner) -> Result<Vec<Claim>, ProviderError> {
         kplan_providers::digitalocean::other_owners(&self.digitalocean, owner).await
-    }
-
-    /// What in the account carries the owner's tag.
-    pub async fn tagged(&self, owner: &Owner) -> Result<Vec<Tagged>, ProviderError> {
-        kplan_providers::digitalocean::tagged(&self.digitalocean, owner).await
     }
 
     /// What a cluster's own controllers made in the account.

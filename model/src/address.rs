@@ -36,6 +36,13 @@ impl Address {
         }
     }
 
+    /// Whether this, as somebody writes it, means that one: itself, or, without a number, every one of
+    /// its kind and name.
+    pub fn covers(&self, other: &Self) -> bool {
+        self == other
+            || (self.index.is_none() && self.kind == other.kind && self.name == other.name)
+    }
+
     /// The kind before the dot.
     pub fn kind(&self) -> &Kind {
         &self.kind

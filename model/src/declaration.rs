@@ -109,12 +109,8 @@ pub struct Ignored {
 impl Ignored {
     /// Whether a field of a resource is meant.
     pub fn means(&self, address: &Address, field: &str) -> bool {
-        let is_it = |mine: &Address| {
-            mine == address
-                || (mine.index().is_none()
-                    && (mine.kind(), mine.name()) == (address.kind(), address.name()))
-        };
-        self.address.as_ref().is_none_or(is_it)
+        let mine = self.address.as_ref();
+        mine.is_none_or(|mine| mine.covers(address))
             && self.field.as_ref().is_none_or(|mine| mine == field)
     }
 }

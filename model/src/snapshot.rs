@@ -53,6 +53,23 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// A record of which only the address and the id are known: ready, of no known age, with nothing
+    /// said about it.
+    pub fn bare(address: Address, id: RemoteId) -> Self {
+        Self {
+            address,
+            id,
+            args: Object::new(),
+            attrs: Object::new(),
+            meta: Meta::default(),
+            depends_on: Vec::new(),
+            status: Status::Ready,
+            created_at: Timestamp(0),
+            operations: BTreeSet::new(),
+            version: 0,
+        }
+    }
+
     /// What a reference to `path` gives: the id, else an attribute, else an argument. `None`
     /// where none of them is set.
     pub fn attribute(&self, path: &str) -> Option<Value> {

@@ -13,7 +13,7 @@ use crate::render::{Terminal, document};
 use crate::review::{Drifted, Review};
 use kplan_engine::{PlanOptions, Planned};
 use kplan_model::{Declarations, Ignored, PlanMode, Snapshot};
-use kplan_providers::digitalocean::Tagged;
+use kplan_providers::digitalocean::{Seen, Traces, remainder};
 use kplan_schema::Spanned;
 use kplan_schema::value::DriftRule;
 use serde_json::{Value, json};
@@ -77,9 +77,9 @@ fn rule(text: &str) -> Result<Ignored, Failure> {
 }
 
 /// What carries the owner's tag, is not on record, and was not made by the cluster itself.
-async fn strangers(session: &Session, snapshot: &Snapshot) -> Result<Vec<Tagged>, Failure> {
+async fn strangers(session: &Session, snapshot: &Snapshot) -> Result<Seen, Failure> {
     if snapshot.resources.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Seen::default());
     }
     let mut known: BTreeSet<String> = BTreeSet::new();
     let records = snapshot.resources.values().chain(&snapshot.deposed);
@@ -91,23 +91,26 @@ async fn strangers(session: &Session, snapshot: &Snapshot) -> Result<Vec<Tagged>
         let own = session.adapters.leavings(&marks).await?;
         known.extend(own.found.iter().map(|one| one.attrs.id.clone()));
     }
-    let mut tagged = session.adapters.tagged(&snapshot.owner).await?;
-    tagged.retain(|one| !known.contains(&one.id));
-    Ok(tagged)
+    let traces = Traces {
+        tag: snapshot.owner.tag(),
+        kept: known,
+        ..Traces::default()
+    };
+    Ok(remainder(&session.adapters.digitalocean, &traces).await?)
 }
 
 /// What a look found.
 struct Found {
     planned: Planned,
     declarations: Declarations,
-    strangers: Vec<Tagged>,
+    strangers: Seen,
 }
 
 impl Found {
     fn exit(&self) -> Exit {
-        if self.planned.report.is_partial() {
+        if self.is_partial() {
             Exit::Error
-        } else if self.planned.plan.drift.is_empty() && self.strangers.is_empty() {
+        } else if self.planned.plan.drift.is_empty() && self.strangers.left.is_empty() {
             Exit::Ok
         } else {
             Exit::Changes
@@ -116,15 +119,15 @@ impl Found {
 
     fn document(&self, session: &Session) -> Value {
         let kinds = session.kinds();
-        let strangers = self.strangers.iter();
+        let strangers = self.strangers.left.iter();
         let strangers: Vec<Value> = strangers
-            .map(|one| json!({ "kind": one.kind, "id": one.id, "name": one.name }))
+            .map(|one| json!({ "kind": one.what, "id": one.id, "name": one.name }))
             .collect();
         json!({
             "format_version": "1.0",
             "drift": document::drift(&self.planned, &self.declarations, &kinds),
             "not_on_record": strangers,
-            "complete": !self.planned.report.is_partial(),
+            "complete": !self.is_partial(),
             "unread": self.unread(),
         })
     }
@@ -132,9 +135,15 @@ impl Found {
     /// What could not be looked at, with the reason.
     fn unread(&self) -> Vec<String> {
         let items = self.planned.report.not_done.iter();
-        items
-            .map(|item| format!("{} {}", item.address, item.why))
-            .collect()
+        let items = items.map(|item| format!("{} {}", item.address, item.why));
+        let lists = self.strangers.unlisted.iter();
+        let lists = lists.map(|what| format!("each {what}: the token may not list them"));
+        items.chain(lists).collect()
+    }
+
+    /// Whether there is something that could not be looked at.
+    fn is_partial(&self) -> bool {
+        self.planned.report.is_partial() || !self.strangers.unlisted.is_empty()
     }
 
     fn print(&self, session: &Session, terminal: &mut Terminal) {
@@ -147,10 +156,10 @@ impl Found {
         };
         text::drift(&mut out, &review.drift, style);
         terminal.out(&out);
-        for one in &self.strangers {
+        for one in &self.strangers.left {
             terminal.line(&format!(
                 "{} {} (id {}) carries the cluster's tag, and is on no record.",
-                one.kind, one.name, one.id
+                one.what, one.name, one.id
             ));
         }
         for line in self.unread() {
@@ -168,8 +177,8 @@ impl Found {
     fn sentence(&self, drift: &[Drifted]) -> String {
         let gone = drift.iter().filter(|one| one.vanished).count();
         let changed = drift.len() - gone;
-        let strangers = self.strangers.len();
-        if self.planned.report.is_partial() {
+        let strangers = self.strangers.left.len();
+        if self.is_partial() {
             return "Something could not be looked at, so there may be more.".to_owned();
         }
         if changed + gone + strangers == 0 {

@@ -11,13 +11,11 @@ use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::price::Staying;
 use kplan_model::{
-    Address, Codec as _, Kind, Meta, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot,
-    Status, Value,
+    Address, Codec as _, Kind, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot, Value,
 };
 use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks};
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::{MadeFor, Role, made_for};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long the cluster's API may take to say what is whose, in its own time.
@@ -429,16 +427,11 @@ pub fn recorded(
     depends_on: Vec<Address>,
 ) -> Recorded {
     Recorded {
-        address,
-        id: RemoteId::new(id),
         args,
         attrs,
-        meta: Meta::default(),
         depends_on,
-        status: Status::Ready,
-        created_at: kplan_model::Timestamp(0),
-        operations: BTreeSet::new(),
         version: 1,
+        ..Recorded::bare(address, RemoteId::new(id))
     }
 }
 

@@ -5,8 +5,8 @@ use crate::render::value::printable;
 use crate::review::Kinds;
 use kplan_engine::compare::{Likeness, compare};
 use kplan_model::{
-    Address, Change, Declaration, Declarations, Field, KindInfo, Meta, Object, Origin, Recorded,
-    RemoteId, Snapshot, Status, Timestamp, Value,
+    Address, Change, Declaration, Declarations, Field, KindInfo, Object, Origin, Recorded,
+    RemoteId, Snapshot, Value,
 };
 use kplan_providers::digitalocean::Discovered;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,18 +90,7 @@ pub fn matched(
 
 /// A record of which only the id is known, for references to it.
 fn stand_in(snapshot: &mut Snapshot, address: &Address, id: &str) {
-    let record = Recorded {
-        address: address.clone(),
-        id: RemoteId::new(id.to_owned()),
-        args: Object::new(),
-        attrs: Object::new(),
-        meta: Meta::default(),
-        depends_on: Vec::new(),
-        status: Status::Ready,
-        created_at: Timestamp(0),
-        operations: BTreeSet::new(),
-        version: 0,
-    };
+    let record = Recorded::bare(address.clone(), RemoteId::new(id.to_owned()));
     snapshot.resources.insert(address.clone(), record);
 }
 

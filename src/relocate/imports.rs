@@ -9,12 +9,12 @@ use kplan_engine::clock::Clock as _;
 use kplan_engine::import::{self, Existing};
 use kplan_engine::observe;
 use kplan_model::{
-    Address, Declaration, KindInfo, Meta, Object, Observation, Origin, Recorded, RemoteId,
-    Snapshot, Status, Timestamp, Value,
+    Address, Declaration, KindInfo, Object, Observation, Origin, Recorded, RemoteId, Snapshot,
+    Timestamp, Value,
 };
 use kplan_schema::Spec;
 use kplan_schema::spec::SERVERS_POOL;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// One resource that is to come on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub(super) async fn take(
     if new.is_empty() {
         return Ok(Vec::new());
     }
+    let kinds = session.kinds();
     let seen = look(session, arranged, &new).await?;
     // First everything is on record, so that what refers to another finds it; then what the file
     // asks for is known, names that stay as they are included; then the arguments.
@@ -58,7 +59,7 @@ pub(super) async fn take(
         for one in &new {
             let found = seen.get(&one.to);
             let declared = declaration(arranged, &one.to);
-            let info = session.kinds().get(one.to.kind()).copied();
+            let info = kinds.get(one.to.kind()).copied();
             if let (Some(attrs), Some(declared), Some(info)) = (found, declared, info) {
                 let record = record(info, declared, &arranged.snapshot, (one, attrs));
                 arranged.snapshot.resources.insert(one.to.clone(), record);
@@ -69,7 +70,7 @@ pub(super) async fn take(
     }
     for one in &new {
         let record = arranged.snapshot.resources.get(&one.to);
-        let info = session.kinds().get(one.to.kind()).copied();
+        let info = kinds.get(one.to.kind()).copied();
         if let (Some(record), Some(info)) = (record, info) {
             arranged.notes.extend(note(record, info));
         }
@@ -148,7 +149,7 @@ fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<
             (
                 "import::not_declared",
                 format!("nothing in the file has the address {to}"),
-                "write its block first, or have it written: `kplan import --generate`".to_owned(),
+                "write its block first".to_owned(),
             )
         } else {
             new.push(one.clone());
@@ -179,19 +180,12 @@ async fn look(
         unread.resources.insert(
             one.to.clone(),
             Recorded {
-                address: one.to.clone(),
-                id: one.id.clone(),
                 args: args.filter(|(_, value)| value.is_known()).collect(),
-                attrs: Object::new(),
-                meta: Meta::default(),
-                depends_on: Vec::new(),
-                status: Status::Ready,
-                created_at: Timestamp(0),
-                operations: BTreeSet::new(),
-                version: 0,
+                ..Recorded::bare(one.to.clone(), one.id.clone())
             },
         );
     }
+    let kinds = session.kinds();
     let observers = observe::observers(&session.adapters.registry);
     let nothing = observe::Ways::new();
     let seen = observe::observe(&unread, &nothing, &observers, &session.observing()).await;
@@ -212,7 +206,7 @@ async fn look(
                 Problem::error("import::unreadable", message)
             }
             _ => {
-                let what = session.kinds().get(to.kind()).and_then(|info| info.import);
+                let what = kinds.get(to.kind()).and_then(|info| info.import);
                 let message = format!("there is no {} with the id {id}", to.kind());
                 Problem::error("import::not_found", message).help(format!(
                     "the id is {}; `kplan import --discover` prints what there is",

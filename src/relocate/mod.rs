@@ -105,7 +105,7 @@ pub async fn arrange(
 /// Every address on record that an address of the file means: itself, or, without a number, all of
 /// its name; and what stands inside of those under the same name, such as the node on a droplet.
 fn meant<'a>(snapshot: &'a Snapshot, address: &Address) -> Vec<&'a Address> {
-    let is_meant = |other: &Address| names(address, other);
+    let is_meant = |other: &Address| address.covers(other);
     let records = snapshot.resources.values();
     records
         .filter(|record| {
@@ -119,13 +119,6 @@ fn meant<'a>(snapshot: &'a Snapshot, address: &Address) -> Vec<&'a Address> {
         })
         .map(|record| &record.address)
         .collect()
-}
-
-/// Whether an address of the file means this one: without a number it means all of its name.
-fn names(block: &Address, address: &Address) -> bool {
-    block == address
-        || (block.index().is_none()
-            && (block.kind(), block.name()) == (address.kind(), address.name()))
 }
 
 /// No two nodes have one name: a moved one keeps its own, and a new one might get the same.

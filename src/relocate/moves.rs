@@ -1,6 +1,6 @@
 //! `[[moved]]`: which records get which address.
 
-use super::{meant, names, refused};
+use super::{meant, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::load::origin;
@@ -77,8 +77,8 @@ pub(super) fn lead_somewhere(
         .collect();
     let mut problems = Vec::new();
     for (block, from, _) in &blocks {
-        let comes = |address: &Address| blocks.iter().any(|(_, _, to)| names(to, address));
-        let still = asked.iter().find(|it| names(from, it) && !comes(it));
+        let comes = |address: &Address| blocks.iter().any(|(_, _, to)| to.covers(address));
+        let still = asked.iter().find(|it| from.covers(it) && !comes(it));
         let Some(still) = still else { continue };
         let message = format!(
             "`{from}` is moved to `{}`, and {still} is still in the file",
@@ -100,7 +100,7 @@ pub(super) fn lead_somewhere(
             "without its block there it would be destroyed: write it, or correct the address; nothing \
              was changed",
         );
-        let block = blocks.iter().find(|(_, block, _)| names(block, from));
+        let block = blocks.iter().find(|(_, block, _)| block.covers(from));
         problems.push(session.at(problem, origin(block.and_then(|(it, _, _)| it.to.span))));
     }
     refused(problems)

@@ -1,6 +1,6 @@
 //! `[[removed]]`: what leaves the file on purpose, and whether it stays in the account.
 
-use super::{Arranged, meant, names, refused};
+use super::{Arranged, meant, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::load::origin;
@@ -10,20 +10,21 @@ use kplan_schema::Spec;
 use kplan_schema::spec::Removal;
 use std::collections::BTreeMap;
 
+/// Why something is let go.
+const LET_GO: &str = "the file says so ([[removed]]); it stays in the account";
+
 /// What stays in the account, with why it is let go.
 fn kept(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
-    let why = "the file says so ([[removed]]); it stays in the account";
     let blocks = spec.removals.iter().filter(|block| block.keep.value);
     let all = blocks.flat_map(|block| on_record(block, snapshot));
-    all.map(|address| (address, why.to_owned())).collect()
+    all.map(|address| (address, LET_GO.to_owned())).collect()
 }
 
 /// The same where everything else is to go: the network of what stays has to stay, too.
 pub fn kept_from_all(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
     let mut kept = kept(spec, snapshot);
     for address in before_a_move(spec, snapshot) {
-        let why = "the file says so ([[removed]]); it stays in the account";
-        kept.entry(address).or_insert_with(|| why.to_owned());
+        kept.entry(address).or_insert_with(|| LET_GO.to_owned());
     }
     for address in kept.keys().cloned().collect::<Vec<_>>() {
         let record = snapshot.resources.get(&address);
@@ -53,7 +54,7 @@ fn before_a_move(spec: &Spec, snapshot: &Snapshot) -> Vec<Address> {
     let moves = super::moves::pending(&spec.moves, snapshot);
     let leads = moves
         .into_iter()
-        .filter(|(_, to)| kept.iter().any(|block| names(block, to)));
+        .filter(|(_, to)| kept.iter().any(|block| block.covers(to)));
     leads.map(|(from, _)| from).collect()
 }
 
@@ -70,7 +71,7 @@ pub(super) fn of(
             continue;
         };
         let mut declared = arranged.declarations.resources.iter();
-        let still = declared.find(|declaration| names(&from, &declaration.address));
+        let still = declared.find(|declaration| from.covers(&declaration.address));
         if let Some(still) = still {
             let message = format!(
                 "`{from}` is removed, and {} is still in the file",

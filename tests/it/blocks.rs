@@ -152,9 +152,7 @@ fn edited(text: &str, edits: &[(&str, &str)]) -> String {
 
 /// One list of the cloud's.
 fn list(folder: &Folder, path: &str, key: &str) -> Vec<Value> {
-    let answer = folder.cloud("GET", &format!("{path}?per_page=200"), None);
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-    let body: Value = serde_json::from_str(body).expect("JSON");
+    let body = folder.ask("GET", &format!("{path}?per_page=200"), None);
     body[key].as_array().expect("a list").clone()
 }
 

@@ -2,7 +2,7 @@
 //! what could be several things is left to whoever reads it.
 
 use crate::support::{Folder, Run};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const SHOP: &str = r#"
 [cluster]
@@ -48,12 +48,6 @@ name = "nowhere"
 size = 77
 "#;
 
-fn post(folder: &Folder, path: &str, body: &Value) -> Value {
-    let answer = folder.cloud("POST", path, Some(body));
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-    serde_json::from_str(body).expect("JSON")
-}
-
 /// An account as somebody filled it by hand, with two pages of droplets of others around.
 struct Account {
     folder: Folder,
@@ -72,12 +66,12 @@ impl Account {
                     "names": names, "region": "fra1", "size": "s-1vcpu-1gb",
                     "image": "ubuntu-24-04-x64", "tags": ["web"],
                 });
-                post(folder, "/v2/droplets", &wanted);
+                folder.ask("POST", "/v2/droplets", Some(&wanted));
             }
         };
         others(&folder, 0);
         let network = json!({ "name": "office", "region": "fra1", "ip_range": "10.40.0.0/20" });
-        let network = post(&folder, "/v2/vpcs", &network)["vpc"]["id"].clone();
+        let network = folder.ask("POST", "/v2/vpcs", Some(&network))["vpc"]["id"].clone();
         let account = Self {
             folder,
             network: network.as_str().expect("an id").to_owned(),
@@ -91,7 +85,7 @@ impl Account {
             "name": name, "region": "fra1", "size": size, "image": "ubuntu-24-04-x64",
             "vpc_uuid": self.network, "tags": [tag], "monitoring": true,
         });
-        post(&self.folder, "/v2/droplets", &wanted)["droplet"]["id"].to_string()
+        self.folder.ask("POST", "/v2/droplets", Some(&wanted))["droplet"]["id"].to_string()
     }
 
     fn discover(&self, more: &[&str]) -> Run {
@@ -111,7 +105,7 @@ fn an_account_full_of_others_gives_exactly_what_the_file_describes() {
         account.droplet(name, "s-4vcpu-8gb", "queue");
     }
     let volume = json!({ "name": "data", "region": "fra1", "size_gigabytes": 10 });
-    let volume = post(&account.folder, "/v2/volumes", &volume)["volume"]["id"].clone();
+    let volume = account.folder.ask("POST", "/v2/volumes", Some(&volume))["volume"]["id"].clone();
 
     let document = account.discover(&["--json"]).ok().json();
     let proposals = document["proposals"].as_array().expect("proposals");

@@ -22,9 +22,7 @@ fn file(kind: &str, value: &str) -> String {
 
 /// The records that somebody made, as `type name data ttl`; DigitalOcean's own are left out.
 fn records(folder: &Folder) -> Vec<(u64, String)> {
-    let answer = folder.cloud("GET", &format!("{RECORDS}?per_page=200"), None);
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-    let body: Value = serde_json::from_str(body).expect("JSON");
+    let body = folder.ask("GET", &format!("{RECORDS}?per_page=200"), None);
     let list = body["domain_records"].as_array().expect("a list");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     list.iter()

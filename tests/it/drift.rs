@@ -3,18 +3,11 @@
 use crate::support::{Folder, SMALL};
 use serde_json::{Value, json};
 
-/// What the cloud answers to a read.
-fn get(folder: &Folder, path: &str) -> Value {
-    let answer = folder.cloud("GET", path, None);
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-    serde_json::from_str(body).expect("JSON")
-}
-
 #[test]
 fn a_key_that_was_deleted_is_made_again_and_what_it_opened_is_read_with_the_new_one() {
     let folder = Folder::example("quickstart");
     folder.apply();
-    let keys = get(&folder, "/v2/spaces/keys");
+    let keys = folder.ask("GET", "/v2/spaces/keys", None);
     let key = keys["keys"]
         .as_array()
         .into_iter()
@@ -40,7 +33,7 @@ fn a_load_balancer_whose_tag_was_cleared_gets_it_back() {
     let folder = Folder::example("ha-etcd");
     folder.apply();
     let path = folder.first_path("load_balancers", "/v2/load_balancers");
-    let now = get(&folder, &path)["load_balancer"].clone();
+    let now = folder.ask("GET", &path, None)["load_balancer"].clone();
     let mut body = json!({ "region": now["region"]["slug"] });
     for name in [
         "name",
@@ -64,7 +57,10 @@ fn a_load_balancer_whose_tag_was_cleared_gets_it_back() {
     let tag = "\"ha-server\"";
     assert_eq!(columns, ["~", "droplet_tag", tag, "null", tag]);
     folder.apply();
-    assert_eq!(get(&folder, &path)["load_balancer"]["tag"], "ha-server");
+    assert_eq!(
+        folder.ask("GET", &path, None)["load_balancer"]["tag"],
+        "ha-server"
+    );
     folder.assert_no_changes();
 }
 
@@ -73,7 +69,7 @@ fn an_ssh_key_and_the_owners_tag_come_back_without_a_droplet_being_replaced() {
     let folder = Folder::example("quickstart");
     folder.apply();
     let droplet = folder.first_path("droplets", "/v2/droplets");
-    let tags = get(&folder, &droplet)["droplet"]["tags"].clone();
+    let tags = folder.ask("GET", &droplet, None)["droplet"]["tags"].clone();
     let key = folder.first_path("ssh_keys", "/v2/account/keys");
     folder.cloud("DELETE", &key, None);
     let owner = tags
@@ -86,7 +82,7 @@ fn an_ssh_key_and_the_owners_tag_come_back_without_a_droplet_being_replaced() {
     folder.cloud("DELETE", &format!("/v2/tags/{owner}"), None);
     let run = folder.apply();
     assert!(run.out.contains(" 0 destroyed."), "{}", run.out);
-    assert_eq!(get(&folder, &droplet)["droplet"]["tags"], tags);
+    assert_eq!(folder.ask("GET", &droplet, None)["droplet"]["tags"], tags);
     folder.assert_no_changes();
 }
 
@@ -96,7 +92,7 @@ fn by_night() -> Folder {
         "{SMALL}\n[[droplet]]\nname = \"box\"\nsize = \"s-1vcpu-1gb\"\ntags = [\"mine\"]\n"
     ));
     folder.apply();
-    let droplets = get(&folder, "/v2/droplets?name=box");
+    let droplets = folder.ask("GET", "/v2/droplets?name=box", None);
     let id = &droplets["droplets"][0]["id"];
     let rename = json!({ "type": "rename", "name": "night" });
     folder.cloud("POST", &format!("/v2/droplets/{id}/actions"), Some(&rename));
@@ -154,7 +150,7 @@ fn what_is_ignored_is_neither_drift_nor_put_back() {
     folder.assert_no_changes();
     folder.write(&ignored.replace("\"mine\"", "\"mine\", \"more\""));
     folder.kplan(&["apply", "--sandbox", "--auto-approve"]).ok();
-    let droplets = get(&folder, "/v2/droplets?name=night");
+    let droplets = folder.ask("GET", "/v2/droplets?name=night", None);
     assert_eq!(
         droplets["droplets"][0]["tags"].as_array().map(Vec::len),
         Some(3)

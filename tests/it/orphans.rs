@@ -85,12 +85,6 @@ pub(crate) fn at_work() -> Folder {
     folder
 }
 
-/// The body of an answer.
-fn body(answer: &str) -> Value {
-    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-    serde_json::from_str(body).expect("JSON")
-}
-
 /// Everything there is, as the account shows it.
 pub(crate) fn account(folder: &Folder) -> Vec<Value> {
     let paths = [
@@ -105,7 +99,7 @@ pub(crate) fn account(folder: &Folder) -> Vec<Value> {
     let pages = paths.map(|path| format!("/v2/{path}?per_page=200"));
     pages
         .iter()
-        .map(|path| body(&folder.cloud("GET", path, None)))
+        .map(|path| folder.ask("GET", path, None))
         .collect()
 }
 

@@ -97,9 +97,7 @@ impl Saved {
         });
         let found = found.unwrap_or_else(|| panic!("no {name}: {seen:#}"));
         let path = format!("/v2/volumes/{}", found["id"].as_str().expect("an id"));
-        let answer = self.0.cloud("GET", &path, None);
-        let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-        serde_json::from_str::<Value>(body).expect("JSON")["volume"].clone()
+        self.0.ask("GET", &path, None)["volume"].clone()
     }
 
     /// Somebody makes a volume larger by hand.

@@ -667,13 +667,7 @@ fn by_hand(base: &mut Base) {
             .map_or_else(|| one["id"].to_string(), str::to_owned)
     };
     let firewall = base.folder.first_path("firewalls", "/v2/firewalls");
-    let answer = base.folder.cloud("GET", &firewall, None);
-    let body = answer
-        .split("\r\n\r\n")
-        .nth(1)
-        .expect("as this test made it");
-    let mut rules =
-        serde_json::from_str::<Value>(body).expect("as this test made it")["firewall"].clone();
+    let mut rules = base.folder.ask("GET", &firewall, None)["firewall"].clone();
     rules["inbound_rules"]
         .as_array_mut()
         .expect("as this test made it")

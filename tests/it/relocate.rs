@@ -2,29 +2,22 @@
 //! that can be read, and never by touching what exists.
 
 use crate::support::{Folder, Run, SMALL, repository};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const POOL: &str = "\n[[agents]]\nname = \"web\"\ncount = 2\nsize = \"s-2vcpu-4gb\"\n";
 const DROPLET: &str =
     "\n[[droplet]]\nname = \"box\"\nsize = \"s-1vcpu-1gb\"\ntags = [\"legacy\"]\n";
 
-/// What the cloud answers.
-fn answer(folder: &Folder, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let answer = folder.cloud(method, path, body);
-    let body = answer.split("\r\n\r\n").nth(1).expect("a body");
-    serde_json::from_str(body).expect("JSON")
-}
-
 /// A droplet in the cluster's network, as somebody would make it by hand; its id.
 fn by_hand(folder: &Folder, name: &str) -> u64 {
-    let vpcs = answer(folder, "GET", "/v2/vpcs?per_page=200", None);
+    let vpcs = folder.ask("GET", "/v2/vpcs?per_page=200", None);
     let mut own = vpcs["vpcs"].as_array().into_iter().flatten();
     let own = own.find(|vpc| vpc["name"] == "demo").expect("the VPC");
     let wanted = json!({
         "name": name, "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
         "vpc_uuid": own["id"], "tags": ["legacy"], "monitoring": true,
     });
-    let made = answer(folder, "POST", "/v2/droplets", Some(&wanted));
+    let made = folder.ask("POST", "/v2/droplets", Some(&wanted));
     made["droplet"]["id"].as_u64().expect("an id")
 }
 
@@ -38,7 +31,7 @@ fn beside() -> (Folder, u64) {
 }
 
 fn droplets(folder: &Folder) -> Vec<(u64, String)> {
-    let listed = answer(folder, "GET", "/v2/droplets?per_page=200", None);
+    let listed = folder.ask("GET", "/v2/droplets?per_page=200", None);
     let droplets = listed["droplets"].as_array().into_iter().flatten();
     let mut all: Vec<(u64, String)> = droplets
         .map(|it| {
@@ -84,7 +77,7 @@ fn what_exists_is_imported_guarded_and_given_back() {
     let again = folder.kplan(&import).ok();
     again.assert_says(&["on record already"]);
     // Nothing of it was touched.
-    let shown = answer(&folder, "GET", &format!("/v2/droplets/{id}"), None);
+    let shown = folder.ask("GET", &format!("/v2/droplets/{id}"), None);
     assert_eq!(shown["droplet"]["tags"], json!(["legacy"]));
 
     // Without its block it would be destroyed, and is not.
@@ -306,14 +299,14 @@ fn the_example_takes_over_two_droplets_and_their_network_as_they_are() {
     let folder = Folder::with(&example);
     plan(&folder).expect_code(6);
     let network = json!({ "name": "office", "region": "fra1", "ip_range": "10.40.0.0/20" });
-    let network = answer(&folder, "POST", "/v2/vpcs", Some(&network))["vpc"]["id"].clone();
+    let network = folder.ask("POST", "/v2/vpcs", Some(&network))["vpc"]["id"].clone();
     let mut ids = vec![network.as_str().expect("an id").to_owned()];
     for name in ["web-1", "web-2"] {
         let wanted = json!({
             "name": name, "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
             "vpc_uuid": network, "tags": ["web"], "monitoring": true,
         });
-        let made = answer(&folder, "POST", "/v2/droplets", Some(&wanted));
+        let made = folder.ask("POST", "/v2/droplets", Some(&wanted));
         ids.push(made["droplet"]["id"].to_string());
     }
     let own = example
@@ -341,7 +334,7 @@ fn the_example_takes_over_two_droplets_and_their_network_as_they_are() {
     folder.kplan(APPLY).ok();
     folder.destroy("legacy").ok();
     assert_eq!(droplets(&folder), []);
-    let networks = answer(&folder, "GET", "/v2/vpcs?per_page=200", None);
+    let networks = folder.ask("GET", "/v2/vpcs?per_page=200", None);
     assert!(!networks.to_string().contains("office"), "{networks}");
 }
 

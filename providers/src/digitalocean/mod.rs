@@ -24,7 +24,6 @@ mod reserved_ip;
 mod spaces_key;
 mod ssh_key;
 mod tag;
-mod tagged;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -55,7 +54,6 @@ pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
 pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs, without_comment};
 pub use tag::{Tag, TagArgs, TagAttrs};
-pub use tagged::{Tagged, tagged};
 pub use volume::{Volume, VolumeArgs, VolumeAttrs};
 pub use vpc::{Vpc, VpcArgs, VpcAttrs};
 

@@ -384,6 +384,14 @@ impl Folder {
         format!("{path}/{}", id.as_str().expect("an id"))
     }
 
+    /// What the cloud answers to a request made by hand, past kplan.
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let answer = self.cloud(method, path, body);
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).expect("JSON")
+    }
+
     /// A change that somebody makes by hand, past kplan.
     #[track_caller]
     pub(crate) fn cloud(&self, method: &str, path: &str, body: Option<&Value>) -> String {
