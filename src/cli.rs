@@ -417,7 +417,7 @@ pub struct ImportArgs {
     /// The address in the file, such as `droplet.web`
     #[arg(
         value_name = "ADDRESS",
-        required_unless_present = "discover",
+        required_unless_present = "look",
         requires = "id"
     )]
     pub address: Option<String>,
@@ -426,16 +426,19 @@ pub struct ImportArgs {
     pub id: Option<String>,
     /// Look for what the file describes among what exists, and print the blocks to import it; changes
     /// nothing
-    #[arg(long, conflicts_with = "address")]
+    #[arg(long, conflicts_with = "address", group = "look")]
     pub discover: bool,
+    /// Print a file for what exists in the account and has no place in one yet; changes nothing
+    #[arg(long, conflicts_with = "address", group = "look")]
+    pub generate: bool,
     /// Look only at what carries this tag
-    #[arg(long, value_name = "TAG", requires = "discover")]
+    #[arg(long, value_name = "TAG", requires = "look")]
     pub tag: Option<String>,
     /// Look only at what stands in this VPC, by name or id
-    #[arg(long, value_name = "VPC", requires = "discover")]
+    #[arg(long, value_name = "VPC", requires = "look")]
     pub vpc: Option<String>,
     /// Look only at what is called so; `*` is anything
-    #[arg(long, value_name = "GLOB", requires = "discover")]
+    #[arg(long, value_name = "GLOB", requires = "look")]
     pub name: Option<String>,
     /// Write the blocks to the end of the file instead of printing them
     #[arg(long, requires = "discover")]

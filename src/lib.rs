@@ -18,6 +18,7 @@ pub mod duration;
 pub mod embedded;
 pub mod error;
 pub mod exit;
+pub mod generate;
 pub mod git;
 pub mod gitops;
 pub mod interrupt;

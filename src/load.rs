@@ -31,11 +31,19 @@ pub struct Loaded {
 
 /// Reads and checks the file. Every problem is reported, not only the first.
 pub fn file(path: &Path) -> Result<Loaded, Failure> {
+    text(path, &read(path)?)
+}
+
+/// Checks a text as if it were in a file.
+///
+/// # Errors
+/// Everything that is wrong with it, and what of the files beside it cannot be read.
+pub fn text(path: &Path, text: &str) -> Result<Loaded, Failure> {
     let Judged {
         spec,
         source,
         warnings,
-    } = judged(path, &read(path)?)?;
+    } = judged(path, text)?;
     let folder = folder_of(path);
     let beside = beside(&spec, &folder, &source)?;
     Ok(Loaded {

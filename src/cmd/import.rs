@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, ImportArgs};
 use crate::cmd::execution::{Execution, consent};
+use crate::cmd::generate;
 use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::Session;
 use crate::cmd::state::address;
@@ -23,6 +24,9 @@ use std::path::Path;
 pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
     let (Some(to), Some(id)) = (&args.address, &args.id) else {
         let looking = Interrupts::listen();
+        if args.generate {
+            return Box::pin(looking.unless(generate::run(global, args, terminal))).await;
+        }
         return Box::pin(looking.unless(discovered(global, args, terminal))).await;
     };
     if global.json && !args.run.auto_approve {
@@ -57,11 +61,7 @@ async fn discovered(global: &Global, args: &ImportArgs, terminal: &mut Terminal)
     let declarations = session.references(&snapshot);
     let look = Discovery::over(session.adapters.digitalocean.clone());
     let (existing, unread) = discover::readable(look.all().await);
-    let only = Only {
-        tag: args.tag.clone(),
-        vpc: args.vpc.clone(),
-        name: args.name.clone(),
-    };
+    let only = Only::of_arguments(args);
     let spec = &session.loaded.spec;
     let taken = relocate::in_file(spec).into_iter();
     let taken = taken.map(|one| (one.to, one.id.to_string())).collect();

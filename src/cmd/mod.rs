@@ -12,6 +12,7 @@ pub mod dry_run;
 pub mod ending;
 pub mod execution;
 pub mod farewell;
+pub mod generate;
 pub mod graph;
 pub mod import;
 pub mod kubeconfig;

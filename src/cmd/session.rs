@@ -41,21 +41,31 @@ pub struct Session {
 impl Session {
     /// Reads the file, chooses the cloud, makes the clients.
     pub async fn open(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
-        Self::reaching(global, terminal, Rights::Change).await
+        let loaded = load::file(&global.file)?;
+        Box::pin(Self::reaching(global, loaded, terminal, Rights::Change)).await
     }
 
     /// The same with clients that only read.
     pub async fn reading(global: &Global, terminal: &mut Terminal) -> Result<Self, Failure> {
-        Self::reaching(global, terminal, Rights::Read).await
+        Self::reading_as(global, load::file(&global.file)?, terminal).await
+    }
+
+    /// The same for a file that was read before, or is none yet.
+    pub async fn reading_as(
+        global: &Global,
+        loaded: Loaded,
+        terminal: &mut Terminal,
+    ) -> Result<Self, Failure> {
+        Box::pin(Self::reaching(global, loaded, terminal, Rights::Read)).await
     }
 
     async fn reaching(
         global: &Global,
+        loaded: Loaded,
         terminal: &mut Terminal,
         rights: Rights,
     ) -> Result<Self, Failure> {
         let began = Instant::now();
-        let loaded = load::file(&global.file)?;
         if !global.json {
             problem::brief(terminal, &loaded.warnings);
         }
@@ -106,7 +116,16 @@ impl Session {
 
     /// What the file asks for, with secrets that were resolved before.
     pub fn declared(&self, snapshot: &Snapshot, secrets: load::Secrets) -> Declarations {
-        let inputs = Inputs {
+        let inputs = self.inputs(snapshot, secrets);
+        let mut declarations = compose::compose(&self.loaded.spec, &inputs);
+        leavings::forget(&mut declarations, snapshot);
+        declarations.ignored = drift::rules(&self.loaded.spec.ignored_drift);
+        declarations
+    }
+
+    /// What a file is composed with.
+    pub fn inputs(&self, snapshot: &Snapshot, secrets: load::Secrets) -> Inputs {
+        Inputs {
             owner: snapshot.owner.clone(),
             members: compose::Members::of(snapshot),
             earlier: compose::Earlier::of(snapshot),
@@ -116,11 +135,7 @@ impl Session {
             artifacts: self.adapters.artifacts.clone(),
             secrets,
             token: self.cloud.token.clone(),
-        };
-        let mut declarations = compose::compose(&self.loaded.spec, &inputs);
-        leavings::forget(&mut declarations, snapshot);
-        declarations.ignored = drift::rules(&self.loaded.spec.ignored_drift);
-        declarations
+        }
     }
 
     /// An add-on that was a chart and is a manifest now, or the other way: what the one takes away is

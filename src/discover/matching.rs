@@ -1,6 +1,6 @@
 //! Which of what exists could be what the file asks for.
 
-use super::Found;
+use super::{Candidate, Found};
 use crate::render::value::printable;
 use crate::review::Kinds;
 use kplan_engine::compare::{Likeness, compare};
@@ -181,7 +181,7 @@ fn by_identity(
                 found.proposals.insert(address.clone(), proposal);
             }
             several => {
-                let all = several.iter().map(|(one, _)| told(one)).collect();
+                let all = several.iter().map(|(one, _)| candidate(one)).collect();
                 found.ambiguous.insert(address.clone(), all);
             }
         }
@@ -236,7 +236,7 @@ fn by_likeness(
     for (fitting, asking) in groups {
         if fitting.len() != asking.len() {
             for (address, _, _) in asking {
-                let all = fitting.iter().map(|at| told(free[*at])).collect();
+                let all = fitting.iter().map(|at| candidate(free[*at])).collect();
                 found.ambiguous.insert(address, all);
             }
             continue;
@@ -245,9 +245,7 @@ fn by_likeness(
         all.sort_by(|a, b| a.name.cmp(&b.name));
         for (one, (address, said, asked)) in all.into_iter().zip(asking) {
             let info = open.iter().find(|(it, _)| it.address == address);
-            let differs = info.map_or_else(Vec::new, |(_, info)| differences(info, &asked, one).0);
-            let differs = differs.into_iter();
-            let differs = differs.filter(|name| name != "name" || is_named(&address));
+            let differs = info.map(|(_, info)| differing(info, &address, &asked, one));
             let proposal = Proposal {
                 id: one.id.clone(),
                 confidence: Confidence::Likely,
@@ -256,7 +254,7 @@ fn by_likeness(
                     said.join(", "),
                     one.name
                 )),
-                differs: differs.collect(),
+                differs: differs.unwrap_or_default(),
             };
             found.proposals.insert(address, proposal);
         }
@@ -278,9 +276,21 @@ fn tagged(asked: &Object, one: &Discovered) -> bool {
 }
 
 /// One of several, for whoever has to choose.
-fn told(one: &Discovered) -> String {
+fn candidate(one: &Discovered) -> Candidate {
     let rest = [&one.region, &one.size, &one.vpc].into_iter().flatten();
     let rest: Vec<&str> = rest.map(String::as_str).collect();
     // A name in the account is somebody's text, and stands in a comment of the file.
-    printable(&format!("{} ({}; {})", one.id, one.name, rest.join(", ")))
+    let text = printable(&format!("{} ({}; {})", one.id, one.name, rest.join(", ")));
+    Candidate {
+        id: one.id.clone(),
+        text,
+    }
+}
+
+/// The fields in which what exists is otherwise than a declaration says, for which every reference is
+/// known. A node has the name it has.
+pub fn differing(info: &KindInfo, at: &Address, asked: &Object, one: &Discovered) -> Vec<String> {
+    let mut names = differences(info, asked, one).0;
+    names.retain(|name| name != "name" || is_named(at));
+    names
 }

@@ -5,9 +5,10 @@
 mod matching;
 mod render;
 
-pub use matching::{Confidence, Proposal, matched};
+pub use matching::{Confidence, Proposal, differing, matched};
 pub use render::{blocks, document, text};
 
+use crate::cli::ImportArgs;
 use kplan_model::{Address, ProviderError};
 use kplan_providers::digitalocean::Discovered;
 use std::collections::BTreeMap;
@@ -24,6 +25,15 @@ pub struct Only {
 }
 
 impl Only {
+    /// As the command line says.
+    pub fn of_arguments(args: &ImportArgs) -> Self {
+        Self {
+            tag: args.tag.clone(),
+            vpc: args.vpc.clone(),
+            name: args.name.clone(),
+        }
+    }
+
     /// Those of what exists that are looked at. Kinds without tags, or that stand in no VPC, are left
     /// out where that is asked for.
     pub fn of(&self, all: Vec<Discovered>) -> Vec<Discovered> {
@@ -77,13 +87,22 @@ fn is_like(glob: &str, text: &str) -> bool {
     glob[at..].iter().all(|one| *one == '*')
 }
 
+/// One of several that something could be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub id: String,
+    /// What it is, for whoever has to choose.
+    pub text: String,
+}
+
 /// What a look proposes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     /// Bindings, by address.
     pub proposals: BTreeMap<Address, Proposal>,
-    /// What several could be, each as text.
-    pub ambiguous: BTreeMap<Address, Vec<String>>,
+    /// What several could be.
+    pub ambiguous: BTreeMap<Address, Vec<Candidate>>,
     /// What nothing could be.
     pub nothing: Vec<Address>,
     /// How much else there is, by kind.

@@ -40,7 +40,7 @@ pub fn text(found: &Found) -> String {
             "# {address}: several could be it, and which one is for you to say:"
         );
         for one in several {
-            let _ = writeln!(out, "#   {one}");
+            let _ = writeln!(out, "#   {}", one.text);
         }
     }
     for address in &found.nothing {
@@ -75,8 +75,10 @@ pub fn document(found: &Found) -> Value {
         })
     });
     let ambiguous = found.ambiguous.iter();
-    let ambiguous =
-        ambiguous.map(|(address, all)| json!({ "to": address.to_string(), "candidates": all }));
+    let ambiguous = ambiguous.map(|(address, all)| {
+        let all: Vec<&str> = all.iter().map(|one| one.text.as_str()).collect();
+        json!({ "to": address.to_string(), "candidates": all })
+    });
     let nothing = found.nothing.iter().map(ToString::to_string);
     json!({
         "format_version": "1.0",

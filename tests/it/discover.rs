@@ -1,6 +1,7 @@
 //! `kplan import --discover` over an account that somebody else filled: exactly the right bindings, and
 //! what could be several things is left to whoever reads it.
 
+use crate::support::steady::golden;
 use crate::support::{Folder, Run};
 use serde_json::json;
 
@@ -137,6 +138,7 @@ fn an_account_full_of_others_gives_exactly_what_the_file_describes() {
     assert_eq!(document["besides"]["droplet"], 262);
     // With the blocks in it, the plan imports them and changes what the file says otherwise.
     let text = account.discover(&[]).ok().out;
+    golden("import/discover.txt", &text);
     assert!(text.contains("[[import]]\nto = \"vpc.office\""), "{text}");
     assert!(
         text.contains("# droplet.queue: several could be it"),

@@ -29,6 +29,7 @@ mod doctor;
 mod drift;
 mod failures;
 mod flags;
+mod generate;
 #[cfg(test)]
 #[path = "../../providers/tests/github/stand_in.rs"]
 mod github;

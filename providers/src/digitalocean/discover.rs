@@ -7,11 +7,12 @@ use super::database::{Database, DatabaseRemote};
 use super::domain_record::records_in;
 use super::droplet::DropletRemote;
 use super::firewall::FirewallRemote;
+use super::leavings::{is_a_services_name, is_called};
 use super::load_balancer::LoadBalancerRemote;
 use super::project::ProjectRemote;
 use super::remote::{Remote, path_of};
 use super::reserved_ip::ReservedIpRemote;
-use super::ssh_key::SshKeyRemote;
+use super::ssh_key::{SshKeyRemote, without_comment};
 use super::tag::TagRemote;
 use super::volume::VolumeRemote;
 use super::vpc::VpcRemote;
@@ -102,6 +103,17 @@ impl Discovered {
     }
 }
 
+impl Discovered {
+    /// Whether a cluster's storage driver or cloud controller made it, by the name they give.
+    pub fn is_made_by_cluster(&self) -> bool {
+        match self.kind {
+            "volume" => is_called("pvc-", &self.name),
+            "load_balancer" => is_a_services_name(&self.name),
+            _ => false,
+        }
+    }
+}
+
 /// A look at an account, which cannot change it.
 pub struct Discovery {
     cloud: DigitalOcean,
@@ -143,7 +155,7 @@ impl Discovery {
             "load_balancer" => self.list::<LoadBalancerRemote>("load_balancer").await,
             "project" => self.list::<ProjectRemote>("project").await,
             "reserved_ip" => self.list::<ReservedIpRemote>("reserved_ip").await,
-            "ssh_key" => self.list::<SshKeyRemote>("ssh_key").await,
+            "ssh_key" => self.ssh_keys().await,
             "tag" => self.list::<TagRemote>("tag").await,
             "volume" => self.list::<VolumeRemote>("volume").await,
             "vpc" => self.list::<VpcRemote>("vpc").await,
@@ -181,6 +193,18 @@ impl Discovery {
             droplet
         };
         Ok(droplets.into_iter().map(with_image).collect())
+    }
+
+    /// Without the comments of keys, which do not count.
+    async fn ssh_keys(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let mut keys = self.list::<SshKeyRemote>("ssh_key").await?;
+        for key in &mut keys {
+            if let Some(Value::Str(text)) = key.attrs.get("public_key") {
+                let bare = Value::str(without_comment(text.as_str()));
+                key.attrs.insert("public_key".to_owned(), bare);
+            }
+        }
+        Ok(keys)
     }
 
     /// With who may connect to each.

@@ -488,7 +488,7 @@ impl Marks {
 }
 
 /// Whether a name is this and a uid, as the driver gives them.
-fn is_called(before: &str, name: &str) -> bool {
+pub(super) fn is_called(before: &str, name: &str) -> bool {
     let uid = name.strip_prefix(before).unwrap_or_default();
     let parts: Vec<usize> = uid.split('-').map(str::len).collect();
     let plain = |c: char| c.is_ascii_hexdigit() || c == '-';
@@ -496,7 +496,7 @@ fn is_called(before: &str, name: &str) -> bool {
 }
 
 /// The name Kubernetes gives to the load balancer of a Service: `a` and its uid, 32 characters.
-fn is_a_services_name(name: &str) -> bool {
+pub(super) fn is_a_services_name(name: &str) -> bool {
     let uid = name.strip_prefix('a').unwrap_or_default();
     let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     uid.len() == 31 && uid.chars().all(hexadecimal)

@@ -6,7 +6,7 @@ use crate::diagnostic::Finding;
 use crate::raw::{Leaf, Opt, RawDomainRecord, Req};
 use crate::span::{Span, Spanned};
 use crate::spec::DomainRecord;
-use crate::value::{DnsLabel, Domain, RecordName, RecordType};
+use crate::value::{DnsLabel, Domain, RecordName, RecordType, record_label};
 
 /// Seconds; DigitalOcean takes no less.
 const MIN_TTL: u32 = 30;
@@ -42,7 +42,7 @@ impl Lowerer<'_> {
         let label = match &raw.label {
             Some(leaf) => self.text::<DnsLabel>(leaf).map(|label| label.to_string()),
             None => Spanned {
-                value: derived(kind.value, &name, &domain),
+                value: record_label(kind.value.as_str(), name.as_str(), domain.as_str()),
                 span: whole.then_some(raw.span),
             },
         };
@@ -150,14 +150,4 @@ impl Lowerer<'_> {
                 .remedy(remedy),
         );
     }
-}
-
-/// Type and full name as one word: `a-www-example-com`, `mx-example-com`,
-/// `a-wildcard-apps-example-com`.
-fn derived(kind: RecordType, name: &RecordName, domain: &Domain) -> String {
-    let full = name.full(domain).replace('*', "wildcard");
-    let text = format!("{kind}-{full}").to_ascii_lowercase();
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join("-")
 }

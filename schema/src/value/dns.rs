@@ -60,6 +60,20 @@ impl RecordName {
     }
 }
 
+/// The label of a record that is given none, type and full name as one word: `a-www-example-com`,
+/// `mx-example-com`, `a-wildcard-apps-example-com`.
+pub fn record_label(kind: &str, name: &str, domain: &str) -> String {
+    let name = name.replace('*', "wildcard");
+    let text = match name.as_str() {
+        "@" => format!("{kind}-{domain}"),
+        name => format!("{kind}-{name}.{domain}"),
+    };
+    let text = text.to_ascii_lowercase();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join("-")
+}
+
 impl FromText for RecordName {
     fn from_text(text: &str) -> Result<Self, Invalid> {
         let special = text == "@" || text == "*";

@@ -21,7 +21,7 @@ pub use block::{
     DatabaseRuleType, DropletRef, EntryProtocol, FirewallProtocol, PortRange, Power,
     TargetProtocol, UserData,
 };
-pub use dns::{Domain, RecordName, RecordType};
+pub use dns::{Domain, RecordName, RecordType, record_label};
 pub use git::{RepoPath, RepoUrl};
 pub use kube::{LabelValue, Taint, TaintEffect};
 pub use name::{BucketName, DnsLabel, Hostname, ResourceName, SqlName, SshPublicKey, Tag};

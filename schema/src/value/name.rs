@@ -12,7 +12,7 @@ text_newtype!(
 impl DnsLabel {
     /// A name as a label: in lower case, with hyphens for all that is no letter or digit. One that
     /// holds none of these is `unnamed`.
-    pub(crate) fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         let label = if is_dns_label(name) {
             Some(name.to_owned())
         } else {

@@ -1,5 +1,25 @@
 //! Transcripts without what differs from run to run: ids, digests, addresses, moments.
 
+use crate::support::repository;
+
+/// Compares a transcript with the one in `tests`; `UPDATE_GOLDEN=1` rewrites it.
+#[track_caller]
+pub(crate) fn golden(name: &str, content: &str) {
+    let path = repository().join("tests").join(name);
+    let content = steady(content);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let folder = path.parent().expect("it lies in one");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(path, content).expect("written");
+        return;
+    }
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        before == content,
+        "{name} changed; UPDATE_GOLDEN=1 rewrites it:\n{content}"
+    );
+}
+
 /// The text with every such thing in the same words.
 pub(crate) fn steady(text: &str) -> String {
     let text = without_pem(text);

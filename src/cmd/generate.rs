@@ -1,0 +1,194 @@
+//! `kplan import --generate`: prints a file for what exists and has no place in one. Its clients send
+//! nothing but reads, and nothing is written.
+
+use crate::cli::{Global, ImportArgs};
+use crate::cmd::session::Session;
+use crate::compose;
+use crate::discover::{self, Found, Only};
+use crate::error::{CommandResult, Failure, Problem};
+use crate::exit::Exit;
+use crate::generate::{self, Draft, Generated, Ground, Key};
+use crate::load::{self, Secrets};
+use crate::relocate;
+use crate::render::Terminal;
+use kplan_model::{Address, Recorded, RemoteId, Snapshot};
+use kplan_providers::digitalocean::{Discovered, Discovery};
+use kplan_schema::Spec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A file that says nothing yet; what it stands for gets a name and a region of its own.
+const NOTHING: &str = "[cluster]\nname = \"imported\"\nregion = \"fra1\"\n";
+
+/// Runs it.
+pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
+    let is_new = !global.file.exists();
+    let loaded = if is_new {
+        load::text(&global.file, NOTHING)?
+    } else {
+        load::file(&global.file)?
+    };
+    let session = Session::reading_as(global, loaded, terminal).await?;
+    let snapshot = session.recorded(terminal)?;
+    let look = Discovery::over(session.adapters.digitalocean.clone());
+    let (all, unread) = discover::readable(look.all().await);
+    let only = Only::of_arguments(args);
+    let open = only.of(all.clone());
+    let file = if is_new {
+        String::new()
+    } else {
+        load::read(&global.file)?
+    };
+    let ground = ground(&session, &snapshot, &open, (is_new, &file));
+    let mut generated = generate::generate(&ground, &all, &open, &file).map_err(unwritable)?;
+    differences(&session, &snapshot, &ground, &all, &mut generated);
+    let text = generate::text(&ground, &generated.draft, &unread);
+    if global.json {
+        let document = generate::document(&text, &generated.draft, &unread);
+        terminal.line(&document.to_string());
+    } else {
+        terminal.out(&text);
+    }
+    Ok(if unread.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Error
+    })
+}
+
+fn unwritable(why: String) -> Failure {
+    let message = format!("no file can be written for what there is: {why}");
+    let problem = Problem::error("import::unwritable", message);
+    problem
+        .help("look at a part of the account with --vpc, --tag or --name")
+        .into()
+}
+
+/// What the file and the record have already, and what is for `--discover` to bind.
+fn ground<'a>(
+    session: &'a Session,
+    snapshot: &'a Snapshot,
+    open: &[Discovered],
+    (is_new, file): (bool, &str),
+) -> Ground<'a> {
+    let spec = &session.loaded.spec;
+    let declarations = session.references(snapshot);
+    let taken: BTreeMap<Address, String> = relocate::in_file(spec)
+        .into_iter()
+        .map(|one| (one.to, one.id.to_string()))
+        .collect();
+    let kinds = session.kinds();
+    let found = discover::matched(&declarations, &kinds, snapshot, open, &taken);
+    let declared = declarations.resources.iter().map(|it| &it.address);
+    let records = snapshot.resources.values().chain(&snapshot.deposed);
+    let known = records.map(|it| (it.address.clone(), it.id.to_string()));
+    let known = known.chain(taken);
+    let known = known.map(|(address, id)| ((address.kind().to_string(), id), address));
+    Ground {
+        spec,
+        is_new,
+        owner: &snapshot.owner,
+        addresses: declared.chain(snapshot.resources.keys()).cloned().collect(),
+        known: known.collect(),
+        balancers_are_listed: has_list(file, "load_balancer"),
+        claimed: claimed(&found, open),
+    }
+}
+
+fn has_list(file: &str, name: &str) -> bool {
+    let table: Option<toml::Table> = toml::from_str(file).ok();
+    table.is_some_and(|table| table.get(name).is_some_and(toml::Value::is_array))
+}
+
+/// What fits something that the file describes is no new block.
+fn claimed(found: &Found, open: &[Discovered]) -> BTreeMap<Key, String> {
+    let mut claimed = BTreeMap::new();
+    let mut claim = |address: &Address, id: &str, reason: &str| {
+        let kind = address.kind().as_str();
+        if let Some(one) = open.iter().find(|it| it.kind == kind && it.id == id) {
+            let reason = format!("{reason} {address}; see `kplan import --discover`");
+            claimed.insert((one.kind, one.id.clone()), reason);
+        }
+    };
+    for (address, proposal) in &found.proposals {
+        claim(address, &proposal.id, "fits");
+    }
+    for (address, candidates) in &found.ambiguous {
+        for candidate in candidates {
+            claim(address, &candidate.id, "could be");
+        }
+    }
+    claimed
+}
+
+/// Says above each block in what it is otherwise than what exists, as far as that is known: what no
+/// block can say.
+fn differences(
+    session: &Session,
+    snapshot: &Snapshot,
+    ground: &Ground<'_>,
+    all: &[Discovered],
+    generated: &mut Generated,
+) {
+    let holds = generated.draft.blocks.iter().flat_map(|it| &it.holds);
+    let new: BTreeMap<Address, Key> = holds
+        .filter_map(|(key, address)| Some((address.parse().ok()?, key.clone())))
+        .collect();
+    let known = ground
+        .known
+        .iter()
+        .map(|((_, id), address)| (address.clone(), id.clone()));
+    let known = known.chain(
+        new.iter()
+            .map(|(address, (_, id))| (address.clone(), id.clone())),
+    );
+    let mut standing = snapshot.clone();
+    for (address, id) in known {
+        let bare = || Recorded::bare(address.clone(), RemoteId::new(id));
+        standing
+            .resources
+            .entry(address.clone())
+            .or_insert_with(bare);
+    }
+    let asked = asked(session, &generated.spec, &standing, &new);
+    let kinds = session.kinds();
+    let mut differs: BTreeMap<&Key, BTreeSet<String>> = BTreeMap::new();
+    for (address, key) in &new {
+        let one = all.iter().find(|it| it.kind == key.0 && it.id == key.1);
+        let (Some(one), Some(info)) = (one, kinds.get(address.kind())) else {
+            continue;
+        };
+        if let Some(object) = asked.get(address) {
+            let fields = discover::differing(info, address, object, one);
+            differs.entry(key).or_default().extend(fields);
+        }
+    }
+    note(&mut generated.draft, &differs);
+}
+
+fn asked(
+    session: &Session,
+    spec: &Spec,
+    standing: &Snapshot,
+    new: &BTreeMap<Address, Key>,
+) -> BTreeMap<Address, kplan_model::Object> {
+    let inputs = session.inputs(standing, Secrets::new());
+    let declared = compose::compose(spec, &inputs).resources.into_iter();
+    let declared = declared.filter(|it| new.contains_key(&it.address));
+    declared
+        .map(|it| (it.address.clone(), it.filled(standing)))
+        .collect()
+}
+
+fn note(draft: &mut Draft, differs: &BTreeMap<&Key, BTreeSet<String>>) {
+    for block in &mut draft.blocks {
+        let fields = block.holds.iter().filter_map(|(key, _)| differs.get(key));
+        let fields: BTreeSet<&str> = fields.flatten().map(String::as_str).collect();
+        if !fields.is_empty() {
+            let fields: Vec<&str> = fields.into_iter().collect();
+            block.notes.push(format!(
+                "It is otherwise in {}, which no block can say as it is: the plan shows it.",
+                fields.join(", ")
+            ));
+        }
+    }
+}

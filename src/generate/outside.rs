@@ -1,0 +1,227 @@
+//! What is not written down, and why: what a cluster or DigitalOcean made for itself is theirs, and a
+//! record of it here would let two of them change one thing.
+
+use kplan_model::{Owner, Value};
+use kplan_providers::digitalocean::Discovered;
+use std::collections::BTreeSet;
+
+/// The droplets and networks of clusters that kplan keeps elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outside {
+    /// Their names.
+    clusters: BTreeSet<String>,
+    droplets: BTreeSet<String>,
+    vpcs: BTreeSet<String>,
+    /// This file's own tag.
+    owner: String,
+}
+
+/// The cluster in an owner's tag.
+fn cluster(tag: &str) -> Option<&str> {
+    let (cluster, suffix) = tag.strip_prefix("kplan:")?.rsplit_once('-')?;
+    (!cluster.is_empty() && suffix.len() == 8).then_some(cluster)
+}
+
+fn text<'a>(one: &'a Discovered, name: &str) -> Option<&'a str> {
+    match one.attrs.get(name) {
+        Some(Value::Str(text)) => Some(text.as_str()),
+        _ => None,
+    }
+}
+
+fn texts<'a>(one: &'a Discovered, name: &str) -> Vec<&'a str> {
+    let Some(Value::List(list)) = one.attrs.get(name) else {
+        return Vec::new();
+    };
+    let texts = list.iter().filter_map(|value| match value {
+        Value::Str(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// Whether a tag is one of DigitalOcean's own Kubernetes.
+fn is_of_doks(tag: &str) -> bool {
+    tag == "k8s" || tag.starts_with("k8s:")
+}
+
+impl Outside {
+    /// By the tags of what there is.
+    pub(super) fn of(all: &[Discovered], owner: &Owner) -> Self {
+        let mut outside = Self {
+            owner: owner.tag(),
+            ..Self::default()
+        };
+        for one in all {
+            let theirs = one.tags.iter().filter(|tag| **tag != outside.owner);
+            let names: Vec<String> = theirs
+                .filter_map(|it| cluster(it))
+                .map(str::to_owned)
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            outside.clusters.extend(names);
+            if one.kind == "droplet" {
+                outside.droplets.insert(one.id.clone());
+                outside.vpcs.extend(one.vpc.clone());
+            }
+        }
+        outside
+    }
+
+    /// Why something is left out; an empty text where nobody needs to be told.
+    pub(super) fn reason(&self, one: &Discovered) -> Option<String> {
+        if matches!(one.kind, "tag" | "project" | "domain") {
+            return Some(String::new());
+        }
+        self.by_tag(one)
+            .or_else(|| self.by_place(one))
+            .or_else(|| by_kind(one))
+    }
+
+    fn by_tag(&self, one: &Discovered) -> Option<String> {
+        if one.tags.contains(&self.owner) {
+            return Some(
+                "has this cluster's tag and is not on its record; `kplan drift` tells of it"
+                    .to_owned(),
+            );
+        }
+        if let Some(cluster) = one.tags.iter().find_map(|tag| cluster(tag)) {
+            return Some(format!("belongs to the kplan cluster {cluster}"));
+        }
+        let targets = text(one, "droplet_tag");
+        let mut tags = one.tags.iter().map(String::as_str).chain(targets);
+        let doks = tags.any(is_of_doks);
+        (doks && !one.is_made_by_cluster())
+            .then(|| "belongs to a cluster of DigitalOcean's own Kubernetes".to_owned())
+    }
+
+    /// By what it stands beside: what takes no tag of an owner is known by that alone.
+    fn by_place(&self, one: &Discovered) -> Option<String> {
+        let droplets = texts(one, "droplet_ids");
+        let mut droplets = droplets.into_iter().chain(text(one, "droplet_id"));
+        let serves = droplets.any(|id| self.droplets.contains(id));
+        let named = self.clusters.iter().find(|cluster| {
+            let before = format!("{cluster}-");
+            let tags = one.tags.iter().map(String::as_str);
+            let mut tags = tags.chain(text(one, "droplet_tag"));
+            let by_name = one.kind == "ssh_key" && one.name.starts_with(&before);
+            by_name || tags.any(|tag| tag.starts_with(&before))
+        });
+        let holds = one.kind == "vpc" && self.vpcs.contains(&one.id);
+        if let Some(cluster) = named {
+            return Some(format!("belongs to the kplan cluster {cluster}"));
+        }
+        (serves || holds).then(|| "belongs to what a kplan cluster has".to_owned())
+    }
+}
+
+/// By what it is.
+fn by_kind(one: &Discovered) -> Option<String> {
+    if one.is_made_by_cluster() {
+        let maker = if one.kind == "volume" {
+            "a cluster's storage driver made it for a claim"
+        } else {
+            "a cluster's cloud controller made it for a Service"
+        };
+        return Some(maker.to_owned());
+    }
+    if one.kind == "vpc" && one.attrs.get("default") == Some(&Value::Bool(true)) {
+        return Some(
+            "the default of its region, which a block without a `vpc` stands in".to_owned(),
+        );
+    }
+    if one.kind != "domain_record" {
+        return None;
+    }
+    let (kind, name) = (text(one, "type")?, text(one, "name")?);
+    match kind {
+        "A" | "AAAA" | "CNAME" | "MX" | "SRV" | "TXT" => None,
+        // The domain's own are DigitalOcean's.
+        "NS" if name != "@" => None,
+        "SOA" | "NS" => Some(String::new()),
+        other => Some(format!("kplan keeps no {other} records")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kplan_model::Object;
+
+    fn owner() -> Owner {
+        Owner {
+            cluster: "mine".to_owned(),
+            suffix: "00000000".to_owned(),
+        }
+    }
+
+    fn one(kind: &'static str, id: &str, tags: &[&str]) -> Discovered {
+        Discovered {
+            kind,
+            id: id.to_owned(),
+            name: format!("name-{id}"),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            vpc: Some("net".to_owned()),
+            region: None,
+            size: None,
+            attrs: Object::new(),
+            created_at: None,
+        }
+    }
+
+    fn with(mut one: Discovered, name: &str, value: Value) -> Discovered {
+        one.attrs.insert(name.to_owned(), value);
+        one
+    }
+
+    #[test]
+    fn what_stands_around_a_cluster_of_kplans_is_left_to_it() {
+        let node = one("droplet", "1", &["kplan:shop-1a2b3c4d", "shop-server"]);
+        let outside = Outside::of(std::slice::from_ref(&node), &owner());
+        let left = |one: &Discovered| outside.reason(one).is_some();
+        assert!(left(&node));
+        assert!(left(&one("vpc", "net", &[])));
+        assert!(left(&one("firewall", "f", &["shop-server"])));
+        assert!(left(&with(
+            one("load_balancer", "l", &[]),
+            "droplet_tag",
+            Value::str("shop-server")
+        )));
+        assert!(left(&with(
+            one("reserved_ip", "i", &[]),
+            "droplet_id",
+            Value::str("1")
+        )));
+        assert!(!left(&one("droplet", "2", &["web"])));
+        assert!(!left(&one("vpc", "other", &[])));
+        assert!(!left(&one("firewall", "g", &["shopping"])));
+        // Its own, which is on no record, is not taken for somebody else's.
+        let lost = one("droplet", "3", &["kplan:mine-00000000"]);
+        assert!(outside.reason(&lost).expect("a reason").contains("drift"));
+    }
+
+    #[test]
+    fn what_a_cluster_or_digitalocean_made_is_theirs() {
+        let outside = Outside::of(&[], &owner());
+        let reason = |one: &Discovered| outside.reason(one);
+        assert!(reason(&one("droplet", "1", &["k8s", "k8s:worker"])).is_some());
+        let mut volume = one("volume", "v", &[]);
+        assert_eq!(reason(&volume), None);
+        volume.name = "pvc-0b1c2d3e-0000-4000-8000-0123456789ab".to_owned();
+        assert!(reason(&volume).is_some());
+        let default = with(one("vpc", "d", &[]), "default", Value::Bool(true));
+        assert!(reason(&default).is_some());
+        let record = |kind: &str, name: &str| {
+            let record = with(one("domain_record", "r", &[]), "type", Value::str(kind));
+            reason(&with(record, "name", Value::str(name)))
+        };
+        assert_eq!(record("NS", "sub"), None);
+        assert_eq!(record("NS", "@").as_deref(), Some(""));
+        assert_eq!(
+            record("CAA", "@").as_deref(),
+            Some("kplan keeps no CAA records")
+        );
+    }
+}
