@@ -12,7 +12,7 @@ use crate::load::{self, Secrets};
 use crate::relocate;
 use crate::render::Terminal;
 use kplan_model::{Address, Recorded, RemoteId, Snapshot};
-use kplan_providers::digitalocean::{Discovered, Discovery};
+use kplan_providers::digitalocean::Discovered;
 use kplan_schema::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,21 +29,24 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
     };
     let session = Session::reading_as(global, loaded, terminal).await?;
     let snapshot = session.recorded(terminal)?;
-    let look = Discovery::over(session.adapters.digitalocean.clone());
-    let (all, unread) = discover::readable(look.all().await);
+    let account = discover::look(&session, terminal).await;
     let only = Only::of_arguments(args);
-    let open = only.of(all.clone());
+    let open = only.of(account.existing.clone());
     let file = if is_new {
         String::new()
     } else {
         load::read(&global.file)?
     };
-    let ground = ground(&session, &snapshot, &open, (is_new, &file));
-    let mut generated = generate::generate(&ground, &all, &open, &file).map_err(unwritable)?;
-    differences(&session, &snapshot, &ground, &all, &mut generated);
-    let text = generate::text(&ground, &generated.draft, &unread);
+    let ground = Ground {
+        access_key: account.access_key.clone(),
+        ..ground(&session, &snapshot, &open, (is_new, &file))
+    };
+    let (all, unread) = (&account.existing, &account.unread);
+    let mut generated = generate::generate(&ground, all, &open, &file).map_err(unwritable)?;
+    differences(&session, &snapshot, &ground, all, &mut generated);
+    let text = generate::text(&ground, &generated.draft, unread);
     if global.json {
-        let document = generate::document(&text, &generated.draft, &unread);
+        let document = generate::document(&text, &generated.draft, unread);
         terminal.line(&document.to_string());
     } else {
         terminal.out(&text);
@@ -89,6 +92,7 @@ fn ground<'a>(
         owner: &snapshot.owner,
         addresses: declared.chain(snapshot.resources.keys()).cloned().collect(),
         known: known.collect(),
+        access_key: None,
         balancers_are_listed: has_list(file, "load_balancer"),
         claimed: claimed(&found, open),
     }

@@ -16,7 +16,6 @@ use crate::render::Terminal;
 use crate::whole::{self, Readers};
 use kplan_engine::PlanOptions;
 use kplan_model::{Origin, PlanMode, RemoteId};
-use kplan_providers::digitalocean::Discovery;
 use serde_json::json;
 use std::path::Path;
 
@@ -59,16 +58,15 @@ async fn discovered(global: &Global, args: &ImportArgs, terminal: &mut Terminal)
     let session = Session::reading(global, terminal).await?;
     let snapshot = session.recorded(terminal)?;
     let declarations = session.references(&snapshot);
-    let look = Discovery::over(session.adapters.digitalocean.clone());
-    let (existing, unread) = discover::readable(look.all().await);
+    let account = discover::look(&session, terminal).await;
     let only = Only::of_arguments(args);
     let spec = &session.loaded.spec;
     let taken = relocate::in_file(spec).into_iter();
     let taken = taken.map(|one| (one.to, one.id.to_string())).collect();
-    let existing = only.of(existing);
+    let existing = only.of(account.existing);
     let kinds = session.kinds();
     let mut found = discover::matched(&declarations, &kinds, &snapshot, &existing, &taken);
-    found.unread = unread;
+    found.unread = account.unread;
     if args.write && !found.proposals.is_empty() {
         append(&global.file, &discover::blocks(&found))?;
         found.proposals.keys().for_each(|address| {

@@ -9,8 +9,12 @@ pub use matching::{Confidence, Proposal, differing, matched};
 pub use render::{blocks, document, text};
 
 use crate::cli::ImportArgs;
+use crate::cmd::session::Session;
+use crate::render::Terminal;
+use crate::wire::keys_of_environment;
 use kplan_model::{Address, ProviderError};
-use kplan_providers::digitalocean::Discovered;
+use kplan_providers::digitalocean::{Discovered, Discovery};
+use kplan_schema::value::SPACES_REGIONS;
 use std::collections::BTreeMap;
 
 /// What of the account is looked at.
@@ -111,8 +115,46 @@ pub struct Found {
     pub unread: Vec<String>,
 }
 
+/// What an account has.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Everything that could be read.
+    pub existing: Vec<Discovered>,
+    /// Why the rest could not.
+    pub unread: Vec<String>,
+    /// The public half of the key that sees its buckets.
+    pub access_key: Option<String>,
+}
+
+/// Looks at everything, over a connection that only reads. Buckets are seen by a key of Spaces alone,
+/// the environment's; what is played has buckets of its own, of which that key knows nothing.
+pub async fn look(session: &Session, terminal: &mut Terminal) -> Account {
+    let discovery = Discovery::over(session.adapters.digitalocean.clone());
+    let keys = keys_of_environment().filter(|_| !session.cloud.embedded);
+    if keys.is_none() && !session.cloud.embedded {
+        terminal.note(
+            "Buckets are not looked for: a key of Spaces sees them, and SPACES_ACCESS_KEY_ID and \
+             SPACES_SECRET_ACCESS_KEY are not set.",
+        );
+    }
+    let buckets = async {
+        let keys = keys.as_ref()?;
+        Some(Discovery::buckets(&session.adapters.spaces, keys, SPACES_REGIONS).await)
+    };
+    let (mut all, buckets) = futures_util::join!(discovery.all(), buckets);
+    if let Some(buckets) = buckets {
+        all.insert("bucket", buckets);
+    }
+    let (existing, unread) = readable(all);
+    Account {
+        existing,
+        unread,
+        access_key: keys.map(|keys| keys.access_key),
+    }
+}
+
 /// Everything of an account that could be read, and why the rest could not.
-pub fn readable(
+fn readable(
     all: BTreeMap<&'static str, Result<Vec<Discovered>, ProviderError>>,
 ) -> (Vec<Discovered>, Vec<String>) {
     let (mut found, mut unread) = (Vec::new(), Vec::new());

@@ -1,12 +1,14 @@
-//! Blocks of what stands by itself: keys, networks, droplets, volumes, addresses and DNS records.
+//! Blocks of what stands by itself: keys, networks, droplets, volumes, addresses, buckets and DNS
+//! records.
 
-use super::block::{Block, Key, quoted};
+use super::block::{Block, Inline, Key, quoted};
 use super::k3s::Pool;
 use super::names::Names;
 use super::read::{Machine, typed};
 use kplan_providers::digitalocean::{
     Discovered, DomainRecordAttrs, ReservedIpAttrs, SshKeyAttrs, VolumeAttrs, VpcAttrs,
 };
+use kplan_providers::spaces::{BucketAttrs, LifecycleRule};
 use kplan_schema::value::DnsLabel;
 use std::collections::BTreeSet;
 
@@ -26,6 +28,8 @@ pub(super) struct Site {
     pub defaults: BTreeSet<String>,
     /// What the names of SSH keys begin with at DigitalOcean and not in the file.
     pub prefix: String,
+    /// The public half of the key that sees buckets.
+    pub access_key: String,
     /// Whether load balancers are a list in the file.
     pub balancers_are_listed: bool,
     /// The addresses of everything.
@@ -168,6 +172,47 @@ pub(super) fn reserved_ip(site: &Site, key: Key, one: &Discovered) -> Option<Blo
         droplet.and_then(|id| site.names.address("droplet", id)),
     );
     Some(block)
+}
+
+/// One `[[bucket]]`, with the key that sees it: kplan would make one of its own otherwise.
+pub(super) fn bucket(site: &Site, key: Key, one: &Discovered) -> Option<Block> {
+    let attrs: BucketAttrs = typed(one)?;
+    let mut block = site.named(key, &attrs.name);
+    site.place(&mut block, &attrs.region, None);
+    block.optional("acl", attrs.acl.as_deref().filter(|acl| *acl != "private"));
+    block.flag("versioning", attrs.versioning, false);
+    let rules: Vec<Inline> = attrs.lifecycle_rule.iter().map(lifecycle).collect();
+    block.tables("lifecycle_rule", &rules);
+    let mut credentials = Inline::default();
+    credentials.row("access_key", quoted(&site.access_key));
+    credentials.row("secret_key", "{ env = \"SPACES_SECRET_ACCESS_KEY\" }");
+    block.row("credentials", credentials.as_toml());
+    Some(block)
+}
+
+fn lifecycle(rule: &LifecycleRule) -> Inline {
+    let mut inline = Inline::default();
+    inline.row("id", quoted(&rule.id));
+    inline.optional("prefix", Some(&rule.prefix));
+    if !rule.enabled {
+        inline.row("enabled", false);
+    }
+    for (key, days) in [
+        ("expiration_days", rule.expiration_days),
+        (
+            "noncurrent_version_expiration_days",
+            rule.noncurrent_version_expiration_days,
+        ),
+        (
+            "abort_incomplete_multipart_upload_days",
+            rule.abort_incomplete_multipart_upload_days,
+        ),
+    ] {
+        if let Some(days) = days {
+            inline.row(key, days);
+        }
+    }
+    inline
 }
 
 /// One `[[domain_record]]`.

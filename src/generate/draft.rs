@@ -14,7 +14,7 @@ use kplan_schema::value::DnsLabel;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The order in which a reader meets them.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 10] = [
     "vpc",
     "ssh_key",
     "droplet",
@@ -23,6 +23,7 @@ const ORDER: [&str; 9] = [
     "firewall",
     "load_balancer",
     "database",
+    "bucket",
     "domain_record",
 ];
 
@@ -41,6 +42,8 @@ pub struct Ground<'a> {
     pub addresses: BTreeSet<Address>,
     /// What is on record, or is imported by the file, by kind and id.
     pub known: BTreeMap<(String, String), Address>,
+    /// The public half of the key that sees buckets.
+    pub access_key: Option<String>,
     /// Whether the file's load balancers are a list.
     pub balancers_are_listed: bool,
     /// What could be something that the file describes, and what.
@@ -165,7 +168,7 @@ fn kept<'a>(
     refused: &Refused,
     draft: &mut Draft,
 ) -> Vec<&'a Discovered> {
-    let outside = Outside::of(all, ground.owner);
+    let outside = Outside::of(all, ground.owner, &ground.spec.state.value);
     let mut kept = Vec::new();
     for one in open {
         let key: Key = (one.kind, one.id.clone());
@@ -273,6 +276,7 @@ fn site(ground: &Ground<'_>, all: &[Discovered], cluster: Option<&Cluster<'_>>) 
         } else {
             String::new()
         },
+        access_key: ground.access_key.clone().unwrap_or_default(),
         balancers_are_listed: ground.balancers_are_listed,
         names,
     }
@@ -391,6 +395,7 @@ fn block(site: &Site, key: Key, one: &Discovered) -> Option<Block> {
         "firewall" => traffic::firewall(site, key, one),
         "load_balancer" => traffic::load_balancer(site, key, one),
         "database" => traffic::database(site, key, one),
+        "bucket" => blocks::bucket(site, key, one),
         "domain_record" => blocks::domain_record(site, key, one),
         _ => None,
     }

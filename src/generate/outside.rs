@@ -3,6 +3,7 @@
 
 use kplan_model::{Owner, Value};
 use kplan_providers::digitalocean::Discovered;
+use kplan_schema::value::StateBackend;
 use std::collections::BTreeSet;
 
 /// The droplets and networks of clusters that kplan keeps elsewhere.
@@ -10,6 +11,10 @@ use std::collections::BTreeSet;
 pub(super) struct Outside {
     /// Their names.
     clusters: BTreeSet<String>,
+    /// What the names of their buckets begin with.
+    buckets: BTreeSet<String>,
+    /// The bucket that holds this file's state.
+    state: Option<String>,
     droplets: BTreeSet<String>,
     vpcs: BTreeSet<String>,
     /// This file's own tag.
@@ -47,21 +52,27 @@ fn is_of_doks(tag: &str) -> bool {
 
 impl Outside {
     /// By the tags of what there is.
-    pub(super) fn of(all: &[Discovered], owner: &Owner) -> Self {
+    pub(super) fn of(all: &[Discovered], owner: &Owner, state: &StateBackend) -> Self {
         let mut outside = Self {
             owner: owner.tag(),
+            state: match state {
+                StateBackend::S3(place) => Some(place.bucket.clone()),
+                StateBackend::Local => None,
+            },
             ..Self::default()
         };
         for one in all {
             let theirs = one.tags.iter().filter(|tag| **tag != outside.owner);
-            let names: Vec<String> = theirs
-                .filter_map(|it| cluster(it))
-                .map(str::to_owned)
+            let theirs: Vec<(&String, &str)> = theirs
+                .filter_map(|tag| Some((tag, cluster(tag)?)))
                 .collect();
-            if names.is_empty() {
+            if theirs.is_empty() {
                 continue;
             }
-            outside.clusters.extend(names);
+            for (tag, cluster) in theirs {
+                outside.clusters.insert(cluster.to_owned());
+                outside.buckets.insert(tag.replace(':', "-"));
+            }
             if one.kind == "droplet" {
                 outside.droplets.insert(one.id.clone());
                 outside.vpcs.extend(one.vpc.clone());
@@ -75,9 +86,20 @@ impl Outside {
         if matches!(one.kind, "tag" | "project" | "domain") {
             return Some(String::new());
         }
+        if one.kind == "bucket" {
+            return self.by_name(&one.name);
+        }
         self.by_tag(one)
             .or_else(|| self.by_place(one))
             .or_else(|| by_kind(one))
+    }
+
+    fn by_name(&self, bucket: &str) -> Option<String> {
+        if self.state.as_deref() == Some(bucket) {
+            return Some("holds this file's state".to_owned());
+        }
+        let theirs = self.buckets.iter().any(|it| bucket.starts_with(it));
+        theirs.then(|| "belongs to what a kplan cluster has".to_owned())
     }
 
     fn by_tag(&self, one: &Discovered) -> Option<String> {
@@ -179,7 +201,7 @@ mod tests {
     #[test]
     fn what_stands_around_a_cluster_of_kplans_is_left_to_it() {
         let node = one("droplet", "1", &["kplan:shop-1a2b3c4d", "shop-server"]);
-        let outside = Outside::of(std::slice::from_ref(&node), &owner());
+        let outside = Outside::of(std::slice::from_ref(&node), &owner(), &StateBackend::Local);
         let left = |one: &Discovered| outside.reason(one).is_some();
         assert!(left(&node));
         assert!(left(&one("vpc", "net", &[])));
@@ -197,6 +219,11 @@ mod tests {
         assert!(!left(&one("droplet", "2", &["web"])));
         assert!(!left(&one("vpc", "other", &[])));
         assert!(!left(&one("firewall", "g", &["shopping"])));
+        let bucket = |name: &str| Discovered {
+            name: name.to_owned(),
+            ..one("bucket", name, &[])
+        };
+        assert!(left(&bucket("kplan-shop-1a2b3c4d-0f1e2d3c")) && !left(&bucket("assets")));
         // Its own, which is on no record, is not taken for somebody else's.
         let lost = one("droplet", "3", &["kplan:mine-00000000"]);
         assert!(outside.reason(&lost).expect("a reason").contains("drift"));
@@ -204,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_a_cluster_or_digitalocean_made_is_theirs() {
-        let outside = Outside::of(&[], &owner());
+        let outside = Outside::of(&[], &owner(), &StateBackend::Local);
         let reason = |one: &Discovered| outside.reason(one);
         assert!(reason(&one("droplet", "1", &["k8s", "k8s:worker"])).is_some());
         let mut volume = one("volume", "v", &[]);

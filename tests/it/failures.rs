@@ -39,14 +39,6 @@ fn run(output: Output) -> Run {
     }
 }
 
-fn api_url(folder: &Folder) -> String {
-    let file = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
-    let text = std::fs::read_to_string(file).expect("the cloud's addresses");
-    let note: Value = serde_json::from_str(&text).expect("the cloud's addresses");
-    let url = note["endpoints"]["api_url"].as_str();
-    url.expect("an address").to_owned()
-}
-
 /// The problems with their remedies, without what differs from run to run: ids of requests,
 /// seconds and ports.
 fn problems(run: &Run) -> String {
@@ -125,7 +117,7 @@ fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
     let wrong = folder();
     add(
         "401: a wrong token",
-        &with_token(&wrong, &api_url(&wrong), "dop_v1_wrong"),
+        &with_token(&wrong, &wrong.endpoint("api_url"), "dop_v1_wrong"),
     );
     let body = json!({ "scopes": ["droplet:read"] });
     let made = wrong.cloud("POST", "/_sandbox/tokens", Some(&body));
@@ -135,7 +127,7 @@ fn failures_say_what_was_asked_what_came_of_it_and_what_to_do() {
         .and_then(|rest| rest.split('"').next());
     add(
         "403: a scope is missing",
-        &with_token(&wrong, &api_url(&wrong), token.expect("a token")),
+        &with_token(&wrong, &wrong.endpoint("api_url"), token.expect("a token")),
     );
     add(
         "no connection",

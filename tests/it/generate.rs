@@ -3,6 +3,7 @@
 //! else is left to them. `UPDATE_GOLDEN=1` rewrites the transcripts in `tests/import`; read the
 //! difference before keeping it.
 
+use crate::support::bucket::SpacesAccess;
 use crate::support::steady::golden;
 use crate::support::{Folder, Run};
 use serde_json::{Value, json};
@@ -299,4 +300,30 @@ fn what_the_file_could_mean_is_left_to_discover_and_references_go_by_id() {
     let plan = account.folder.kplan(&["plan", "--sandbox"]).ok();
     // The queue, which somebody has to say which it is, and the tag of what kplan makes.
     plan.assert_says(&["Plan: 2 to import, 2 to add, 0 to change, 0 to destroy."]);
+}
+
+#[test]
+fn buckets_are_seen_with_a_key_and_written_with_it() {
+    let account = Account::new();
+    let access = SpacesAccess::of(&account.folder);
+    access.make("acme-assets");
+    let run = |arguments: &[&str]| {
+        let mut command = account.folder.command(arguments);
+        command
+            .env("DIGITALOCEAN_API_URL", account.folder.endpoint("api_url"))
+            .env("DIGITALOCEAN_TOKEN", account.folder.endpoint("token"))
+            .env("SPACES_ENDPOINT_URL", &access.endpoint)
+            .env("SPACES_ACCESS_KEY_ID", &access.access_key)
+            .env("SPACES_SECRET_ACCESS_KEY", &access.secret_key);
+        Run::of(command)
+    };
+    let file = run(&["import", "--generate", "--name", "acme-*"]).ok().out;
+    golden(
+        "import/bucket.toml",
+        &file.replace(&access.access_key, "ACCESS"),
+    );
+    assert!(!file.contains(&access.secret_key));
+    account.folder.write(&file);
+    let plan = run(&["plan"]).ok();
+    plan.assert_says(&["Plan: 1 to import, 0 to add, 0 to change, 0 to destroy."]);
 }

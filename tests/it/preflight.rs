@@ -290,19 +290,10 @@ fn with_scopes(folder: &Folder, scopes: &[&str]) -> Run {
     let made = folder.cloud("POST", "/_sandbox/tokens", Some(&body));
     let token = made.split("\"token\":\"").nth(1);
     let token = token.and_then(|rest| rest.split('"').next());
-    let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
-    let note = std::fs::read_to_string(note).expect("the cloud's addresses");
-    let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
-    let url = |name: &str| {
-        note["endpoints"][name]
-            .as_str()
-            .expect("an address")
-            .to_owned()
-    };
     let mut command = folder.command(&["plan", "--json"]);
     command
-        .env("DIGITALOCEAN_API_URL", url("api_url"))
-        .env("SPACES_ENDPOINT_URL", url("spaces_url"))
+        .env("DIGITALOCEAN_API_URL", folder.endpoint("api_url"))
+        .env("SPACES_ENDPOINT_URL", folder.endpoint("spaces_url"))
         .env("DIGITALOCEAN_TOKEN", token.expect("a token"));
     Run::of(command)
 }

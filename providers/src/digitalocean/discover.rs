@@ -18,7 +18,7 @@ use super::volume::VolumeRemote;
 use super::vpc::VpcRemote;
 use super::{DigitalOcean, DigitalOceanConfig};
 use crate::http::{List, ReadOnly, parse_timestamp};
-use crate::spaces::{Keys, Spaces, SpacesConfig};
+use crate::spaces::{Keys, Spaces};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kplan_model::codec::{Codec as _, ObjectCodec as _};
@@ -242,35 +242,36 @@ impl Discovery {
         Ok(all.into_iter().flatten().map(one).collect())
     }
 
-    /// The buckets that a key sees in these regions. Their settings are no part of a list: `attrs`
-    /// holds name and region.
+    /// The buckets that a key sees in these regions, with their settings, which are requests of their
+    /// own for each. Whoever made the connection knows that it only reads.
     ///
     /// # Errors
-    /// Where one of the regions cannot be read.
+    /// Where one of the regions, or of the buckets, cannot be read.
     pub async fn buckets(
-        config: SpacesConfig,
+        spaces: &Spaces,
         keys: &Keys,
         regions: &[&str],
     ) -> Result<Vec<Discovered>, ProviderError> {
-        let transport = Arc::new(ReadOnly(config.transport));
-        let spaces = Spaces::new(SpacesConfig {
-            transport,
-            ..config
+        let lists = stream::iter(regions.iter().copied()).map(|region| async move {
+            let buckets = spaces.buckets(region, keys).await?;
+            Ok::<_, ProviderError>((region, buckets))
         });
-        let mut all: BTreeMap<String, Discovered> = BTreeMap::new();
-        for region in regions {
-            for (name, created_at) in spaces.buckets(region, keys).await? {
-                let attrs = Object::from([
-                    ("name".to_owned(), Value::str(&name)),
-                    ("region".to_owned(), Value::str(*region)),
-                ]);
-                let place = (format!("{region}/{name}"), created_at);
-                // A store that is one for all regions shows each bucket in all of them.
-                all.entry(name)
-                    .or_insert_with(|| Discovered::of("bucket", place, attrs));
+        let lists: Vec<_> = lists.buffered(PARALLEL).try_collect().await?;
+        // A store that is one for all regions shows each bucket in all of them.
+        let mut all: BTreeMap<String, (&str, Option<Timestamp>)> = BTreeMap::new();
+        for (region, buckets) in lists {
+            for (name, created_at) in buckets {
+                all.entry(name).or_insert((region, created_at));
             }
         }
-        Ok(all.into_values().collect())
+        let reads = stream::iter(all).map(|(name, (region, created_at))| async move {
+            let attrs = spaces.bucket(region, &name, keys).await?;
+            let place = (format!("{region}/{name}"), created_at);
+            let attrs = attrs.map(|attrs| attrs.to_object());
+            Ok::<_, ProviderError>(attrs.map(|it| Discovered::of("bucket", place, it)))
+        });
+        let all: Vec<Option<Discovered>> = reads.buffered(PARALLEL).try_collect().await?;
+        Ok(all.into_iter().flatten().collect())
     }
 }
 

@@ -202,6 +202,20 @@ impl Bucket {
         }
     }
 
+    /// One that no record says anything of.
+    pub(super) async fn look(
+        &self,
+        (region, name): (&str, &str),
+        session: Session,
+    ) -> Result<Option<BucketAttrs>, ProviderError> {
+        let target = Target {
+            name: name.to_owned(),
+            region: region.to_owned(),
+            session,
+        };
+        self.observe(&target, &[]).await
+    }
+
     /// Reads a bucket in three calls; the first one tells whether it is there.
     async fn observe(
         &self,

@@ -99,6 +99,17 @@ impl Spaces {
         bucket::owned(&self.session(region, Some(keys))?).await
     }
 
+    /// A bucket as it is, whoever made it; nothing where it is gone.
+    pub(crate) async fn bucket(
+        &self,
+        region: &str,
+        name: &str,
+        keys: &Keys,
+    ) -> Result<Option<BucketAttrs>, ProviderError> {
+        let session = self.session(region, Some(keys))?;
+        Bucket(self.clone()).look((region, name), session).await
+    }
+
     /// The endpoint of a region.
     pub(crate) fn endpoint(&self, region: &str) -> String {
         self.config

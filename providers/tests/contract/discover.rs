@@ -152,12 +152,13 @@ async fn buckets_are_found_where_there_is_a_key() {
         access_key: text("access_key"),
         secret_key: secret.clone(),
     };
-    let config = world.spaces_config.clone();
-    let found = Discovery::buckets(config, &keys, &["fra1", "nyc3"]).await;
+    let found = Discovery::buckets(&world.spaces, &keys, &["fra1", "nyc3"]).await;
     let found = found.unwrap();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         (found[0].id.as_str(), found[0].name.as_str()),
         ("fra1/acme-assets", "acme-assets")
     );
+    assert_eq!(found[0].attrs["acl"], Value::str("private"));
+    assert_eq!(found[0].attrs["versioning"], Value::Bool(true));
 }

@@ -77,7 +77,6 @@ pub(crate) struct World {
     pub(crate) registry: kplan_model::Registry,
     pub(crate) owner: Owner,
     pub(crate) statistics: Arc<Statistics>,
-    pub(crate) spaces_config: SpacesConfig,
     way: Way,
     lose_s3: Arc<AtomicBool>,
     record: tempfile::NamedTempFile,
@@ -129,7 +128,7 @@ impl World {
             let store = store.clone();
             async move { Ok::<_, Infallible>(store.handle(request).await) }
         });
-        let spaces_config = SpacesConfig {
+        let spaces = Spaces::new(SpacesConfig {
             endpoint: Some("http://127.0.0.1:9000".to_owned()),
             keys: None,
             transport: Arc::new(Lossy {
@@ -139,11 +138,9 @@ impl World {
             statistics: Arc::clone(&statistics),
             now,
             scale: SCALE,
-        };
-        let spaces = Spaces::new(spaces_config.clone());
+        });
         Self {
             way,
-            spaces_config,
             registry: registry::cloud(&digitalocean, &spaces),
             sandbox,
             spaces,

@@ -41,10 +41,6 @@ pub(crate) struct SpacesAccess {
 impl SpacesAccess {
     /// Made by the cloud's own API, as its control panel would.
     pub(crate) fn of(folder: &Folder) -> Self {
-        let note = folder.path().join(".kplan/.sandbox/cloud/endpoint.json");
-        let note = std::fs::read_to_string(note).expect("the cloud's addresses");
-        let note: Value = serde_json::from_str(&note).expect("the cloud's addresses");
-        let endpoint = note["endpoints"]["spaces_url"].as_str().expect("Spaces");
         let asked =
             json!({ "name": "state", "grants": [{ "bucket": "", "permission": "fullaccess" }] });
         let answer = folder.cloud("POST", "/v2/spaces/keys", Some(&asked));
@@ -56,7 +52,7 @@ impl SpacesAccess {
         Self {
             access_key: half("access_key"),
             secret_key: half("secret_key"),
-            endpoint: endpoint.to_owned(),
+            endpoint: folder.endpoint("spaces_url"),
         }
     }
 
@@ -75,6 +71,35 @@ impl SpacesAccess {
         found
             .map(|(key, bytes)| (key, bytes.expect("an object")))
             .collect()
+    }
+
+    /// Makes a bucket.
+    pub(crate) fn make(&self, bucket: &str) {
+        let args = BucketArgs {
+            name: Some(bucket.to_owned()),
+            name_prefix: None,
+            region: "fra1".to_owned(),
+            acl: None,
+            versioning: false,
+            lifecycle_rule: Vec::new(),
+            force_destroy: false,
+            access_key: None,
+            secret_key: None,
+        };
+        let address: Address = "bucket.state".parse().expect("an address");
+        let owner = Owner {
+            cluster: "state".to_owned(),
+            suffix: "00000000".to_owned(),
+        };
+        let permit = kplan_model::testing::permit(&address).expect("a permit");
+        let wanted = Wanted {
+            owner: &owner,
+            address: &address,
+            args: &args,
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let made = runtime.block_on(Bucket(self.spaces()).create(wanted, &permit));
+        assert!(made.is_ok(), "the bucket was not made");
     }
 
     fn spaces(&self) -> Spaces {
@@ -99,7 +124,7 @@ impl Shared {
         first.kplan(&["sandbox", "inspect", "--json"]).ok();
         let keys = SpacesAccess::of(&first);
         let shared = Self { first, keys };
-        shared.make_bucket();
+        shared.keys.make(NAME);
         shared.first.write(&shared.file());
         shared
     }
@@ -158,34 +183,6 @@ impl Shared {
     pub(crate) fn put(&self, key: &str, bytes: &'static [u8]) {
         let put = self.keys.objects(NAME, "").put_new(key, bytes);
         assert!(put.is_ok(), "{key} was not put");
-    }
-
-    fn make_bucket(&self) {
-        let args = BucketArgs {
-            name: Some(NAME.to_owned()),
-            name_prefix: None,
-            region: "fra1".to_owned(),
-            acl: None,
-            versioning: false,
-            lifecycle_rule: Vec::new(),
-            force_destroy: false,
-            access_key: None,
-            secret_key: None,
-        };
-        let address: Address = "bucket.state".parse().expect("an address");
-        let owner = Owner {
-            cluster: "state".to_owned(),
-            suffix: "00000000".to_owned(),
-        };
-        let permit = kplan_model::testing::permit(&address).expect("a permit");
-        let wanted = Wanted {
-            owner: &owner,
-            address: &address,
-            args: &args,
-        };
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let made = runtime.block_on(Bucket(self.keys.spaces()).create(wanted, &permit));
-        assert!(made.is_ok(), "the bucket was not made");
     }
 }
 

@@ -384,6 +384,16 @@ impl Folder {
         format!("{path}/{}", id.as_str().expect("an id"))
     }
 
+    /// One of the addresses at which the embedded cloud listens, or its token.
+    #[track_caller]
+    pub(crate) fn endpoint(&self, name: &str) -> String {
+        let file = self.path().join(".kplan/.sandbox/cloud/endpoint.json");
+        let text = std::fs::read_to_string(file).expect("the cloud's addresses");
+        let note: Value = serde_json::from_str(&text).expect("the cloud's addresses");
+        let address = note["endpoints"][name].as_str();
+        address.expect("an address").to_owned()
+    }
+
     /// What the cloud answers to a request made by hand, past kplan.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
@@ -395,15 +405,9 @@ impl Folder {
     /// A change that somebody makes by hand, past kplan.
     #[track_caller]
     pub(crate) fn cloud(&self, method: &str, path: &str, body: Option<&Value>) -> String {
-        let file = self.path().join(".kplan/.sandbox/cloud/endpoint.json");
-        let text = std::fs::read_to_string(file).expect("the cloud's addresses");
-        let endpoints: Value = serde_json::from_str(&text).expect("the cloud's addresses");
-        let host = endpoints["endpoints"]["api_url"]
-            .as_str()
-            .and_then(|url| url.strip_prefix("http://"))
-            .expect("an address");
+        let (url, token) = (self.endpoint("api_url"), self.endpoint("token"));
+        let host = url.strip_prefix("http://").expect("an address");
         let body = body.map(Value::to_string).unwrap_or_default();
-        let token = endpoints["endpoints"]["token"].as_str().expect("a token");
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
