@@ -95,6 +95,9 @@ pub trait Resource: Send + Sync + 'static {
     /// have been there before, or hold what others made, it is completed instead.
     const IS_REMADE: bool = true;
 
+    /// Whether it bears a mark of its owner's, which [`Resource::release`] takes off.
+    const IS_MARKED: bool = false;
+
     /// Whether [`Resource::find_all`] looks for many at the price of one list. If not, the engine
     /// looks for each on its own, as many at once as the kind may have calls.
     const FINDS_ALL: bool = false;
@@ -171,6 +174,18 @@ pub trait Resource: Send + Sync + 'static {
         permit: &Permit,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send;
 
+    /// Takes the owner's mark off one that stays and leaves the record: by it, it would be told for
+    /// the owner's for ever. Called for kinds that bear one ([`Resource::IS_MARKED`]); one that is
+    /// gone, or bears none, is fine. Safe to run again after it was cut off.
+    fn release(
+        &self,
+        known: &Known,
+        permit: &Permit,
+    ) -> impl Future<Output = Result<(), ProviderError>> + Send {
+        let _ = (known, permit);
+        async { Ok(()) }
+    }
+
     /// Whether it can be used, from its attributes.
     fn readiness(&self, attrs: &Self::Attrs) -> Readiness {
         let _ = attrs;
@@ -232,6 +247,8 @@ pub trait Observe: Send + Sync {
 
     /// See [`Resource::IS_REMADE`].
     fn is_remade(&self) -> bool;
+    /// See [`Resource::IS_MARKED`].
+    fn is_marked(&self) -> bool;
     /// See [`Resource::read`].
     fn read<'a>(&'a self, known: &'a Known)
     -> BoxFuture<'a, Result<Option<Object>, ProviderError>>;
@@ -296,6 +313,12 @@ pub trait Mutate: Send + Sync {
         known: &'a Known,
         permit: &'a Permit,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
+    /// See [`Resource::release`].
+    fn release<'a>(
+        &'a self,
+        known: &'a Known,
+        permit: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
 fn plain<A: ObjectCodec>(found: Found<A>) -> Found<Object> {
@@ -318,6 +341,10 @@ impl<R: Resource> Observe for R {
 
     fn is_remade(&self) -> bool {
         R::IS_REMADE
+    }
+
+    fn is_marked(&self) -> bool {
+        R::IS_MARKED
     }
 
     fn read<'a>(
@@ -488,5 +515,13 @@ impl<R: Resource> Mutate for R {
         permit: &'a Permit,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(Resource::delete(self, known, permit))
+    }
+
+    fn release<'a>(
+        &'a self,
+        known: &'a Known,
+        permit: &'a Permit,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(Resource::release(self, known, permit))
     }
 }

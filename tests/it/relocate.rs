@@ -380,3 +380,24 @@ fn guards_of_what_was_imported_hold_whatever_is_written_around_them() {
     assert_eq!(said["moved"], json!([]));
     assert_eq!(said["imported"][0]["address"], "droplet.third");
 }
+
+#[test]
+fn what_kplan_made_and_lets_go_is_nobodys_afterwards() {
+    let folder = Folder::with(&format!("{SMALL}{DROPLET}"));
+    folder.apply().ok();
+    let tags = |folder: &Folder| {
+        let shown = folder.ask("GET", "/v2/droplets?name=box", None);
+        shown["droplets"][0]["tags"].to_string()
+    };
+    assert!(tags(&folder).contains("kplan:demo-"), "{}", tags(&folder));
+    folder.write(&format!(
+        "{SMALL}\n[[removed]]\nfrom = \"droplet.box\"\nkeep = true\n"
+    ));
+    let run = folder.apply().ok();
+    run.assert_says(&["droplet.box"]);
+    assert_eq!(tags(&folder), "[\"legacy\"]");
+    // Without the block nothing is missed or found, and a destroy leaves it alone.
+    folder.write(SMALL);
+    folder.assert_no_changes();
+    folder.kplan(&["drift", "--sandbox"]).ok();
+}

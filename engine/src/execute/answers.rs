@@ -48,6 +48,13 @@ impl Dispatcher<'_> {
                     Err(error) => self.on_error(at, error),
                 }
             }
+            Message::Released(at, result) => {
+                self.release(at);
+                match result {
+                    Err(error) if error.kind != ErrorKind::NotFound => self.on_error(at, error),
+                    _ => self.succeeded(at, None),
+                }
+            }
             Message::Woke(at) => {
                 if let State::Pausing(call) = self.slots[at].state {
                     self.enqueue(at, call);

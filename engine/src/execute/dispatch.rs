@@ -42,6 +42,8 @@ pub(super) enum Message {
     Operated(usize, Result<Readiness, ProviderError>),
     /// A delete.
     Deleted(usize, Result<(), ProviderError>),
+    /// One that leaves the record and stays is nobody's any more.
+    Released(usize, Result<(), ProviderError>),
     /// A single read of a waiter.
     Read(usize, Result<Option<Object>, ProviderError>),
     /// A step's pause is over.

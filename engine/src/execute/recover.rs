@@ -335,7 +335,8 @@ impl Look<'_> {
             (Action::Create, None) => self.lost_create(doubt).await,
             (Action::Create, Some(_)) => self.answered_create(doubt).await,
             (Action::Update | Action::Delete, _) => self.change(doubt).await,
-            // These touch nothing but the state: as long as it stands there, nothing happened.
+            // These come to their end with the record alone: as long as it stands there, they are
+            // begun again.
             (Action::Forget | Action::Record | Action::Operate, _) => {
                 let record = self.current(doubt).cloned();
                 Ok(finding(record, "nothing had happened"))

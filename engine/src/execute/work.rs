@@ -40,8 +40,11 @@ impl Dispatcher<'_> {
             self.settle_failed(at, error);
             return;
         }
-        let no_call =
-            step.goes_with.is_some() || matches!(step.action, Action::Forget | Action::Record);
+        let no_call = match step.action {
+            Action::Record => true,
+            Action::Forget => !self.is_marked(at),
+            _ => step.goes_with.is_some(),
+        };
         if no_call {
             self.record_only(at);
         } else if step.only_waits() {
@@ -200,6 +203,10 @@ impl Dispatcher<'_> {
             .is_ok_and(|entry| entry.observe.gone_at_once())
     }
 
+    fn is_marked(&self, at: usize) -> bool {
+        self.entry(at).is_ok_and(|entry| entry.observe.is_marked())
+    }
+
     pub(super) fn look(&mut self, at: usize) {
         let observe = match self.entry(at) {
             Ok(entry) => Arc::clone(&entry.observe),
@@ -238,7 +245,8 @@ impl Dispatcher<'_> {
             Action::Create => self.create(at, entry, permit),
             Action::Update => self.update(at, entry, permit),
             Action::Operate => self.operate(at, &entry, permit),
-            Action::Delete | Action::Forget | Action::Record => self.delete(at, entry, permit),
+            Action::Forget => self.disown(at, entry, permit),
+            Action::Delete | Action::Record => self.delete(at, entry, permit),
         }
     }
 
@@ -276,6 +284,17 @@ impl Dispatcher<'_> {
         };
         self.flights.push(Box::pin(async move {
             Message::Deleted(at, entry.mutate.delete(&known, &permit).await)
+        }));
+    }
+
+    /// What leaves the record and stays loses the owner's mark.
+    fn disown(&mut self, at: usize, entry: Entry, permit: Permit) {
+        let Some(known) = self.live(at).map(Recorded::known) else {
+            let error = ProviderError::new(ErrorKind::Bug, "its record is gone");
+            return self.refused(at, error);
+        };
+        self.flights.push(Box::pin(async move {
+            Message::Released(at, entry.mutate.release(&known, &permit).await)
         }));
     }
 }

@@ -27,6 +27,8 @@ pub enum Verb {
     Update,
     /// Destroys one.
     Delete,
+    /// Takes the owner's mark off one.
+    Release,
     /// Does an operation on one.
     Operate,
 }
@@ -542,6 +544,16 @@ impl Cloud {
             .values()
             .filter(|thing| thing.drained.is_some());
         drained.map(|thing| thing.address.clone()).collect()
+    }
+
+    pub(super) async fn release(&self, known: &Known) -> Result<(), ProviderError> {
+        let kind = known.address.kind();
+        let fault = self.call(Verb::Release, kind, Some(&known.address)).await;
+        refuse(fault.clone())?;
+        match fault {
+            Some(Fault::LoseAnswer) => Err(error(ErrorKind::OutcomeUnknown)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn delete(&self, known: &Known) -> Result<(), ProviderError> {

@@ -58,6 +58,8 @@ const fn drained(mut info: KindInfo) -> KindInfo {
 
 /// The place of `vm` among them.
 const VM: usize = 1;
+/// The place of `unit` among them.
+const UNIT: usize = 8;
 
 /// All of them.
 static KINDS: [KindInfo; 9] = [
@@ -212,6 +214,7 @@ impl<const K: usize> Resource for Fake<K> {
     const INFO: &'static KindInfo = &KINDS[K];
     /// Machines are many.
     const FINDS_ALL: bool = K == VM;
+    const IS_MARKED: bool = K == UNIT;
 
     async fn read(&self, known: &Known) -> Result<Option<Object>, ProviderError> {
         let seen = self.0.read(known).await?;
@@ -261,6 +264,10 @@ impl<const K: usize> Resource for Fake<K> {
 
     async fn delete(&self, known: &Known, _: &Permit) -> Result<(), ProviderError> {
         self.0.delete(known).await
+    }
+
+    async fn release(&self, known: &Known, _: &Permit) -> Result<(), ProviderError> {
+        self.0.release(known).await
     }
 
     fn too_late(&self, args: &Object, _: Option<&Object>) -> Option<String> {

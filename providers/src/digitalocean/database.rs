@@ -9,15 +9,16 @@ use super::owner_tag::{self, is_owner_tag};
 use super::remote::{Remote, path_of, recorded, text, texts};
 use crate::http::List;
 use futures_util::future::try_join_all;
+use http::Method;
 use kplan_model::{
     Change, Compare, CreateFailed, Disruption, Down, ErrorKind, Field, FieldSet, Found, Input,
     Kind, KindInfo, Known, Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource,
-    Secret, Typical, Wanted, object,
+    Secret, ShapeError, Typical, Wanted, object,
 };
 pub(super) use remote::DatabaseRemote;
 pub use rule::DatabaseRule;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 object! {
     /// What is asked of a database cluster.
@@ -192,6 +193,12 @@ fn rules_body(rules: &[DatabaseRule]) -> Result<Value, ProviderError> {
         .collect()
 }
 
+/// The tags among them.
+fn trusted_tags(rules: &[DatabaseRule]) -> Result<BTreeSet<String>, ShapeError> {
+    let tags = rules.iter().filter(|rule| rule.kind == "tag");
+    tags.map(|rule| rule.value.known().cloned()).collect()
+}
+
 fn create_body(wanted: Wanted<'_, DatabaseArgs>) -> Result<Value, ProviderError> {
     let args = wanted.args;
     let tags = owner_tag::with_owner(texts(&args.tags)?, wanted.owner);
@@ -237,6 +244,7 @@ impl Resource for Database {
     type Args = DatabaseArgs;
     type Attrs = DatabaseAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const IS_MARKED: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<DatabaseAttrs>, ProviderError> {
         let path = path_of::<DatabaseRemote>(known.id.as_str());
@@ -294,7 +302,10 @@ impl Resource for Database {
         permit: &Permit,
     ) -> Result<Found<DatabaseAttrs>, CreateFailed<DatabaseAttrs>> {
         let asked = texts(&wanted.args.tags).map_err(ProviderError::from)?;
-        let database: DatabaseRemote = self.0.make(permit, &create_body(wanted)?).await?;
+        let trusted = trusted_tags(&wanted.args.rules).map_err(ProviderError::from)?;
+        let body = create_body(wanted)?;
+        let to = (&Method::POST, DatabaseRemote::PATH);
+        let database: DatabaseRemote = self.0.naming(permit, &trusted, to, &body).await?;
         let mut found = database.found();
         found.attrs.tags = database.seen(&asked).0;
         Ok(found)
@@ -313,6 +324,10 @@ impl Resource for Database {
             tags: remote.seen(&texts(&args.tags)?).0,
             ..self.whole(&remote, known).await?
         })
+    }
+
+    async fn release(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        self.0.disown(permit, "database", known).await
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

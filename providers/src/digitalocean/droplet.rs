@@ -334,6 +334,7 @@ impl Resource for Droplet {
     type Args = DropletArgs;
     type Attrs = DropletAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const IS_MARKED: bool = true;
     const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<DropletAttrs>, ProviderError> {
@@ -412,6 +413,10 @@ impl Resource for Droplet {
         permit: &Permit,
     ) -> Result<DropletAttrs, ProviderError> {
         change::update(&self.cloud, known, args, changed, permit).await
+    }
+
+    async fn release(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        self.cloud.disown(permit, "droplet", known).await
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

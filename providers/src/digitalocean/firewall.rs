@@ -5,7 +5,8 @@ use super::remote::{Remote, applied, number, path_of, texts};
 use http::Method;
 use kplan_model::{
     Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
-    ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, ShapeError, Typical, Wanted,
+    object,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -303,6 +304,16 @@ fn body(args: &FirewallArgs) -> Result<Value, ProviderError> {
     }))
 }
 
+/// Every tag that it names.
+fn tags(args: &FirewallArgs) -> Result<BTreeSet<String>, ShapeError> {
+    let rules = args.inbound_rule.iter().chain(&args.outbound_rule);
+    let mut all: BTreeSet<String> = texts(&args.tags)?.into_iter().collect();
+    for rule in rules {
+        all.extend(texts(&rule.tags)?);
+    }
+    Ok(all)
+}
+
 impl Resource for Firewall {
     type Args = FirewallArgs;
     type Attrs = FirewallAttrs;
@@ -338,7 +349,10 @@ impl Resource for Firewall {
         wanted: Wanted<'_, FirewallArgs>,
         permit: &Permit,
     ) -> Result<Found<FirewallAttrs>, CreateFailed<FirewallAttrs>> {
-        let firewall: FirewallRemote = self.0.make(permit, &body(wanted.args)?).await?;
+        let tags = tags(wanted.args).map_err(ProviderError::from)?;
+        let body = body(wanted.args)?;
+        let to = (&Method::POST, FirewallRemote::PATH);
+        let firewall: FirewallRemote = self.0.naming(permit, &tags, to, &body).await?;
         Ok(Found {
             attrs: firewall.seen(&wanted.args.inbound_rule, &wanted.args.outbound_rule),
             ..firewall.found()
@@ -353,10 +367,9 @@ impl Resource for Firewall {
         permit: &Permit,
     ) -> Result<FirewallAttrs, ProviderError> {
         let path = path_of::<FirewallRemote>(known.id.as_str());
-        let firewall: FirewallRemote = self
-            .0
-            .change(permit, &Method::PUT, &path, &body(args)?)
-            .await?;
+        let to = (&Method::PUT, path.as_str());
+        let named = tags(args)?;
+        let firewall: FirewallRemote = self.0.naming(permit, &named, to, &body(args)?).await?;
         Ok(firewall.seen(&args.inbound_rule, &args.outbound_rule))
     }
 

@@ -7,12 +7,13 @@ use super::remote::{Remote, number, path_of, text, texts};
 use http::Method;
 use kplan_model::{
     Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, Input, Kind, KindInfo, Known, Permit,
-    ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
+    ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, ShapeError, Typical, Wanted,
+    object,
 };
 pub(super) use remote::LoadBalancerRemote;
 use remote::WRITABLE;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 object! {
     /// Where connections to one port go.
@@ -292,6 +293,11 @@ fn overlay(
     Ok(body)
 }
 
+/// The tag that it names.
+fn tags(args: &LoadBalancerArgs) -> Result<BTreeSet<String>, ShapeError> {
+    Ok(text(args.droplet_tag.as_ref())?.into_iter().collect())
+}
+
 impl Resource for LoadBalancer {
     type Args = LoadBalancerArgs;
     type Attrs = LoadBalancerAttrs;
@@ -330,8 +336,10 @@ impl Resource for LoadBalancer {
         wanted: Wanted<'_, LoadBalancerArgs>,
         permit: &Permit,
     ) -> Result<Found<LoadBalancerAttrs>, CreateFailed<LoadBalancerAttrs>> {
-        let body = overlay(Map::new(), wanted.args)?;
-        let balancer: LoadBalancerRemote = self.0.make(permit, &Value::Object(body)).await?;
+        let tags = tags(wanted.args).map_err(ProviderError::from)?;
+        let body = Value::Object(overlay(Map::new(), wanted.args)?);
+        let to = (&Method::POST, LoadBalancerRemote::PATH);
+        let balancer: LoadBalancerRemote = self.0.naming(permit, &tags, to, &body).await?;
         let mut found = balancer.found();
         found.attrs.respell(
             &wanted.args.forwarding_rule,
@@ -364,10 +372,9 @@ impl Resource for LoadBalancer {
         if changed.contains("firewall") && args.firewall.is_none() {
             body.insert("firewall".to_owned(), json!({ "allow": [], "deny": [] }));
         }
-        let balancer: LoadBalancerRemote = self
-            .0
-            .change(permit, &Method::PUT, &path, &Value::Object(body))
-            .await?;
+        let to = (&Method::PUT, path.as_str());
+        let body = Value::Object(body);
+        let balancer: LoadBalancerRemote = self.0.naming(permit, &tags(args)?, to, &body).await?;
         let mut attrs = balancer.attrs(Some(known));
         attrs.respell(
             &args.forwarding_rule,

@@ -241,6 +241,7 @@ impl Resource for Volume {
     type Args = VolumeArgs;
     type Attrs = VolumeAttrs;
     const INFO: &'static KindInfo = &INFO;
+    const IS_MARKED: bool = true;
     const FINDS_ALL: bool = true;
 
     async fn read(&self, known: &Known) -> Result<Option<VolumeAttrs>, ProviderError> {
@@ -353,6 +354,10 @@ impl Resource for Volume {
             tags: volume.seen(&wanted).0,
             ..volume.attrs(Some(known))
         })
+    }
+
+    async fn release(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
+        self.0.disown(permit, "volume", known).await
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {

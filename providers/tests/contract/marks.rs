@@ -4,9 +4,11 @@
 use crate::cases::{database_args, droplet_args, input, volume_args};
 use crate::world::{World, attr, permit};
 use kplan_model::codec::ObjectCodec;
-use kplan_model::{Address, Change, FieldSet, Found, Known, Object, Resource, Value};
+use kplan_model::{
+    Address, Change, ErrorKind, FieldSet, Found, Input, Known, Object, Resource, Value,
+};
 use kplan_providers::digitalocean::{
-    DatabaseArgs, Droplet, DropletArgs, SshKeyArgs, TagArgs, VolumeArgs,
+    DatabaseArgs, Droplet, DropletArgs, FirewallArgs, SshKeyArgs, TagArgs, VolumeArgs, all_ports,
 };
 use kplan_providers::http::{ServiceTransport, Transport};
 
@@ -137,4 +139,62 @@ async fn a_key_put_back_into_the_account_is_the_same_key_to_droplets() {
         .unwrap_err();
     assert!(failed.error.message.contains("public key"), "{failed:?}");
     world.judge();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_released_bears_the_owners_tag_no_more() {
+    let world = World::new();
+    let owner = world
+        .make("tag.owner", TagArgs { name: None }.to_object())
+        .await;
+    let mark = attr(&owner, "name");
+    let made = world
+        .make("volume.data", volume_args("data").to_object())
+        .await;
+    let entry = world.entry(&made.address);
+    assert!(entry.observe.is_marked());
+    assert_eq!(made.attrs["owner_tag"], Value::str(&mark));
+    for _ in 0..2 {
+        let released = entry.mutate.release(&made, &permit(&made.address)).await;
+        assert_eq!(released, Ok(()));
+    }
+    let seen = entry.observe.read(&made).await.unwrap().unwrap();
+    assert_eq!(seen.get("owner_tag"), None);
+    assert_eq!(tags(&seen), tags(&made.attrs));
+    // Whoever was never marked is not asked about.
+    let mut bare = made.clone();
+    bare.attrs.remove("owner_tag");
+    let before = world.statistics.api_calls();
+    let released = entry.mutate.release(&bare, &permit(&made.address)).await;
+    assert_eq!(released, Ok(()));
+    assert_eq!(world.statistics.api_calls(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_nobody_carries_yet_is_made_for_what_names_it() {
+    let world = World::new();
+    let web = || vec![Input::Known("nobodys".to_owned())];
+    let args = FirewallArgs {
+        name: "web".to_owned(),
+        tags: web(),
+        droplet_ids: vec![],
+        inbound_rule: vec![all_ports("tcp", &["0.0.0.0/0"])],
+        outbound_rule: vec![],
+    };
+    let made = world.make("firewall.web", args.to_object()).await;
+    assert_eq!(tags(&made.attrs), ["nobodys"]);
+    // And for a rule that comes later.
+    let mut args = args;
+    args.inbound_rule[0].tags = vec![Input::Known("nobodys-either".to_owned())];
+    let fields: FieldSet = ["inbound_rule"].into_iter().collect();
+    let object = args.to_object();
+    let mutate = &world.entry(&made.address).mutate;
+    let permit = permit(&made.address);
+    let changed = mutate.update(&made, &object, &fields, &permit);
+    changed.await.unwrap();
+    // What is refused for another reason is refused once, and says why.
+    args.inbound_rule[0].port_range = Some("0-x".to_owned());
+    let object = args.to_object();
+    let refused = mutate.update(&made, &object, &fields, &permit);
+    assert_eq!(refused.await.unwrap_err().kind, ErrorKind::Invalid);
 }

@@ -142,7 +142,7 @@ raw_table! {
         label: Opt<String>,
         /// Its name, unique in the account.
         name: Req<String>,
-        /// Droplets with one of these tags are protected; each must exist, and at most five.
+        /// Droplets with one of these tags are protected; at most five.
         tags: Opt<Vec<Leaf<String>>>,
         /// Droplets that are protected: `droplet.web-1`, `droplet.workers` for all of a pool, or
         /// ids; at most ten.
@@ -167,7 +167,7 @@ raw_table! {
         port_range: Opt<String>,
         /// Addresses and networks.
         source_addresses: Opt<Vec<Leaf<String>>>,
-        /// Tags of droplets; each must exist.
+        /// Tags of droplets.
         source_tags: Opt<Vec<Leaf<String>>>,
         /// Droplets: `droplet.web-1`, `droplet.workers` for all of a pool, or ids.
         source_droplets: Opt<Vec<Leaf<String>>>,
@@ -186,7 +186,7 @@ raw_table! {
         port_range: Opt<String>,
         /// Addresses and networks.
         destination_addresses: Opt<Vec<Leaf<String>>>,
-        /// Tags of droplets; each must exist.
+        /// Tags of droplets.
         destination_tags: Opt<Vec<Leaf<String>>>,
         /// Droplets: `droplet.web-1`, `droplet.workers` for all of a pool, or ids.
         destination_droplets: Opt<Vec<Leaf<String>>>,
@@ -214,7 +214,7 @@ raw_table! {
         /// Label of a `[[vpc]]`, `main` for the cluster's own, or the UUID of one that is in no
         /// file. Default: the cluster's own where it is in this region, else the region's default.
         vpc: Opt<String>,
-        /// The tag of its droplets; it must exist. Not together with `droplets`.
+        /// The tag of its droplets. Not together with `droplets`.
         tag: Opt<String>,
         /// Its droplets: `droplet.web-1`, `droplet.workers` for all of a pool, or ids.
         droplets: Opt<Vec<Leaf<String>>>,
@@ -343,7 +343,7 @@ raw_table! {
         /// What it is.
         #[schemars(extend("enum" = DatabaseRuleType::WORDS))]
         r#type: Req<String>,
-        /// The tag, which must exist; the droplet's address, such as `droplet.web-1` or
+        /// The tag; the droplet's address, such as `droplet.web-1` or
         /// `droplet.workers` for all of a pool, or its id; the address or network; or the id.
         value: Req<String>,
     }

@@ -18,6 +18,20 @@ pub(super) fn check(spec: &Spec, report: &mut Report) {
             ends(rule, report);
         }
         tags(firewall, report);
+        name(firewall, report);
+    }
+}
+
+/// DigitalOcean's document: a letter or digit, and at least one more.
+fn name(firewall: &FreeFirewall, report: &mut Report) {
+    if firewall.name.as_str().len() == 1 {
+        judge(
+            &format!("the name `{}` is too short for a firewall", firewall.name),
+            firewall.name.span,
+            "DigitalOcean takes firewalls' names of two characters or more.",
+            "Choose a longer one; `label = \"…\"` keeps its address.",
+            report,
+        );
     }
 }
 

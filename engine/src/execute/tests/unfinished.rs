@@ -1,6 +1,6 @@
 //! A run cut off while something it made was not ready yet, and what the next run does.
 
-use super::{at, decl, declare, net, report, settled, vm};
+use super::{at, decl, declare, first, net, report, settled, vm};
 use crate::PlanOptions;
 use crate::testing::{
     Build as _, Cloud, Dying, Fault, Lab, Life, Verb, list, plan_text, reference, string,
@@ -242,4 +242,41 @@ async fn the_linter_insists_on_the_wait() {
     busy.steps[0].action = Action::Record;
     assert_eq!(codes(&busy), ["lint::unfinished"]);
     assert!(matches!(lab.apply(&declarations).await, Life::Ended(_)));
+}
+
+/// What leaves the record and stays is freed of the owner's mark first, and it is begun again where
+/// that was cut off.
+#[tokio::test(start_paused = true)]
+async fn what_is_let_go_bears_no_mark_and_is_on_record_until_then() {
+    let unit = decl("unit.a")
+        .with("name", string("a"))
+        .with("net", reference("net.main", "id"));
+    let before = declare([net(), unit]);
+    let mut without = declare([net()]);
+    without
+        .forgotten
+        .insert(at("unit.a"), "the file says so".to_owned());
+    let options = PlanOptions::new(PlanMode::Apply);
+    for dying in 1..4 {
+        for death in [Dying::Before(dying), Dying::After(dying)] {
+            let mut lab = Lab::new(Cloud::new());
+            assert!(lab.apply(&before).await.is_complete());
+            lab.live(&without, &options, Some(death)).await;
+            let on_record = lab.state().resources.contains_key(&at("unit.a"));
+            assert!(on_record || lab.cloud.count(Verb::Release) > 0, "{dying}");
+            assert!(lab.apply(&without).await.is_complete());
+            assert!(lab.cloud.count(Verb::Release) > 0, "{dying}");
+            assert_eq!(lab.cloud.count(Verb::Delete), 0);
+            assert_eq!(lab.cloud.living().len(), 2);
+            assert!(!lab.state().resources.contains_key(&at("unit.a")));
+        }
+    }
+    // One that cannot be freed stays on record.
+    let mut lab = Lab::new(Cloud::new());
+    assert!(lab.apply(&before).await.is_complete());
+    let denied = Fault::Refuse(ErrorKind::Denied);
+    lab.cloud.script(first(9, Verb::Release, "unit.a", denied));
+    let report = report(&mut lab, &without).await;
+    assert!(!report.is_complete());
+    assert!(lab.state().resources.contains_key(&at("unit.a")));
 }

@@ -2,7 +2,7 @@
 //! online again, because DigitalOcean refuses the next one until then.
 
 use super::remote::DatabaseRemote;
-use super::{DatabaseArgs, rules_body};
+use super::{DatabaseArgs, rules_body, trusted_tags};
 use crate::digitalocean::DigitalOcean;
 use crate::digitalocean::remote::{path_of, texts};
 use http::Method;
@@ -36,9 +36,12 @@ pub(super) async fn update(
     };
     let mut now = changing.online().await?;
     if changed.contains("rules") {
-        changing
-            .put("firewall", &json!({ "rules": rules_body(&args.rules)? }))
-            .await?;
+        let body = json!({ "rules": rules_body(&args.rules)? });
+        if let Err(refusal) = changing.put("firewall", &body).await {
+            let tags = trusted_tags(&args.rules)?;
+            cloud.make_tags(permit, &tags, refusal).await?;
+            changing.put("firewall", &body).await?;
+        }
     }
     if changed.contains("tags") {
         let id = known.id.as_str();
