@@ -415,11 +415,7 @@ pub struct DriftArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ImportArgs {
     /// The address in the file, such as `droplet.web`
-    #[arg(
-        value_name = "ADDRESS",
-        required_unless_present = "look",
-        requires = "id"
-    )]
+    #[arg(value_name = "ADDRESS")]
     pub address: Option<String>,
     /// Its id at DigitalOcean
     #[arg(value_name = "ID")]

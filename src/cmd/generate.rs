@@ -15,28 +15,22 @@ use kplan_model::{Address, Recorded, RemoteId, Snapshot};
 use kplan_providers::digitalocean::Discovered;
 use kplan_schema::Spec;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// A file that says nothing yet; what it stands for gets a name and a region of its own.
 const NOTHING: &str = "[cluster]\nname = \"imported\"\nregion = \"fra1\"\n";
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
-    let is_new = !global.file.exists();
-    let loaded = if is_new {
-        load::text(&global.file, NOTHING)?
-    } else {
-        load::file(&global.file)?
-    };
+    let file = existing(&global.file)?;
+    let is_new = file.is_empty();
+    let text = if is_new { NOTHING } else { &file };
+    let loaded = load::text(&global.file, text)?;
     let session = Session::reading_as(global, loaded, terminal).await?;
     let snapshot = session.recorded(terminal)?;
     let account = discover::look(&session, terminal).await;
     let only = Only::of_arguments(args);
     let open = only.of(account.existing.clone());
-    let file = if is_new {
-        String::new()
-    } else {
-        load::read(&global.file)?
-    };
     let ground = Ground {
         access_key: account.access_key.clone(),
         ..ground(&session, &snapshot, &open, (is_new, &file))
@@ -55,6 +49,20 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
         Exit::Ok
     } else {
         Exit::Error
+    })
+}
+
+/// What the file holds; nothing where there is none. The shell makes an empty one for
+/// `kplan import --generate > cluster.toml`, before kplan looks.
+fn existing(file: &Path) -> Result<String, Failure> {
+    if !file.exists() {
+        return Ok(String::new());
+    }
+    let text = load::read(file)?;
+    Ok(if text.trim().is_empty() {
+        String::new()
+    } else {
+        text
     })
 }
 

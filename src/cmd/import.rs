@@ -21,12 +21,20 @@ use std::path::Path;
 
 /// Runs it.
 pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) -> CommandResult {
-    let (Some(to), Some(id)) = (&args.address, &args.id) else {
+    if args.generate || args.discover {
         let looking = Interrupts::listen();
-        if args.generate {
-            return Box::pin(looking.unless(generate::run(global, args, terminal))).await;
-        }
-        return Box::pin(looking.unless(discovered(global, args, terminal))).await;
+        return if args.generate {
+            Box::pin(looking.unless(generate::run(global, args, terminal))).await
+        } else {
+            Box::pin(looking.unless(discovered(global, args, terminal))).await
+        };
+    }
+    let (Some(to), Some(id)) = (&args.address, &args.id) else {
+        let problem = Problem::error("cli::import", "nothing says what to import, and as what");
+        let help = "`kplan import ADDRESS ID` imports one, such as `kplan import droplet.web 426969151`; \
+                    `--discover` looks for what the file describes, and `--generate` prints a file for \
+                    what has no place in one";
+        return Err(problem.help(help).into());
     };
     if global.json && !args.run.auto_approve {
         let problem = Problem::error("cli::no_consent", "--json cannot ask for consent");

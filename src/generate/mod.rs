@@ -130,7 +130,7 @@ pub fn text(ground: &Ground<'_>, draft: &Draft, unread: &[String]) -> String {
     let (body, _) = body(ground, draft);
     out.push_str(&body);
     if draft.blocks.is_empty() {
-        out.push_str("# There is nothing to be written.\n");
+        out.push_str("\n# There is nothing to be written.\n");
     }
     if !draft.left.is_empty() || !unread.is_empty() {
         out.push_str("\n# Left out:\n");

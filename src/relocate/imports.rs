@@ -68,28 +68,69 @@ pub(super) async fn take(
         let declared = session.declared(&arranged.snapshot, secrets.clone());
         arranged.declarations = declared;
     }
-    for one in &new {
-        let record = arranged.snapshot.resources.get(&one.to);
-        let info = kinds.get(one.to.kind()).copied();
-        if let (Some(record), Some(info)) = (record, info) {
-            arranged.notes.extend(note(record, info));
-        }
-    }
+    let notes = notes(session, &arranged.snapshot, &new);
+    arranged.notes.extend(notes);
     let imported = new.iter().map(|one| (one.to.clone(), one.id.clone()));
     Ok(imported.collect())
 }
 
-/// What nobody can look at.
-fn note(record: &Recorded, info: &KindInfo) -> Option<String> {
-    let assumed = import::assumed(info, record);
-    (!assumed.is_empty()).then(|| {
+/// So many addresses are named in one note.
+const NAMED: usize = 3;
+
+/// What a reader of the plan has to know: what nobody could look at, and where kplan's part ends.
+fn notes(session: &Session, snapshot: &Snapshot, new: &[Wanted]) -> Vec<String> {
+    let kinds = session.kinds();
+    let mut unread: BTreeMap<Vec<&str>, Vec<&Address>> = BTreeMap::new();
+    for one in new {
+        let record = snapshot.resources.get(&one.to);
+        let info = kinds.get(one.to.kind());
+        if let (Some(record), Some(info)) = (record, info) {
+            let fields = import::assumed(info, record);
+            unread.entry(fields).or_default().push(&one.to);
+        }
+    }
+    unread.remove(&Vec::new());
+    let notes = unread.into_iter().map(|(fields, all)| {
+        let (be, them) = if fields.len() == 1 {
+            ("is", "it")
+        } else {
+            ("are", "they")
+        };
         format!(
-            "{}: {} cannot be read, and {} taken to be as the file says",
-            record.address,
-            assumed.join(", "),
-            if assumed.len() == 1 { "is" } else { "are" }
+            "{}: {} cannot be read, and {be} taken to be as the file says {them} {be}",
+            told(&all),
+            fields.join(", ")
         )
-    })
+    });
+    let mut notes: Vec<String> = notes.collect();
+    let spec = &session.loaded.spec;
+    let nodes = new.iter().map(|one| &one.to);
+    let nodes: Vec<&Address> = nodes.filter(|to| is_of_pool(spec, to)).collect();
+    if !spec.runs_k3s() && !nodes.is_empty() {
+        notes.push(format!(
+            "{}: kplan manages the droplets (size, tags, backups, power) and not the K3s on them, which \
+             it did not install: neither its version, its configuration and its certificates nor what \
+             runs in the cluster",
+            told(&nodes)
+        ));
+    }
+    notes
+}
+
+/// Some addresses, and how many more.
+fn told(all: &[&Address]) -> String {
+    let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// Whether it is the droplet of a server or agent.
+fn is_of_pool(spec: &Spec, to: &Address) -> bool {
+    let named = to.name() == SERVERS_POOL && spec.has_servers();
+    let named = named || spec.agents.iter().any(|it| it.name.as_str() == to.name());
+    to.kind().as_str() == "droplet" && to.index().is_some() && named
 }
 
 fn declaration<'a>(arranged: &'a Arranged, address: &Address) -> Option<&'a Declaration> {
@@ -224,10 +265,7 @@ async fn look(
 /// at a droplet's first boot.
 fn node(session: &Session, arranged: &Arranged, to: &Address, attrs: &Object) -> Option<Problem> {
     let spec = &session.loaded.spec;
-    let is_pool =
-        to.name() == SERVERS_POOL || spec.agents.iter().any(|it| it.name.as_str() == to.name());
-    let is_node = to.kind().as_str() == "droplet" && to.index().is_some() && is_pool;
-    if !spec.runs_k3s() || !is_node || is_ours(&arranged.snapshot, attrs) {
+    if !spec.runs_k3s() || !is_of_pool(spec, to) || is_ours(&arranged.snapshot, attrs) {
         return None;
     }
     let message = format!("{to} would be a node, and kplan did not install it");

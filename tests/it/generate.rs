@@ -230,12 +230,18 @@ fn droplets_that_form_a_k3s_cluster_become_its_servers_and_agents() {
     }
     account.droplet("batch", "s-4vcpu-8gb", Some(&vpc), &["k3s_agent"]);
     let proxy = account.droplet("proxy", "s-1vcpu-1gb", Some(&vpc), &[]);
+    // As the shell leaves the file of `> cluster.toml`.
+    account.folder.write("");
     let file = account.generate(&["--vpc", "legacy"]).ok().out;
     golden("import/k3s.toml", &file);
     assert!(
         !file.contains(&proxy) || file.contains("[[droplet]]"),
         "{file}"
     );
+    account.planned(&file).assert_says(&[
+        "not the K3s on them, which it did not install",
+        "droplet.servers[0], droplet.servers[1], droplet.servers[2] and 3 more",
+    ]);
     account.taken_over(&file, 8);
     let shown = account.folder.kplan(&["state", "list", "--sandbox"]).ok();
     shown.assert_says(&[
