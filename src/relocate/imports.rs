@@ -127,7 +127,7 @@ fn told(all: &[&Address]) -> String {
 }
 
 /// Whether it is the droplet of a server or agent.
-fn is_of_pool(spec: &Spec, to: &Address) -> bool {
+pub(super) fn is_of_pool(spec: &Spec, to: &Address) -> bool {
     let named = to.name() == SERVERS_POOL && spec.has_servers();
     let named = named || spec.agents.iter().any(|it| it.name.as_str() == to.name());
     to.kind().as_str() == "droplet" && to.index().is_some() && named

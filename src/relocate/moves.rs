@@ -1,11 +1,12 @@
 //! `[[moved]]`: which records get which address.
 
+use super::imports::is_of_pool;
 use super::{meant, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::load::origin;
-use kplan_model::{Address, Declarations, Snapshot};
-use kplan_schema::spec::Move;
+use kplan_model::{Address, Declarations, Origin, Snapshot};
+use kplan_schema::spec::{Move, SERVERS_POOL};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every record that moves. A block whose resource is at its new place already, or was never
@@ -18,6 +19,9 @@ pub(super) fn of(
     let moves = pending(&spec.moves, snapshot);
     let mut problems = Vec::new();
     for (from, to) in &moves {
+        if let Some(problem) = another_part(session, snapshot, from, to) {
+            problems.push(session.at(problem, at_block(session, snapshot, from)));
+        }
         if !snapshot.resources.contains_key(to) || moves.contains_key(to) {
             continue;
         }
@@ -27,14 +31,50 @@ pub(super) fn of(
             "nothing was changed. Take the block out, or say where the resource at the new address \
              goes: [[moved]] or [[removed]]",
         );
-        let mut blocks = spec.moves.iter();
-        let block = blocks.find(|block| {
-            ends(block).is_some_and(|(old, _)| meant(snapshot, &old).contains(&from))
-        });
-        problems.push(session.at(problem, origin(block.and_then(|block| block.to.span))));
+        problems.push(session.at(problem, at_block(session, snapshot, from)));
     }
     refused(problems)?;
     Ok(moves)
+}
+
+/// Where the file says that something moves.
+fn at_block(session: &Session, snapshot: &Snapshot, from: &Address) -> Origin {
+    let mut blocks = session.loaded.spec.moves.iter();
+    let block = blocks
+        .find(|block| ends(block).is_some_and(|(old, _)| meant(snapshot, &old).contains(&from)));
+    origin(block.and_then(|block| block.to.span))
+}
+
+/// What a droplet is in the cluster is decided at its first boot, and no address changes that.
+fn another_part(
+    session: &Session,
+    snapshot: &Snapshot,
+    from: &Address,
+    to: &Address,
+) -> Option<Problem> {
+    let spec = &session.loaded.spec;
+    let record = snapshot.resources.get(from)?;
+    if !spec.runs_k3s() || from.kind().as_str() != "droplet" {
+        return None;
+    }
+    let was = match (record.args.contains_key("boot"), from.name()) {
+        (false, _) => "no node",
+        (true, SERVERS_POOL) => "a server",
+        (true, _) => "an agent",
+    };
+    let will = match (is_of_pool(spec, to), to.name()) {
+        (false, _) => "no node",
+        (true, SERVERS_POOL) => "a server",
+        (true, _) => "an agent",
+    };
+    if was == will {
+        return None;
+    }
+    let message = format!("{from} is {was} of the cluster, and {to} would be {will}");
+    Some(Problem::error("moved::another_part", message).help(
+        "nothing was changed. A droplet becomes a server or an agent at its first boot and stays that: \
+         make a new one there, and take the old one out once its work has moved",
+    ))
 }
 
 /// The same, whether it can be done or not.

@@ -401,3 +401,16 @@ fn what_kplan_made_and_lets_go_is_nobodys_afterwards() {
     folder.assert_no_changes();
     folder.kplan(&["drift", "--sandbox"]).ok();
 }
+
+#[test]
+fn no_move_makes_a_server_of_an_agent() {
+    let folder = Folder::with(&format!("{SMALL}{POOL}"));
+    folder.apply();
+    let smaller = POOL.replace("count = 2", "count = 1");
+    let three = SMALL.replace("[servers]", "[servers]\ncount = 3");
+    folder.write(&format!(
+        "{three}{smaller}\n[[moved]]\nfrom = \"droplet.web[1]\"\nto = \"droplet.servers[1]\"\n"
+    ));
+    let says = ["moved::another_part", "is an agent", "would be a server"];
+    refuses(plan(&folder), 6, &says);
+}
