@@ -407,7 +407,7 @@ fn no_move_makes_a_server_of_an_agent() {
     let folder = Folder::with(&format!("{SMALL}{POOL}"));
     folder.apply();
     let smaller = POOL.replace("count = 2", "count = 1");
-    let three = SMALL.replace("[servers]", "[servers]\ncount = 3");
+    let three = SMALL.replace("[servers]", "[load_balancer.api]\n\n[servers]\ncount = 3");
     folder.write(&format!(
         "{three}{smaller}\n[[moved]]\nfrom = \"droplet.web[1]\"\nto = \"droplet.servers[1]\"\n"
     ));
