@@ -111,12 +111,17 @@ fn has_list(file: &str, name: &str) -> bool {
     table.is_some_and(|table| table.get(name).is_some_and(toml::Value::is_array))
 }
 
+fn by_id(all: &[Discovered]) -> BTreeMap<(&str, &str), &Discovered> {
+    let all = all.iter();
+    all.map(|one| ((one.kind, one.id.as_str()), one)).collect()
+}
+
 /// What fits something that the file describes is no new block.
 fn claimed(found: &Found, open: &[Discovered]) -> BTreeMap<Key, String> {
     let mut claimed = BTreeMap::new();
+    let open = by_id(open);
     let mut claim = |address: &Address, id: &str, reason: &str| {
-        let kind = address.kind().as_str();
-        if let Some(one) = open.iter().find(|it| it.kind == kind && it.id == id) {
+        if let Some(one) = open.get(&(address.kind().as_str(), id)) {
             let reason = format!("{reason} {address}; see `kplan import --discover`");
             claimed.insert((one.kind, one.id.clone()), reason);
         }
@@ -164,8 +169,9 @@ fn differences(
     let asked = asked(session, &generated.spec, &standing, &new);
     let kinds = session.kinds();
     let mut differs: BTreeMap<&Key, BTreeSet<String>> = BTreeMap::new();
+    let all = by_id(all);
     for (address, key) in &new {
-        let one = all.iter().find(|it| it.kind == key.0 && it.id == key.1);
+        let one = all.get(&(key.0, key.1.as_str()));
         let (Some(one), Some(info)) = (one, kinds.get(address.kind())) else {
             continue;
         };
