@@ -21,6 +21,7 @@ mod corruption;
 #[cfg(test)]
 #[path = "../../providers/tests/kubernetes/definitions.rs"]
 mod definitions;
+mod destroy_kills;
 mod destroyed;
 mod destroying;
 mod discover;
