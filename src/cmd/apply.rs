@@ -163,9 +163,10 @@ impl<'a> Apply<'a> {
         }
         let is_new = self.wish.is_some() || arranged.is_new();
         let wished = is_new.then(|| arranged.snapshot.clone());
-        let (snapshot, declarations) = (arranged.snapshot, arranged.declarations);
-        let planned = self.session.plan(&declarations, snapshot, &options).await?;
-        let looks = (&planned, arranged.notes.as_slice());
+        let notes = std::mem::take(&mut arranged.notes);
+        let planning = arranged.planned(self.session, &secrets, &options);
+        let (planned, declarations) = planning.await?;
+        let looks = (&planned, notes.as_slice());
         let looked = self.show(looks, &declarations, terminal).await;
         let unread = planned.report.unread();
         if unread > 0 && !changes(&planned.plan) {
@@ -237,11 +238,8 @@ impl<'a> Apply<'a> {
         let mut options = options.clone();
         let from = (snapshot.clone(), &secrets);
         let arranged = relocate::arrange(self.session, from, Which::File, &mut options).await?;
-        let declarations = arranged.declarations;
-        let planned = self
-            .session
-            .plan(&declarations, arranged.snapshot, &options)
-            .await?;
+        let planning = arranged.planned(self.session, &secrets, &options);
+        let (planned, declarations) = planning.await?;
         let unread = planned.report.unread();
         if unread >= before.unread {
             return Err(left().into());

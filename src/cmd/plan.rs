@@ -59,8 +59,8 @@ async fn plan(global: &Global, args: &PlanArgs, terminal: &mut Terminal) -> Comm
     let arranged =
         relocate::arrange(&session, (snapshot, &secrets), Which::File, &mut options).await?;
     found.extend(arranged.notes.iter().cloned());
-    let (snapshot, declarations) = (arranged.snapshot, arranged.declarations);
-    let mut planned = session.plan(&declarations, snapshot, &options).await?;
+    let planning = arranged.planned(&session, &secrets, &options);
+    let (mut planned, declarations) = planning.await?;
     if sealing.is_none() && !session.place.exists()? {
         // The lineage is made when the state is: a first plan reads the same every time.
         unknown_owner(&mut planned.plan, &planned.snapshot.owner);

@@ -497,10 +497,8 @@ impl Saved<'_> {
             arranged.snapshot.serial += 1;
         }
         let next = arranged.is_new().then(|| arranged.snapshot.clone());
-        let declarations = arranged.declarations;
-        let mut planned = session
-            .plan(&declarations, arranged.snapshot, &options)
-            .await?;
+        let planning = arranged.planned(session, &secrets, &options);
+        let (mut planned, declarations) = planning.await?;
         let (mut plan, unrelated) = self.compared(&planned, &keyring)?;
         // All that was seen to have changed is shown, also what is left as it is.
         let drift = std::mem::take(&mut planned.plan.drift);

@@ -16,8 +16,8 @@ use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
 use crate::load::Secrets;
-use kplan_engine::PlanOptions;
-use kplan_model::{Address, Declarations, Kind, PlanMode, Snapshot};
+use kplan_engine::{PlanOptions, Planned};
+use kplan_model::{Action, Address, Declarations, Kind, PlanMode, Snapshot};
 use std::collections::BTreeMap;
 
 /// A state and what the file asks for, each in the light of the other.
@@ -34,6 +34,49 @@ impl Arranged {
     /// Whether the state is another than the one on record.
     pub fn is_new(&self) -> bool {
         !self.declarations.moved.is_empty() || !self.declarations.imported.is_empty()
+    }
+}
+
+impl Arranged {
+    /// Plans it. What was imported and is made anew, because it is gone or is replaced, is kplan's own
+    /// from its first moment on, and is asked for like that: with the owner's tag.
+    ///
+    /// # Errors
+    /// Those of the plan.
+    pub async fn planned(
+        self,
+        session: &Session,
+        secrets: &Secrets,
+        options: &PlanOptions,
+    ) -> Result<(Planned, Declarations), Failure> {
+        let mut records = self.snapshot.resources.values();
+        let again = records.any(|record| record.meta.imported);
+        let again = again.then(|| self.snapshot.clone());
+        let planned = session
+            .plan(&self.declarations, self.snapshot, options)
+            .await?;
+        let Some(mut snapshot) = again else {
+            return Ok((planned, self.declarations));
+        };
+        let steps = planned.plan.steps.iter();
+        let made = steps.filter(|step| step.action == Action::Create);
+        let mut is_other = false;
+        for step in made {
+            if let Some(record) = snapshot.resources.get_mut(&step.address) {
+                is_other |= std::mem::take(&mut record.meta.imported);
+            }
+        }
+        if !is_other {
+            return Ok((planned, self.declarations));
+        }
+        let declarations = Declarations {
+            moved: self.declarations.moved,
+            imported: self.declarations.imported,
+            forgotten: self.declarations.forgotten,
+            ..session.declared(&snapshot, secrets.clone())
+        };
+        let planned = session.plan(&declarations, snapshot, options).await?;
+        Ok((planned, declarations))
     }
 }
 

@@ -414,3 +414,18 @@ fn no_move_makes_a_server_of_an_agent() {
     let says = ["moved::another_part", "is an agent", "would be a server"];
     refuses(plan(&folder), 6, &says);
 }
+
+#[test]
+fn what_was_imported_and_is_gone_is_made_anew_as_kplans_own_at_once() {
+    let (folder, id) = beside();
+    let id = id.to_string();
+    let import = ["import", "droplet.box", &id, "--sandbox", "--auto-approve"];
+    folder.kplan(&import).ok();
+    folder.lose_droplets(|name| name == "box");
+    let run = folder.apply().ok();
+    run.assert_says(&["1 added, 0 changed, 0 destroyed"]);
+    folder.assert_no_changes();
+    let shown = folder.ask("GET", "/v2/droplets?name=box", None);
+    let tags = shown["droplets"][0]["tags"].to_string();
+    assert!(tags.contains("kplan:demo-"), "{tags}");
+}
