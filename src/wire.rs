@@ -14,7 +14,7 @@ use crate::render::waits::Waits;
 use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
+use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks, Member};
 use kplan_providers::http::{
     self, ClientConfig, OnEvent, Rate, Reqwest, Statistics, Transport, system_clock,
 };
@@ -269,6 +269,11 @@ impl Adapters {
     /// What a cluster's own controllers made in the account.
     pub async fn leavings(&self, marks: &Marks) -> Result<Look, ProviderError> {
         kplan_providers::digitalocean::leavings(&self.digitalocean, marks).await
+    }
+
+    /// What stands in a VPC, whoever it belongs to.
+    pub async fn members(&self, vpc: &str) -> Result<Vec<Member>, ProviderError> {
+        kplan_providers::digitalocean::members(&self.digitalocean, vpc).await
     }
 
     /// The droplets of an owner, by id, with their names.
