@@ -76,10 +76,13 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
 
 /// What stays, and how it goes.
 fn kept_by_design(kept: &[String]) -> String {
-    let bucket = storage::backup_bucket().to_string();
-    let what = if kept.contains(&bucket) {
+    let has = |address: kplan_model::Address| kept.contains(&address.to_string());
+    let what = if has(storage::backup_bucket()) {
         "the backups, and the Spaces key they are read with, which opens every bucket of the \
          account; `kplan destroy --delete-backups` destroys them too"
+    } else if has(storage::operator_key()) {
+        "there are no backups yet that it would open: their bucket was never made; `kplan destroy \
+         --delete-backups` destroys the key, too"
     } else {
         "the password of the volumes in the backups, which are in a bucket of your own; `kplan \
          destroy --delete-backups` destroys the password, and leaves the backups unreadable"
