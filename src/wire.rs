@@ -271,9 +271,13 @@ impl Adapters {
         kplan_providers::digitalocean::leavings(&self.digitalocean, marks).await
     }
 
-    /// What stands in a VPC, whoever it belongs to.
-    pub async fn members(&self, vpc: &str) -> Result<Vec<Member>, ProviderError> {
-        kplan_providers::digitalocean::members(&self.digitalocean, vpc).await
+    /// What stands in a VPC and is none of those that `is_known` says it knows.
+    pub async fn strangers_in(
+        &self,
+        vpc: &str,
+        is_known: impl Fn(&Member) -> bool,
+    ) -> Result<Vec<Member>, ProviderError> {
+        kplan_providers::digitalocean::strangers_in(&self.digitalocean, vpc, is_known).await
     }
 
     /// The droplets of an owner, by id, with their names.

@@ -2,8 +2,9 @@
 //! whoever they belong to. They are named before anybody agrees, and nothing is done to them.
 
 use crate::cmd::session::Session;
+use crate::cmd::traces;
 use crate::relocate;
-use kplan_model::{Address, Snapshot};
+use kplan_model::{Address, Snapshot, Value};
 use kplan_providers::digitalocean::{Look, Member};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,23 +23,19 @@ pub struct Neighbours {
 /// Asks for the members of every VPC that goes. `look` are what was found as the cluster's, and the
 /// load balancers that are told apart. Changes nothing.
 pub async fn look(session: &Session, snapshot: &Snapshot, look: &Look) -> Neighbours {
-    let mut known: BTreeSet<&str> = BTreeSet::new();
-    let records = || snapshot.resources.values().chain(&snapshot.deposed);
-    known.extend(records().map(|record| record.id.as_str()));
-    let doubts = snapshot.in_doubt.values();
-    known.extend(doubts.filter_map(|doubt| Some(doubt.id.as_ref()?.as_str())));
-    known.extend(look.found.iter().map(|one| one.attrs.id.as_str()));
-    known.extend(look.strangers.iter().map(|one| one.id.as_str()));
+    let known = Known::of(snapshot, look);
     let stays = relocate::kept_from_all(&session.loaded.spec, snapshot);
     let mut neighbours = Neighbours::default();
-    for vpc in records().filter(|it| it.address.kind().as_str() == "vpc") {
+    let records = snapshot.resources.values().chain(&snapshot.deposed);
+    for vpc in records.filter(|it| it.address.kind().as_str() == "vpc") {
         if stays.contains_key(&vpc.address) {
             continue;
         }
-        match session.adapters.members(vpc.id.as_str()).await {
-            Ok(members) => {
-                let others = members.into_iter();
-                let others = others.filter(|one| !known.contains(one.id.as_str()));
+        let listed = session
+            .adapters
+            .strangers_in(vpc.id.as_str(), |one| known.has(one));
+        match listed.await {
+            Ok(others) => {
                 let inside = neighbours.inside.entry(vpc.address.clone()).or_default();
                 inside.extend(others);
             }
@@ -47,6 +44,43 @@ pub async fn look(session: &Session, snapshot: &Snapshot, look: &Look) -> Neighb
     }
     neighbours.inside.retain(|_, members| !members.is_empty());
     neighbours
+}
+
+/// What is on record, was, or was found as the cluster's.
+struct Known {
+    ids: BTreeSet<String>,
+    /// Names of its droplets.
+    droplets: BTreeSet<String>,
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot, look: &Look) -> Self {
+        let records = || snapshot.resources.values().chain(&snapshot.deposed);
+        let mut ids: BTreeSet<String> = records().map(|record| record.id.to_string()).collect();
+        let doubts = snapshot.in_doubt.values();
+        ids.extend(doubts.filter_map(|doubt| Some(doubt.id.as_ref()?.to_string())));
+        ids.extend(look.found.iter().map(|one| one.attrs.id.clone()));
+        ids.extend(look.strangers.iter().map(|one| one.id.clone()));
+        // What an earlier destroy looks for is told at the end, and is nobody else's.
+        let earlier = traces::earlier(snapshot).into_iter();
+        ids.extend(earlier.flat_map(|it| it.records).map(|one| one.id));
+        let droplets = records().filter(|it| it.address.kind().as_str() == "droplet");
+        let names = droplets.filter_map(|record| match record.attribute("name") {
+            Some(Value::Str(name)) => Some(name.to_string()),
+            _ => None,
+        });
+        Self {
+            ids,
+            droplets: names.collect(),
+        }
+    }
+
+    /// Droplets are listed by their number. DigitalOcean's document also shows one by a UUID, which is on
+    /// nobody's record: such a one is told by its name.
+    fn has(&self, one: &Member) -> bool {
+        let by_name = one.what == "droplet" && one.id.parse::<u64>().is_err();
+        self.ids.contains(&one.id) || (by_name && self.droplets.contains(&one.name))
+    }
 }
 
 impl Neighbours {
@@ -92,7 +126,7 @@ fn note(vpc: &Address, members: &[Member]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kplan_model::Kind;
+    use kplan_model::{Kind, Owner, Recorded, RemoteId};
 
     #[test]
     fn a_note_names_some_and_counts_the_rest() {
@@ -108,5 +142,30 @@ mod tests {
         assert!(said.contains("droplet web-0 (0). Nothing"), "{said}");
         let said = note(&vpc, &all);
         assert!(said.contains("droplet web-19 (19) and 3 more."), "{said}");
+    }
+
+    #[test]
+    fn what_is_on_record_is_known_by_its_id_and_an_odd_droplet_by_its_name() {
+        let owner = Owner {
+            cluster: "demo".to_owned(),
+            suffix: "3f9a1c2e".to_owned(),
+        };
+        let mut snapshot = Snapshot::empty("lineage".to_owned(), owner);
+        let address: Address = "droplet.servers[0]".parse().unwrap();
+        let mut record = Recorded::bare(address.clone(), RemoteId::new("7"));
+        record.args.insert("name", Value::str("demo-servers-0"));
+        snapshot.resources.insert(address, record);
+        let known = Known::of(&snapshot, &Look::default());
+        let member = |what: &str, name: &str, id: &str| Member {
+            what: what.to_owned(),
+            name: name.to_owned(),
+            id: id.to_owned(),
+        };
+        assert!(known.has(&member("droplet", "x", "7")));
+        let uuid = "86e29982-03a7-4946-8a07-a0114dff8754";
+        assert!(known.has(&member("droplet", "demo-servers-0", uuid)));
+        // Somebody else's of that name has a number of its own.
+        assert!(!known.has(&member("droplet", "demo-servers-0", "8")));
+        assert!(!known.has(&member("database", "demo-servers-0", uuid)));
     }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How many members are asked for by their id after a refusal, and named.
 const ASKED: usize = 8;
+/// How many that nobody knows are asked for by their id before they are named.
+const CHECKED: usize = 20;
 /// What was deleted a moment ago may still be shown by its id. So long is waited before a member
 /// counts as one that stays, of the cloud's time.
 const SETTLES: Duration = Duration::from_secs(10);
@@ -66,12 +68,31 @@ impl From<Shown> for Member {
     }
 }
 
-/// Everything in a VPC that the token may see, what was destroyed a moment ago included. Nothing where
-/// there is no such VPC.
+/// What stands in a VPC, is there, and is none of those that `is_known` says it knows; nothing where there
+/// is no such VPC. Only what the token may see is listed.
 ///
 /// # Errors
 /// Those of DigitalOcean.
-pub async fn members(cloud: &DigitalOcean, vpc: &str) -> Result<Vec<Member>, ProviderError> {
+pub async fn strangers_in(
+    cloud: &DigitalOcean,
+    vpc: &str,
+    is_known: impl Fn(&Member) -> bool,
+) -> Result<Vec<Member>, ProviderError> {
+    let mut strangers = Vec::new();
+    let listed = members(cloud, vpc).await?;
+    let unknown = listed.into_iter().filter(|member| !is_known(member));
+    for (at, member) in unknown.enumerate() {
+        // What was destroyed a moment ago is listed for a while. Of so many it makes no difference.
+        let is_gone = at < CHECKED && is_there(cloud, &member).await == Some(false);
+        if !is_gone {
+            strangers.push(member);
+        }
+    }
+    Ok(strangers)
+}
+
+/// Everything in a VPC that the token may see, what was destroyed a moment ago included.
+async fn members(cloud: &DigitalOcean, vpc: &str) -> Result<Vec<Member>, ProviderError> {
     let path = format!("{}/{}/members", VpcRemote::PATH, encode(vpc));
     let listed: Result<Vec<Shown>, ProviderError> =
         cloud.http().list(&List::new(path, "members", "urn")).await;
@@ -193,6 +214,29 @@ mod tests {
         assert_eq!(members.len(), 201);
         assert_eq!(script.calls().len(), 2, "{:?}", script.calls());
         assert!(script.calls()[1].contains("/v2/vpcs/net/members?"));
+    }
+
+    #[tokio::test]
+    async fn strangers_are_those_that_nobody_knows_and_that_are_there() {
+        let script = Script::answers([
+            listed(&[
+                "do:droplet:7",
+                "do:droplet:8",
+                "do:droplet:9",
+                "do:nfs:share",
+            ]),
+            json(200, &value!({"droplet": {"id": 8}})),
+            json(404, &value!({"id": "not_found", "message": "gone"})),
+        ]);
+        let cloud = DigitalOcean::new(script.config());
+        let found = strangers_in(&cloud, "net", |one| one.id == "7").await;
+        let found: Vec<String> = found.unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["droplet x (8)", "nfs x (share)"]);
+        assert_eq!(script.calls().len(), 3, "{:?}", script.calls());
+        // A VPC that is gone has none.
+        let gone = json(404, &value!({"id": "not_found", "message": "gone"}));
+        let cloud = DigitalOcean::new(Script::answers([gone]).config());
+        assert_eq!(strangers_in(&cloud, "net", |_| false).await, Ok(Vec::new()));
     }
 
     #[tokio::test(start_paused = true)]

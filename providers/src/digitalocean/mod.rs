@@ -48,7 +48,7 @@ pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,
 };
-pub use members::{Member, members};
+pub use members::{Member, strangers_in};
 pub use names::{Taken, is_unique, taken};
 pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
