@@ -14,7 +14,7 @@ use crate::render::waits::Waits;
 use kplan_engine::Cancel;
 use kplan_model::{Kind, KindInfo, Owner, ProviderError, Registry, Secret, Timestamp};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig};
-use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks};
+use kplan_providers::digitalocean::{Claim, DigitalOcean, Look, Marks, Member};
 use kplan_providers::http::{
     self, ClientConfig, OnEvent, Rate, Reqwest, Statistics, Transport, system_clock,
 };
@@ -269,6 +269,15 @@ impl Adapters {
     /// What a cluster's own controllers made in the account.
     pub async fn leavings(&self, marks: &Marks) -> Result<Look, ProviderError> {
         kplan_providers::digitalocean::leavings(&self.digitalocean, marks).await
+    }
+
+    /// What stands in a VPC and is none of those that `is_known` says it knows.
+    pub async fn strangers_in(
+        &self,
+        vpc: &str,
+        is_known: impl Fn(&Member) -> bool,
+    ) -> Result<Vec<Member>, ProviderError> {
+        kplan_providers::digitalocean::strangers_in(&self.digitalocean, vpc, is_known).await
     }
 
     /// The droplets of an owner, by id, with their names.

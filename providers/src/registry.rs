@@ -100,11 +100,12 @@ pub fn cloud(cloud: &DigitalOcean, spaces: &Spaces) -> Registry {
 
 /// What clusters make, and kplan only destroys.
 fn left(cloud: &DigitalOcean, registry: &mut Registry) {
-    use digitalocean::{Balancers, LastLook, Left, Snapshots, Volumes};
+    use digitalocean::{Balancers, CloudTraces, LastLook, Left, Snapshots, Volumes};
     registry.add(Left::<Volumes>::new(cloud.clone()));
     registry.add(Left::<Snapshots>::new(cloud.clone()));
     registry.add(Left::<Balancers>::new(cloud.clone()));
     registry.add(LastLook(cloud.clone()));
+    registry.add(CloudTraces);
 }
 
 fn k3s(clients: &Clients, registry: &mut Registry) {

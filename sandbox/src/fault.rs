@@ -29,9 +29,10 @@ pub enum Fault {
         #[serde(default = "one")]
         retry_after: u32,
     },
-    /// An error of the server or of something in front of it, before anything is done.
+    /// An error of the server or of something in front of it, or a right that the token lacks, before
+    /// anything is done.
     Status {
-        /// 500, 502, 503 or 504.
+        /// 403, 500, 502, 503 or 504.
         status: u16,
     },
     /// The answer takes longer.
@@ -134,8 +135,8 @@ impl TryFrom<Unchecked> for FaultRule {
             return Err("`probability` is from 0 to 1".to_owned());
         }
         match fault {
-            Fault::Status { status } if !matches!(status, 500 | 502..=504) => {
-                return Err("`status` is 500, 502, 503 or 504".to_owned());
+            Fault::Status { status } if !matches!(status, 403 | 500 | 502..=504) => {
+                return Err("`status` is 403, 500, 502, 503 or 504".to_owned());
             }
             Fault::Delay { seconds }
             | Fault::Stale { seconds }

@@ -7,6 +7,7 @@ use crate::cmd::leavings::{self, Left, Wishes};
 use crate::cmd::plan::changes;
 use crate::cmd::review::{Beside, show_with};
 use crate::cmd::session::Session;
+use crate::compose::leavings::traces;
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -65,19 +66,23 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: &mut Terminal) -
     }
     let ended = (exit, execution.recorded());
     let ended = began.ended((&session, &interrupts), ended, (global, terminal));
-    let exit = Box::pin(ended).await;
-    if runs {
+    let ended = Box::pin(ended).await;
+    let forgot = ended.is_proven && execution.forget(&traces())?;
+    if runs || forgot {
         execution.close(terminal).await;
     }
-    Ok(exit)
+    Ok(ended.exit)
 }
 
 /// What stays, and how it goes.
 fn kept_by_design(kept: &[String]) -> String {
-    let bucket = storage::backup_bucket().to_string();
-    let what = if kept.contains(&bucket) {
+    let has = |address: kplan_model::Address| kept.contains(&address.to_string());
+    let what = if has(storage::backup_bucket()) {
         "the backups, and the Spaces key they are read with, which opens every bucket of the \
          account; `kplan destroy --delete-backups` destroys them too"
+    } else if has(storage::operator_key()) {
+        "there are no backups yet that it would open: their bucket was never made; `kplan destroy \
+         --delete-backups` destroys the key, too"
     } else {
         "the password of the volumes in the backups, which are in a bucket of your own; `kplan \
          destroy --delete-backups` destroys the password, and leaves the backups unreadable"
@@ -103,7 +108,7 @@ async fn prepare<'a>(
     let wanted = (global, interrupts);
     let mut execution = Execution::open(session, wanted, &args.run, "destroy", terminal).await?;
     let snapshot = execution.recovered(terminal).await?;
-    let Some(left) = found(session, snapshot, args, terminal).await? else {
+    let Some(mut left) = found(session, snapshot, args, terminal).await? else {
         return Ok(None);
     };
     if args.run.auto_approve {
@@ -146,8 +151,8 @@ async fn prepare<'a>(
     if asked && !consent(terminal, &question, name).await? {
         return Ok(None);
     }
-    let began = Began::of(session, &planned.snapshot, &left);
-    if left.is_new && changes(&planned.plan) {
+    let began = Began::of(session, &planned, &left);
+    if changes(&planned.plan) && (began.put(&mut left.snapshot) || left.is_new) {
         // On record before the first of them goes: whatever cuts the run off, the next one knows them.
         planned.plan.base.serial = execution.put_beside(left.snapshot)?;
     }

@@ -2,19 +2,19 @@
 //! left but what stays by design, or what is left, with its ids.
 
 use crate::cli::Global;
-use crate::cmd::leavings::{Left, told};
+use crate::cmd::leavings::Left;
 use crate::cmd::session::Session;
-use crate::compose::leavings::is_no_resource;
+use crate::cmd::traces::{self, Trail, called};
 use crate::error::Problem;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
-use crate::price::{self, Staying};
-use crate::relocate;
-use crate::render::remainder::{Remainder, name, named, sentence};
+use crate::price;
+use crate::render::remainder::{Remainder, name, named, sentence, unlisted};
 use crate::render::{Terminal, events, problem};
-use kplan_model::{ErrorKind, Kind, Known, ProviderError, Recorded, Snapshot, Value};
-use kplan_providers::digitalocean::{Remnant, Seen, Traces, remainder};
-use std::collections::{BTreeMap, BTreeSet};
+use kplan_engine::Planned;
+use kplan_model::{ErrorKind, Kind, Known, ProviderError, Recorded, Snapshot};
+use kplan_providers::digitalocean::{Remnant, Seen, remainder};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often the account is listed until it shows nothing any more: lists lag behind a delete.
@@ -25,78 +25,38 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// What a destroy began with.
 pub struct Began {
     cluster: String,
-    traces: Traces,
-    /// Everything on record that exists in the account, by kind.
-    records: BTreeMap<Kind, Vec<Known>>,
-    /// What stays that is on no record.
-    kept: Vec<String>,
-    staying: Vec<Staying>,
+    trail: Trail,
+}
+
+/// How it ended.
+pub struct Ended {
+    /// With what the command ends.
+    pub exit: Exit,
+    /// Whether everything was seen gone that a next destroy would look for.
+    pub is_proven: bool,
+}
+
+impl Ended {
+    fn unproven(exit: Exit) -> Self {
+        Self {
+            exit,
+            is_proven: false,
+        }
+    }
 }
 
 impl Began {
-    /// Of the state with everything found on record.
-    pub fn of(session: &Session, snapshot: &Snapshot, left: &Left) -> Self {
-        let kinds = session.kinds();
-        let exists = |record: &&Recorded| {
-            let info = kinds.get(record.address.kind());
-            let in_account = info.is_some_and(|info| info.terraform.starts_with("digitalocean_"));
-            // A bucket is only shown to its key, which goes with it. That it is gone was seen then.
-            in_account
-                && record.address.kind().as_str() != "bucket"
-                && !is_no_resource(&record.address)
-        };
-        let released = relocate::kept_from_all(&session.loaded.spec, snapshot);
-        let stays = |record: &&Recorded| released.contains_key(&record.address);
-        let all = || {
-            let all = snapshot.resources.values().chain(&snapshot.deposed);
-            all.filter(move |record| !stays(record))
-        };
-        // What the file gives away stays, and is no remainder.
-        let given = snapshot.resources.values().filter(stays);
-        let given: Vec<&Recorded> = given.filter(exists).collect();
-        let ids = given.iter().map(|record| record.id.to_string());
-        let made = left.kept.iter().map(|one| one.attrs.id.clone());
-        let mut traces = Traces {
-            tag: snapshot.owner.tag(),
-            kept: made.chain(ids).collect(),
-            ..Traces::default()
-        };
-        let said = |record: &&Recorded| format!("{} ({})", record.address, record.id);
-        let billed =
-            |record: &&Recorded| Staying::of(said(record), record.address.kind(), &record.args);
-        let mut records: BTreeMap<Kind, Vec<Known>> = BTreeMap::new();
-        for record in all().filter(exists) {
-            let kind = record.address.kind();
-            if kind.as_str() == "vpc" {
-                traces.vpcs.insert(record.id.as_str().to_owned());
-            }
-            if let (Some(what), Some(Value::Str(name))) =
-                (called(kind.as_str()), record.attribute("name"))
-            {
-                let names = traces.names.entry(what).or_default();
-                names.insert(name.as_str().to_owned());
-            }
-            records
-                .entry(kind.clone())
-                .or_default()
-                .push(record.known());
-        }
+    /// Of the plan, made from the state with everything found on record.
+    pub fn of(session: &Session, planned: &Planned, left: &Left) -> Self {
         Self {
-            cluster: snapshot.owner.cluster.clone(),
-            traces,
-            records,
-            kept: left
-                .kept
-                .iter()
-                .map(told)
-                .chain(given.iter().map(said))
-                .collect(),
-            staying: left
-                .staying()
-                .into_iter()
-                .chain(given.iter().map(billed))
-                .collect(),
+            cluster: planned.snapshot.owner.cluster.clone(),
+            trail: Trail::of(session, planned, left),
         }
+    }
+
+    /// Puts into a state that is about to be written what is looked for at the end. Whether that changed it.
+    pub fn put(&self, snapshot: &mut Snapshot) -> bool {
+        self.trail.put(snapshot)
     }
 
     /// Ends it: lists the account, says what came of it, and with what the command ends.
@@ -105,15 +65,15 @@ impl Began {
         (session, interrupts): (&Session, &Interrupts),
         (exit, now): (Exit, Option<&Snapshot>),
         (global, terminal): (&Global, &mut Terminal),
-    ) -> Exit {
+    ) -> Ended {
         if !matches!(exit, Exit::Ok | Exit::Partial) {
-            return exit;
+            return Ended::unproven(exit);
         }
         let looking = async { Ok(self.remainder(session, exit, now).await) };
         let said =
             "interrupted while the account was listed once more; all that was done is recorded";
         let Ok(found) = interrupts.until(said, looking).await else {
-            return Exit::Interrupted;
+            return Ended::unproven(Exit::Interrupted);
         };
         if global.json {
             let line = events::remainder(&self.cluster, &found);
@@ -122,12 +82,15 @@ impl Began {
             self.tell(&found, (exit, now), terminal);
         }
         if found.is_proven() || exit == Exit::Partial {
-            return exit;
+            return Ended {
+                exit,
+                is_proven: exit == Exit::Ok,
+            };
         }
         if !global.json {
             problem::print(terminal, &[self.unproven(&found)], false);
         }
-        Exit::Partial
+        Ended::unproven(Exit::Partial)
     }
 
     /// Lists the account until it shows nothing more that should not be there, a few times.
@@ -147,7 +110,7 @@ impl Began {
     async fn look(&self, session: &Session, now: Option<&Snapshot>) -> Remainder {
         let stays = now.into_iter().flat_map(|now| now.resources.values());
         let stays: Vec<&Recorded> = stays.filter(|record| record.meta.keep).collect();
-        let mut traces = self.traces.clone();
+        let mut traces = self.trail.marks.clone();
         let ids = stays.iter().map(|record| record.id.as_str().to_owned());
         traces.kept.extend(ids);
         let mut unread = Vec::new();
@@ -158,8 +121,9 @@ impl Began {
                 Seen::default()
             }
         };
-        let listed: BTreeSet<String> = seen.left.iter().map(|one| one.id.clone()).collect();
-        for (kind, known) in &self.records {
+        let listed = seen.left.iter().chain(&seen.others);
+        let listed: BTreeSet<String> = listed.map(|one| one.id.clone()).collect();
+        for (kind, known) in &self.trail.records {
             match self.on_record(session, kind, known).await {
                 Ok(left) => seen.left.extend(
                     left.into_iter()
@@ -178,9 +142,17 @@ impl Began {
         };
         let kept = stays.iter().filter(in_account);
         let kept = kept.map(|record| format!("{} ({})", record.address, record.id));
+        let trail = &self.trail;
+        let still = trail
+            .earlier
+            .iter()
+            .filter(|one| seen.kept.contains(&one.id));
+        let staying = trail.made.iter().chain(&trail.given).chain(still);
+        let told = staying.clone().map(|one| one.told.clone());
         Remainder {
+            kept: kept.chain(told).collect(),
+            staying: staying.map(traces::staying).collect(),
             seen,
-            kept: kept.chain(self.kept.iter().cloned()).collect(),
             unread,
         }
     }
@@ -222,11 +194,20 @@ impl Began {
         (exit, now): (Exit, Option<&Snapshot>),
         terminal: &mut Terminal,
     ) {
-        if exit == Exit::Ok && !self.kept.is_empty() {
-            terminal.line(&format!(
-                "Kept: {} (what the cluster's programs stored; nothing on record leads there any more).",
-                self.kept.join(", ")
-            ));
+        for (kept, why) in [
+            (&self.trail.made, "what the cluster's programs stored"),
+            (
+                &self.trail.given,
+                "the file lets it go and keeps it ([[removed]])",
+            ),
+        ] {
+            if exit == Exit::Ok && !kept.is_empty() {
+                let told: Vec<&str> = kept.iter().map(|one| one.told.as_str()).collect();
+                terminal.line(&format!(
+                    "Kept: {} ({why}; nothing on record leads there any more).",
+                    told.join(", ")
+                ));
+            }
         }
         terminal.line(&sentence(&self.cluster, found));
         for one in &found.seen.alike {
@@ -236,14 +217,21 @@ impl Began {
                 self.cluster
             ));
         }
-        if !found.seen.unlisted.is_empty() {
+        if !found.seen.left.is_empty() {
+            let unknown = found.unread.iter().cloned().chain(unlisted(found));
+            for why in unknown {
+                terminal.line(&format!("Note: not looked at: {why}."));
+            }
+        }
+        for one in &found.seen.others {
             terminal.line(&format!(
-                "Note: the token has no right to list these, so only what was on record was looked for: {}.",
-                found.seen.unlisted.join(", ")
+                "Note: {} is not {}'s. It was left as it is, and the VPC stays until it is gone.",
+                name(one),
+                self.cluster
             ));
         }
         if let (Exit::Ok, Some(now)) = (exit, now) {
-            let mut prices = price::standing(now).beside(&self.staying);
+            let mut prices = price::standing(now).beside(&found.staying);
             prices.ends = true;
             terminal.line(&price::goes_on(&prices));
         }
@@ -253,29 +241,15 @@ impl Began {
         let mut what: Vec<String> = found.seen.left.iter().map(named).collect();
         let unread = found.unread.iter();
         what.extend(unread.map(|why| format!("what could not be read: {why}")));
+        what.extend(unlisted(found));
         let message = format!(
             "everything on record is destroyed, and it is not proven that nothing of {} is left: {}",
             self.cluster,
             what.join(", ")
         );
         Problem::error("destroy::remainder", message).help(
-            "look at each in the control panel and delete what you do not need: what is on no record \
-             any more no kplan destroys",
+            "look at each in the control panel and delete what you do not need, and give the token what it \
+             lacks; then run destroy again: what it looked for is kept, and it lists the account once more",
         )
-    }
-}
-
-/// What [`Traces`] call what has names.
-fn called(kind: &str) -> Option<&'static str> {
-    match kind {
-        "droplet" => Some("droplet"),
-        "load_balancer" | "cluster_load_balancer" => Some("load balancer"),
-        "volume" | "cluster_volume" => Some("volume"),
-        "cluster_snapshot" => Some("snapshot"),
-        "database" => Some("database"),
-        "firewall" => Some("firewall"),
-        "vpc" => Some("VPC"),
-        "tag" => Some("tag"),
-        _ => None,
     }
 }

@@ -171,6 +171,22 @@ impl<'a> Execution<'a> {
         Ok(writer.snapshot().serial)
     }
 
+    /// Takes what is no resource off the record. Whether it was on it.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn forget(&mut self, address: &Address) -> Result<bool, Failure> {
+        let Some(writer) = &mut self.writer else {
+            return Ok(false);
+        };
+        let mut next = writer.snapshot().clone();
+        let was_there = next.resources.remove(address).is_some();
+        if was_there {
+            writer.replace(next)?;
+        }
+        Ok(was_there)
+    }
+
     /// Runs the plan, which somebody agreed to. The lock stays until [`Self::close`], so another
     /// plan may follow.
     pub async fn run(&mut self, plan: Plan, how: &str, terminal: &mut Terminal) -> CommandResult {

@@ -82,6 +82,8 @@ pub enum Backup {
     Made(String),
     /// It is made before anything else is done, or gone on with.
     Wanted(String),
+    /// An earlier run made it, and it goes with all backups.
+    Goes(String),
 }
 
 impl Backup {
@@ -102,11 +104,21 @@ impl Backup {
         let mut addresses = snapshot.resources.keys();
         let pending = addresses.any(|it| it.kind().as_str() == FINAL_BACKUP);
         let wanted = match (wishes.final_backup, &earlier) {
+            (Some(false), Some(name)) if !pending => {
+                let name = name.clone();
+                let goes = wishes.delete_backups;
+                return Ok(if goes {
+                    Self::Goes(name)
+                } else {
+                    Self::Made(name)
+                });
+            }
             (Some(false), _) => return Ok(Self::None),
+            // Who agreed to one meant that nothing goes without it, and that it stays.
+            (_, Some(name)) if wishes.delete_backups => return Err(agreed_to(name, pending)),
             (_, Some(name)) if !pending => return Ok(Self::Made(name.clone())),
             (Some(true), _) => true,
-            // Who agreed to one meant that nothing goes without it.
-            (None, earlier) => earlier.is_some() && !wishes.delete_backups,
+            (None, earlier) => earlier.is_some(),
         };
         if !wanted {
             return Ok(Self::None);
@@ -129,7 +141,7 @@ impl Backup {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::None => None,
-            Self::Made(name) | Self::Wanted(name) => Some(name),
+            Self::Made(name) | Self::Wanted(name) | Self::Goes(name) => Some(name),
         }
     }
 
@@ -139,9 +151,27 @@ impl Backup {
             Self::Made(name) => Some(format!(
                 "the last backup, {name}, was made by an earlier run of destroy"
             )),
+            Self::Goes(name) => Some(format!(
+                "the last backup, {name}, was made by an earlier run of destroy, and goes with all other \
+                 backups (--delete-backups)"
+            )),
             Self::None | Self::Wanted(_) => None,
         }
     }
+}
+
+/// The backups are to go, and with them one that somebody agreed to before.
+fn agreed_to(name: &str, pending: bool) -> Failure {
+    let made = if pending { "was to make" } else { "made" };
+    let message = format!(
+        "an earlier run of destroy {made} the last backup {name}, so that it stays, and --delete-backups \
+         would take it"
+    );
+    let problem = Problem::error("destroy::final_backup", message).help(
+        "nothing was destroyed; leave --delete-backups out, or add --final-backup=false to say that no \
+         last backup is kept",
+    );
+    Failure::with(Exit::Refused, problem)
 }
 
 fn impossible(why: &str) -> Failure {

@@ -4,7 +4,9 @@
 
 use crate::cli::Orphans;
 use crate::cmd::farewell::{self, Backup, Reached};
+use crate::cmd::neighbours::{self, Neighbours};
 use crate::cmd::session::Session;
+use crate::cmd::traces;
 use crate::compose::leavings::{LAST, is_leaving};
 use crate::compose::{k3s, network};
 use crate::error::{Failure, Problem};
@@ -13,9 +15,10 @@ use crate::price::Staying;
 use kplan_model::{
     Address, Codec as _, Kind, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot, Value,
 };
-use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks};
+use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks, TracesArgs};
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::{MadeFor, Role, made_for};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long the cluster's API may take to say what is whose, in its own time.
@@ -59,6 +62,10 @@ pub struct Left {
     pub notes: Vec<String>,
     /// What stays in the account.
     pub kept: Vec<Leaving>,
+    /// Ids of what stands in the cluster's VPC and is somebody else's.
+    pub others: BTreeSet<String>,
+    /// What an earlier destroy looked for and did not see gone.
+    pub earlier: Option<TracesArgs>,
     /// What holds data, where nobody said yet what is to become of it.
     pub unanswered: Vec<String>,
 }
@@ -75,6 +82,7 @@ impl Left {
 /// What was seen in the account and in the cluster, before anything is decided.
 pub struct Looked {
     look: Look,
+    neighbours: Neighbours,
     marks: Marks,
     /// The cluster, where it answers.
     reached: Option<Reached>,
@@ -118,6 +126,7 @@ pub async fn look(
     } else {
         Look::default()
     };
+    let neighbours = neighbours::look(session, snapshot, &look).await;
     let mut reached = None;
     if silent.is_none() {
         let keeps = orphans == Some(Orphans::Keep);
@@ -131,6 +140,7 @@ pub async fn look(
     }
     Ok(Looked {
         look,
+        neighbours,
         marks,
         reached,
         silent,
@@ -182,12 +192,16 @@ impl Looked {
             self.silent,
             self.orphans.unwrap_or(Orphans::Delete),
         );
+        notes.extend(self.neighbours.notes());
         notes.extend(backup.note());
+        let strangers = self.look.strangers.iter().map(|one| one.id.clone());
         let unanswered = self.orphans.is_none().then(|| data.iter().map(told));
         let mut left = Left {
             notes,
             unanswered: unanswered.into_iter().flatten().collect(),
             kept: if keeps { data } else { Vec::new() },
+            others: self.neighbours.ids().chain(strangers).collect(),
+            earlier: traces::earlier(&snapshot),
             is_new: false,
             snapshot,
         };
@@ -232,28 +246,30 @@ fn last_look(snapshot: &Snapshot) -> Option<LastLookArgs> {
 
 /// How this cluster's are told from others, and why its API did not help.
 pub async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<ProviderError>) {
+    match told_by_the_cluster(session, snapshot).await {
+        Ok(made) => (marks_of(snapshot, made), None),
+        Err(error) => (marks_of(snapshot, MadeFor::default()), Some(error)),
+    }
+}
+
+/// Of what is on record, what the cluster's API says, and what an earlier destroy knew that was not ended.
+fn marks_of(snapshot: &Snapshot, made: MadeFor) -> Marks {
     let id = |record: &Recorded| record.id.as_str().to_owned();
     let of_kind = |kind: &'static str| {
         let all = snapshot.resources.values().chain(&snapshot.deposed);
         all.filter(move |record| record.address.kind().as_str() == kind)
     };
     let own = of_kind("volume").chain(of_kind("load_balancer"));
-    let told = told_by_the_cluster(session, snapshot).await;
-    let (
-        MadeFor {
-            mut told,
-            mut foreign,
-        },
-        silent,
-    ) = match told {
-        Ok(made) => (made, None),
-        Err(error) => (MadeFor::default(), Some(error)),
-    };
-    foreign.extend(
-        last_look(snapshot)
-            .into_iter()
-            .flat_map(|last| last.foreign),
-    );
+    let MadeFor {
+        mut told,
+        mut foreign,
+    } = made;
+    let mut droplets: BTreeSet<String> = of_kind("droplet").map(id).collect();
+    if let Some(last) = last_look(snapshot) {
+        foreign.extend(last.foreign);
+        // They are gone, and a list that lags behind still shows what was attached to them.
+        droplets.extend(last.droplets.into_iter().flatten());
+    }
     // What an earlier destroy was told counts, now that the cluster may be gone.
     for record in snapshot.resources.values() {
         if let Some(Value::Str(made_for)) = record.args.get("made_for")
@@ -263,15 +279,14 @@ pub async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<Pro
                 .or_insert_with(|| made_for.to_string());
         }
     }
-    let marks = Marks {
+    Marks {
         tag: snapshot.owner.tag(),
         vpc: snapshot.resources.get(&network::vpc()).map(id),
-        droplets: of_kind("droplet").map(id).collect(),
+        droplets,
         ours: own.map(id).collect(),
         told,
         foreign,
-    };
-    (marks, silent)
+    }
 }
 
 /// What the cluster's API says of what it made; nothing where there is no cluster.
@@ -311,7 +326,10 @@ fn unread(error: &ProviderError) -> Failure {
 
 /// Its name, id and size, and what it was made for.
 pub fn told(one: &Leaving) -> String {
-    let size = one.attrs.size.map(|size| format!(", {size} GiB"));
+    let size = match (&one.attrs.stored, one.attrs.size) {
+        (Some(stored), _) => Some(format!(", {stored} GB stored")),
+        (None, size) => size.map(|size| format!(", {size} GiB")),
+    };
     let whose = one.args.made_for.as_ref().map(|it| format!(", {it}"));
     format!(
         "{} ({}{}{})",
@@ -354,7 +372,7 @@ fn notes(look: &Look, silent: Option<ProviderError>, orphans: Orphans) -> Vec<St
         notes.push(format!(
             "these load balancers stand in the cluster's VPC, and nothing proves that the cluster made \
              them; they stay, and while they do, the VPC cannot go: {}",
-            look.strangers.join(", ")
+            look.strangers()
         ));
     }
     notes
@@ -381,6 +399,7 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, (keeps, backup): (bool, &
     let args = LastLookArgs {
         tag: marks.tag.clone(),
         vpc_id: marks.vpc.clone(),
+        droplets: Some(marks.droplets.iter().cloned().collect()),
         keeps_data: keeps,
         ours: marks.ours.iter().cloned().collect(),
         foreign: marks.foreign.iter().cloned().collect(),
@@ -438,4 +457,39 @@ pub fn recorded(
 /// Whether a name can be an address's.
 fn named(name: &str) -> bool {
     format!("cluster.{name}").parse::<Address>().is_ok() && !name.contains('[')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kplan_model::Owner;
+
+    #[test]
+    fn droplets_that_are_gone_are_still_the_clusters() {
+        let owner = Owner {
+            cluster: "demo".to_owned(),
+            suffix: "3f9a1c2e".to_owned(),
+        };
+        let mut snapshot = Snapshot::empty("lineage".to_owned(), owner);
+        let last = LastLookArgs {
+            tag: snapshot.owner.tag(),
+            vpc_id: Some("net".to_owned()),
+            droplets: Some(vec!["7".to_owned()]),
+            keeps_data: false,
+            ours: Vec::new(),
+            foreign: vec!["theirs".to_owned()],
+            final_backup: None,
+        };
+        let address = Address::new(Kind::new(LAST), "main");
+        let objects = (last.to_object(), kplan_model::Object::new());
+        let record = recorded(address.clone(), LAST, objects, Vec::new());
+        snapshot.resources.insert(address.clone(), record);
+        let found = marks_of(&snapshot, MadeFor::default());
+        assert_eq!(found.droplets, BTreeSet::from(["7".to_owned()]));
+        assert_eq!(found.foreign, BTreeSet::from(["theirs".to_owned()]));
+        // What an earlier kplan put on record says nothing of droplets.
+        let record = snapshot.resources.get_mut(&address);
+        record.expect("the last look").args.remove("droplets");
+        assert!(marks_of(&snapshot, MadeFor::default()).droplets.is_empty());
+    }
 }

@@ -7,6 +7,7 @@ use crate::cmd::execution::{Execution, outputs};
 use crate::cmd::leavings::{self, Left, Wishes};
 use crate::cmd::review::{Beside, Form, Shown};
 use crate::cmd::session::Session;
+use crate::compose::leavings::traces;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -380,7 +381,11 @@ pub async fn apply(
     if let (Some(began), Ok(exit)) = (&began, &end) {
         let ended = (*exit, execution.recorded());
         let ended = began.ended((&session, &interrupts), ended, (global, terminal));
-        end = Ok(Box::pin(ended).await);
+        let ended = Box::pin(ended).await;
+        if ended.is_proven {
+            execution.forget(&traces())?;
+        }
+        end = Ok(ended.exit);
     }
     execution.close(terminal).await;
     end
@@ -511,11 +516,13 @@ impl Saved<'_> {
             .await;
         let skip = [&file.asked.skip_preflight[..], self.skip].concat();
         looked.admits(&skip)?;
-        let began = left
-            .as_ref()
-            .map(|left| Began::of(session, &planned.snapshot, left));
-        if let Some(left) = left.filter(|left| left.is_new) {
-            plan.base.serial = execution.put_beside(left.snapshot)?;
+        let mut began = None;
+        if let Some(mut left) = left {
+            let begun = Began::of(session, &planned, &left);
+            if begun.put(&mut left.snapshot) || left.is_new {
+                plan.base.serial = execution.put_beside(left.snapshot)?;
+            }
+            began = Some(begun);
         }
         execution.put(None, next, terminal).await?;
         Ok(Ready {

@@ -192,7 +192,9 @@ impl Session {
     /// another state's mark: somebody else's cluster, or one whose state was lost. Planning a
     /// second one would fail half-way on names that are taken.
     pub async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
-        if !snapshot.resources.is_empty() || !snapshot.in_doubt.is_empty() {
+        let traces = leavings::traces();
+        let known = snapshot.resources.keys().any(|it| *it != traces);
+        if known || !snapshot.in_doubt.is_empty() {
             return Ok(());
         }
         let claims = self.adapters.other_owners(&snapshot.owner).await?;
@@ -250,9 +252,11 @@ impl Session {
     pub async fn plan(
         &self,
         declarations: &Declarations,
-        snapshot: Snapshot,
+        mut snapshot: Snapshot,
         options: &PlanOptions,
     ) -> Result<Planned, Failure> {
+        // What an earlier destroy looked for is no resource: it stays on record until it is seen gone.
+        snapshot.resources.remove(&leavings::traces());
         let observing = self.observing();
         let planning = Planning {
             declarations,

@@ -1,7 +1,7 @@
 //! What a cluster's own controllers made in the account, and what surrounds its end: on record from the
 //! moment a destroy found it.
 
-use kplan_model::{Address, Declarations, Snapshot};
+use kplan_model::{Address, Declarations, Kind, Snapshot};
 
 /// The last look for it.
 pub const LAST: &str = "cluster_leavings";
@@ -9,6 +9,8 @@ pub const LAST: &str = "cluster_leavings";
 pub const WIND_DOWN: &str = "cluster_wind_down";
 /// The last backup.
 pub const FINAL_BACKUP: &str = "cluster_final_backup";
+/// What a destroy looks for at its end.
+const TRACES: &str = "cluster_traces";
 /// Kinds of which the cluster makes some, and kplan none; and what surrounds their end.
 const KINDS: [&str; 6] = [
     FINAL_BACKUP,
@@ -32,6 +34,11 @@ pub fn is_last_look(address: &Address) -> bool {
 /// Whether it is no resource but what is done before anything of the cluster goes.
 pub fn is_preparation(address: &Address) -> bool {
     matches!(address.kind().as_str(), WIND_DOWN | FINAL_BACKUP)
+}
+
+/// Where it stands on record what a destroy looks for, until it was seen gone. No plan knows of it.
+pub fn traces() -> Address {
+    Address::new(Kind::new(TRACES), "main")
 }
 
 /// Whether it stands on record for what it does, and is nothing that could be destroyed.

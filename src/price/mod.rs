@@ -49,8 +49,12 @@ pub struct Staying {
 impl Staying {
     /// One of that kind with these arguments.
     pub fn of(what: String, kind: &Kind, args: &Object) -> Self {
-        let look = |field: &str| args.get(field).cloned();
-        let monthly = match worth(kind, &look, &Catalogue::default()) {
+        Self::seen(what, kind, &|field| args.get(field).cloned())
+    }
+
+    /// One of that kind, of which a field is looked up so.
+    pub fn seen(what: String, kind: &Kind, look: &dyn Fn(&str) -> Option<Value>) -> Self {
+        let monthly = match worth(kind, look, &Catalogue::default()) {
             Worth::Free => Some(Cents(0)),
             Worth::Monthly(cents) => Some(cents),
             Worth::Unknown(_) => None,

@@ -65,7 +65,18 @@ fn each_kind_is_priced_by_its_own_measure() {
         ("bucket", vec![], Some(500)),
         ("vpc", vec![], Some(0)),
         ("cluster_volume", vec![("size", 5.into())], Some(50)),
-        ("cluster_snapshot", vec![("size", 5.into())], Some(30)),
+        // What is stored counts, and not the size of the volume.
+        (
+            "cluster_snapshot",
+            vec![("size", 5.into()), ("stored", "2.36".into())],
+            Some(14),
+        ),
+        (
+            "cluster_snapshot",
+            vec![("size", 5.into()), ("stored", "0.0".into())],
+            Some(0),
+        ),
+        ("cluster_snapshot", vec![("size", 5.into())], None),
         (
             "cluster_load_balancer",
             vec![("size_unit", 2.into())],

@@ -37,7 +37,7 @@ pub(super) fn worth(kind: &Kind, look: Look<'_>, catalogue: &Catalogue) -> Worth
             )),
         },
         "volume" | "cluster_volume" => by_size(look, table::VOLUME_GIB),
-        "cluster_snapshot" => by_size(look, table::SNAPSHOT_GB),
+        "cluster_snapshot" => by_what_is_stored(look),
         "reserved_ip" => match look("droplet_id") {
             None | Some(Value::Null) => Worth::Monthly(table::ADDRESS_UNASSIGNED),
             Some(_) => Worth::Free,
@@ -54,6 +54,23 @@ fn by_size(look: Look<'_>, each: Cents) -> Worth {
     match int(look, "size") {
         Some(size) => Worth::Monthly(each * size),
         None => Worth::Unknown("its size is not on record".to_owned()),
+    }
+}
+
+/// DigitalOcean bills what is stored of a snapshot, and not the size of the volume.
+fn by_what_is_stored(look: Look<'_>) -> Worth {
+    let stored = match look("stored") {
+        // Amounts are read in hundredths, as those of money are.
+        Some(Value::Str(stored)) => Cents::parse(&stored),
+        _ => None,
+    };
+    match stored {
+        Some(Cents(hundredths)) => Worth::Monthly(table::SNAPSHOT_GB.percent(hundredths)),
+        // A destroy of an earlier kplan put it on record.
+        None => Worth::Unknown(format!(
+            "how much of it is stored is not on record; {} for each GB",
+            table::SNAPSHOT_GB
+        )),
     }
 }
 

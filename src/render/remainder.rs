@@ -1,5 +1,6 @@
 //! What is left of a cluster in the account after a destroy, in words and for machines.
 
+use crate::price::Staying;
 use kplan_providers::digitalocean::{Remnant, Seen};
 use serde_json::{Value as Json, json};
 
@@ -9,14 +10,17 @@ pub struct Remainder {
     pub seen: Seen,
     /// What stays by design, with its ids.
     pub kept: Vec<String>,
+    /// The same without what is on record, with its price.
+    pub staying: Vec<Staying>,
     /// What could not be read, and why.
     pub unread: Vec<String>,
 }
 
 impl Remainder {
-    /// Whether the account was listed to the end and shows nothing that should not be there.
+    /// Whether the account was listed to the end and shows nothing that should not be there. A list that
+    /// the token may not read proves nothing.
     pub fn is_proven(&self) -> bool {
-        self.seen.left.is_empty() && self.unread.is_empty()
+        self.seen.left.is_empty() && self.unread.is_empty() && self.seen.unlisted.is_empty()
     }
 }
 
@@ -30,16 +34,34 @@ pub fn named(one: &Remnant) -> String {
     format!("{}, which {}", name(one), one.why)
 }
 
+/// What the token has no right to list.
+pub fn unlisted(found: &Remainder) -> Option<String> {
+    let lists: Vec<String> = found
+        .seen
+        .unlisted
+        .iter()
+        .map(|it| format!("{it}s"))
+        .collect();
+    let all = lists.join(", ");
+    (!lists.is_empty()).then(|| {
+        format!(
+            "the token may not list these, so of them only what was on record was looked for: {all}"
+        )
+    })
+}
+
 /// The whole in a sentence.
 pub fn sentence(cluster: &str, found: &Remainder) -> String {
     if !found.seen.left.is_empty() {
         let left: Vec<String> = found.seen.left.iter().map(name).collect();
         return format!("Still in the account of {cluster}: {}.", left.join(", "));
     }
-    if !found.unread.is_empty() {
+    if !found.is_proven() {
+        let mut why = found.unread.clone();
+        why.extend(unlisted(found));
         return format!(
             "Whether anything of {cluster} is left in the account is not known: {}.",
-            found.unread.join("; ")
+            why.join("; ")
         );
     }
     if found.kept.is_empty() {
@@ -65,6 +87,7 @@ pub fn document(cluster: &str, found: &Remainder) -> Json {
         "cluster": cluster,
         "proven": found.is_proven(),
         "left": all(&found.seen.left),
+        "others": all(&found.seen.others),
         "alike": all(&found.seen.alike),
         "kept": found.kept,
         "unread": found.unread,

@@ -170,6 +170,8 @@ impl Case {
             .collect();
         assert_eq!(after, before, "{}", run.out);
         assert_eq!(self.data(folder), kept, "{}", run.out);
+        // What was looked for was seen gone, and is looked for no longer.
+        assert!(folder.snapshot("demo").resources.is_empty(), "{}", run.out);
         folder.kplan(&destroy).ok();
     }
 }

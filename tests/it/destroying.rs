@@ -55,8 +55,8 @@ fn what_the_cluster_made_is_listed_with_its_price_and_taken_down_by_the_cluster_
         "cluster_load_balancer.",
         "$12.00 -> $0.00",
         "$0.50 -> $0.00",
-        "$0.30 -> $0.00",
-        "What ends: $42.30 a month. Nothing goes on being billed.",
+        // Of the snapshot nothing is billed, because the sandbox's volumes hold nothing.
+        "What ends: $42.00 a month. Nothing goes on being billed.",
     ]);
     let plan = folder
         .kplan(&[
@@ -72,7 +72,7 @@ fn what_the_cluster_made_is_listed_with_its_price_and_taken_down_by_the_cluster_
     assert_eq!(price["ends"], "41.00", "{price:#}");
     let goes_on = price["continues"].as_array().expect("what goes on");
     let goes_on: Vec<&Value> = goes_on.iter().map(|one| &one["monthly"]).collect();
-    assert_eq!(goes_on, ["0.50", "0.50", "0.30"]);
+    assert_eq!(goes_on, ["0.50", "0.50", "0.00"]);
 
     // Before the first droplet goes, the cluster's own controllers have taken down what they made.
     faults(&folder, &droplets_stay());
@@ -112,6 +112,46 @@ fn an_operators_workload_is_left_to_the_sweep() {
 }
 
 #[test]
+fn a_pods_own_volumes_go_with_their_workload_and_are_not_waited_for() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let cluster = Cluster::of(&folder, "demo");
+    cluster.apply(&json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": {
+            "replicas": 1, "selector": { "matchLabels": { "app": "web" } },
+            "template": {
+                "metadata": { "labels": { "app": "web" } },
+                "spec": {
+                    "containers": [{ "name": "web", "image": "nginx:1.29" }],
+                    "volumes": [{ "name": "scratch", "ephemeral": { "volumeClaimTemplate": { "spec": {
+                        "accessModes": ["ReadWriteOnce"], "storageClassName": "do-block-storage",
+                        "resources": { "requests": { "storage": "5Gi" } },
+                    } } } }],
+                },
+            },
+        },
+    }));
+    let web = "apps/v1 Deployment default/web";
+    cluster.until_is(web, "/status/availableReplicas", &json!(1));
+    assert_eq!(folder.count("volumes"), 1);
+    let run = folder.kplan(DESTROY).ok();
+    run.assert_says(&["cluster_wind_down.main deletes Deployment default/web, claim default/web-"]);
+    assert!(
+        !run.out.contains("did not take down in time"),
+        "{}",
+        run.out
+    );
+    assert!(
+        !run.err.contains("did not take down in time"),
+        "{}",
+        run.err
+    );
+    folder.assert_cloud_empty();
+}
+
+#[test]
 fn volumes_that_stay_keep_their_claims() {
     let folder = at_work();
     let keep = [&DESTROY[..6], &["keep"]].concat();
@@ -119,7 +159,7 @@ fn volumes_that_stay_keep_their_claims() {
     run.assert_says(&[
         "cluster_wind_down.main deletes Service default/web, and lets",
         "Nothing of demo is left in the account but: pvc-",
-        "What goes on being billed: $1.30 a month: pvc-",
+        "What goes on being billed: $1.00 a month: pvc-",
     ]);
     assert_eq!(folder.count("volumes"), 2);
     assert_eq!(folder.count("snapshots"), 1);
@@ -212,6 +252,65 @@ fn without_a_prompt_the_flag_decides_and_a_backup_that_is_not_whole_stops_everyt
     );
     let list = folder.kplan(&["backup", "list", "--sandbox"]).ok();
     assert_eq!(list.out.matches("Completed").count(), 1, "{}", list.out);
+}
+
+#[test]
+fn a_run_that_goes_on_does_not_take_the_last_backup_that_was_agreed_to() {
+    let folder = whole();
+    faults(&folder, &droplets_stay());
+    destroy(&folder, &["--final-backup"]).expect_code(3);
+    faults(&folder, &json!([]));
+    let run = destroy(&folder, &["--delete-backups"]).expect_code(6);
+    for words in [
+        "destroy::final_backup",
+        "an earlier run of destroy made the last backup kplan-final-",
+        "--final-backup=false",
+    ] {
+        assert!(run.err.contains(words), "{words}: {}", run.err);
+    }
+    assert_eq!(folder.count("droplets"), 1);
+    let list = folder.kplan(&["backup", "list", "--sandbox"]).ok();
+    assert!(list.out.starts_with("kplan-final-"), "{}", list.out);
+    // Who says it twice means it, and is told.
+    let run = destroy(&folder, &["--delete-backups", "--final-backup=false"]).ok();
+    run.assert_says(&[
+        "the last backup, kplan-final-",
+        "goes with all other backups",
+        "Nothing of quickstart is left in the account.\n",
+    ]);
+}
+
+#[test]
+fn a_bucket_of_backups_that_was_never_made_is_not_told_of() {
+    let folder = Folder::example(WHOLE);
+    let begun = ["--target", "spaces_key.operator", "--target", "vpc.main"];
+    let key = [&["apply", "--sandbox", "--auto-approve"], &begun[..]].concat();
+    folder.kplan(&key).ok();
+    let run = destroy(&folder, &[]).ok();
+    run.assert_says(&["Kept: spaces_key.operator (there are no backups yet"]);
+    assert!(!run.out.contains("bucket of your own"), "{}", run.out);
+    destroy(&folder, &["--delete-backups"]).ok();
+    folder.assert_cloud_empty();
+}
+
+#[test]
+fn what_the_file_lets_go_is_told_and_priced_as_it_stays() {
+    let file =
+        format!("{SMALL}\n[[reserved_ip]]\nname = \"front\"\ndroplet = \"droplet.servers[0]\"\n");
+    let folder = Folder::with(&file);
+    folder.apply();
+    folder.write(&format!(
+        "{SMALL}\n[[removed]]\nfrom = \"reserved_ip.front\"\nkeep = true\n"
+    ));
+    let run = folder.kplan(DESTROY).ok();
+    // It led to a droplet, which cost nothing; it leads nowhere now.
+    run.assert_says(&[
+        "Kept: reserved_ip.front (",
+        "the file lets it go and keeps it ([[removed]])",
+        "What goes on being billed: $5.00 a month: reserved_ip.front (",
+    ]);
+    assert!(!run.out.contains("programs stored"), "{}", run.out);
+    assert_eq!(folder.count("reserved_ips"), 1);
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod pull_request;
 mod read_only;
 mod reference;
 mod relocate;
+mod remainders;
 mod restore;
 mod restore_snapshot;
 mod rotate;

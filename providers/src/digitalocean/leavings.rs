@@ -6,7 +6,7 @@
 //! cluster's, and is named as the cloud controller manager names them, or by a Service of the cluster.
 
 use super::remote::{Remote, Slug, filled};
-use super::{DigitalOcean, LoadBalancer, Volume};
+use super::{DigitalOcean, LoadBalancer, Member, Volume};
 use crate::http::{List, encode, parse_timestamp};
 use kplan_model::{
     CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, ObjectCodec as _,
@@ -30,6 +30,8 @@ object! {
         pub region: Option<String>,
         /// Its size in GiB, where it has one.
         pub size: Option<u32>,
+        /// How many GB of it are stored, where it is a snapshot: DigitalOcean bills these.
+        pub stored: Option<String>,
         /// How many nodes it has, where it is a load balancer.
         pub size_unit: Option<u32>,
         /// What of the cluster it was made for, where the cluster's API told: `claim shop/data`.
@@ -48,6 +50,8 @@ object! {
         pub region: Option<String>,
         /// Its size in GiB, where it has one.
         pub size: Option<u32>,
+        /// How many GB of it are stored, where it is a snapshot: DigitalOcean bills these.
+        pub stored: Option<String>,
         /// How many nodes it has, where it is a load balancer.
         pub size_unit: Option<u32>,
         /// Its address, where it has one.
@@ -62,6 +66,7 @@ static FIELDS: &[Field] = &[
     Field::ignored("name", "Its name."),
     Field::ignored("region", "The slug of its region."),
     Field::ignored("size", "Its size in GiB."),
+    Field::ignored("stored", "How many GB of it are stored, which are billed."),
     Field::ignored("size_unit", "How many nodes it has."),
     Field::ignored(
         "made_for",
@@ -166,6 +171,7 @@ pub struct LeftSnapshot {
     id: String,
     name: String,
     min_disk_size: u32,
+    size_gigabytes: Option<serde_json::Number>,
     regions: Option<Vec<String>>,
     tags: Option<Vec<String>>,
     created_at: Option<String>,
@@ -225,6 +231,7 @@ shown!(
         name: volume.name.clone(),
         region: filled(Some(Slug::text(volume.region.as_ref()))),
         size: Some(volume.size_gigabytes),
+        stored: None,
         size_unit: None,
         ip: None,
         created_at: volume.created_at.clone(),
@@ -242,6 +249,7 @@ shown!(
         name: snapshot.name.clone(),
         region: snapshot.regions.iter().flatten().next().cloned(),
         size: Some(snapshot.min_disk_size),
+        stored: snapshot.size_gigabytes.as_ref().map(ToString::to_string),
         size_unit: None,
         ip: None,
         created_at: snapshot.created_at.clone(),
@@ -259,6 +267,7 @@ shown!(
         name: balancer.name.clone(),
         region: filled(Some(Slug::text(balancer.region.as_ref()))),
         size: None,
+        stored: None,
         // One that has no such field has one node: it is of the time before there were more.
         size_unit: Some(balancer.size_unit.unwrap_or(1)),
         ip: filled(balancer.ip.clone()),
@@ -413,9 +422,17 @@ pub struct Leaving {
 pub struct Look {
     /// What is this cluster's.
     pub found: Vec<Leaving>,
-    /// Load balancers in the cluster's VPC of which nothing proves that the cluster made them: names
-    /// with their ids.
-    pub strangers: Vec<String>,
+    /// Load balancers in the cluster's VPC of which nothing proves that the cluster made them.
+    pub strangers: Vec<Member>,
+}
+
+impl Look {
+    /// Names of the strangers, with their ids.
+    pub fn strangers(&self) -> String {
+        let all = self.strangers.iter();
+        let all: Vec<String> = all.map(|it| format!("{} ({})", it.name, it.id)).collect();
+        all.join(", ")
+    }
 }
 
 impl Marks {
@@ -434,6 +451,7 @@ impl Marks {
                 name: attrs.name.clone(),
                 region: attrs.region.clone(),
                 size: attrs.size,
+                stored: attrs.stored.clone(),
                 size_unit: attrs.size_unit,
                 made_for: self.told.get(&attrs.id).cloned(),
             },
@@ -519,7 +537,11 @@ pub async fn leavings(cloud: &DigitalOcean, marks: &Marks) -> Result<Look, Provi
     let mut found: Vec<Leaving> = volumes.map(|it| marks.leaving::<Volumes>(it)).collect();
     found.extend(snapshots.map(|it| marks.leaving::<Snapshots>(it)));
     found.extend(proven.into_iter().map(|it| marks.leaving::<Balancers>(it)));
-    let strangers = others.iter().map(|it| format!("{} ({})", it.name, it.id));
+    let strangers = others.into_iter().map(|it| Member {
+        what: "load balancer".to_owned(),
+        name: it.name.clone(),
+        id: it.id.clone(),
+    });
     Ok(Look {
         found,
         strangers: strangers.collect(),
@@ -535,6 +557,9 @@ object! {
         pub vpc_id: Option<String>,
         /// Whether what holds data stays.
         pub keeps_data: bool,
+        /// The cluster's droplets. They are gone by then, and a list may lag behind and still show a
+        /// volume on one.
+        pub droplets: Option<Vec<String>>,
         /// Load balancers that kplan made itself.
         pub ours: Vec<String>,
         /// What the cluster used and did not make.
@@ -551,6 +576,7 @@ static LAST_LOOK_FIELDS: &[Field] = &[
         "keeps_data",
         "Whether volumes and snapshots stay (`--orphans keep`).",
     ),
+    Field::ignored("droplets", "The cluster's droplets."),
     Field::ignored("ours", "Load balancers that kplan made itself."),
     Field::ignored("foreign", "What the cluster used and did not make."),
     Field::ignored("final_backup", "The last backup that was agreed to."),
@@ -608,6 +634,7 @@ impl Resource for LastLook {
         let marks = Marks {
             tag: args.tag,
             vpc: args.vpc_id,
+            droplets: args.droplets.into_iter().flatten().collect(),
             ours: args.ours.into_iter().collect(),
             foreign: args.foreign.into_iter().collect(),
             ..Marks::default()
@@ -635,7 +662,7 @@ impl Resource for LastLook {
             let message = format!(
                 "these load balancers stand in the cluster's VPC, and nothing proves that the \
                  cluster made them: {}",
-                look.strangers.join(", ")
+                look.strangers()
             );
             let error = ProviderError::new(ErrorKind::Failed, message);
             return Err(error.help(

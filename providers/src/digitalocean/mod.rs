@@ -14,6 +14,7 @@ mod droplet;
 mod firewall;
 mod leavings;
 mod load_balancer;
+mod members;
 mod names;
 mod owner_tag;
 mod owners;
@@ -27,6 +28,7 @@ mod tag;
 mod tagging;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod volume;
 mod vpc;
 
@@ -46,6 +48,7 @@ pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,
 };
+pub use members::{Member, strangers_in};
 pub use names::{Taken, is_unique, taken};
 pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
@@ -54,6 +57,7 @@ pub use reserved_ip::{ReservedIp, ReservedIpArgs, ReservedIpAttrs};
 pub use spaces_key::{SpacesGrant, SpacesKey, SpacesKeyArgs, SpacesKeyAttrs};
 pub use ssh_key::{SshKey, SshKeyArgs, SshKeyAttrs, without_comment};
 pub use tag::{Tag, TagArgs, TagAttrs};
+pub use traces::{CloudTraces, Traced, TracedKept, TracesArgs};
 pub use volume::{Volume, VolumeArgs, VolumeAttrs};
 pub use vpc::{Vpc, VpcArgs, VpcAttrs};
 

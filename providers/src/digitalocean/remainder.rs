@@ -33,8 +33,10 @@ pub struct Traces {
     pub vpcs: BTreeSet<String>,
     /// Ids of what stays.
     pub kept: BTreeSet<String>,
+    /// Ids of what stands in these VPCs and was somebody else's before anything was destroyed.
+    pub others: BTreeSet<String>,
     /// Names that kplan gave, by what [`Remnant::what`] calls what has them.
-    pub names: BTreeMap<&'static str, BTreeSet<String>>,
+    pub names: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Something that is left.
@@ -55,6 +57,10 @@ pub struct Remnant {
 pub struct Seen {
     /// What is the cluster's.
     pub left: Vec<Remnant>,
+    /// What stands in the cluster's VPC and is somebody else's.
+    pub others: Vec<Remnant>,
+    /// Ids of what stays, as far as it was seen.
+    pub kept: BTreeSet<String>,
     /// What is only called as something of the cluster was: nothing proves that it is.
     pub alike: Vec<Remnant>,
     /// What the token has no right to list.
@@ -92,10 +98,15 @@ pub async fn remainder(cloud: &DigitalOcean, traces: &Traces) -> Result<Seen, Pr
                 why,
             };
             if traces.kept.contains(&text(one, id)) {
+                seen.kept.insert(text(one, id));
                 continue;
             }
             if let Some(why) = traces.prove((what, id), one) {
-                seen.left.push(remnant(why));
+                if traces.others.contains(&text(one, id)) && !traces.tags(one) {
+                    seen.others.push(remnant(why));
+                } else {
+                    seen.left.push(remnant(why));
+                }
             } else if traces.is_called_alike(what, one) {
                 seen.alike.push(remnant("is called so".to_owned()));
             }
@@ -119,11 +130,16 @@ fn tags(one: &Value) -> impl Iterator<Item = &str> {
 }
 
 impl Traces {
+    /// Whether it carries the owner's tag.
+    fn tags(&self, one: &Value) -> bool {
+        tags(one).any(|tag| tag.eq_ignore_ascii_case(&self.tag))
+    }
+
     /// What tells that something is the cluster's.
     fn prove(&self, (what, id): (&str, &str), one: &Value) -> Option<String> {
-        let own = |tag: &str| tag.eq_ignore_ascii_case(&self.tag);
         if what == "tag" {
-            return own(&text(one, "name")).then(|| "is the owner's tag".to_owned());
+            let own = text(one, "name").eq_ignore_ascii_case(&self.tag);
+            return own.then(|| "is the owner's tag".to_owned());
         }
         if what == "VPC" {
             return self
@@ -131,7 +147,7 @@ impl Traces {
                 .contains(&text(one, id))
                 .then(|| "is the cluster's network".to_owned());
         }
-        if tags(one).any(own) {
+        if self.tags(one) {
             return Some(format!("carries {}", self.tag));
         }
         let places = ["vpc_uuid", "private_network_uuid"];
@@ -159,8 +175,11 @@ mod tests {
         Traces {
             tag: "kplan:demo-3f9a1c2e".to_owned(),
             vpcs: BTreeSet::from(["net".to_owned()]),
-            kept: BTreeSet::new(),
-            names: BTreeMap::from([("droplet", BTreeSet::from(["demo-servers-0".to_owned()]))]),
+            names: BTreeMap::from([(
+                "droplet".to_owned(),
+                BTreeSet::from(["demo-servers-0".to_owned()]),
+            )]),
+            ..Traces::default()
         }
     }
 

@@ -2,6 +2,7 @@
 //! off half way.
 
 mod change;
+mod last_look;
 mod power;
 mod user_data;
 
@@ -487,7 +488,8 @@ async fn another_vpc_is_refused_as_it_was() {
         ("VPC with members", ErrorKind::Busy),
         ("No.", ErrorKind::Denied),
     ] {
-        let script = Script::answers([forbidden(said), vpc(false)]);
+        let none = value!({ "members": [], "links": {}, "meta": { "total": 0 } });
+        let script = Script::answers([forbidden(said), vpc(false), json(200, &none)]);
         let error = Vpc(cloud(&script))
             .delete(&known, &permit())
             .await

@@ -1,6 +1,7 @@
 //! `vpc`: a private network.
 
 use super::DigitalOcean;
+use super::members::held;
 use super::remote::{Remote, filled, path_of};
 use http::Method;
 use kplan_model::{
@@ -230,6 +231,7 @@ impl Resource for Vpc {
         let path = path_of::<VpcRemote>(known.id.as_str());
         match self.0.one::<VpcRemote>(&path, VpcRemote::ONE).await {
             Ok(Some(vpc)) if vpc.default => Err(undeletable(known, &vpc, refusal)),
+            _ if refusal.kind == ErrorKind::Busy => Err(held(&self.0, known, refusal).await),
             _ => Err(refusal),
         }
     }

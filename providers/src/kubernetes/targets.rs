@@ -51,6 +51,10 @@ pub async fn targets(session: &Session, own: &BTreeSet<String>) -> Result<Target
     if claims.is_empty() {
         return Ok(targets);
     }
+    let listed = session
+        .list(&Type::new("v1", "PersistentVolumeClaim"), "")
+        .await?;
+    let pods_of = owning_pods(&listed);
     let mut owners = Owners::of(session);
     let mut workloads: BTreeSet<Object> = BTreeSet::new();
     let mut free: Vec<(&Object, &Object)> = Vec::new();
@@ -58,7 +62,8 @@ pub async fn targets(session: &Session, own: &BTreeSet<String>) -> Result<Target
     for (claim, volume) in &claims {
         let mut holders = BTreeSet::new();
         let mut is_free = true;
-        for pod in pods.iter().filter(|pod| holds(pod, claim)) {
+        let owner = pods_of.get(claim).map(String::as_str);
+        for pod in pods.iter().filter(|pod| holds(pod, claim, owner)) {
             match owners.top(pod).await? {
                 Some(top) => drop(holders.insert(top)),
                 None => is_free = false,
@@ -103,8 +108,19 @@ fn claimed(volume: &Value, own: &BTreeSet<String>) -> Option<(Object, Object)> {
     (made && deletes && bound).then_some((claim, Object::of(volume).ok()?))
 }
 
-/// Whether a pod that has not ended has the claim.
-fn holds(pod: &Value, claim: &Object) -> bool {
+/// The uids of the pods whose generic ephemeral volumes claims are of: these pods own them, and name no
+/// claim.
+fn owning_pods(claims: &[Value]) -> BTreeMap<Object, String> {
+    let owned = claims.iter().filter_map(|claim| {
+        let mut owners = claim["metadata"]["ownerReferences"].as_array()?.iter();
+        let pod = owners.find(|owner| owner["apiVersion"] == "v1" && owner["kind"] == "Pod")?;
+        Some((Object::of(claim).ok()?, pod["uid"].as_str()?.to_owned()))
+    });
+    owned.collect()
+}
+
+/// Whether a pod that has not ended has the claim, because it names it or because it is its owner.
+fn holds(pod: &Value, claim: &Object, owner: Option<&str>) -> bool {
     let ended = matches!(
         pod["status"]["phase"].as_str(),
         Some("Succeeded" | "Failed")
@@ -113,7 +129,8 @@ fn holds(pod: &Value, claim: &Object) -> bool {
     let volumes = pod["spec"]["volumes"].as_array();
     let mut volumes = volumes.into_iter().flatten();
     let named = |volume: &Value| volume["persistentVolumeClaim"]["claimName"] == claim.name;
-    here && !ended && volumes.any(named)
+    let owns = owner.is_some() && pod["metadata"]["uid"].as_str() == owner;
+    here && !ended && (owns || volumes.any(named))
 }
 
 /// The object that controls one.
@@ -173,5 +190,91 @@ impl<'a> Owners<'a> {
         let items = self.session.list(of, "").await?;
         self.lists.insert(of.clone(), Items::clone(&items));
         Ok(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::testing::Fake;
+    use serde_json::json;
+
+    fn owner(api_version: &str, kind: &str, name: &str) -> Value {
+        json!([{
+            "apiVersion": api_version, "kind": kind, "name": name, "uid": format!("uid-{name}"),
+            "controller": true,
+        }])
+    }
+
+    fn named(name: &str, more: &Value) -> Value {
+        let mut metadata =
+            json!({ "name": name, "namespace": "shop", "uid": format!("uid-{name}") });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            metadata[field] = value.clone();
+        }
+        metadata
+    }
+
+    /// A Deployment whose pod has a generic ephemeral volume.
+    fn cluster() -> Fake {
+        let owned = |name: &str, by: Value| named(name, &json!({ "ownerReferences": by }));
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume",
+            "metadata": { "name": "pvc-1", "annotations": { PROVISIONED_BY: DRIVER } },
+            "spec": {
+                "csi": { "driver": DRIVER, "volumeHandle": "v" },
+                "persistentVolumeReclaimPolicy": "Delete",
+                "claimRef": { "namespace": "shop", "name": "web-1-x-scratch" },
+            },
+            "status": { "phase": "Bound" },
+        });
+        let claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": owned("web-1-x-scratch", owner("v1", "Pod", "web-1-x")),
+        });
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": owned("web-1-x", owner("apps/v1", "ReplicaSet", "web-1")),
+            "spec": { "volumes": [{ "name": "scratch", "ephemeral": { "volumeClaimTemplate": {} } }] },
+            "status": { "phase": "Running" },
+        });
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": owned("web-1", owner("apps/v1", "Deployment", "web")),
+        });
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": named("web", &json!({})),
+        });
+        Fake::new(move |asked| {
+            let path = asked.path.split('?').next().unwrap_or_default();
+            let items = match path.rsplit('/').next().unwrap_or_default() {
+                "persistentvolumes" => vec![volume.clone()],
+                "persistentvolumeclaims" => vec![claim.clone()],
+                "pods" => vec![pod.clone()],
+                "replicasets" => vec![set.clone()],
+                "deployments" => vec![deployment.clone()],
+                _ => Vec::new(),
+            };
+            Some((
+                200,
+                json!({ "kind": "List", "metadata": {}, "items": items }),
+            ))
+        })
+    }
+
+    #[tokio::test]
+    async fn who_holds_a_claim_of_a_pods_own_goes_with_it() {
+        let own = BTreeSet::from(["v".to_owned()]);
+        let found = targets(&cluster().session(), &own).await.unwrap();
+        let claim = Object::new(
+            "v1",
+            "PersistentVolumeClaim",
+            Some("shop"),
+            "web-1-x-scratch",
+        );
+        let deployment = Object::new("apps/v1", "Deployment", Some("shop"), "web");
+        assert_eq!(found.deleted, [deployment, claim.clone()]);
+        let volume = Object::new("v1", "PersistentVolume", None, "pvc-1");
+        assert_eq!(found.awaited, [claim, volume]);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Fake {
     handler: Arc<Mutex<Box<Handler>>>,
     asked: Arc<Mutex<Vec<String>>>,
     pub(crate) calls: Arc<KubernetesCalls>,
+    /// How long each answer takes.
+    takes: std::time::Duration,
 }
 
 /// Names of the types that tests use, as discovery answers them.
@@ -40,6 +42,14 @@ fn discovery(path: &str) -> Option<Value> {
             one("pods/log", "Pod", true),
             one("nodes", "Node", false),
             one("namespaces", "Namespace", false),
+            one("services", "Service", true),
+            one("persistentvolumes", "PersistentVolume", false),
+            one("persistentvolumeclaims", "PersistentVolumeClaim", true),
+        ],
+        "/apis/apps/v1" => vec![
+            one("deployments", "Deployment", true),
+            one("replicasets", "ReplicaSet", true),
+            one("statefulsets", "StatefulSet", true),
         ],
         "/apis/rbac.authorization.k8s.io/v1" => {
             vec![one("clusterrolebindings", "ClusterRoleBinding", false)]
@@ -64,7 +74,14 @@ impl Fake {
             handler: Arc::new(Mutex::new(Box::new(handler))),
             asked: Arc::default(),
             calls: Arc::default(),
+            takes: std::time::Duration::ZERO,
         }
+    }
+
+    /// The same, where each answer takes so long.
+    pub(crate) fn slow(mut self, takes: std::time::Duration) -> Self {
+        self.takes = takes;
+        self
     }
 
     fn answer(&self, asked: &Asked) -> Answer {
@@ -97,6 +114,9 @@ impl Fake {
                     path: parts.uri.to_string(),
                     body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
                 };
+                if !fake.takes.is_zero() {
+                    tokio::time::sleep(fake.takes).await;
+                }
                 match fake.answer(&asked) {
                     None => Err(std::io::Error::other("connection reset")),
                     Some((status, body)) => {

@@ -18,9 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long the API may take to be told everything.
+/// How long the API may take to be told that Argo CD stops, and once more to be told everything else:
+/// a part that is slow takes nothing from the next one's time.
 const TELLING: Duration = Duration::from_secs(45);
-/// How long Argo CD's controllers may take to stop: a pod has 30 s to end.
+/// How long Argo CD's controllers may take to stop: a pod has 30 s to end. After that everything else is
+/// told all the same.
 const STOPPING: Duration = Duration::from_secs(40);
 /// Between two looks at them.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -151,27 +153,40 @@ impl WindDown {
         self.kubernetes.session(args.access.known()?, Role::Admin)
     }
 
-    async fn tell(&self, args: &WindDownArgs, permit: &Permit) -> Result<(), ProviderError> {
-        let session = self.session(args)?;
+    async fn tell(
+        &self,
+        session: &Session,
+        args: &WindDownArgs,
+        permit: &Permit,
+    ) -> Result<(), ProviderError> {
         if args.suspends {
-            suspend::suspend(&session, permit).await?;
+            in_time(suspend::suspend(session, permit)).await?;
             if !args.deleted.is_empty() {
-                self.stopped(&session).await?;
+                self.stopped(session).await;
             }
         }
-        for object in args.deleted.iter().filter_map(|text| Object::parse(text)) {
-            session.delete(permit, &object).await?;
-        }
-        Ok(())
+        in_time(async {
+            for object in args.deleted.iter().filter_map(|text| Object::parse(text)) {
+                session.delete(permit, &object).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// What is deleted while Argo CD still works, it may bring back.
-    async fn stopped(&self, session: &Session) -> Result<(), ProviderError> {
-        let until = Instant::now() + self.kubernetes.scaled(STOPPING);
-        while !suspend::running(session).await?.is_empty() && Instant::now() < until {
-            self.kubernetes.pause(PAUSE).await;
-        }
-        Ok(())
+    /// Waits for Argo CD's controllers, for a while: what is deleted while they still work, they may bring
+    /// back. What comes back goes after the droplets.
+    async fn stopped(&self, session: &Session) {
+        let looking = async {
+            while suspend::running(session)
+                .await
+                .is_ok_and(|it| !it.is_empty())
+            {
+                self.kubernetes.pause(PAUSE).await;
+            }
+        };
+        // Bounded by the time alone: each look in it asks for two objects.
+        drop(tokio::time::timeout(self.limit(STOPPING), looking).await);
     }
 
     /// Objects that are still there.
@@ -213,6 +228,18 @@ impl WindDown {
         ));
         None
     }
+}
+
+/// What the API is told, unless it takes too long.
+async fn in_time(
+    telling: impl Future<Output = Result<(), ProviderError>>,
+) -> Result<(), ProviderError> {
+    let told = tokio::time::timeout(TELLING, telling).await;
+    told.unwrap_or_else(|_| {
+        let seconds = TELLING.as_secs();
+        let message = format!("the cluster's API did not answer within {seconds} s");
+        Err(ProviderError::new(ErrorKind::Transient, message))
+    })
 }
 
 /// The first of them, and how many more there are.
@@ -283,14 +310,14 @@ impl Resource for WindDown {
     /// Never fails for what the cluster says or does not say.
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         let args = WindDownArgs::from_object(&known.args)?;
-        *self.progress() = Progress::Since(Instant::now());
-        match tokio::time::timeout(TELLING, self.tell(&args, permit)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.give_up(&format!("cluster_wind_down: {error}")),
-            Err(_) => self.give_up(&format!(
-                "cluster_wind_down: the cluster's API did not answer within {} s",
-                TELLING.as_secs()
-            )),
+        let told = match self.session(&args) {
+            Ok(session) => self.tell(&session, &args, permit).await,
+            Err(error) => Err(error),
+        };
+        match told {
+            // The controllers have their time from when they were told.
+            Ok(()) => *self.progress() = Progress::Since(Instant::now()),
+            Err(error) => self.give_up(&format!("cluster_wind_down: {error}")),
         }
         Ok(())
     }
@@ -300,5 +327,49 @@ impl Resource for WindDown {
             None => Readiness::Ready,
             Some(why) => Readiness::Waiting(why.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::permit;
+    use crate::kubernetes::testing::Fake;
+    use serde_json::json;
+
+    /// A cluster that takes three seconds for each answer, with an Argo CD that never stops.
+    fn slow() -> Fake {
+        let fake = Fake::new(|asked| match asked.method.as_str() {
+            "GET" if asked.path.contains("/namespaces/argocd/") => Some((
+                200,
+                json!({
+                    "apiVersion": "apps/v1", "kind": "Deployment",
+                    "metadata": { "name": "it", "namespace": "argocd", "uid": "u" },
+                    "spec": { "replicas": 1 }, "status": { "replicas": 1 },
+                }),
+            )),
+            _ => Some((200, json!({ "kind": "Status", "status": "Success" }))),
+        });
+        fake.slow(Duration::from_secs(3))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_argo_cd_that_does_not_stop_takes_no_time_from_the_rest() {
+        let fake = slow();
+        let down = WindDown::new(fake.kubernetes(), Remarks::default());
+        let service = Object::new("v1", "Service", Some("shop"), "web");
+        let args = WindDownArgs {
+            access: Input::Unknown,
+            suspends: true,
+            deleted: vec![service.to_string()],
+            awaited: vec![service.to_string()],
+        };
+        let told = down.tell(&fake.session(), &args, &permit()).await;
+        assert_eq!(told, Ok(()));
+        let asked = fake.asked();
+        let deleted = asked
+            .iter()
+            .any(|it| it.starts_with("DELETE ") && it.contains("/services/web"));
+        assert!(deleted, "{asked:?}");
     }
 }

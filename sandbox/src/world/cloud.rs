@@ -412,6 +412,7 @@ impl Plan {
             }
             Fault::Status { status } => {
                 let (status, id, message) = match status {
+                    403 => (403, "forbidden", "You are missing the required permission."),
                     502 => (502, "bad_gateway", "Bad Gateway"),
                     503 => (503, "service_unavailable", "Service Unavailable"),
                     504 => (504, "gateway_timeout", "Gateway Timeout"),

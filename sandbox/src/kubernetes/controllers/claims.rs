@@ -24,6 +24,9 @@ const IN_USE: &str = "kubernetes.io/pvc-protection";
 
 /// One pass over all claims and volumes.
 pub(super) fn reconcile(pass: &mut Pass<'_>) {
+    for pod in pass.all(PODS) {
+        make_ephemeral(pass, &pod);
+    }
     for claim in pass.all(CLAIMS) {
         protect(pass, &claim);
         if !object::terminating(&claim) && text(&claim, &["status", "phase"]) != Some("Bound") {
@@ -32,6 +35,50 @@ pub(super) fn reconcile(pass: &mut Pass<'_>) {
     }
     for volume in pass.all(VOLUMES) {
         release(pass, &volume);
+    }
+}
+
+/// The claim of one of a pod's volumes, where it has one.
+pub(super) fn claim_of(pod: &Value, volume: &Value) -> Option<String> {
+    if volume["ephemeral"].is_object() {
+        return Some(format!(
+            "{}-{}",
+            object::name(pod),
+            text(volume, &["name"])?
+        ));
+    }
+    text(volume, &["persistentVolumeClaim", "claimName"]).map(str::to_owned)
+}
+
+/// Makes the claims of a pod's generic ephemeral volumes, which go with it.
+fn make_ephemeral(pass: &Pass<'_>, pod: &Object) {
+    if object::terminating(pod) || object::ended(pod) {
+        return;
+    }
+    for volume in items(pod, &["spec", "volumes"]) {
+        let template = &volume["ephemeral"]["volumeClaimTemplate"];
+        let Some(name) = claim_of(pod, volume).filter(|_| template.is_object()) else {
+            continue;
+        };
+        let namespace = object::namespace(pod);
+        if pass.get(CLAIMS, namespace, &name).is_some() {
+            continue;
+        }
+        let mut claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {}, "spec": template["spec"],
+        });
+        for field in ["labels", "annotations"] {
+            let given = &template["metadata"][field];
+            if given.is_object() {
+                set(&mut claim, &["metadata", field], given.clone());
+            }
+        }
+        set(&mut claim, &["metadata", "name"], name);
+        set(&mut claim, &["metadata", "namespace"], namespace);
+        let owner = json!([object::controller_reference(pod)]);
+        set(&mut claim, &["metadata", "ownerReferences"], owner);
+        pass.create(claim);
     }
 }
 
@@ -135,9 +182,8 @@ fn consumed(pass: &Pass<'_>, claim: &Object) -> bool {
         .iter()
         .filter(|pod| !object::ended(pod))
         .any(|pod| {
-            items(pod, &["spec", "volumes"]).iter().any(|volume| {
-                text(volume, &["persistentVolumeClaim", "claimName"]) == Some(object::name(claim))
-            })
+            let mut volumes = items(pod, &["spec", "volumes"]).iter();
+            volumes.any(|volume| claim_of(pod, volume).as_deref() == Some(object::name(claim)))
         })
 }
 

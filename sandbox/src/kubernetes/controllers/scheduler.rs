@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Pass;
+use super::claims::claim_of;
 use super::workload::PODS;
 use crate::kubernetes::object::{self, Object, at, flag, items, map, set, text};
 use crate::kubernetes::selector::LabelSelector;
@@ -75,10 +76,10 @@ fn place(pass: &Pass<'_>, pod: &Object, nodes: &[Object], placed: &mut Vec<(Stri
 /// Why a pod's claims keep it waiting.
 fn unbound_claim(pass: &Pass<'_>, pod: &Value) -> Option<String> {
     for volume in items(pod, &["spec", "volumes"]) {
-        let Some(name) = text(volume, &["persistentVolumeClaim", "claimName"]) else {
+        let Some(name) = claim_of(pod, volume) else {
             continue;
         };
-        let Some(claim) = pass.get("/persistentvolumeclaims", object::namespace(pod), name) else {
+        let Some(claim) = pass.get("/persistentvolumeclaims", object::namespace(pod), &name) else {
             return Some(format!("persistentvolumeclaim \"{name}\" not found"));
         };
         if text(&claim, &["status", "phase"]) != Some("Bound") {

@@ -104,6 +104,44 @@ async fn a_claim_has_a_volume_in_the_account_as_long_as_it_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_generic_ephemeral_volume_comes_and_goes_with_its_pod() {
+    let (_cluster, client, account) = driven().await;
+    let mut app = user("app", "none");
+    let mut template = claim("x", "do-block-storage", "5Gi");
+    template["metadata"] = json!({"labels": {"app": "app"}});
+    app["spec"]["template"]["spec"]["volumes"] =
+        json!([{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]);
+    client.create(APPS, &app).await;
+    let available = |app: &Value| condition(app, "Available");
+    client.until(&format!("{APPS}/app"), available).await;
+    let claims = client.get(CLAIMS).await["items"].clone();
+    assert_eq!(claims.as_array().map(Vec::len), Some(1), "{claims:#}");
+    let made = &claims[0]["metadata"];
+    let owner = &made["ownerReferences"][0];
+    assert_eq!(owner["kind"], "Pod");
+    let named = format!("{}-scratch", owner["name"].as_str().unwrap());
+    assert_eq!(made["name"], named);
+    assert_eq!(made["labels"], json!({"app": "app"}));
+    let id = ask(&account, "GET", "/v2/droplets", None)["droplets"][0]["id"].clone();
+    assert_eq!(volumes(&account)[0]["droplet_ids"], json!([id]));
+    // Deleted under a pod, it stays until the pod is gone.
+    delete(&client, &format!("{CLAIMS}/{named}")).await;
+    let held = client.get(&format!("{CLAIMS}/{named}")).await;
+    assert!(
+        held["metadata"]["deletionTimestamp"].is_string(),
+        "{held:#}"
+    );
+    delete(&client, &format!("{APPS}/app")).await;
+    client.until_gone(&format!("{CLAIMS}/{named}")).await;
+    let volume = format!(
+        "/api/v1/persistentvolumes/{}",
+        held["spec"]["volumeName"].as_str().unwrap()
+    );
+    client.until_gone(&volume).await;
+    assert!(volumes(&account).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_is_retained_outlives_its_claim_and_its_object() {
     let (_cluster, client, account) = driven().await;
     client

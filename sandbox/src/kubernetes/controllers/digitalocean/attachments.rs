@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Account, CLAIMS, DRIVER, RETRY, Silent, VOLUMES, driver_runs, droplet, let_go};
 use crate::kubernetes::controllers::Pass;
+use crate::kubernetes::controllers::claims::claim_of;
 use crate::kubernetes::controllers::workload::PODS;
 use crate::kubernetes::object::{self, Object, flag, items, set, text};
 use crate::spaces::to_hex;
@@ -49,9 +50,9 @@ fn is_own(volume: &Value) -> bool {
 /// The names of the volumes that a pod's claims are bound to.
 fn volumes_of(pass: &Pass<'_>, pod: &Value) -> Vec<String> {
     let claims = items(pod, &["spec", "volumes"]).iter();
-    let names = claims.filter_map(|one| text(one, &["persistentVolumeClaim", "claimName"]));
+    let names = claims.filter_map(|one| claim_of(pod, one));
     let bound = names.filter_map(|name| {
-        let claim = pass.get(CLAIMS, object::namespace(pod), name)?;
+        let claim = pass.get(CLAIMS, object::namespace(pod), &name)?;
         text(&claim, &["spec", "volumeName"]).map(str::to_owned)
     });
     bound.collect()
