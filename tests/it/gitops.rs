@@ -361,8 +361,10 @@ fn inventory(folder: &Folder, address: &str) -> Vec<String> {
     let Some(kplan_model::Value::List(lines)) = record.attrs.get("inventory") else {
         panic!("{address} has no inventory");
     };
+    // Version, kind and name; digests follow.
+    let object = |line: &str| line.split(' ').take(3).collect::<Vec<_>>().join(" ");
     let lines = lines.iter().filter_map(|line| match line {
-        kplan_model::Value::Str(line) => Some(line.as_str().rsplit_once(' ')?.0.to_owned()),
+        kplan_model::Value::Str(line) => Some(object(line)),
         _ => None,
     });
     lines

@@ -1,5 +1,6 @@
 //! A set of objects that belong together: labelled, applied in order, pruned, found again.
 
+use super::by_hand::{self, Edit};
 use super::connect::Kubernetes;
 use super::managed::Managed;
 use super::manifest::is_built_in;
@@ -52,7 +53,22 @@ pub struct Line {
     pub object: Object,
     /// The digest of what was applied.
     pub digest: String,
+    /// A digest of which fields were kplan's then by the server's book; `None` where that is not
+    /// known.
+    pub fields: Option<String>,
 }
+
+/// What an update does about what somebody changed by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByHand {
+    /// Puts it back.
+    Undo,
+    /// Leaves it.
+    Leave,
+}
+
+/// What the server's book says of what was applied, by object.
+pub type Marks = BTreeMap<Object, String>;
 
 /// What is there of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,10 +90,17 @@ pub fn read_inventory(lines: &[String]) -> Result<Vec<Line>, ProviderError> {
     lines
         .iter()
         .map(|line| {
-            let (object, digest) = line.rsplit_once(' ')?;
+            // Version, kind and name; the digest; the mark.
+            let parts: Vec<&str> = line.split(' ').collect();
+            let (object, [digest, mark @ ..]) = parts.split_at_checked(3)? else {
+                return None;
+            };
+            let is_read = mark.len() <= 1;
+            is_read.then_some(())?;
             Some(Line {
-                object: Object::parse(object)?,
-                digest: digest.to_owned(),
+                object: Object::parse(&object.join(" "))?,
+                digest: (*digest).to_owned(),
+                fields: mark.first().map(|mark| (*mark).to_owned()),
             })
         })
         .collect::<Option<Vec<Line>>>()
@@ -148,6 +171,11 @@ impl Bundle {
 
     /// What is in it: one line per object.
     pub fn inventory(&self) -> Vec<String> {
+        self.marked(&Marks::new())
+    }
+
+    /// The same, with what the server's book said when each was applied.
+    pub fn marked(&self, marks: &Marks) -> Vec<String> {
         // A job that goes by itself once it is over is not missed.
         let goes = |entry: &Entry| {
             entry.value["kind"] == "Job" && entry.value["spec"]["ttlSecondsAfterFinished"].is_i64()
@@ -155,7 +183,13 @@ impl Bundle {
         self.objects
             .iter()
             .filter(|(_, entry)| !goes(entry))
-            .map(|(object, entry)| format!("{object} {}", entry.digest))
+            .map(|(object, entry)| {
+                let line = format!("{object} {}", entry.digest);
+                match marks.get(object) {
+                    Some(mark) => format!("{line} {mark}"),
+                    None => line,
+                }
+            })
             .collect()
     }
 
@@ -215,25 +249,25 @@ impl Bundle {
         to: &Target<'_>,
         which: impl Fn(&Object, &str) -> bool,
         ownership: Ownership,
-    ) -> Result<(), ProviderError> {
+    ) -> Result<Marks, ProviderError> {
+        let mut marks = Marks::new();
         for now in 0..STAGES {
-            let mut due: Vec<BoxFuture<'_, Result<(), ProviderError>>> = Vec::new();
+            let mut due: Vec<BoxFuture<'_, Result<_, ProviderError>>> = Vec::new();
             for (object, entry) in &self.objects {
                 if stage(&object.of) == now && which(object, &entry.digest) {
-                    due.push(Box::pin(to.apply(
-                        &entry.value,
-                        ownership,
-                        now == STAGES - 1,
-                    )));
+                    due.push(Box::pin(async move {
+                        let applied = to.apply(&entry.value, ownership, now == STAGES - 1);
+                        Ok(by_hand::mark(&applied.await?).map(|mark| (object.clone(), mark)))
+                    }));
                 }
             }
             let any = !due.is_empty();
-            parallel::all(PARALLEL, due).await?;
+            marks.extend(parallel::all(PARALLEL, due).await?.into_iter().flatten());
             if now == 0 && any {
                 self.established(to).await?;
             }
         }
-        Ok(())
+        Ok(marks)
     }
 
     async fn established(&self, to: &Target<'_>) -> Result<(), ProviderError> {
@@ -289,28 +323,92 @@ impl Bundle {
     }
 
     /// Brings what is there to what the bundle says: applies what is missing or differs, and every
-    /// secret, then prunes. `before` is the recorded inventory.
+    /// secret, then prunes. `before` is the recorded inventory. Gives the new one.
     pub async fn update(
         &self,
         to: &Target<'_>,
         before: &[Line],
         managed: &Managed,
-    ) -> Result<(), ProviderError> {
-        let wanted: Vec<Line> = self
-            .objects
-            .iter()
-            .map(|(object, entry)| Line {
-                object: object.clone(),
-                digest: entry.digest.clone(),
-            })
-            .collect();
-        let live = labelled(to.session, &self.owner, &self.name, &wanted).await?;
+        by_hand: ByHand,
+    ) -> Result<Vec<String>, ProviderError> {
+        let live = labelled(to.session, &self.owner, &self.name, &self.lines()).await?;
+        let mut marks = self.kept_marks(before, &live);
         let differs = |object: &Object, digest: &str| {
             let other = |value: &Value| value["metadata"]["annotations"][DIGEST] != digest;
             object.is_secret() || !managed.covers(object) && live.get(object).is_none_or(other)
         };
-        self.apply(to, differs, Ownership::Respect).await?;
-        self.prune(to, before, managed).await
+        if by_hand == ByHand::Undo {
+            let taken = self.taken_by_hand(before, &live);
+            let is_due = |object: &Object, digest: &str| {
+                let edited = taken.get(object).is_some_and(|edits| !edits.is_empty());
+                let moved = taken.contains_key(object) && differs(object, digest);
+                !managed.covers(object) && (edited || moved)
+            };
+            marks.extend(self.apply(to, is_due, Ownership::Take).await?);
+        }
+        marks.extend(self.apply(to, differs, Ownership::Respect).await?);
+        self.prune(to, before, managed).await?;
+        Ok(self.marked(&marks))
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let lines = self.objects.iter().map(|(object, entry)| Line {
+            object: object.clone(),
+            digest: entry.digest.clone(),
+            fields: None,
+        });
+        lines.collect()
+    }
+
+    /// What the book said of those objects that need not be applied. Of one that nobody noted, what
+    /// it says now, where it is as it would be applied.
+    fn kept_marks(&self, before: &[Line], live: &BTreeMap<Object, Value>) -> Marks {
+        let mut marks = self.seen_marks(live);
+        for line in before {
+            let kept = self.objects.get(&line.object);
+            if let (Some(mark), true) = (
+                &line.fields,
+                kept.is_some_and(|entry| entry.digest == line.digest),
+            ) {
+                marks.insert(line.object.clone(), mark.clone());
+            }
+        }
+        marks
+    }
+
+    /// What the book says of those that are as they would be applied.
+    pub(super) fn seen_marks(&self, live: &BTreeMap<Object, Value>) -> Marks {
+        let mut marks = Marks::new();
+        for (object, entry) in &self.objects {
+            if let Some(value) = live.get(object)
+                && value["metadata"]["annotations"][DIGEST] == entry.digest.as_str()
+                && by_hand::edits(&entry.value, value).is_empty()
+                && let Some(mark) = by_hand::mark(value)
+            {
+                marks.insert(object.clone(), mark);
+            }
+        }
+        marks
+    }
+
+    /// Of which objects somebody took fields from kplan since they were applied, and which of those
+    /// have other values now.
+    pub(super) fn taken_by_hand(
+        &self,
+        before: &[Line],
+        live: &BTreeMap<Object, Value>,
+    ) -> BTreeMap<Object, Vec<Edit>> {
+        let mut found = BTreeMap::new();
+        for line in before {
+            if let (Some(entry), Some(value)) =
+                (self.objects.get(&line.object), live.get(&line.object))
+                && line.is_taken(value)
+            {
+                let edits = by_hand::edits(&entry.value, value);
+                found.insert(line.object.clone(), edits);
+            }
+        }
+        found
     }
 
     /// Deletes what carries the bundle's labels and is not in it any more. What stays all the same is
@@ -341,6 +439,13 @@ impl Bundle {
             }
         }
         Ok(())
+    }
+}
+
+impl Line {
+    /// Whether somebody took fields of it from kplan since it was applied.
+    pub(super) fn is_taken(&self, live: &Value) -> bool {
+        self.fields.is_some() && by_hand::mark(live) != self.fields
     }
 }
 
@@ -376,15 +481,16 @@ impl Target<'_> {
         value: &Value,
         ownership: Ownership,
         new: bool,
-    ) -> Result<(), ProviderError> {
+    ) -> Result<Value, ProviderError> {
         let mut look = 0;
         loop {
             let applied = async {
                 self.is_placed(value).await?;
                 self.session.apply(self.permit, value, ownership).await
             };
-            let Err(error) = applied.await else {
-                return Ok(());
+            let error = match applied.await {
+                Ok(applied) => return Ok(applied),
+                Err(error) => error,
             };
             let looks = match error.kind {
                 ErrorKind::NotFound => LOOKS / 4,
@@ -441,22 +547,29 @@ pub(super) async fn labelled(
 }
 
 /// Holds what was found against what an inventory names; `None` when nothing of it is left.
+/// `by_hand` says of objects what of them was changed by hand.
 pub fn look(
     found: &BTreeMap<Object, Value>,
     inventory: &[Line],
     managed: &Managed,
+    by_hand: &BTreeMap<Object, String>,
 ) -> Option<Seen> {
     let (mut missing, mut changed, mut present) = (Vec::new(), Vec::new(), Vec::new());
+    let mut edited = Vec::new();
     for line in inventory {
-        match found.get(&line.object) {
-            None if managed.covers(&line.object) => {}
-            None => missing.push(&line.object),
+        let object = &line.object;
+        match found.get(object) {
+            None if managed.covers(object) => {}
+            None => missing.push(object.to_string()),
             Some(value) => {
                 present.push(value);
-                if !managed.covers(&line.object)
-                    && value["metadata"]["annotations"][DIGEST] != line.digest.as_str()
-                {
-                    changed.push(&line.object);
+                if managed.covers(object) {
+                    continue;
+                }
+                if value["metadata"]["annotations"][DIGEST] != line.digest.as_str() {
+                    changed.push(object.to_string());
+                } else if let Some(words) = by_hand.get(object) {
+                    edited.push(words.clone());
                 }
             }
         }
@@ -464,17 +577,24 @@ pub fn look(
     if present.is_empty() {
         return None;
     }
-    let differences: Vec<String> = [("missing", missing), ("changed", changed)]
+    // Of those changed by hand several fields are named.
+    let groups = [
+        ("missing", missing, ", "),
+        ("changed", changed, ", "),
+        ("changed by hand", edited, "; "),
+    ];
+    let differences: Vec<String> = groups
         .into_iter()
-        .filter(|(_, objects)| !objects.is_empty())
-        .map(|(word, objects)| {
-            let names: Vec<String> = objects
-                .iter()
-                .take(NAMES)
-                .map(ToString::to_string)
-                .collect();
-            let more = if objects.len() > NAMES { ", …" } else { "" };
-            format!("{} {word} ({}{more})", objects.len(), names.join(", "))
+        .filter(|(_, objects, _)| !objects.is_empty())
+        .map(|(word, objects, comma)| {
+            let names = objects.iter().take(NAMES).map(String::as_str);
+            let names: Vec<&str> = names.collect();
+            let mut named = names.join(comma);
+            if objects.len() > NAMES {
+                named.push_str(comma);
+                named.push('…');
+            }
+            format!("{} {word} ({named})", objects.len())
         })
         .collect();
     let objects = if differences.is_empty() {

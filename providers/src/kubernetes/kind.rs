@@ -1,7 +1,8 @@
 //! What every kind made of Kubernetes objects shares: a kind says which objects it consists of,
 //! and everything else is here.
 
-use super::bundle::{self, APPLIED, Bundle, Line, Target, label_of, read_inventory};
+use super::bundle::{self, APPLIED, Bundle, ByHand, Line, Target, label_of, read_inventory};
+use super::by_hand;
 use super::connect::{Kubernetes, Role};
 use super::diff;
 use super::managed::{self, Managed};
@@ -45,7 +46,8 @@ kplan_model::object! {
     pub struct BundleAttrs {
         /// `applied`, or what differs.
         pub objects: String,
-        /// What was applied: one line per object, with a digest.
+        /// What was applied: one line per object, with digests of it and of which fields of it the
+        /// server then said are kplan's.
         pub inventory: Vec<String>,
         /// What it waits for.
         pub waiting: Option<String>,
@@ -70,7 +72,7 @@ pub(super) const SOURCES: Field = Field::ignored(
 );
 pub(super) const INVENTORY: Field = Field::computed(
     "inventory",
-    "What was applied: one line per object, with a digest.",
+    "What was applied: one line per object, with digests of it and of which fields became kplan's.",
 );
 pub(super) const WAITING: Field = Field::computed("waiting", "What it waits for.");
 pub(super) const FAILED: Field = Field::computed("failed", "Why it never will work.");
@@ -245,10 +247,54 @@ impl<K: BundleKind> Bundled<K> {
         ))
     }
 
+    /// What of it was changed by hand, in words. The manifest is read only where the server's book
+    /// says that somebody took something.
+    async fn by_hand(
+        &self,
+        (owner, address): (&str, &kplan_model::Address),
+        args: &K::Args,
+        lines: &[Line],
+        (found, managed): (&BTreeMap<Object, serde_json::Value>, &Managed),
+    ) -> BTreeMap<Object, String> {
+        let taken = lines.iter().filter(|line| {
+            let live = found.get(&line.object);
+            live.is_some_and(|live| line.is_taken(live))
+                && !managed.covers(&line.object)
+                && !K::is_left_to_others(args, args, &line.object)
+        });
+        let mut taken: BTreeMap<&Object, &Line> = taken.map(|line| (&line.object, line)).collect();
+        if taken.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut words = BTreeMap::new();
+        // Where the manifest cannot be read, or is another one now, all that is known is that
+        // somebody took something.
+        if let Ok(bundle) = self.bundle(owner, address, args).await {
+            let edits = bundle.taken_by_hand(lines, found);
+            for (object, _, digest) in bundle.iter() {
+                let is_same = |line: &&Line| line.digest == digest;
+                if let (Some(edits), true) =
+                    (edits.get(object), taken.get(object).is_some_and(is_same))
+                {
+                    taken.remove(object);
+                    if !edits.is_empty() {
+                        words.insert(object.clone(), by_hand::shown(object, edits));
+                    }
+                }
+            }
+        }
+        words.extend(
+            taken
+                .keys()
+                .map(|&object| (object.clone(), object.to_string())),
+        );
+        words
+    }
+
     async fn look(
+        &self,
         session: &Session,
-        owner: &str,
-        address: &kplan_model::Address,
+        (owner, address): (&str, &kplan_model::Address),
         args: &K::Args,
         inventory: Vec<String>,
     ) -> Result<Option<BundleAttrs>, ProviderError> {
@@ -256,7 +302,9 @@ impl<K: BundleKind> Bundled<K> {
         let name = label_of(address);
         let found = bundle::labelled(session, owner, &name, &lines).await?;
         let managed = Self::managed(session, &found).await?;
-        let Some(seen) = bundle::look(&found, &lines, &managed) else {
+        let at = (owner, address);
+        let by_hand = self.by_hand(at, args, &lines, (&found, &managed)).await;
+        let Some(seen) = bundle::look(&found, &lines, &managed, &by_hand) else {
             return Ok(None);
         };
         let (mut waiting, mut failed) = (None, None);
@@ -280,7 +328,8 @@ impl<K: BundleKind> Bundled<K> {
         let session = self.session(&args)?;
         let recorded = BundleAttrs::from_object(&known.attrs)?;
         let owner = owner(known)?;
-        let seen = Self::look(&session, owner, &known.address, &args, recorded.inventory).await?;
+        let at = (owner, &known.address);
+        let seen = self.look(&session, at, &args, recorded.inventory).await?;
         Ok(seen.map(|mut seen| {
             if recorded.managed_by.is_some() && seen.managed_by.is_none() {
                 NO_LONGER_MANAGED.clone_into(&mut seen.objects);
@@ -349,11 +398,13 @@ impl<K: BundleKind> Resource for Bundled<K> {
     ) -> Result<Vec<Found<BundleAttrs>>, ProviderError> {
         let owner = wanted.owner.id();
         let session = self.session(wanted.args)?;
-        let inventory = self
-            .bundle(&owner, wanted.address, wanted.args)
-            .await?
-            .inventory();
-        let found = Self::look(&session, &owner, wanted.address, wanted.args, inventory).await?;
+        let bundle = self.bundle(&owner, wanted.address, wanted.args).await?;
+        let lines = read_inventory(&bundle.inventory())?;
+        let name = label_of(wanted.address);
+        let live = bundle::labelled(&session, &owner, &name, &lines).await?;
+        let inventory = bundle.marked(&bundle.seen_marks(&live));
+        let at = (owner.as_str(), wanted.address);
+        let found = self.look(&session, at, wanted.args, inventory).await?;
         let id = RemoteId::new(format!("{owner}/{}", wanted.address));
         Ok(found
             .into_iter()
@@ -376,7 +427,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
         let owner = wanted.owner.id();
         let session = self.session(wanted.args)?;
         let bundle = self.bundle(&owner, wanted.address, wanted.args).await?;
-        let found = Found {
+        let mut found = Found {
             id: RemoteId::new(format!("{owner}/{}", wanted.address)),
             created_at: None,
             attrs: applied(bundle.inventory()),
@@ -392,7 +443,10 @@ impl<K: BundleKind> Resource for Bundled<K> {
         // Nobody's fields are respected when it is first installed: there is nobody yet, or
         // somebody who is to be taken over.
         match bundle.apply(&to, |_, _| true, Ownership::Take).await {
-            Ok(()) => Ok(found),
+            Ok(marks) => {
+                found.attrs = applied(bundle.marked(&marks));
+                Ok(found)
+            }
             Err(error) => Err(CreateFailed {
                 error,
                 partial: Some(found),
@@ -404,12 +458,11 @@ impl<K: BundleKind> Resource for Bundled<K> {
         &self,
         known: &Known,
         args: &K::Args,
-        _changed: &FieldSet,
+        changed: &FieldSet,
         permit: &Permit,
     ) -> Result<BundleAttrs, ProviderError> {
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
-        let inventory = bundle.inventory();
         let recorded = BundleAttrs::from_object(&known.attrs)?;
         let before = read_inventory(&recorded.inventory)?;
         let managed = Self::managed_of(&session, known, &before).await?;
@@ -425,7 +478,13 @@ impl<K: BundleKind> Resource for Bundled<K> {
             let ours = |object: &Object, _: &str| !managed.covers(object);
             bundle.apply(&to, ours, Ownership::Take).await?;
         }
-        bundle.update(&to, &before, &managed).await?;
+        // Only what the plan showed is put back, and nothing that the file leaves to others.
+        let by_hand = if changed.contains("objects") {
+            ByHand::Undo
+        } else {
+            ByHand::Leave
+        };
+        let inventory = bundle.update(&to, &before, &managed, by_hand).await?;
         Ok(applied(inventory))
     }
 

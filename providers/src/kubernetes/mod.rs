@@ -6,6 +6,7 @@ pub mod argocd;
 pub mod argocd_application;
 pub mod argocd_repository;
 pub mod bundle;
+mod by_hand;
 pub mod ccm;
 pub mod cloud_secret;
 pub mod connect;

@@ -172,19 +172,22 @@ fn canonical(value: &Value, out: &mut String) {
     }
 }
 
+/// A digest of a value, however its names are ordered.
+pub(super) fn canonical_digest(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    let digest = sha256_hex(text.as_bytes());
+    digest.get(..16).unwrap_or_default().to_owned()
+}
+
 /// A digest of what an object asks for. The values of a Secret are left out: the digest of a weak
 /// secret could be guessed from.
 pub fn digest(value: &Value) -> String {
-    let mut text = String::new();
     if Object::of(value).is_ok_and(|object| object.is_secret()) {
-        canonical(&masked(value, |_| "secret".to_owned()), &mut text);
+        canonical_digest(&masked(value, |_| "secret".to_owned()))
     } else {
-        canonical(value, &mut text);
+        canonical_digest(value)
     }
-    sha256_hex(text.as_bytes())
-        .get(..16)
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// A Secret with its values replaced.

@@ -46,6 +46,11 @@ fn controllers() -> impl Iterator<Item = Object> {
         .map(|(kind, name)| Object::new("apps/v1", kind, Some(NAMESPACE), name))
 }
 
+/// Whether an object is a controller that was stopped here, and starts again as it was.
+pub(super) fn is_suspended(object: &Value) -> bool {
+    object["metadata"]["annotations"][REPLICAS].is_string()
+}
+
 /// Stops its controllers. Those that are stopped already stay as they are.
 ///
 /// # Errors

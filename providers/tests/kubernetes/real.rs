@@ -23,7 +23,7 @@ use kplan_providers::artifacts::{ArtifactRef, ArtifactSource};
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{Reqwest, Transport, system_clock};
 use kplan_providers::k3s::{Access, ClusterArgs};
-use kplan_providers::kubernetes::bundle::{Bundle, Target, read_inventory};
+use kplan_providers::kubernetes::bundle::{Bundle, ByHand, Target, read_inventory};
 use kplan_providers::kubernetes::managed::Managed;
 use kplan_providers::kubernetes::object::Object;
 use kplan_providers::kubernetes::session::{Ownership, Session};
@@ -329,7 +329,7 @@ async fn a_real_server_prunes_and_says_who_else_manages_a_field() {
         vec![map("one", "green")],
     );
     let less = less.unwrap();
-    less.update(&real.target(), &before, &Managed::default())
+    less.update(&real.target(), &before, &Managed::default(), ByHand::Leave)
         .await
         .unwrap();
     assert_eq!(real.session.get(&two).await.unwrap(), None);

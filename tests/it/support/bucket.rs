@@ -2,9 +2,13 @@
 //! a bucket in it where both keep their state.
 
 use super::{Folder, SMALL};
-use kplan_model::{Address, ObjectStore as _, Owner, Resource as _, Secret, Wanted};
+use kplan_model::{
+    Address, Known, Object, ObjectStore as _, Owner, RemoteId, Resource, Secret, Wanted,
+};
 use kplan_providers::http::{Reqwest, Statistics, system_clock};
-use kplan_providers::spaces::{Bucket, BucketArgs, Keys, SharedObjects, Spaces, SpacesConfig};
+use kplan_providers::spaces::{
+    Bucket, BucketArgs, Keys, LifecycleRule, SharedObjects, Spaces, SpacesConfig,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,17 +79,7 @@ impl SpacesAccess {
 
     /// Makes a bucket.
     pub(crate) fn make(&self, bucket: &str) {
-        let args = BucketArgs {
-            name: Some(bucket.to_owned()),
-            name_prefix: None,
-            region: "fra1".to_owned(),
-            acl: None,
-            versioning: false,
-            lifecycle_rule: Vec::new(),
-            force_destroy: false,
-            access_key: None,
-            secret_key: None,
-        };
+        let args = named(bucket);
         let address: Address = "bucket.state".parse().expect("an address");
         let owner = Owner {
             cluster: "state".to_owned(),
@@ -100,6 +94,50 @@ impl SpacesAccess {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let made = runtime.block_on(Bucket(self.spaces()).create(wanted, &permit));
         assert!(made.is_ok(), "the bucket was not made");
+    }
+
+    /// Changes a setting of a bucket by hand: `acl`, `versioning` or `lifecycle_rule`.
+    pub(crate) fn set(&self, bucket: &str, setting: &str, value: &Value) {
+        let mut args = named(bucket);
+        match setting {
+            "acl" => args.acl = value.as_str().map(str::to_owned),
+            "versioning" => args.versioning = value.as_bool().expect("whether"),
+            "lifecycle_rule" => {
+                let rules = value.as_array().expect("rules").iter();
+                args.lifecycle_rule = rules.map(rule).collect();
+            }
+            other => panic!("a bucket has no {other}"),
+        }
+        let known = known(bucket);
+        let permit = kplan_model::testing::permit(&known.address).expect("a permit");
+        let changed = [setting].into_iter().collect();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let resource = Bucket(self.spaces());
+        let set = runtime.block_on(resource.update(&known, &args, &changed, &permit));
+        assert!(set.is_ok(), "{bucket}: {setting} was not set");
+    }
+
+    /// What a bucket's setting is.
+    pub(crate) fn setting(&self, bucket: &str, setting: &str) -> Value {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let resource = Bucket(self.spaces());
+        let seen = runtime.block_on(Resource::read(&resource, &known(bucket)));
+        let seen = seen.ok().flatten().expect("a bucket");
+        match setting {
+            "acl" => json!(seen.acl),
+            "versioning" => json!(seen.versioning),
+            "lifecycle_rule" => {
+                let rules = seen.lifecycle_rule.iter();
+                let shown = rules.map(|rule| {
+                    json!({
+                        "id": rule.id, "prefix": rule.prefix, "enabled": rule.enabled,
+                        "expiration_days": rule.expiration_days,
+                    })
+                });
+                shown.collect()
+            }
+            other => panic!("a bucket has no {other}"),
+        }
     }
 
     fn spaces(&self) -> Spaces {
@@ -183,6 +221,44 @@ impl Shared {
     pub(crate) fn put(&self, key: &str, bytes: &'static [u8]) {
         let put = self.keys.objects(NAME, "").put_new(key, bytes);
         assert!(put.is_ok(), "{key} was not put");
+    }
+}
+
+/// A bucket of that name, without settings.
+fn named(bucket: &str) -> BucketArgs {
+    BucketArgs {
+        name: Some(bucket.to_owned()),
+        name_prefix: None,
+        region: "fra1".to_owned(),
+        acl: None,
+        versioning: false,
+        lifecycle_rule: Vec::new(),
+        force_destroy: false,
+        access_key: None,
+        secret_key: None,
+    }
+}
+
+fn known(bucket: &str) -> Known {
+    Known {
+        address: "bucket.hand".parse().expect("an address"),
+        id: RemoteId::new(format!("fra1/{bucket}")),
+        args: Object::new(),
+        attrs: Object::new(),
+    }
+}
+
+fn rule(given: &Value) -> LifecycleRule {
+    let text = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
+    LifecycleRule {
+        id: text("id"),
+        prefix: text("prefix"),
+        enabled: given["enabled"] == true,
+        expiration_days: given["expiration_days"]
+            .as_u64()
+            .and_then(|days| u32::try_from(days).ok()),
+        noncurrent_version_expiration_days: None,
+        abort_incomplete_multipart_upload_days: None,
     }
 }
 

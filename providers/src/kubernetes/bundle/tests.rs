@@ -23,7 +23,8 @@ fn objects_are_labelled_and_counted() {
         lines,
         [Line {
             object: object.clone(),
-            digest: digest.to_owned()
+            digest: digest.to_owned(),
+            fields: None,
         }]
     );
     assert!(Bundle::new("o", &address("argocd.main"), vec![map.clone(), map]).is_err());
@@ -197,7 +198,7 @@ async fn what_left_the_set_is_pruned_but_never_with_more_than_itself() {
     let lines = read_inventory(&before.inventory()).unwrap();
     after
         .unwrap()
-        .update(&to, &lines, &Managed::default())
+        .update(&to, &lines, &Managed::default(), ByHand::Leave)
         .await
         .unwrap();
     assert_eq!(names(&stored), ["n", "s", "things.example.org"]);
@@ -219,7 +220,7 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
         let found = labelled(&session, "demo-3f9a1c2e", "argocd.main", &lines)
             .await
             .unwrap();
-        look(&found, &lines, &Managed::default()).map(|seen| seen.objects)
+        look(&found, &lines, &Managed::default(), &BTreeMap::new()).map(|seen| seen.objects)
     };
     assert_eq!(seen().await, None);
     bundle
@@ -246,7 +247,7 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
     };
     let earlier = patches(&fake);
     bundle
-        .update(&to, &lines, &Managed::default())
+        .update(&to, &lines, &Managed::default(), ByHand::Leave)
         .await
         .unwrap();
     assert_eq!(patches(&fake) - earlier, 2);

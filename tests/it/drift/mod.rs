@@ -1,5 +1,13 @@
 //! What somebody changed past kplan is seen, and the next applies bring it back.
 
+mod account;
+mod cluster;
+mod hand;
+mod nodes;
+mod server;
+mod whole;
+
+use crate::support::cluster::Cluster;
 use crate::support::{Folder, SMALL};
 use serde_json::{Value, json};
 
@@ -155,6 +163,43 @@ fn what_is_ignored_is_neither_drift_nor_put_back() {
         droplets["droplets"][0]["tags"].as_array().map(Vec::len),
         Some(3)
     );
+    folder.assert_no_changes();
+}
+
+#[test]
+fn objects_that_are_left_to_others_are_left_by_other_changes_too() {
+    let map = |name: &str, value: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n"
+        )
+    };
+    let folder = Folder::with(&format!(
+        "{SMALL}\n[storage]\ncsi = false\n\n[[addon]]\nname = \"own\"\nmanifest = {{ file = \
+         \"own.yaml\" }}\n\n[drift]\nignore = [\"addon_manifest.own: objects\"]\n"
+    ));
+    let manifest = |second: &str| {
+        let text = map("first", "b") + &map("second", second);
+        std::fs::write(folder.path().join("own.yaml"), text).expect("a file");
+    };
+    manifest("b");
+    folder.apply();
+    let cluster = Cluster::of(&folder, "demo");
+    let (first, second) = ("v1 ConfigMap default/first", "v1 ConfigMap default/second");
+    cluster.merge(first, &json!({ "data": { "a": "theirs" } }));
+    folder.kplan(&["drift", "--sandbox"]).ok();
+    folder.assert_no_changes();
+    manifest("c");
+    folder.apply();
+    let value = |what: &str| cluster.get(what).expect(what)["data"]["a"].clone();
+    assert_eq!((value(first), value(second)), (json!("theirs"), json!("c")));
+    folder.assert_no_changes();
+    // That apply put it on record. Without the rule, the plan says what is put back.
+    let file = std::fs::read_to_string(folder.path().join("cluster.toml")).expect("the file");
+    folder.write(file.split("[drift]").next().unwrap_or_default());
+    let plan = folder.kplan(&["plan", "--sandbox"]).ok();
+    plan.assert_says(&["1 changed by hand (v1 ConfigMap default/first: data.a is "]);
+    folder.apply();
+    assert_eq!(value(first), "b");
     folder.assert_no_changes();
 }
 
