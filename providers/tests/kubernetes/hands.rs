@@ -169,6 +169,15 @@ impl Hands {
         entry.mutate.update(known, &args, &changed, &permit).await
     }
 
+    /// Updates what of its objects is not as it was applied, as a plan does that saw it.
+    pub(crate) async fn put_back(&self, known: &Known) -> Result<Object, ProviderError> {
+        let changed: FieldSet = ["objects"].into_iter().collect();
+        let entry = self.entry(&known.address);
+        let permit = permit(&known.address);
+        let update = entry.mutate.update(known, &known.args, &changed, &permit);
+        update.await
+    }
+
     pub(crate) async fn delete(&self, known: &Known) -> Result<(), ProviderError> {
         self.entry(&known.address)
             .mutate

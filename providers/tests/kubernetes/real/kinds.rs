@@ -12,13 +12,14 @@ use kplan_model::{Input, Known, Object, Secret, Timestamp, Value};
 use kplan_providers::artifacts::{ArtifactRef, pinned};
 use kplan_providers::k3s::pki::authority::{Subject, sealing};
 use kplan_providers::kubernetes::metadata_probe::{Seen, probe};
+use kplan_providers::kubernetes::object::Object as Named;
 use kplan_providers::kubernetes::{
     AddonManifestArgs, Applied, ArgocdArgs, ArgocdIngress, ArgocdRepositoryArgs, CcmArgs,
     CloudSecretArgs, CsiArgs, EtcdSnapshotsArgs, GithubApp, HelmReleaseArgs, RestoreArgs, Role,
     SealedSecretsArgs, SealingSecretArgs, UpgradeControllerArgs, VeleroArgs, VeleroSecretArgs,
     VeleroSourceArgs, manifest,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -95,6 +96,21 @@ async fn changed(real: &Real, known: &mut Known, args: Object) {
     let attrs = real.hands.try_update(known, args.clone()).await;
     known.attrs = attrs.unwrap_or_else(|error| panic!("{address}: {error}"));
     known.args = args;
+    settled(real, known).await;
+}
+
+/// Changed by hand: it is seen, with the field and its value, and put back.
+async fn edited(real: &Real, known: &mut Known, of: &Named, patch: &Json, says: &str) {
+    let address = &known.address;
+    let merged = real.session.merge(&real.permit, of, patch).await;
+    merged.unwrap_or_else(|error| panic!("{address}: {error}"));
+    let seen = real.hands.read(known).await;
+    let seen = seen.unwrap_or_else(|| panic!("{address} is gone"));
+    let objects = format!("{:?}", seen["objects"]);
+    assert!(objects.contains(says), "{address}: {objects}");
+    known.attrs = seen;
+    let attrs = real.hands.put_back(known).await;
+    known.attrs = attrs.unwrap_or_else(|error| panic!("{address}: {error}"));
     settled(real, known).await;
 }
 
@@ -250,6 +266,10 @@ async fn addons(real: &Real) -> Vec<Known> {
     };
     let mut manifest = made(real, "addon_manifest.a", map("green")).await;
     changed(real, &mut manifest, map("blue")).await;
+    let object = Named::new("v1", "ConfigMap", Some("addons"), "a");
+    let patch = json!({ "data": { "colour": "red", "theirs": "stays" } });
+    let says = "1 changed by hand (v1 ConfigMap addons/a: data.colour is \\\"red\\\")";
+    edited(real, &mut manifest, &object, &patch, says).await;
     let (artifacts, sources) = pinned(vec![artifact(CHART, "app-1.2.3.tgz")]);
     let chart = |values: &str| {
         HelmReleaseArgs {
@@ -281,6 +301,12 @@ async fn argocd(real: &Real) -> Vec<Known> {
         cluster_issuer: Some("letsencrypt".to_owned()),
     });
     changed(real, &mut installed, args.to_object()).await;
+    let server = Named::new("apps/v1", "Deployment", Some("argocd"), "argocd-server");
+    let patch = json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "argocd-server", "image": "quay.io/argoproj/argocd:v0" },
+    ] } } } });
+    let says = "spec.template.spec.containers[name=argocd-server]";
+    edited(real, &mut installed, &server, &patch, says).await;
     // Highly available, and as it was.
     let ha = argocd_args(&upstream, "ha-install.yaml", None);
     let several = ArgocdArgs {
