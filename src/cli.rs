@@ -437,7 +437,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "GLOB", requires = "look")]
     pub name: Option<String>,
     /// Write the blocks to the end of the file instead of printing them
-    #[arg(long, requires = "discover")]
+    #[arg(long, requires = "discover", conflicts_with = "generate")]
     pub write: bool,
     /// How it runs.
     #[command(flatten)]

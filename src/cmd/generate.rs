@@ -2,17 +2,19 @@
 //! nothing but reads, and nothing is written.
 
 use crate::cli::{Global, ImportArgs};
+use crate::cmd::import::nothing_like;
 use crate::cmd::session::Session;
 use crate::compose;
 use crate::discover::{self, Found, Only};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::generate::{self, Draft, Generated, Ground, Key};
-use crate::load::{self, Secrets};
+use crate::load::{self, Loaded, Secrets};
 use crate::relocate;
 use crate::render::Terminal;
+use crate::wire::StatePlace;
 use kplan_model::{Address, Recorded, RemoteId, Snapshot};
-use kplan_providers::digitalocean::Discovered;
+use kplan_providers::digitalocean::{Discovered, KINDS};
 use kplan_schema::Spec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,16 +28,33 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
     let is_new = file.is_empty();
     let text = if is_new { NOTHING } else { &file };
     let loaded = load::text(&global.file, text)?;
+    if is_new {
+        not_recorded(global, &loaded)?;
+    }
     let session = Session::reading_as(global, loaded, terminal).await?;
     let snapshot = session.recorded(terminal)?;
+    if is_new && !snapshot.resources.is_empty() {
+        return Err(recorded(
+            session.place.cluster.as_str(),
+            snapshot.resources.len(),
+        ));
+    }
     let account = discover::look(&session, terminal).await;
     let only = Only::of_arguments(args);
+    nothing_like(&only, &account.existing)?;
     let open = only.of(account.existing.clone());
     let ground = Ground {
         access_key: account.access_key.clone(),
         ..ground(&session, &snapshot, &open, (is_new, &file))
     };
     let (all, unread) = (&account.existing, &account.unread);
+    if has_list(&file, "import") && !has_header(&file, "import") {
+        let problem = Problem::error(
+            "import::inline",
+            "`import = [...]` stands in the file, and no [[import]] can stand behind it",
+        );
+        return Err(problem.help("write it as [[import]] blocks first").into());
+    }
     let mut generated = generate::generate(&ground, all, &open, &file).map_err(unwritable)?;
     differences(&session, &snapshot, &ground, all, &mut generated);
     let text = generate::text(&ground, &generated.draft, unread);
@@ -66,6 +85,27 @@ fn existing(file: &Path) -> Result<String, Failure> {
     })
 }
 
+/// Where there is no file, nothing is on record beside it.
+fn not_recorded(global: &Global, loaded: &Loaded) -> Result<(), Failure> {
+    let identified = loaded.identified();
+    let place = StatePlace::of(global, &identified)?;
+    match place.renamed_from(global, &identified)? {
+        Some((cluster, count)) => Err(recorded(&cluster, count)),
+        None => Ok(()),
+    }
+}
+
+fn recorded(cluster: &str, count: usize) -> Failure {
+    let message =
+        format!("the file is not there, and {count} resources of {cluster} are on record here");
+    let problem = Problem::error("import::recorded", message).help(
+        "a new file would not have their addresses, and its plan would destroy them: bring the old one \
+         back (version control, or the recovery kit in the backup bucket). `kplan state list` names what \
+         it had; in an empty folder `kplan import --generate` writes what the account has",
+    );
+    Failure::with(Exit::Refused, problem)
+}
+
 fn unwritable(why: String) -> Failure {
     let message = format!("no file can be written for what there is: {why}");
     let problem = Problem::error("import::unwritable", message);
@@ -90,6 +130,11 @@ fn ground<'a>(
     let kinds = session.kinds();
     let found = discover::matched(&declarations, &kinds, snapshot, open, &taken);
     let declared = declarations.resources.iter().map(|it| &it.address);
+    let asked: BTreeSet<Address> = declared.cloned().collect();
+    let moves = spec.moves.iter().map(|it| it.from.as_str());
+    let left = moves.chain(spec.removals.iter().map(|it| it.from.as_str()));
+    let left = left.filter_map(|from| from.parse::<Address>().ok());
+    let addresses = asked.iter().chain(snapshot.resources.keys()).cloned();
     let records = snapshot.resources.values().chain(&snapshot.deposed);
     let known = records.map(|it| (it.address.clone(), it.id.to_string()));
     let known = known.chain(taken);
@@ -98,12 +143,23 @@ fn ground<'a>(
         spec,
         is_new,
         owner: &snapshot.owner,
-        addresses: declared.chain(snapshot.resources.keys()).cloned().collect(),
+        addresses: addresses.chain(left).collect(),
+        asked,
+        inline: KINDS
+            .into_iter()
+            .filter(|kind| has_list(file, kind) && !has_header(file, kind))
+            .collect(),
         known: known.collect(),
         access_key: None,
         balancers_are_listed: has_list(file, "load_balancer"),
         claimed: claimed(&found, open),
     }
+}
+
+fn has_header(file: &str, name: &str) -> bool {
+    let header = format!("[[{name}]]");
+    let mut lines = file.lines();
+    lines.any(|line| line.trim_start().starts_with(&header))
 }
 
 fn has_list(file: &str, name: &str) -> bool {

@@ -16,6 +16,7 @@ use crate::render::Terminal;
 use crate::whole::{self, Readers};
 use kplan_engine::PlanOptions;
 use kplan_model::{Origin, PlanMode, RemoteId};
+use kplan_providers::digitalocean::Discovered;
 use serde_json::json;
 use std::path::Path;
 
@@ -71,15 +72,18 @@ async fn discovered(global: &Global, args: &ImportArgs, terminal: &mut Terminal)
     let spec = &session.loaded.spec;
     let taken = relocate::in_file(spec).into_iter();
     let taken = taken.map(|one| (one.to, one.id.to_string())).collect();
+    nothing_like(&only, &account.existing)?;
     let existing = only.of(account.existing);
     let kinds = session.kinds();
     let mut found = discover::matched(&declarations, &kinds, &snapshot, &existing, &taken);
     found.unread = account.unread;
+    found.is_part = only.is_part();
     if args.write && !found.proposals.is_empty() {
         append(&global.file, &discover::blocks(&found))?;
-        found.proposals.keys().for_each(|address| {
-            terminal.note(&format!("Wrote [[import]] of {address}"));
-        });
+        for (address, proposal) in &found.proposals {
+            let why = discover::reasons(proposal).join("; ");
+            terminal.note(&format!("Wrote [[import]] of {address} ({why})"));
+        }
     }
     if global.json {
         terminal.line(&discover::document(&found).to_string());
@@ -96,6 +100,20 @@ async fn discovered(global: &Global, args: &ImportArgs, terminal: &mut Terminal)
     })
 }
 
+/// A filter that nothing passes is a slip of the pen.
+///
+/// # Errors
+/// What the account has nothing of.
+pub fn nothing_like(only: &Only, all: &[Discovered]) -> Result<(), Failure> {
+    let Some(why) = only.misses(all) else {
+        return Ok(());
+    };
+    let problem = Problem::error("import::nothing_like", why);
+    Err(problem
+        .help("look at its spelling; without --vpc, --tag and --name everything is looked at")
+        .into())
+}
+
 /// Puts text behind everything that is in the file.
 fn append(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
@@ -109,6 +127,18 @@ fn append(file: &Path, text: &str) -> Result<(), Failure> {
     whole.push('\n');
     whole.push_str(text.trim_end());
     whole.push('\n');
+    // What stands within brackets cannot be added to behind them, and the file stays a file.
+    if let Err(error) = toml::from_str::<toml::Table>(&whole) {
+        let message = format!(
+            "[[import]] cannot be added to {}: {}",
+            file.display(),
+            error.message()
+        );
+        let problem = Problem::error("import::inline", message);
+        return Err(problem
+            .help("write `import = [...]` as [[import]] blocks, or put what is printed without --write there")
+            .into());
+    }
     whole::write(file, whole.as_bytes(), Readers::Anybody).map_err(failed)
 }
 

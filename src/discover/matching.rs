@@ -133,15 +133,53 @@ fn differences(info: &KindInfo, asked: &Object, one: &Discovered) -> (Vec<String
         if matches!(field.change, Change::Computed | Change::Ignored) {
             continue;
         }
-        let Some((asked, real)) = both(asked, one, field.name) else {
-            continue;
+        let same = if field.name == "tags" {
+            same_tags(asked, one)
+        } else {
+            let pending = asked.get(field.name).is_some_and(is_pending);
+            match both(asked, one, field.name) {
+                Some((asked, real)) => agrees(field, asked, real),
+                // What the file wants there does not exist yet, and something else is there.
+                None => !(pending && one.attrs.get(field.name).is_some_and(|it| !it.is_null())),
+            }
         };
-        if !agrees(field, asked, real) {
+        if !same {
             names.push(field.name.to_owned());
             fixed |= !matches!(field.change, Change::InPlace { .. });
         }
     }
     (names, fixed)
+}
+
+/// Whether a value is nothing but a reference to what is not there yet.
+fn is_pending(value: &Value) -> bool {
+    !value.is_known() && !matches!(value, Value::List(_) | Value::Map(_))
+}
+
+/// Whether it carries the tags that the file gives, and no others; owners' do not count.
+fn same_tags(asked: &Object, one: &Discovered) -> bool {
+    let Some(wanted) = wanted_tags(asked) else {
+        return true;
+    };
+    let owner = |tag: &&String| tag.starts_with(OWNER);
+    let real: BTreeSet<&String> = one.tags.iter().filter(|tag| !owner(tag)).collect();
+    wanted.iter().collect::<BTreeSet<&String>>() == real
+}
+
+/// What the tags of owners begin with.
+const OWNER: &str = "kplan:";
+
+/// The tags that the file gives.
+fn wanted_tags(asked: &Object) -> Option<Vec<String>> {
+    let Some(Value::List(tags)) = asked.get("tags") else {
+        return None;
+    };
+    let text = |tag: &Value| match tag {
+        Value::Str(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    };
+    let given = tags.iter().filter_map(text);
+    Some(given.filter(|tag| !tag.starts_with(OWNER)).collect())
 }
 
 /// A node of somebody else's has the name it has; what the file would call it says nothing.
@@ -156,6 +194,10 @@ fn by_identity(
     known: &Snapshot,
 ) {
     for (declaration, info) in open.iter().filter(|(it, _)| is_named(&it.address)) {
+        // Where it stands tells nothing from its neighbours.
+        if info.identity == ["region"] {
+            continue;
+        }
         let address = &declaration.address;
         let asked = declaration.filled(known);
         let fitting: Vec<(&Discovered, Vec<&str>)> = free
@@ -170,7 +212,7 @@ fn by_identity(
                 let (differs, fixed) = differences(info, &asked, one);
                 let proposal = Proposal {
                     id: one.id.clone(),
-                    confidence: if fixed {
+                    confidence: if fixed || differs.iter().any(|name| name == "droplet_id") {
                         Confidence::Likely
                     } else {
                         Confidence::Certain
@@ -191,8 +233,27 @@ fn by_identity(
 /// Who asks for something, the fields that agree, and what is asked for.
 type Asking<'a> = (Address, Vec<&'a str>, Object);
 
-/// What has another name, and otherwise is as the file says: only where there are as many as the file
-/// asks for.
+/// Whether something of another name could be what the file asks for: nothing that tells it from others
+/// is otherwise, and nothing differs that only a new one could have.
+fn is_alike<'f>(info: &'static KindInfo, asked: &Object, one: &Discovered) -> Option<Vec<&'f str>> {
+    let kind = info.kind.as_str();
+    let fields: &[&'static str] = match kind {
+        "vpc" => &["region", "ip_range"],
+        "reserved_ip" => &["region", "droplet_id"],
+        _ => info.alike,
+    };
+    let said = agreed(info, fields, asked, one)?;
+    let (differs, fixed) = differences(info, asked, one);
+    let fixed = fixed && !(differs.iter().all(|name| name == "name") && kind == "droplet");
+    // Machines are many and alike; of everything else all but the name has to be as the file says.
+    let whole = kind == "droplet" || differs.iter().all(|name| name == "name");
+    let complete = kind != "vpc" || said.len() == fields.len();
+    let is_default = one.attrs.get("default") == Some(&Value::Bool(true));
+    (!fixed && whole && complete && !is_default).then_some(said)
+}
+
+/// What has another name, and otherwise is as the file says: only where nobody else asks for it, or the
+/// nodes of one pool do, of which it does not matter which is which.
 fn by_likeness(
     found: &mut Found,
     open: &[(&Declaration, &'static KindInfo)],
@@ -217,9 +278,9 @@ fn by_likeness(
             .filter(|at| {
                 let one = free[*at];
                 let is_free = !bound.contains(&(one.kind.to_owned(), one.id.clone()));
-                let alike = agreed(info, info.alike, &asked, one);
                 let fits = one.kind == address.kind().as_str() && is_free && tagged(&asked, one);
-                if let (true, Some(fields)) = (fits, alike) {
+                let alike = fits.then(|| is_alike(info, &asked, one)).flatten();
+                if let Some(fields) = alike {
                     said = fields;
                     return true;
                 }
@@ -234,7 +295,12 @@ fn by_likeness(
         asking.push((address.clone(), said, asked));
     }
     for (fitting, asking) in groups {
-        if fitting.len() != asking.len() {
+        let first = &asking[0].0;
+        let is_pool = first.index().is_some()
+            && asking
+                .iter()
+                .all(|(address, _, _)| address.name() == first.name());
+        if fitting.len() != asking.len() || !(is_pool || asking.len() == 1) {
             for (address, _, _) in asking {
                 let all = fitting.iter().map(|at| candidate(free[*at])).collect();
                 found.ambiguous.insert(address, all);
@@ -250,8 +316,13 @@ fn by_likeness(
                 id: one.id.clone(),
                 confidence: Confidence::Likely,
                 because: printable(&format!(
-                    "{}, and no other does; it is called {}",
+                    "{}, and {}; it is called {}",
                     said.join(", "),
+                    if is_pool {
+                        "so do as many as the pool has"
+                    } else {
+                        "no other does"
+                    },
                     one.name
                 )),
                 differs: differs.unwrap_or_default(),
@@ -263,16 +334,8 @@ fn by_likeness(
 
 /// Whether it carries the tags that the file gives.
 fn tagged(asked: &Object, one: &Discovered) -> bool {
-    let Some(Value::List(tags)) = asked.get("tags") else {
-        return true;
-    };
-    let text = |tag: &Value| match tag {
-        Value::Str(text) => Some(text.as_str().to_owned()),
-        _ => None,
-    };
-    let owner = |tag: &String| tag.starts_with("kplan:");
-    let mut wanted = tags.iter().filter_map(text).filter(|tag| !owner(tag));
-    wanted.all(|tag| one.tags.contains(&tag))
+    let wanted = wanted_tags(asked).unwrap_or_default();
+    wanted.iter().all(|tag| one.tags.contains(tag))
 }
 
 /// One of several, for whoever has to choose.

@@ -6,7 +6,7 @@ mod matching;
 mod render;
 
 pub use matching::{Confidence, Proposal, differing, matched};
-pub use render::{blocks, document, text};
+pub use render::{blocks, document, reasons, text};
 
 use crate::cli::ImportArgs;
 use crate::cmd::session::Session;
@@ -36,6 +36,29 @@ impl Only {
             vpc: args.vpc.clone(),
             name: args.name.clone(),
         }
+    }
+
+    /// Whether only a part is looked at.
+    pub fn is_part(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// What it says of an account that has nothing like that.
+    pub fn misses(&self, all: &[Discovered]) -> Option<String> {
+        if let Some(wanted) = &self.vpc {
+            let mut networks = all.iter().filter(|it| it.kind == "vpc");
+            if !networks.any(|it| it.id == *wanted || it.name == *wanted) {
+                return Some(format!("the account has no VPC `{wanted}`"));
+            }
+        }
+        if let Some(wanted) = &self.tag
+            && !all.iter().any(|it| it.tags.contains(wanted))
+        {
+            return Some(format!("nothing in the account carries the tag `{wanted}`"));
+        }
+        let glob = self.name.as_ref()?;
+        let called = all.iter().any(|it| is_like(glob, &it.name));
+        (!called).then(|| format!("nothing in the account is called `{glob}`"))
     }
 
     /// Those of what exists that are looked at. Kinds without tags, or that stand in no VPC, are left
@@ -113,6 +136,8 @@ pub struct Found {
     pub others: BTreeMap<&'static str, usize>,
     /// What could not be read, with the reason.
     pub unread: Vec<String>,
+    /// Whether only a part of the account was looked at.
+    pub is_part: bool,
 }
 
 /// What an account has.

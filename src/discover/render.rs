@@ -1,6 +1,6 @@
 //! What a look proposes, as text, as blocks of the file and for machines.
 
-use super::{Confidence, Found};
+use super::{Confidence, Found, Proposal};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -13,14 +13,22 @@ impl Confidence {
     }
 }
 
+/// How sure a proposal is, why, and in what it differs; a line for each.
+pub fn reasons(proposal: &Proposal) -> Vec<String> {
+    let word = proposal.confidence.word();
+    let mut lines = vec![format!("{word}: agrees on {}", proposal.because)];
+    if !proposal.differs.is_empty() {
+        lines.push(format!("differs in {}", proposal.differs.join(", ")));
+    }
+    lines
+}
+
 /// The blocks to write into the file.
 pub fn blocks(found: &Found) -> String {
     let mut out = String::new();
     for (address, proposal) in &found.proposals {
-        let word = proposal.confidence.word();
-        let _ = writeln!(out, "# {word}: agrees on {}", proposal.because);
-        if !proposal.differs.is_empty() {
-            let _ = writeln!(out, "# differs in {}", proposal.differs.join(", "));
+        for line in reasons(proposal) {
+            let _ = writeln!(out, "# {line}");
         }
         let _ = writeln!(
             out,
@@ -46,7 +54,12 @@ pub fn text(found: &Found) -> String {
     for address in &found.nothing {
         let _ = writeln!(
             out,
-            "# {address}: nothing fits; `kplan apply` would make it"
+            "# {address}: {}; `kplan apply` would make it",
+            if found.is_part {
+                "nothing that was looked at fits"
+            } else {
+                "nothing fits"
+            }
         );
     }
     for why in &found.unread {

@@ -1,5 +1,6 @@
 //! One block of a file, as text: keys in a column, long lists on lines of their own.
 
+use crate::render::value::is_hidden;
 use std::fmt::Write as _;
 
 /// What something is called at DigitalOcean: its kind and id.
@@ -123,10 +124,19 @@ impl Inline {
     }
 }
 
-/// Text as a TOML string: JSON's escapes are TOML's, but that JSON lets DEL stand.
+/// Text as a TOML string: JSON's escapes are TOML's. What is not seen is escaped besides, so that the
+/// file is read as it is shown.
 pub(super) fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
-    json.replace('\u{7f}', "\\u007f")
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_hidden(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn list(values: &[String]) -> String {
@@ -153,7 +163,7 @@ mod tests {
     #[test]
     fn keys_stand_in_a_column_and_text_stays_what_it_is() {
         let mut block = Block::new("[[droplet]]");
-        block.text("name", "web \"1\"\n[x]\u{7f}\u{1}é");
+        block.text("name", "web \"1\"\n[x]\u{7f}\u{1}\u{202e}é");
         block.texts("tags", &["a", "b"]);
         block.flag("monitoring", true, true);
         block.flag("backups", true, false);
@@ -161,7 +171,10 @@ mod tests {
         let text = block.as_toml();
         let read: toml::Table = toml::from_str(&text).expect("TOML");
         let droplet = &read["droplet"][0];
-        assert_eq!(droplet["name"].as_str(), Some("web \"1\"\n[x]\u{7f}\u{1}é"));
+        assert_eq!(
+            droplet["name"].as_str(),
+            Some("web \"1\"\n[x]\u{7f}\u{1}\u{202e}é")
+        );
         assert_eq!(droplet["tags"].as_array().map(Vec::len), Some(2));
         assert_eq!(droplet.as_table().map(toml::Table::len), Some(3));
         assert!(

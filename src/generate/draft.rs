@@ -38,8 +38,12 @@ pub struct Ground<'a> {
     pub is_new: bool,
     /// Whose the file is.
     pub owner: &'a Owner,
-    /// Every address of the file and of the record.
+    /// Every address of the file and of the record, and those that the file says were left.
     pub addresses: BTreeSet<Address>,
+    /// What the file asks for.
+    pub asked: BTreeSet<Address>,
+    /// Tables that the file writes within brackets, to which none can be added behind it.
+    pub inline: BTreeSet<&'static str>,
     /// What is on record, or is imported by the file, by kind and id.
     pub known: BTreeMap<(String, String), Address>,
     /// The public half of the key that sees buckets.
@@ -72,6 +76,8 @@ pub struct Draft {
     pub left: BTreeMap<String, Vec<String>>,
     /// What a reader should know.
     pub notes: Vec<String>,
+    /// The names of nodes, by address.
+    pub called: BTreeMap<String, String>,
 }
 
 /// Writes what is open of all there is.
@@ -107,7 +113,8 @@ pub(super) fn draft(
     draft.region = region(ground, &kept, cluster.as_ref());
     site.region.clone_from(&draft.region);
     draft.cluster = name(ground, all, &kept, &site);
-    let pools = pools(&mut site, cluster);
+    left_out_of_pools(&machines, cluster.as_ref(), &mut draft);
+    let pools = pools(&mut site, cluster, &mut draft.called);
     labels(&mut site, &kept);
     draft.blocks.extend(pools);
     for one in kept {
@@ -330,8 +337,31 @@ fn name(ground: &Ground<'_>, all: &[Discovered], kept: &[&Discovered], site: &Si
     named.unwrap_or_else(|| NAMELESS.to_owned())
 }
 
+/// Says which droplets have tags of K3s and are in no pool.
+fn left_out_of_pools(machines: &[Machine], cluster: Option<&Cluster<'_>>, draft: &mut Draft) {
+    let Some(cluster) = cluster else { return };
+    let pools = std::iter::once(&cluster.servers).chain(&cluster.agents);
+    let inside: BTreeSet<&str> = pools
+        .flat_map(|pool| pool.members.iter().map(|it| it.id.as_str()))
+        .collect();
+    let beside = machines.iter().filter(|it| k3s::speaks_of_k3s(&it.tags));
+    let beside = beside.filter(|it| !inside.contains(it.id.as_str()));
+    let names: Vec<&str> = beside.map(|it| it.name.as_str()).collect();
+    if !names.is_empty() {
+        draft.notes.push(format!(
+            "Tagged as of K3s and in no pool, because they are off, stand in another network, or are \
+             tagged as both: {}.",
+            names.join(", ")
+        ));
+    }
+}
+
 /// The tables of a cluster, each of whose droplets has its address then.
-fn pools(site: &mut Site, cluster: Option<Cluster<'_>>) -> Vec<Block> {
+fn pools(
+    site: &mut Site,
+    cluster: Option<Cluster<'_>>,
+    called: &mut BTreeMap<String, String>,
+) -> Vec<Block> {
     let Some(mut cluster) = cluster else {
         return Vec::new();
     };
@@ -353,8 +383,10 @@ fn pools(site: &mut Site, cluster: Option<Cluster<'_>>) -> Vec<Block> {
             .sort_by_key(|it| (it.name.clone(), number(&it.id)));
         site.names.pool(&pool.name, pool.members.len());
         let block = blocks::pool(pool);
-        for (key, address) in block.iter().flat_map(|block| &block.holds) {
+        let holds = block.iter().flat_map(|block| &block.holds);
+        for ((key, address), machine) in holds.zip(&pool.members) {
             site.names.give(key, address.clone());
+            called.insert(address.clone(), machine.name.clone());
         }
         all.extend(block);
     }

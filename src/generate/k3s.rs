@@ -60,6 +60,15 @@ pub(super) fn cluster(machines: &[Machine]) -> Result<Option<Cluster<'_>>, Strin
             first.name, other.name
         ));
     }
+    let clusters: BTreeSet<String> = servers.iter().filter_map(|it| stem(&it.name)).collect();
+    if clusters.len() > 1 {
+        let names: Vec<&str> = clusters.iter().map(String::as_str).collect();
+        return Err(format!(
+            "the names of the servers of K3s speak of several clusters ({}): `--name` or `--tag` takes \
+             one of them",
+            names.join(", ")
+        ));
+    }
     if !first.on {
         return Err(format!("the server {} of K3s is off", first.name));
     }
@@ -79,14 +88,35 @@ pub(super) fn cluster(machines: &[Machine]) -> Result<Option<Cluster<'_>>, Strin
     }))
 }
 
+/// Whether a tag speaks of K3s.
+pub(super) fn speaks_of_k3s(tags: &[String]) -> bool {
+    let mut words = tags.iter().flat_map(|tag| words(tag));
+    words.any(|word| word == "k3s")
+}
+
+fn words(text: &str) -> Vec<String> {
+    let lower = text.to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    words.map(str::to_owned).collect()
+}
+
+/// The cluster that a node's name speaks of: what is left of it without its part and its number.
+/// Nothing where it has neither: such a name is its own, and says nothing of a cluster.
+fn stem(name: &str) -> Option<String> {
+    let all = words(name);
+    let counted = |word: &str| word.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    let part = |word: &str| word == "k3s" || SERVER.contains(&word) || AGENT.contains(&word);
+    let kept: Vec<String> = all
+        .iter()
+        .map(|word| word[..counted(word)].to_owned())
+        .filter(|word| !word.is_empty() && !part(word))
+        .collect();
+    (kept != all).then(|| kept.join("-"))
+}
+
 /// What the tags of a droplet say: `k3s_server`, `k3s-agent`, or `k3s` and `worker`.
 fn role(tags: &[String]) -> Option<Role> {
-    let tags = tags.iter().map(|tag| {
-        let lower = tag.to_ascii_lowercase();
-        let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
-        words.map(str::to_owned).collect::<Vec<String>>()
-    });
-    let tags: Vec<Vec<String>> = tags.collect();
+    let tags: Vec<Vec<String>> = tags.iter().map(|tag| words(tag)).collect();
     let is_k3s = |words: &[String]| words.iter().any(|word| word == "k3s");
     let bare = tags.iter().any(|words| words.len() == 1 && is_k3s(words));
     let says = |role: &[&str]| {
@@ -177,6 +207,20 @@ mod tests {
         }
         pools.sort_unstable();
         assert_eq!(pools, [("batch", 1), ("front", 2)]);
+    }
+
+    #[test]
+    fn names_of_several_clusters_are_not_taken_for_one() {
+        let of = |names: &[&str]| {
+            let machines = names.iter().map(|name| machine(name, "m", &["k3s-server"]));
+            let machines: Vec<Machine> = machines.collect();
+            cluster(&machines).map(|found| found.map(|it| it.servers.members.len()))
+        };
+        assert_eq!(of(&["alpha-server-0", "alpha-server-1"]), Ok(Some(2)));
+        assert_eq!(of(&["alpha", "beta", "gamma"]), Ok(Some(3)));
+        assert_eq!(of(&["server1", "server2", "k3s-master-03"]), Ok(Some(3)));
+        let several = of(&["alpha-server-0", "beta-server-0"]).expect_err("two");
+        assert!(several.contains("(alpha, beta)"), "{several}");
     }
 
     #[test]

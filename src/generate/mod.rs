@@ -17,7 +17,7 @@ pub use draft::{Draft, Ground};
 use crate::render::value::printable;
 use draft::Refused;
 use kplan_providers::digitalocean::Discovered;
-use kplan_schema::{Source, Spec};
+use kplan_schema::{Code, Source, Spec};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -54,7 +54,12 @@ pub fn generate(
             return Ok(Generated { draft, spec });
         }
         let mut blamed = false;
-        for finding in parsed.diagnostics.iter().filter(|it| it.is_error()) {
+        let errors = parsed.diagnostics.iter().filter(|it| it.is_error());
+        // What refers to a block that goes is written with an id the next time.
+        let (follow, cause): (Vec<_>, Vec<_>) =
+            errors.partition(|it| it.code == Code::ReferenceUnknown);
+        let findings = if cause.is_empty() { follow } else { cause };
+        for finding in findings {
             let starts = finding.labels.iter().map(|label| label.span.start);
             let inside = starts.filter_map(|at| {
                 let at = at.checked_sub(file.len() + 1)?;
@@ -108,8 +113,13 @@ fn body(ground: &Ground<'_>, draft: &Draft) -> (String, Vec<Range<usize>>) {
         if at == 0 {
             out.push_str("\n# Once they are applied, these blocks can go.\n");
         }
+        out.push('\n');
+        // A node's block does not say what it is called.
+        if let Some(name) = draft.called.get(address) {
+            let _ = writeln!(out, "# {}", printable(name));
+        }
         let id = block::quoted(id);
-        let _ = write!(out, "\n[[import]]\nto = \"{address}\"\nid = {id}\n");
+        let _ = write!(out, "[[import]]\nto = \"{address}\"\nid = {id}\n");
     }
     (out, places)
 }

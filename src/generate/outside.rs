@@ -45,6 +45,11 @@ fn texts<'a>(one: &'a Discovered, name: &str) -> Vec<&'a str> {
     texts.collect()
 }
 
+/// Whether a name server is DigitalOcean's.
+fn is_digitaloceans(host: &str) -> bool {
+    host.trim_end_matches('.').ends_with(".digitalocean.com")
+}
+
 /// Whether a tag is one of DigitalOcean's own Kubernetes.
 fn is_of_doks(tag: &str) -> bool {
     tag == "k8s" || tag.starts_with("k8s:")
@@ -83,8 +88,12 @@ impl Outside {
 
     /// Why something is left out; an empty text where nobody needs to be told.
     pub(super) fn reason(&self, one: &Discovered) -> Option<String> {
-        if matches!(one.kind, "tag" | "project" | "domain") {
-            return Some(String::new());
+        match one.kind {
+            // A tag comes with what carries it.
+            "tag" => return Some(String::new()),
+            "project" => return Some("[project] is for what a file has made".to_owned()),
+            "domain" => return Some("a domain has no block, only its records have".to_owned()),
+            _ => {}
         }
         if one.kind == "bucket" {
             return self.by_name(&one.name);
@@ -125,11 +134,16 @@ impl Outside {
         let mut droplets = droplets.into_iter().chain(text(one, "droplet_id"));
         let serves = droplets.any(|id| self.droplets.contains(id));
         let named = self.clusters.iter().find(|cluster| {
-            let before = format!("{cluster}-");
             let tags = one.tags.iter().map(String::as_str);
             let mut tags = tags.chain(text(one, "droplet_tag"));
-            let by_name = one.kind == "ssh_key" && one.name.starts_with(&before);
-            by_name || tags.any(|tag| tag.starts_with(&before))
+            // The names that kplan gives, and no others that begin so.
+            let given = |name: &str, parts: &[&str]| {
+                let part = name.strip_prefix(cluster.as_str());
+                let part = part.and_then(|rest| rest.strip_prefix('-'));
+                part.is_some_and(|part| parts.contains(&part))
+            };
+            let key = one.kind == "ssh_key" && given(&one.name, &["throwaway"]);
+            key || tags.any(|tag| given(tag, &["server", "agent"]))
         });
         let holds = one.kind == "vpc" && self.vpcs.contains(&one.id);
         if let Some(cluster) = named {
@@ -159,10 +173,12 @@ fn by_kind(one: &Discovered) -> Option<String> {
     }
     let (kind, name) = (text(one, "type")?, text(one, "name")?);
     match kind {
-        "A" | "AAAA" | "CNAME" | "MX" | "SRV" | "TXT" => None,
-        // The domain's own are DigitalOcean's.
-        "NS" if name != "@" => None,
-        "SOA" | "NS" => Some(String::new()),
+        "NS" if name == "@" && text(one, "value").is_some_and(is_digitaloceans) => {
+            Some(String::new())
+        }
+        "A" | "AAAA" | "CNAME" | "MX" | "NS" | "SRV" | "TXT" => None,
+        // The domain's own is DigitalOcean's.
+        "SOA" => Some(String::new()),
         other => Some(format!("kplan keeps no {other} records")),
     }
 }
@@ -219,6 +235,7 @@ mod tests {
         assert!(!left(&one("droplet", "2", &["web"])));
         assert!(!left(&one("vpc", "other", &[])));
         assert!(!left(&one("firewall", "g", &["shopping"])));
+        assert!(!left(&one("droplet", "8", &["shop-prod"])));
         let bucket = |name: &str| Discovered {
             name: name.to_owned(),
             ..one("bucket", name, &[])
@@ -245,7 +262,11 @@ mod tests {
             reason(&with(record, "name", Value::str(name)))
         };
         assert_eq!(record("NS", "sub"), None);
-        assert_eq!(record("NS", "@").as_deref(), Some(""));
+        assert_eq!(record("NS", "@"), None);
+        let own = with(one("domain_record", "r", &[]), "type", Value::str("NS"));
+        let own = with(own, "name", Value::str("@"));
+        let own = with(own, "value", Value::str("ns1.digitalocean.com"));
+        assert_eq!(reason(&own).as_deref(), Some(""));
         assert_eq!(
             record("CAA", "@").as_deref(),
             Some("kplan keeps no CAA records")

@@ -4,9 +4,10 @@ use super::block::{Block, Inline, Key, quoted};
 use super::blocks::Site;
 use super::read::typed;
 use kplan_model::Input;
+use kplan_model::codec::Codec as _;
 use kplan_providers::digitalocean::{
     DatabaseAttrs, DatabaseRule, Discovered, FirewallAttrs, FirewallRule, ForwardingRule,
-    HealthCheck, LoadBalancerAttrs, LoadBalancerFirewall,
+    HealthCheck, LoadBalancerAttrs, LoadBalancerFirewall, UNKEPT,
 };
 
 /// Remote sides show nothing but values.
@@ -64,6 +65,15 @@ pub(super) fn load_balancer(site: &Site, key: Key, one: &Discovered) -> Option<B
         }
         block
     };
+    if let Some(Ok(unkept)) = one.attrs.get(UNKEPT).map(Vec::<String>::decode)
+        && !unkept.is_empty()
+    {
+        block.notes.push(format!(
+            "It has settings that no block keeps: {}. They stay as they are, and one made anew would \
+             not have them.",
+            unkept.join(", ")
+        ));
+    }
     site.place(&mut block, &attrs.region, attrs.vpc_uuid.as_deref());
     if let Some(units) = attrs.size_unit {
         block.row("size_unit", units.to_string());

@@ -53,10 +53,18 @@ fn text_of(text: &str, indent: usize, most: usize) -> String {
     out
 }
 
-/// Without what could move the cursor.
+/// Whether a character is not seen and changes how others are shown: it moves the cursor, begins a line,
+/// or turns the direction of what follows.
+pub fn is_hidden(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || c == '\u{feff}'
+}
+
+/// Without what could move the cursor or turn the text around.
 pub fn printable(line: &str) -> String {
     line.chars()
-        .filter(|c| !c.is_control() || *c == '\t')
+        .filter(|c| !is_hidden(*c) || *c == '\t')
         .collect()
 }
 
@@ -73,7 +81,7 @@ pub fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if c.is_control() => out.extend(c.escape_unicode()),
+            c if is_hidden(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }

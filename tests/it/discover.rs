@@ -206,3 +206,99 @@ tags  = ["k3s-agent"]
     let shown = account.folder.kplan(&["state", "list", "--sandbox"]).ok();
     shown.assert_says(&["droplet.servers[2]", "droplet.workers[1]"]);
 }
+
+#[test]
+fn what_only_stands_where_the_file_wants_something_is_no_guess() {
+    let file = r#"
+[cluster]
+name   = "shop"
+region = "fra1"
+
+[[vpc]]
+name = "fresh"
+
+[[droplet]]
+name = "front"
+size = "s-2vcpu-4gb"
+
+[[droplet]]
+name = "back"
+size = "s-2vcpu-4gb"
+
+[[reserved_ip]]
+name    = "mine"
+droplet = "droplet.front"
+
+[[load_balancer]]
+name            = "staging"
+droplets        = ["droplet.front"]
+forwarding_rule = [
+    { entry_protocol = "tcp", entry_port = 80, target_protocol = "tcp", target_port = 80 },
+]
+
+[[volume]]
+name = "cache"
+size = 10
+"#;
+    let account = Account::new(file);
+    let ask = |path: &str, body: &serde_json::Value| account.folder.ask("POST", path, Some(body));
+    // Of one kind with what the file asks for, and somebody's all the same.
+    let mut ids = Vec::new();
+    for name in ["prod-db", "alice-scratch"] {
+        let body = json!({ "name": name, "region": "fra1", "size": "s-2vcpu-4gb",
+            "image": "ubuntu-24-04-x64", "monitoring": true });
+        let id = ask("/v2/droplets", &body)["droplet"]["id"].clone();
+        let path = format!("/v2/droplets/{id}");
+        account
+            .folder
+            .until(&path, |it| it["droplet"]["status"] == "active");
+        ids.push(id);
+    }
+    ask("/v2/reserved_ips", &json!({ "droplet_id": ids[0] }));
+    ask(
+        "/v2/load_balancers",
+        &json!({ "name": "prod", "region": "fra1", "droplet_ids": [ids[0]],
+            "forwarding_rules": [{ "entry_protocol": "tcp", "entry_port": 443,
+                "target_protocol": "tcp", "target_port": 443 }] }),
+    );
+    ask(
+        "/v2/volumes",
+        &json!({ "name": "mysql-data", "region": "fra1", "size_gigabytes": 10 }),
+    );
+    let document = account.discover(&["--json"]).ok().json();
+    assert_eq!(document["proposals"], json!([]), "{document:#}");
+    let ambiguous = document["ambiguous"].as_array().expect("a list");
+    let ambiguous: Vec<&str> = ambiguous
+        .iter()
+        .filter_map(|it| it["to"].as_str())
+        .collect();
+    assert_eq!(ambiguous, ["droplet.back", "droplet.front"]);
+}
+
+#[test]
+fn a_filter_that_nothing_passes_is_an_error_and_one_that_hides_says_so() {
+    let account = Account::new(SHOP);
+    for (filter, says) in [
+        (["--vpc", "nosuch"], "no VPC `nosuch`"),
+        (["--tag", "nosuch"], "the tag `nosuch`"),
+        (["--name", "nosuch-*"], "called `nosuch-*`"),
+    ] {
+        let run = account.discover(&filter).expect_code(1);
+        assert!(run.err.contains(says), "{}", run.err);
+    }
+    let run = account.discover(&["--vpc", "office"]).ok();
+    run.assert_says(&["droplet.web-1: nothing that was looked at fits"]);
+}
+
+#[test]
+fn what_is_written_within_brackets_is_left_as_it_is() {
+    let inline =
+        "import = [{ to = \"vpc.office\", id = \"00000000-0000-4000-8000-000000000000\" }]\n";
+    let account = Account::new(&format!("{inline}{SHOP}"));
+    account.droplet("web-1", "s-1vcpu-1gb", "web");
+    let path = account.folder.path().join("cluster.toml");
+    let before = std::fs::read_to_string(&path).expect("the file");
+    let run = account.discover(&["--write"]).expect_code(1);
+    assert!(run.err.contains("import::inline"), "{}", run.err);
+    assert_eq!(std::fs::read_to_string(&path).expect("the file"), before);
+}

@@ -47,7 +47,7 @@ impl Account {
             body["vpc_uuid"] = json!(vpc);
         }
         let id = self.make("/v2/droplets", "droplet", &body)["id"].to_string();
-        self.until(&format!("/v2/droplets/{id}"), |it| {
+        self.folder.until(&format!("/v2/droplets/{id}"), |it| {
             it["droplet"]["status"] == "active"
         });
         id
@@ -114,7 +114,8 @@ impl Account {
         let attach = json!({ "type": "attach", "droplet_id": number(droplet), "region": "fra1" });
         self.make(&format!("/v2/volumes/{volume}/actions"), "action", &attach);
         let path = format!("/v2/volumes/{volume}");
-        self.until(&path, |it| it["volume"]["droplet_ids"] != json!([]));
+        self.folder
+            .until(&path, |it| it["volume"]["droplet_ids"] != json!([]));
     }
 
     fn balancer(&self, vpc: &str, droplet: &str) -> String {
@@ -128,11 +129,13 @@ impl Account {
             "health_check": { "protocol": "http", "port": 80, "path": "/up", "check_interval_seconds": 30 },
             "firewall": { "allow": ["ip:203.0.113.5"], "deny": [] },
             "enable_proxy_protocol": true,
+            "sticky_sessions": { "type": "cookies", "cookie_name": "LB", "cookie_ttl_seconds": 60 },
         });
         let id = text(&self.make("/v2/load_balancers", "load_balancer", &body)["id"]);
-        self.until(&format!("/v2/load_balancers/{id}"), |it| {
-            it["load_balancer"]["status"] == "active"
-        });
+        self.folder
+            .until(&format!("/v2/load_balancers/{id}"), |it| {
+                it["load_balancer"]["status"] == "active"
+            });
         id
     }
 
@@ -158,19 +161,9 @@ impl Account {
             "rules": [{ "type": "tag", "value": "web" }, { "type": "droplet", "value": droplet }],
         });
         let id = text(&self.make("/v2/databases", "database", &body)["id"]);
-        self.until(&format!("/v2/databases/{id}"), |it| {
+        self.folder.until(&format!("/v2/databases/{id}"), |it| {
             it["database"]["status"] == "online"
         });
-    }
-
-    fn until(&self, path: &str, done: impl Fn(&Value) -> bool) {
-        for _ in 0..600 {
-            if done(&self.folder.ask("GET", path, None)) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        panic!("{path} never came to be");
     }
 
     /// Puts what was printed into the file, and says what its plan is.
@@ -332,4 +325,51 @@ fn buckets_are_seen_with_a_key_and_written_with_it() {
     account.folder.write(&file);
     let plan = run(&["plan"]).ok();
     plan.assert_says(&["Plan: 1 to import, 0 to add, 0 to change, 0 to destroy."]);
+}
+
+#[test]
+fn a_second_run_says_what_is_new_and_is_not_misled_by_what_was() {
+    let account = Account::new();
+    let vpc = account.vpc("office", "10.40.0.0/20");
+    let kept = account.droplet("a", "s-1vcpu-1gb", Some(&vpc), &[]);
+    let file = account.generate(&[]).ok().out;
+    // Something of kplan's own besides, so that its tag is there.
+    let own = "\n[[volume]]\nname = \"own\"\nsize = 1\n";
+    account.folder.write(&format!("{file}{own}"));
+    account.folder.apply();
+    // Given away, and another one of the name it had.
+    let block = file.split("[[droplet]]").nth(1).expect("its block");
+    let block = block.split("\n\n").next().expect("its block");
+    let import = format!("[[import]]\nto = \"droplet.a\"\nid = \"{kept}\"\n");
+    let without = file
+        .replace(&format!("[[droplet]]{block}"), "")
+        .replace(&import, "");
+    let left = "\n[[removed]]\nfrom = \"droplet.a\"\nkeep = true\n";
+    account.folder.write(&format!("{without}{own}{left}"));
+    account.folder.apply();
+    let added = account.generate(&[]).ok().out;
+    assert!(added.contains("label = \"a-2\""), "{added}");
+    assert!(!added.contains("It is otherwise"), "{added}");
+    account.taken_over(&format!("{without}{own}{left}{added}"), 1);
+    // Without its file nothing is written that would lose what is on record.
+    std::fs::remove_file(account.folder.path().join("cluster.toml")).expect("it was there");
+    let run = account.generate(&[]).expect_code(6);
+    assert!(run.err.contains("import::recorded"), "{}", run.err);
+}
+
+#[test]
+fn one_name_that_no_file_takes_takes_nothing_else_along() {
+    let account = Account::new();
+    let long = account.droplet(&"z".repeat(64), "s-1vcpu-1gb", None, &[]);
+    account.volume("data", &long);
+    let rule =
+        json!([{ "protocol": "tcp", "ports": "22", "sources": { "addresses": ["0.0.0.0/0"] } }]);
+    let firewall = json!({ "name": "web", "droplet_ids": [number(&long)], "inbound_rules": rule });
+    account.make("/v2/firewalls", "firewall", &firewall);
+    let file = account.generate(&[]).ok().out;
+    assert!(
+        file.contains(&format!("droplets     = [\"{long}\"]")),
+        "{file}"
+    );
+    account.taken_over(&file, 2);
 }

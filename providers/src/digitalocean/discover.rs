@@ -152,7 +152,7 @@ impl Discovery {
             "domain_record" => self.records().await,
             "droplet" => self.droplets().await,
             "firewall" => self.list::<FirewallRemote>("firewall").await,
-            "load_balancer" => self.list::<LoadBalancerRemote>("load_balancer").await,
+            "load_balancer" => self.load_balancers().await,
             "project" => self.list::<ProjectRemote>("project").await,
             "reserved_ip" => self.list::<ReservedIpRemote>("reserved_ip").await,
             "ssh_key" => self.ssh_keys().await,
@@ -205,6 +205,26 @@ impl Discovery {
             }
         }
         Ok(keys)
+    }
+
+    /// With the settings that are no fields of kplan's, by name.
+    async fn load_balancers(&self) -> Result<Vec<Discovered>, ProviderError> {
+        let list = LoadBalancerRemote::list();
+        let (balancers, whole) = futures_util::try_join!(
+            self.list::<LoadBalancerRemote>("load_balancer"),
+            self.cloud.http.list::<Json>(&list)
+        )?;
+        let unkept: BTreeMap<&str, Value> = whole
+            .iter()
+            .filter_map(|it| Some((it["id"].as_str()?, unkept(it).encode())))
+            .collect();
+        let with_unkept = |mut balancer: Discovered| {
+            let names = unkept.get(balancer.id.as_str()).cloned();
+            let names = names.map(|names| (UNKEPT.to_owned(), names));
+            balancer.attrs.extend(names);
+            balancer
+        };
+        Ok(balancers.into_iter().map(with_unkept).collect())
     }
 
     /// With who may connect to each.
@@ -279,6 +299,32 @@ fn shown<R: Remote>(kind: &'static str, remote: &R) -> Discovered {
     let created_at = remote.created_at().and_then(parse_timestamp);
     let attrs = remote.attrs(None).to_object();
     Discovered::of(kind, (remote.id(), created_at), attrs)
+}
+
+/// What [`Discovered::attrs`] has of a load balancer besides: the names of settings that kplan does not
+/// keep.
+pub const UNKEPT: &str = "unkept";
+
+/// Settings of a load balancer, each with what it is unless somebody chose otherwise; flags are off.
+const SETTINGS: [(&str, &str); 6] = [
+    ("/disable_lets_encrypt_dns_records", ""),
+    ("/network", "EXTERNAL"),
+    ("/network_stack", "IPV4"),
+    ("/sticky_sessions/type", "none"),
+    ("/tls_cipher_policy", "DEFAULT"),
+    ("/type", "REGIONAL"),
+];
+
+fn unkept(balancer: &Json) -> Vec<String> {
+    let chosen = SETTINGS
+        .iter()
+        .filter(|(path, default)| match balancer.pointer(path) {
+            Some(Json::Bool(on)) => *on,
+            Some(Json::String(text)) => !text.is_empty() && text != default,
+            _ => false,
+        });
+    let names = chosen.map(|(path, _)| path.trim_start_matches('/').replace('/', "."));
+    names.collect()
 }
 
 /// An image's slug, or its number where it has none: a snapshot's.

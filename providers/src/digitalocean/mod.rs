@@ -36,7 +36,7 @@ pub use account::{Account, LIMITED, account, count, list_of};
 pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
-pub use discover::{Discovered, Discovery, KINDS};
+pub use discover::{Discovered, Discovery, KINDS, UNKEPT};
 pub use domain_record::{DomainRecord, DomainRecordArgs, DomainRecordAttrs};
 pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};

@@ -10,8 +10,8 @@ use crate::value::{DnsLabel, Domain, RecordName, RecordType, record_label};
 
 /// Seconds; DigitalOcean takes no less.
 const MIN_TTL: u32 = 30;
-/// Seconds; a day. Longer ones are kept shorter by many resolvers, and a mistake stays for long.
-const MAX_TTL: u32 = 86_400;
+/// Seconds; DNS has no more (RFC 2181, 8).
+const MAX_TTL: u32 = 2_147_483_647;
 /// Seconds; DigitalOcean's own default.
 const DEFAULT_TTL: u32 = 1800;
 /// Priorities, ports and weights are numbers of 16 bits (RFC 1035, RFC 2782).
@@ -65,8 +65,7 @@ impl Lowerer<'_> {
                 &raw.ttl,
                 MIN_TTL..=MAX_TTL,
                 DEFAULT_TTL,
-                "DigitalOcean takes no less than half a minute, and for longer than a day a \
-                 mistake should not be kept.",
+                "DigitalOcean takes no less than half a minute, and DNS has 31 bits for it.",
             ),
             label,
             domain,

@@ -437,7 +437,7 @@ raw_table! {
         /// host, or `@` for the domain itself.
         value: Req<String>,
         /// Seconds resolvers may keep it.
-        #[schemars(extend("default" = 1800, "minimum" = 30, "maximum" = 86_400))]
+        #[schemars(extend("default" = 1800, "minimum" = 30, "maximum" = 2_147_483_647))]
         ttl: Opt<i64>,
         /// For `MX` and `SRV`, which need it: the lowest is asked first.
         #[schemars(extend("minimum" = 0, "maximum" = 65_535))]

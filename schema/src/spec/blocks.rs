@@ -381,7 +381,7 @@ pub struct DomainRecord {
     /// What it says: an address as it is printed, a host in lower case without a dot at the end,
     /// or text.
     pub value: Spanned<String>,
-    /// Seconds that resolvers may keep it, 30 to 86400; default 1800.
+    /// Seconds that resolvers may keep it, 30 to 2147483647; default 1800.
     pub ttl: Spanned<u32>,
     /// Lower ones come first; for `MX` and `SRV`, and there it is always given.
     pub priority: Option<Spanned<u32>>,

@@ -402,6 +402,16 @@ impl Folder {
         serde_json::from_str(body).expect("JSON")
     }
 
+    /// Waits until what the cloud answers at a path is so.
+    #[track_caller]
+    pub(crate) fn until(&self, path: &str, done: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !done(&self.ask("GET", path, None)) {
+            assert!(Instant::now() < deadline, "{path} never came to be");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// A change that somebody makes by hand, past kplan.
     #[track_caller]
     pub(crate) fn cloud(&self, method: &str, path: &str, body: Option<&Value>) -> String {
