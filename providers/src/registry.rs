@@ -45,7 +45,7 @@ pub fn all(clients: &Clients) -> Registry {
     registry.add(Kept::<RestoreRequest>::new(Arc::clone(&clients.now)));
     registry.add(Kept::<Rotation>::new(Arc::clone(&clients.now)));
     registry.add(RecoveryKit(Arc::clone(&clients.kits)));
-    left(&clients.digitalocean, &mut registry);
+    left(clients, &mut registry);
     registry.add(FinalBackup::new(clients.kubernetes.clone()));
     registry.add(WindDown::new(
         clients.kubernetes.clone(),
@@ -99,11 +99,12 @@ pub fn cloud(cloud: &DigitalOcean, spaces: &Spaces) -> Registry {
 }
 
 /// What clusters make, and kplan only destroys.
-fn left(cloud: &DigitalOcean, registry: &mut Registry) {
+fn left(clients: &Clients, registry: &mut Registry) {
     use digitalocean::{Balancers, CloudTraces, LastLook, Left, Snapshots, Volumes};
-    registry.add(Left::<Volumes>::new(cloud.clone()));
-    registry.add(Left::<Snapshots>::new(cloud.clone()));
-    registry.add(Left::<Balancers>::new(cloud.clone()));
+    let (cloud, remarks) = (&clients.digitalocean, &clients.remarks);
+    registry.add(Left::<Volumes>::new(cloud.clone(), remarks.clone()));
+    registry.add(Left::<Snapshots>::new(cloud.clone(), remarks.clone()));
+    registry.add(Left::<Balancers>::new(cloud.clone(), remarks.clone()));
     registry.add(LastLook(cloud.clone()));
     registry.add(CloudTraces);
 }

@@ -4,6 +4,7 @@
 use crate::cli::{DriftArgs, Global};
 use crate::cmd::leavings;
 use crate::cmd::session::{self, Session};
+use crate::compose::leavings::has_resources;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -78,7 +79,7 @@ fn rule(text: &str) -> Result<Ignored, Failure> {
 
 /// What carries the owner's tag, is not on record, and was not made by the cluster itself.
 async fn strangers(session: &Session, snapshot: &Snapshot) -> Result<Seen, Failure> {
-    if snapshot.resources.is_empty() {
+    if !has_resources(snapshot) {
         return Ok(Seen::default());
     }
     let mut known: BTreeSet<String> = BTreeSet::new();

@@ -5,6 +5,7 @@ use crate::cli::Global;
 use crate::cmd::leavings::Left;
 use crate::cmd::session::Session;
 use crate::cmd::traces::{self, Trail, called};
+use crate::compose::leavings::made_by_clusters;
 use crate::error::Problem;
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
@@ -13,7 +14,7 @@ use crate::render::remainder::{Remainder, name, named, sentence, unlisted};
 use crate::render::{Terminal, events, problem};
 use kplan_engine::Planned;
 use kplan_model::{ErrorKind, Kind, Known, ProviderError, Recorded, Snapshot};
-use kplan_providers::digitalocean::{Remnant, Seen, remainder};
+use kplan_providers::digitalocean::{Remnant, Seen, TracedKept, remainder};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -121,14 +122,26 @@ impl Began {
                 Seen::default()
             }
         };
+        let needed: Vec<&'static str> = seen.unlisted.clone();
+        let needed = needed.into_iter().filter(|what| self.needs(what, &seen));
+        seen.unlisted = needed.collect();
         let listed = seen.left.iter().chain(&seen.others);
         let listed: BTreeSet<String> = listed.map(|one| one.id.clone()).collect();
         for (kind, known) in &self.trail.records {
             match self.on_record(session, kind, known).await {
-                Ok(left) => seen.left.extend(
-                    left.into_iter()
-                        .filter(|one| !listed.contains(&one.id) && !traces.kept.contains(&one.id)),
-                ),
+                Ok(mut left) => {
+                    left.retain(|one| !listed.contains(&one.id) && !traces.kept.contains(&one.id));
+                    // What the cluster made and nothing proves any more was taken over by somebody: it
+                    // was let be.
+                    if made_by_clusters(kind) {
+                        let known: BTreeSet<String> =
+                            seen.alike.iter().map(|one| one.id.clone()).collect();
+                        left.retain(|one| !known.contains(&one.id));
+                        seen.alike.extend(left);
+                    } else {
+                        seen.left.extend(left);
+                    }
+                }
                 Err(error) => unread.push(format!("{kind}: {error}")),
             }
         }
@@ -155,6 +168,17 @@ impl Began {
             seen,
             unread,
         }
+    }
+
+    /// Whether a list that the token has no right to could show something of the cluster's. What only
+    /// stands in a VPC is gone where the VPC is: DigitalOcean deletes none with members.
+    fn needs(&self, what: &str, seen: &Seen) -> bool {
+        let mut kinds = self.trail.records.keys();
+        let was_there = kinds.any(|kind| called(kind.as_str()) == Some(what));
+        let is_vpc = |one: &Remnant| one.what == "VPC";
+        let no_vpc = self.trail.marks.vpcs.is_empty()
+            || !(seen.unlisted.contains(&"VPC") || seen.left.iter().any(is_vpc));
+        was_there || !no_vpc || !matches!(what, "database" | "load balancer")
     }
 
     /// Those of a kind that were on record and are there.
@@ -194,14 +218,20 @@ impl Began {
         (exit, now): (Exit, Option<&Snapshot>),
         terminal: &mut Terminal,
     ) {
+        let still = self.trail.earlier.iter();
+        let still: Vec<TracedKept> = still
+            .filter(|one| found.seen.kept.contains(&one.id))
+            .cloned()
+            .collect();
         for (kept, why) in [
             (&self.trail.made, "what the cluster's programs stored"),
             (
                 &self.trail.given,
                 "the file lets it go and keeps it ([[removed]])",
             ),
+            (&still, "an earlier run of destroy kept it"),
         ] {
-            if exit == Exit::Ok && !kept.is_empty() {
+            if !kept.is_empty() {
                 let told: Vec<&str> = kept.iter().map(|one| one.told.as_str()).collect();
                 terminal.line(&format!(
                     "Kept: {} ({why}; nothing on record leads there any more).",

@@ -2,7 +2,8 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::cmd::session::{Session, notices};
-use crate::compose::leavings::is_no_resource;
+use crate::cmd::traces;
+use crate::compose::leavings::{has_resources, is_leaving, is_no_resource};
 use crate::compose::storage;
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
@@ -15,7 +16,8 @@ use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::{ExecuteOptions, Outcome, Report, Run};
 use kplan_model::{
-    Action, Address, Approval, JournalError, Plan, PlanMode, RunId, Snapshot, StepId, Text,
+    Action, Address, Approval, JournalError, Plan, PlanMode, Recorded, RunId, Snapshot, StepId,
+    Text,
 };
 use kplan_state::{Document, Keyring, Writer, code};
 use std::collections::BTreeSet;
@@ -146,8 +148,7 @@ impl<'a> Execution<'a> {
         }
         if let (None, Some(next)) = (&self.writer, &next) {
             let writer = self.lock(Some(next.lineage.clone()), terminal).await?;
-            if writer.snapshot().lineage != next.lineage || !writer.snapshot().resources.is_empty()
-            {
+            if writer.snapshot().lineage != next.lineage || has_resources(writer.snapshot()) {
                 return Err(made_meanwhile());
             }
             self.writer = Some(writer);
@@ -199,6 +200,7 @@ impl<'a> Execution<'a> {
         };
         let mut writer = current(writer, &plan)?;
         let mode = plan.mode;
+        let let_go = let_go(&plan);
         let only_waits = plan
             .steps
             .iter()
@@ -238,12 +240,26 @@ impl<'a> Execution<'a> {
             terminal.note(&remark);
         }
         let exit = finish(&outcome, &told, self.global.json, terminal);
+        self.let_go(let_go)?;
         // What a whole destroy leaves is told at its very end.
         let all_gone = mode == PlanMode::Destroy && exit == Exit::Ok;
         if let (Some(now), false, false) = (self.recorded(), self.global.json, all_gone) {
             terminal.line(&price::standing_sentence(&price::standing(now)));
         }
         Ok(exit)
+    }
+
+    /// What was let go of is not looked for by a later destroy: it stays.
+    fn let_go(&mut self, mut records: Vec<Recorded>) -> Result<(), Failure> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.unwritten) else {
+            return Ok(());
+        };
+        let mut next = writer.snapshot().clone();
+        records.retain(|record| !next.resources.contains_key(&record.address));
+        if traces::let_go(&mut next, &records) {
+            writer.replace(next)?;
+        }
+        Ok(())
     }
 
     /// The state as it is recorded now; nothing where there is none yet.
@@ -294,6 +310,15 @@ impl<'a> Execution<'a> {
             }
         }
     }
+}
+
+/// What a plan lets go of and leaves where it is. What a cluster made is no such thing: a later destroy
+/// looks for it still.
+fn let_go(plan: &Plan) -> Vec<Recorded> {
+    let steps = plan.steps.iter();
+    let forgotten =
+        steps.filter(|step| step.action == Action::Forget && !is_leaving(&step.address));
+    forgotten.filter_map(|step| step.before.clone()).collect()
 }
 
 fn made_meanwhile() -> Failure {

@@ -4,7 +4,7 @@
 
 use crate::cmd::leavings::{ANSWER, Wishes, recorded};
 use crate::cmd::session::Session;
-use crate::compose::leavings::{FINAL_BACKUP, WIND_DOWN, is_preparation};
+use crate::compose::leavings::{FINAL_BACKUP, WIND_DOWN, has_resources, is_preparation, traces};
 use crate::compose::{k3s, platform};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -186,14 +186,18 @@ fn impossible(why: &str) -> Failure {
 /// Puts on record what is done in the cluster: first the last backup, then the rest, then everything
 /// on record may go.
 pub fn record(snapshot: &mut Snapshot, reached: &Reached, backup: &Backup) {
-    let resources = &mut snapshot.resources;
-    if resources.is_empty() {
+    if !has_resources(snapshot) {
         return;
     }
+    let traces = traces();
+    let resources = &mut snapshot.resources;
     let all = resources
         .keys()
         .chain(snapshot.deposed.iter().map(|it| &it.address));
-    let all: BTreeSet<Address> = all.filter(|it| !is_preparation(it)).cloned().collect();
+    let all: BTreeSet<Address> = all
+        .filter(|it| !is_preparation(it) && **it != traces)
+        .cloned()
+        .collect();
     let mut all: Vec<Address> = all.into_iter().collect();
     let access = || Input::Known(reached.access.clone());
     let texts = |objects: &[kplan_providers::kubernetes::object::Object]| {

@@ -15,14 +15,19 @@ use crate::price::Staying;
 use kplan_model::{
     Address, Codec as _, Kind, ObjectCodec as _, ProviderError, Recorded, RemoteId, Snapshot, Value,
 };
-use kplan_providers::digitalocean::{LastLookArgs, Leaving, Look, Marks, TracesArgs};
+use kplan_providers::digitalocean::{
+    LastLookArgs, Leaving, Look, Marks, TracedKept, Traces, TracesArgs, name_for, remainder,
+};
 use kplan_providers::k3s::Access;
-use kplan_providers::kubernetes::{MadeFor, Role, made_for};
+use kplan_providers::kubernetes::object::Type;
+use kplan_providers::kubernetes::{MadeFor, Role, Session as Cluster, made_for};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long the cluster's API may take to say what is whose, in its own time.
 pub const ANSWER: Duration = Duration::from_secs(10);
+/// The kind of a load balancer that the cluster made.
+const BALANCER: &str = "cluster_load_balancer";
 
 /// What is asked of a destroy besides.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,13 +71,22 @@ pub struct Left {
     pub others: BTreeSet<String>,
     /// What an earlier destroy looked for and did not see gone.
     pub earlier: Option<TracesArgs>,
+    /// What an earlier destroy kept, and is still there.
+    pub kept_before: Vec<TracedKept>,
     /// What holds data, where nobody said yet what is to become of it.
     pub unanswered: Vec<String>,
 }
 
 impl Left {
-    /// What stays, with its price.
+    /// What stays, with its price: what this destroy keeps, and what an earlier one kept.
     pub fn staying(&self) -> Vec<Staying> {
+        let mut staying = self.priced();
+        staying.extend(self.kept_before.iter().map(traces::staying));
+        staying
+    }
+
+    /// What this destroy keeps of what the cluster made, with its price.
+    pub fn priced(&self) -> Vec<Staying> {
         let all = self.kept.iter();
         all.map(|one| Staying::of(told(one), &one.kind, &one.args.to_object()))
             .collect()
@@ -91,6 +105,8 @@ pub struct Looked {
     /// What an earlier destroy that was not ended went by.
     last: Option<LastLookArgs>,
     orphans: Option<Orphans>,
+    /// What an earlier destroy kept, and is still there.
+    kept_before: Vec<TracedKept>,
     /// Whether there is a cluster that could have made anything.
     is_cluster: bool,
 }
@@ -138,6 +154,8 @@ pub async fn look(
             Err(error) => silent = Some(error),
         }
     }
+    let found = look.found.iter().map(|one| one.attrs.id.clone()).collect();
+    let kept_before = kept_before(session, snapshot, &found).await;
     Ok(Looked {
         look,
         neighbours,
@@ -146,8 +164,37 @@ pub async fn look(
         silent,
         last,
         orphans,
+        kept_before,
         is_cluster,
     })
+}
+
+/// What an earlier destroy kept, is on no record any more and was not found as the cluster's: it is told
+/// as long as it is there. Where the account cannot be read, all of it may be.
+async fn kept_before(
+    session: &Session,
+    snapshot: &Snapshot,
+    found: &BTreeSet<String>,
+) -> Vec<TracedKept> {
+    let records = snapshot.resources.values().chain(&snapshot.deposed);
+    let records: BTreeSet<&str> = records.map(|record| record.id.as_str()).collect();
+    let earlier = traces::earlier(snapshot).into_iter();
+    let mut kept: Vec<TracedKept> = earlier.flat_map(|it| it.kept).collect();
+    kept.retain(|one| !records.contains(one.id.as_str()) && !found.contains(&one.id));
+    if kept.is_empty() {
+        return kept;
+    }
+    let marks = Traces {
+        tag: snapshot.owner.tag(),
+        kept: kept.iter().map(|one| one.id.clone()).collect(),
+        ..Traces::default()
+    };
+    if let Ok(seen) = remainder(&session.adapters.digitalocean, &marks).await
+        && seen.unlisted.is_empty()
+    {
+        kept.retain(|one| seen.kept.contains(&one.id));
+    }
+    kept
 }
 
 /// Whether there is, or was when an earlier destroy began, a cluster of kplan's that could have made
@@ -194,6 +241,7 @@ impl Looked {
         );
         notes.extend(self.neighbours.notes());
         notes.extend(backup.note());
+        notes.extend(stays_since(&self.kept_before));
         let strangers = self.look.strangers.iter().map(|one| one.id.clone());
         let unanswered = self.orphans.is_none().then(|| data.iter().map(told));
         let mut left = Left {
@@ -202,6 +250,7 @@ impl Looked {
             kept: if keeps { data } else { Vec::new() },
             others: self.neighbours.ids().chain(strangers).collect(),
             earlier: traces::earlier(&snapshot),
+            kept_before: self.kept_before,
             is_new: false,
             snapshot,
         };
@@ -247,7 +296,13 @@ fn last_look(snapshot: &Snapshot) -> Option<LastLookArgs> {
 /// How this cluster's are told from others, and why its API did not help.
 pub async fn marks(session: &Session, snapshot: &Snapshot) -> (Marks, Option<ProviderError>) {
     match told_by_the_cluster(session, snapshot).await {
-        Ok(made) => (marks_of(snapshot, made), None),
+        Ok(Some((made, services))) => {
+            let mut marks = marks_of(snapshot, made);
+            marks.answered = true;
+            marks.services.extend(services);
+            (marks, None)
+        }
+        Ok(None) => (marks_of(snapshot, MadeFor::default()), None),
         Err(error) => (marks_of(snapshot, MadeFor::default()), Some(error)),
     }
 }
@@ -265,11 +320,23 @@ fn marks_of(snapshot: &Snapshot, made: MadeFor) -> Marks {
         mut foreign,
     } = made;
     let mut droplets: BTreeSet<String> = of_kind("droplet").map(id).collect();
+    let (mut shown, mut services) = (BTreeSet::new(), BTreeSet::new());
     if let Some(last) = last_look(snapshot) {
         foreign.extend(last.foreign);
+        shown.extend(last.shown.into_iter().flatten());
+        services.extend(last.services.into_iter().flatten());
         // They are gone, and a list that lags behind still shows what was attached to them.
         droplets.extend(last.droplets.into_iter().flatten());
     }
+    let is_balancer = |kind: &Kind| kind.as_str() == BALANCER;
+    shown.extend(of_kind(BALANCER).map(id));
+    let earlier = traces::earlier(snapshot).into_iter();
+    let earlier = earlier.flat_map(|it| it.records);
+    let earlier = earlier.filter(|one| {
+        let address = one.address.parse::<Address>();
+        address.is_ok_and(|it| is_balancer(it.kind()))
+    });
+    shown.extend(earlier.map(|one| one.id));
     // What an earlier destroy was told counts, now that the cluster may be gone.
     for record in snapshot.resources.values() {
         if let Some(Value::Str(made_for)) = record.args.get("made_for")
@@ -286,21 +353,39 @@ fn marks_of(snapshot: &Snapshot, made: MadeFor) -> Marks {
         ours: own.map(id).collect(),
         told,
         foreign,
+        answered: false,
+        shown,
+        services,
     }
 }
 
-/// What the cluster's API says of what it made; nothing where there is no cluster.
+/// The names that the load balancers of the cluster's Services have; a Service says only later which one
+/// it got.
+async fn named_for(cluster: &Cluster) -> Result<BTreeSet<String>, ProviderError> {
+    let services = cluster.list(&Type::new("v1", "Service"), "").await?;
+    let services = services.iter();
+    let balanced = services.filter(|service| service["spec"]["type"] == "LoadBalancer");
+    let uids = balanced.filter_map(|service| service["metadata"]["uid"].as_str());
+    Ok(uids.map(name_for).collect())
+}
+
+/// What the cluster's API says of what it made, and the names of its Services' load balancers; nothing
+/// where there is no cluster.
 async fn told_by_the_cluster(
     session: &Session,
     snapshot: &Snapshot,
-) -> Result<MadeFor, ProviderError> {
+) -> Result<Option<(MadeFor, BTreeSet<String>)>, ProviderError> {
     let record = snapshot.resources.get(&k3s::cluster());
     let access = record.and_then(|record| record.attrs.get("access"));
     let Some(access) = access.and_then(|access| Access::decode(access).ok()) else {
-        return Ok(MadeFor::default());
+        return Ok(None);
     };
     let cluster = session.adapters.clusters.session(&access, Role::Admin)?;
-    let asked = tokio::time::timeout(ANSWER, made_for(&cluster)).await;
+    let asking = async {
+        let made = made_for(&cluster).await?;
+        Ok(Some((made, named_for(&cluster).await?)))
+    };
+    let asked = tokio::time::timeout(ANSWER, asking).await;
     asked.unwrap_or_else(|_| {
         let message = format!("it did not answer within {} s", ANSWER.as_secs());
         Err(ProviderError::new(
@@ -378,6 +463,19 @@ fn notes(look: &Look, silent: Option<ProviderError>, orphans: Orphans) -> Vec<St
     notes
 }
 
+/// What an earlier destroy kept stays out of reach: nothing on record leads there, and the tag went.
+fn stays_since(kept: &[TracedKept]) -> Option<String> {
+    let told: Vec<&str> = kept.iter().map(|one| one.told.as_str()).collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "an earlier run of destroy kept these, and they stay in the account and keep billing: {}. \
+             --orphans delete does not reach them any more; whoever needs them no longer deletes them by \
+             their ids",
+            told.join(", ")
+        )
+    })
+}
+
 /// Puts what was found on record, in its place in the order: after every droplet, so that no
 /// controller makes it again and no droplet holds it; then the last look; then the VPC and the tag by
 /// which it is found.
@@ -396,6 +494,12 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, (keeps, backup): (bool, &
     if behind.is_empty() {
         return;
     }
+    let balancers = look
+        .found
+        .iter()
+        .filter(|one| one.kind.as_str() == BALANCER);
+    let mut shown = marks.shown.clone();
+    shown.extend(balancers.map(|one| one.attrs.id.clone()));
     let args = LastLookArgs {
         tag: marks.tag.clone(),
         vpc_id: marks.vpc.clone(),
@@ -403,6 +507,8 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, (keeps, backup): (bool, &
         keeps_data: keeps,
         ours: marks.ours.iter().cloned().collect(),
         foreign: marks.foreign.iter().cloned().collect(),
+        shown: Some(shown.into_iter().collect()),
+        services: Some(marks.services.iter().cloned().collect()),
         final_backup: backup.name().map(str::to_owned),
     };
     let object = args.to_object();
@@ -478,6 +584,8 @@ mod tests {
             keeps_data: false,
             ours: Vec::new(),
             foreign: vec!["theirs".to_owned()],
+            shown: Some(vec!["balancer".to_owned()]),
+            services: None,
             final_backup: None,
         };
         let address = Address::new(Kind::new(LAST), "main");
@@ -487,6 +595,7 @@ mod tests {
         let found = marks_of(&snapshot, MadeFor::default());
         assert_eq!(found.droplets, BTreeSet::from(["7".to_owned()]));
         assert_eq!(found.foreign, BTreeSet::from(["theirs".to_owned()]));
+        assert_eq!(found.shown, BTreeSet::from(["balancer".to_owned()]));
         // What an earlier kplan put on record says nothing of droplets.
         let record = snapshot.resources.get_mut(&address);
         record.expect("the last look").args.remove("droplets");

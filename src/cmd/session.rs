@@ -192,8 +192,7 @@ impl Session {
     /// another state's mark: somebody else's cluster, or one whose state was lost. Planning a
     /// second one would fail half-way on names that are taken.
     pub async fn not_taken(&self, snapshot: &Snapshot) -> Result<(), Failure> {
-        let traces = leavings::traces();
-        let known = snapshot.resources.keys().any(|it| *it != traces);
+        let known = leavings::has_resources(snapshot);
         if known || !snapshot.in_doubt.is_empty() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use crate::cli::{Global, ShowingArgs};
 use crate::cmd::state::{block, view};
 use crate::cmd::{plan, saved};
+use crate::compose::leavings::{has_resources, resources};
 use crate::error::CommandResult;
 use crate::exit::Exit;
 use crate::render::{Terminal, json};
@@ -17,10 +18,7 @@ pub fn run(global: &Global, args: &ShowingArgs, terminal: &mut Terminal) -> Comm
     let view = view(global, terminal)?;
     if global.json {
         let kinds = crate::wire::kinds();
-        let resources: Vec<_> = view
-            .snapshot
-            .resources
-            .values()
+        let resources: Vec<_> = resources(&view.snapshot)
             .map(|record| json::record(record, &kinds))
             .collect();
         let document = json!({
@@ -34,10 +32,10 @@ pub fn run(global: &Global, args: &ShowingArgs, terminal: &mut Terminal) -> Comm
         terminal.line(&document.to_string());
         return Ok(Exit::Ok);
     }
-    for record in view.snapshot.resources.values() {
+    for record in resources(&view.snapshot) {
         terminal.line(&block(record));
     }
-    if view.snapshot.resources.is_empty() {
+    if !has_resources(&view.snapshot) {
         terminal.line("The state is empty. No resources are recorded.");
     }
     Ok(Exit::Ok)

@@ -56,7 +56,7 @@ impl Trail {
         trail.made = left
             .kept
             .iter()
-            .zip(left.staying())
+            .zip(left.priced())
             .map(|(one, priced)| kept(&one.attrs.id, told(one), &priced))
             .collect();
         trail.given = given
@@ -68,11 +68,20 @@ impl Trail {
         if let Some(earlier) = &left.earlier {
             trail.go_on_from(earlier);
         }
-        let kept = [&trail.made, &trail.given, &trail.earlier]
-            .into_iter()
-            .flatten();
-        trail.marks.kept = kept.map(|one| one.id.clone()).collect();
+        trail.settle();
         trail
+    }
+
+    /// What stays is looked for no more, whoever looked for it before.
+    fn settle(&mut self) {
+        let kept = [&self.made, &self.given, &self.earlier];
+        let kept = kept.into_iter().flatten();
+        self.marks.kept = kept.map(|one| one.id.clone()).collect();
+        let kept = &self.marks.kept;
+        for known in self.records.values_mut() {
+            known.retain(|one| !kept.contains(one.id.as_str()));
+        }
+        self.records.retain(|_, known| !known.is_empty());
     }
 
     fn add(&mut self, known: Known, name: Option<Value>) {
@@ -95,7 +104,10 @@ impl Trail {
             let all = self.marks.names.entry(what.clone()).or_default();
             all.extend(names.iter().cloned());
         }
-        for one in &earlier.records {
+        // What somebody kept stays kept, unless it goes now.
+        let kept: BTreeSet<&str> = earlier.kept.iter().map(|one| one.id.as_str()).collect();
+        let open = earlier.records.iter();
+        for one in open.filter(|one| !kept.contains(one.id.as_str())) {
             let Ok(address) = one.address.parse::<Address>() else {
                 continue;
             };
@@ -123,7 +135,8 @@ impl Trail {
         let address = address();
         let before = snapshot.resources.get(&address).map(|record| &record.args);
         let object = self.args().to_object();
-        if self.records.is_empty() || before == Some(&object) {
+        let nothing = self.records.is_empty() && before.is_none();
+        if nothing || before == Some(&object) {
             return false;
         }
         let id = address.kind().as_str();
@@ -181,6 +194,35 @@ fn given_away(planned: &Planned, record: &Recorded, going: &[&Recorded]) -> Trac
     let told = format!("{} ({})", record.address, record.id);
     let priced = Staying::seen(told.clone(), record.address.kind(), &look);
     kept(record.id.as_str(), told, &priced)
+}
+
+/// Moves what was let go of and stays from what is looked for to what was kept. Whether that changed
+/// anything.
+pub fn let_go(snapshot: &mut Snapshot, gone: &[Recorded]) -> bool {
+    let Some(mut traces) = earlier(snapshot) else {
+        return false;
+    };
+    let before = traces.records.len();
+    for record in gone {
+        let id = record.id.as_str();
+        if !traces.records.iter().any(|one| one.id == id) {
+            continue;
+        }
+        traces.records.retain(|one| one.id != id);
+        let told = format!("{} ({id})", record.address);
+        let look = |field: &str| record.attribute(field);
+        let priced = Staying::seen(told.clone(), record.address.kind(), &look);
+        traces.kept.push(kept(id, told, &priced));
+    }
+    if traces.records.len() == before {
+        return false;
+    }
+    let Some(record) = snapshot.resources.get_mut(&address()) else {
+        return false;
+    };
+    record.args = traces.to_object();
+    record.attrs = traces.to_object();
+    true
 }
 
 /// With its price, as the sums name it.

@@ -4,6 +4,7 @@
 pub mod file;
 
 use crate::backup;
+use crate::compose::leavings::{has_resources, resources};
 use crate::compose::{Earlier, Restoring, platform, restoring, storage};
 use crate::error::{Failure, Problem};
 use crate::exit::Exit;
@@ -81,7 +82,7 @@ impl Origin {
         {
             return Ok(snapshot);
         }
-        if snapshot.resources.is_empty() && snapshot.in_doubt.is_empty() {
+        if !has_resources(&snapshot) && snapshot.in_doubt.is_empty() {
             let seeds = self.seeds.iter().cloned();
             snapshot
                 .resources
@@ -91,7 +92,7 @@ impl Origin {
         let (name, file) = (copy.spec.name(), &copy.file);
         let mut message = format!(
             "there is a cluster {name} already: {} resources are on record",
-            snapshot.resources.len()
+            resources(&snapshot).count()
         );
         if snapshot.resources.contains_key(&restoring::request()) {
             message.push_str(", among them another restore");

@@ -2,6 +2,7 @@
 //! cloud's own folder, or a bucket that several machines share.
 
 use crate::cli::Global;
+use crate::compose::leavings::resources;
 use crate::embedded;
 use crate::error::{Failure, Problem};
 use crate::load::Identified;
@@ -226,7 +227,7 @@ impl StatePlace {
         };
         let found = Self::of(global, &then)?.reader(None).read()?;
         let left = found.snapshot.map_or(0, |snapshot| {
-            snapshot.resources.len() + snapshot.in_doubt.len() + snapshot.deposed.len()
+            resources(&snapshot).count() + snapshot.in_doubt.len() + snapshot.deposed.len()
         });
         Ok((left > 0).then_some((before, left)))
     }

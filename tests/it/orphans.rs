@@ -318,11 +318,9 @@ fn a_load_balancer_in_the_vpc_that_is_not_provably_the_clusters_is_named_and_sta
     folder.assert_cloud_empty();
 }
 
-#[test]
-fn what_is_made_while_somebody_reads_the_plan_is_named_and_not_forgotten() {
-    let folder = Folder::with(SMALL);
-    folder.apply();
-    let cluster = Cluster::of(&folder, "demo");
+/// A destroy that is agreed to after something else was done while it asked.
+#[track_caller]
+pub(crate) fn while_it_asks(folder: &Folder, then: impl FnOnce()) -> Run {
     let mut command = folder.command(&["destroy", "--sandbox"]);
     command
         .stdin(Stdio::piped())
@@ -337,13 +335,26 @@ fn what_is_made_while_somebody_reads_the_plan_is_named_and_not_forgotten() {
         assert!(count > 0, "it never asked: {shown}");
         shown.push_str(&String::from_utf8_lossy(&chunk[..count]));
     }
-    claim(&cluster, "late", "do-block-storage");
+    then();
     let mut answer = child.stdin.take().expect("a pipe");
     answer.write_all(b"demo\n").expect("it listens");
-    let reading = std::thread::spawn(move || drop(std::io::copy(&mut out, &mut std::io::sink())));
-    let run = Run::ended(child.wait_with_output().expect("it ends"));
-    reading.join().expect("it is read");
-    let run = run.expect_code(3);
+    let reading = std::thread::spawn(move || {
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).map(|_| rest)
+    });
+    let mut run = Run::ended(child.wait_with_output().expect("it ends"));
+    let rest = reading.join().expect("it is read").expect("UTF-8 output");
+    run.out = format!("{shown}{rest}");
+    run
+}
+
+#[test]
+fn what_is_made_while_somebody_reads_the_plan_is_named_and_not_forgotten() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let cluster = Cluster::of(&folder, "demo");
+    let late = || claim(&cluster, "late", "do-block-storage");
+    let run = while_it_asks(&folder, late).expect_code(3);
     assert!(run.err.contains("after the plan was shown"), "{}", run.err);
     assert_eq!(folder.count("volumes"), 1);
     assert_eq!(folder.count("vpcs"), 1);

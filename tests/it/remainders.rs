@@ -2,7 +2,8 @@
 //! looked at, and that a second run looks for the same once more.
 
 use crate::conformance::judge;
-use crate::orphans::{DESTROY, faults};
+use crate::orphans::{DESTROY, claim, faults, while_it_asks};
+use crate::support::cluster::Cluster;
 use crate::support::{Folder, Run, SMALL};
 use serde_json::{Value, json};
 
@@ -122,6 +123,12 @@ fn a_destroy_that_is_run_again_looks_for_the_same_once_more() {
     // Nothing is on record any more but what it looked for.
     let list = folder.kplan(&["state", "list", "--sandbox"]).ok();
     assert_eq!(list.out.trim(), "cluster_traces.main");
+    // It is no resource.
+    let show = folder.kplan(&["show", "--sandbox"]).ok();
+    assert_eq!(
+        show.out.trim(),
+        "The state is empty. No resources are recorded."
+    );
     // An SSH key was on record. Whether it is gone cannot be read, so nothing is proven.
     faults(&folder, &unread("/v2/account/keys*", 503));
     let run = folder.kplan(DESTROY).expect_code(3);
@@ -169,12 +176,14 @@ fn what_was_looked_for_outlives_an_apply_and_is_in_no_plan() {
 fn a_list_that_the_token_may_not_read_proves_nothing() {
     let folder = Folder::with(SMALL);
     folder.apply();
-    faults(&folder, &unread("/v2/databases", 403));
+    faults(&folder, &unread("/v2/databases", 503));
+    folder.kplan(DESTROY).expect_code(3);
+    // A firewall was on record.
+    faults(&folder, &unread("/v2/firewalls", 403));
     let run = folder.kplan(DESTROY).expect_code(3);
     assert!(!run.out.contains("Nothing of demo is left"), "{}", run.out);
     run.assert_says(&[
-        "Whether anything of demo is left in the account is not known: the token may not list these, so of \
-         them only what was on record was looked for: databases.",
+        "the token may not list these, so of them only what was on record was looked for: firewalls.",
     ]);
     assert!(run.err.contains("may not list these"), "{}", run.err);
     assert!(run.err.contains("give the token"), "{}", run.err);
@@ -183,9 +192,149 @@ fn a_list_that_the_token_may_not_read_proves_nothing() {
         .expect_code(3);
     let last = remainder(&run);
     assert_eq!(last["proven"], false);
-    assert_eq!(last["unlisted"], json!(["database"]));
+    assert_eq!(last["unlisted"], json!(["firewall"]));
     faults(&folder, &json!([]));
     let run = folder.kplan(DESTROY).ok();
     run.assert_says(&["Nothing of demo is left in the account.\n"]);
     assert_forgotten(&folder);
+}
+
+#[test]
+fn a_list_of_what_the_cluster_never_had_is_not_needed_once_its_network_is_gone() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    faults(&folder, &unread("/v2/databases", 403));
+    let run = folder.kplan(DESTROY).ok();
+    run.assert_says(&["Nothing of demo is left in the account.\n"]);
+    assert_forgotten(&folder);
+}
+
+/// A droplet of somebody else's in the cluster's network.
+fn neighbour(folder: &Folder) -> String {
+    let vpc = folder.inspect()["resources"]["vpcs"][0]["id"].clone();
+    let droplet = json!({
+        "name": "theirs", "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
+        "vpc_uuid": vpc,
+    });
+    made(folder, "/v2/droplets", "droplet", &droplet, "active").0
+}
+
+#[test]
+fn what_was_kept_is_no_leftover_of_a_later_destroy() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    claim(
+        &Cluster::of(&folder, "demo"),
+        "data",
+        "do-block-storage-retain",
+    );
+    let theirs = neighbour(&folder);
+    let refused = json!([{ "method": "DELETE", "path": "/v2/volumes/*",
+        "fault": { "kind": "status", "status": 403 } }]);
+    faults(&folder, &refused);
+    folder.kplan(DESTROY).expect_code(3);
+    faults(&folder, &json!([]));
+    // What is kept is named also where the rest is not done.
+    let keep = [DESTROY.split_at(5).0, &["--orphans", "keep"]].concat();
+    let run = folder.kplan(&keep).expect_code(3);
+    run.assert_says(&["Kept: pvc-", "5 GiB"]);
+    // The sums of the next one know it, and it says what it cannot do any more.
+    let run = folder.kplan(DESTROY).expect_code(3);
+    run.assert_says(&[
+        "an earlier run of destroy kept these, and they stay in the account and keep billing: pvc-",
+        "--orphans delete does not reach them any more",
+        "Kept: pvc-",
+        "an earlier run of destroy kept it",
+    ]);
+    assert!(
+        !run.out.contains("Nothing goes on being billed"),
+        "{}",
+        run.out
+    );
+    assert_eq!(folder.count("volumes"), 1);
+    folder.cloud("DELETE", &theirs, None);
+    let run = folder.kplan(DESTROY).ok();
+    run.assert_says(&["Nothing of demo is left in the account but: pvc-"]);
+    assert_eq!(folder.count("volumes"), 1);
+    assert_forgotten(&folder);
+}
+
+#[test]
+fn what_an_apply_let_go_of_is_no_leftover_of_a_later_destroy() {
+    let volume = "\n[[volume]]\nname = \"data\"\nsize = 10\n";
+    let folder = Folder::with(&format!("{SMALL}{volume}"));
+    folder.apply();
+    let refused = json!([{ "method": "DELETE", "path": "/v2/volumes/*",
+        "fault": { "kind": "status", "status": 403 } }]);
+    faults(&folder, &refused);
+    folder.kplan(DESTROY).expect_code(3);
+    faults(&folder, &json!([]));
+    folder.apply();
+    folder.write(&format!(
+        "{SMALL}\n[[removed]]\nfrom = \"volume.data\"\nkeep = true\n"
+    ));
+    folder.apply();
+    folder.write(SMALL);
+    let run = folder.kplan(DESTROY).ok();
+    run.assert_says(&["Nothing of demo is left in the account but: volume.data ("]);
+    assert_eq!(folder.count("volumes"), 1);
+    assert_forgotten(&folder);
+}
+
+#[test]
+fn a_volume_that_somebody_took_over_while_destroy_asked_stays_theirs() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    claim(
+        &Cluster::of(&folder, "demo"),
+        "data",
+        "do-block-storage-retain",
+    );
+    let droplet = json!({
+        "name": "theirs", "region": "fra1", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64",
+    });
+    let (path, _) = made(&folder, "/v2/droplets", "droplet", &droplet, "active");
+    let holder: u64 = path.rsplit('/').next().expect("an id").parse().expect("it");
+    let volume = folder.first_path("volumes", "/v2/volumes");
+    let id = volume.rsplit('/').next().expect("an id").to_owned();
+    let taken_over = || {
+        let attach = json!({ "type": "attach", "droplet_id": holder, "region": "fra1" });
+        folder.cloud("POST", &format!("{volume}/actions"), Some(&attach));
+        let tag = folder.snapshot("demo").owner.tag().replace(':', "%3A");
+        let body = json!({ "resources": [{ "resource_id": id, "resource_type": "volume" }] });
+        folder.cloud("DELETE", &format!("/v2/tags/{tag}/resources"), Some(&body));
+        while folder.ask("GET", &volume, None)["volume"]["droplet_ids"] != json!([holder]) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    let run = while_it_asks(&folder, taken_over).ok();
+    let said = format!("{}{}", run.out, run.err);
+    assert!(said.contains("was left as it is"), "{said}");
+    run.assert_says(&["stays: it is called like one of demo's"]);
+    let shown = folder.ask("GET", &volume, None);
+    assert_eq!(shown["volume"]["droplet_ids"], json!([holder]), "{shown:#}");
+    assert_forgotten(&folder);
+}
+
+#[test]
+fn a_load_balancer_that_only_has_a_services_name_is_somebody_elses() {
+    let folder = Folder::with(SMALL);
+    folder.apply();
+    let vpc = folder.inspect()["resources"]["vpcs"][0]["id"].clone();
+    let balancer = json!({
+        "name": format!("a{}", "1".repeat(31)), "region": "fra1", "vpc_uuid": vpc, "droplet_ids": [],
+        "forwarding_rules": [{ "entry_protocol": "tcp", "entry_port": 80,
+            "target_protocol": "tcp", "target_port": 80 }],
+    });
+    let list = "/v2/load_balancers";
+    let (path, before) = made(&folder, list, "load_balancer", &balancer, "active");
+    // While the API answers, and after the cluster is gone, when nothing else is left to destroy.
+    for code in [3, 1] {
+        let run = folder.kplan(DESTROY).expect_code(code);
+        run.assert_says(&["nothing proves that the cluster made them"]);
+        assert_eq!(folder.ask("GET", &path, None), before);
+    }
+    folder.cloud("DELETE", &path, None);
+    folder.kplan(DESTROY).ok();
+    folder.assert_cloud_empty();
 }

@@ -1,23 +1,21 @@
 //! What the cluster's own controllers made in the account: volumes of claims, snapshots of these, and
 //! load balancers of Services. kplan makes none of it; `destroy` finds it, shows it and destroys it.
 //!
-//! Found is only what provably is this cluster's. Volumes and snapshots carry the owner's tag and the
-//! driver's marks. A load balancer stands in the cluster's own VPC, sends to no droplet but the
-//! cluster's, and is named as the cloud controller manager names them, or by a Service of the cluster.
+//! Which are this cluster's is told by its marks, before anybody agrees and again before each goes.
 
-use super::remote::{Remote, Slug, filled};
-use super::{DigitalOcean, LoadBalancer, Member, Volume};
-use crate::http::{List, encode, parse_timestamp};
+use super::marks::Marks;
+use super::remote::{Remote, Slug, filled, path_of};
+use super::{DigitalOcean, Volume};
+use crate::http::List;
+use crate::kubernetes::Remarks;
 use kplan_model::{
     CreateFailed, ErrorKind, Field, FieldSet, Found, Kind, KindInfo, Known, ObjectCodec as _,
-    Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Timestamp, Typical, Wanted, object,
+    Permit, ProviderError, Readiness, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
 };
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-
-/// What DigitalOcean's volume driver says of every volume it makes.
-const DESCRIPTION: &str = "Created by DigitalOcean CSI driver";
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 object! {
     /// What a plan shows of one of them.
@@ -36,6 +34,24 @@ object! {
         pub size_unit: Option<u32>,
         /// What of the cluster it was made for, where the cluster's API told: `claim shop/data`.
         pub made_for: Option<String>,
+        /// By what it is judged once more before it goes: people have read the plan meanwhile.
+        pub marks: Option<LeftMarks>,
+    }
+}
+
+object! {
+    /// How the cluster's own are told from others' at the moment they are destroyed.
+    pub struct LeftMarks {
+        /// The owner's tag.
+        pub tag: String,
+        /// The cluster's own VPC.
+        pub vpc_id: Option<String>,
+        /// The cluster's droplets, also those that are gone by then.
+        pub droplets: Vec<String>,
+        /// Ids of what is on record as kplan's own.
+        pub ours: Vec<String>,
+        /// What the cluster used and did not make.
+        pub foreign: Vec<String>,
     }
 }
 
@@ -72,11 +88,15 @@ static FIELDS: &[Field] = &[
         "made_for",
         "What of the cluster it was made for, where the cluster's API told.",
     ),
+    Field::ignored(
+        "marks",
+        "By what it is told from others' once more before it goes.",
+    ),
     Field::computed("ip", "Its public address."),
     Field::computed("created_at", "When it was created."),
 ];
 
-const fn info(
+pub(super) const fn info(
     (kind, terraform): (&'static str, &'static str),
     doc: &'static str,
     (fields, holds): (&'static [Field], Option<&'static str>),
@@ -128,11 +148,15 @@ pub trait Sort: Send + Sync + 'static {
     /// Its kind.
     const INFO: &'static KindInfo;
 
-    /// Destroys one.
+    /// Whether what is seen of one is still the cluster's, and nobody else's droplet holds it.
+    #[doc(hidden)]
+    fn is_still_ours(marks: &Marks, shown: &Self::Shown) -> bool;
+
+    /// Destroys one, as it was just seen.
     #[doc(hidden)]
     fn destroy(
         cloud: &DigitalOcean,
-        known: &Known,
+        shown: &Self::Shown,
         permit: &Permit,
     ) -> impl Future<Output = Result<(), ProviderError>> + Send;
 }
@@ -140,7 +164,7 @@ pub trait Sort: Send + Sync + 'static {
 /// A form in which DigitalOcean shows something.
 #[doc(hidden)]
 #[expect(private_bounds, reason = "nobody else implements it")]
-pub trait Shown: Remote<Attrs = LeftAttrs> + Sync + 'static {
+pub trait Shown: Remote<Attrs = LeftAttrs> + Send + Sync + 'static {
     /// The list it stands in.
     fn all() -> List;
 }
@@ -155,39 +179,44 @@ pub struct Balancers;
 #[doc(hidden)]
 #[derive(Debug, Deserialize)]
 pub struct LeftVolume {
-    id: String,
-    name: String,
-    size_gigabytes: u32,
-    region: Option<Slug>,
-    description: Option<String>,
-    droplet_ids: Option<Vec<u64>>,
-    tags: Option<Vec<String>>,
-    created_at: Option<String>,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) size_gigabytes: u32,
+    pub(super) region: Option<Slug>,
+    pub(super) description: Option<String>,
+    pub(super) droplet_ids: Option<Vec<u64>>,
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) created_at: Option<String>,
 }
 
 #[doc(hidden)]
 #[derive(Debug, Deserialize)]
 pub struct LeftSnapshot {
-    id: String,
-    name: String,
-    min_disk_size: u32,
-    size_gigabytes: Option<serde_json::Number>,
-    regions: Option<Vec<String>>,
-    tags: Option<Vec<String>>,
-    created_at: Option<String>,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) min_disk_size: u32,
+    pub(super) size_gigabytes: Option<serde_json::Number>,
+    pub(super) regions: Option<Vec<String>>,
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) created_at: Option<String>,
 }
 
 #[doc(hidden)]
 #[derive(Debug, Deserialize)]
 pub struct LeftBalancer {
-    id: String,
-    name: String,
-    ip: Option<String>,
-    region: Option<Slug>,
-    vpc_uuid: Option<String>,
-    droplet_ids: Option<Vec<u64>>,
-    size_unit: Option<u32>,
-    created_at: Option<String>,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) ip: Option<String>,
+    pub(super) region: Option<Slug>,
+    pub(super) vpc_uuid: Option<String>,
+    pub(super) droplet_ids: Option<Vec<u64>>,
+    /// A tag of droplets that it sends to.
+    pub(super) tag: Option<String>,
+    /// The cloud controller gives `k8s:<cluster>`. The document has no such field; where an answer has
+    /// it, it counts.
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) size_unit: Option<u32>,
+    pub(super) created_at: Option<String>,
 }
 
 macro_rules! shown {
@@ -275,17 +304,40 @@ shown!(
     }
 );
 
+/// Deletes one by its id.
+async fn delete<R: Remote>(
+    cloud: &DigitalOcean,
+    shown: &R,
+    permit: &Permit,
+) -> Result<(), ProviderError> {
+    cloud
+        .http()
+        .delete(permit, &path_of::<R>(&shown.id()))
+        .await
+}
+
 impl Sort for Volumes {
     type Shown = LeftVolume;
     const INFO: &'static KindInfo = &VOLUME;
 
-    /// Detaches it first, where its droplet is still there.
+    fn is_still_ours(marks: &Marks, shown: &LeftVolume) -> bool {
+        marks.volume(shown)
+    }
+
+    /// Detaches it first from the droplet it was seen on, which is the cluster's. Who attaches it to
+    /// another one in that moment keeps it: DigitalOcean deletes no volume that is attached.
     async fn destroy(
         cloud: &DigitalOcean,
-        known: &Known,
+        shown: &LeftVolume,
         permit: &Permit,
     ) -> Result<(), ProviderError> {
-        Resource::delete(&Volume(cloud.clone()), known, permit).await
+        let region = Slug::text(shown.region.as_ref());
+        let volume = Volume(cloud.clone());
+        for droplet in shown.droplet_ids.iter().flatten() {
+            let now = Some(droplet.to_string());
+            volume.attach(permit, &shown.id, &region, now, None).await?;
+        }
+        delete(cloud, shown, permit).await
     }
 }
 
@@ -293,13 +345,16 @@ impl Sort for Snapshots {
     type Shown = LeftSnapshot;
     const INFO: &'static KindInfo = &SNAPSHOT;
 
+    fn is_still_ours(marks: &Marks, shown: &LeftSnapshot) -> bool {
+        marks.snapshot(shown)
+    }
+
     async fn destroy(
         cloud: &DigitalOcean,
-        known: &Known,
+        shown: &LeftSnapshot,
         permit: &Permit,
     ) -> Result<(), ProviderError> {
-        let path = format!("{}/{}", LeftSnapshot::PATH, encode(known.id.as_str()));
-        cloud.http().delete(permit, &path).await
+        delete(cloud, shown, permit).await
     }
 }
 
@@ -307,32 +362,55 @@ impl Sort for Balancers {
     type Shown = LeftBalancer;
     const INFO: &'static KindInfo = &BALANCER;
 
+    fn is_still_ours(marks: &Marks, shown: &LeftBalancer) -> bool {
+        marks.inside(shown) && marks.may_be_ours(shown)
+    }
+
     async fn destroy(
         cloud: &DigitalOcean,
-        known: &Known,
+        shown: &LeftBalancer,
         permit: &Permit,
     ) -> Result<(), ProviderError> {
-        Resource::delete(&LoadBalancer(cloud.clone()), known, permit).await
+        delete(cloud, shown, permit).await
     }
 }
 
 /// A kind of which the cluster makes some, and kplan none.
 pub struct Left<S> {
     cloud: DigitalOcean,
+    remarks: Remarks,
+    /// Ids of what became somebody else's after the plan was made, and is let be.
+    spared: Mutex<BTreeSet<String>>,
     sort: PhantomData<fn() -> S>,
 }
 
 impl<S> Left<S> {
-    /// The kind over a connection.
-    pub fn new(cloud: DigitalOcean) -> Self {
+    /// The kind over a connection; what is let be is kept as a remark for the end.
+    pub fn new(cloud: DigitalOcean, remarks: Remarks) -> Self {
         Self {
             cloud,
+            remarks,
+            spared: Mutex::default(),
             sort: PhantomData,
         }
     }
+
+    fn spared(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.spared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts as done, with a remark: it is not the cluster's any more.
+    fn spare(&self, known: &Known) {
+        self.spared().insert(known.id.to_string());
+        self.remarks.keep(format!(
+            "{} ({}) was left as it is: it has the cluster's marks no more (its tag, its name, its \
+             network), or a droplet that is not the cluster's holds it",
+            known.address, known.id
+        ));
+    }
 }
 
-fn not_ours(address: &kplan_model::Address) -> ProviderError {
+pub(super) fn not_ours(address: &kplan_model::Address) -> ProviderError {
     let message = format!("{address} is the cluster's to make and to change, not kplan's");
     ProviderError::new(ErrorKind::Bug, message)
 }
@@ -380,382 +458,26 @@ impl<S: Sort> Resource for Left<S> {
         Err(not_ours(&known.address))
     }
 
+    /// Judged once more, by what is seen now: between the plan and this moment somebody may have taken
+    /// it over, and a delete by id alone would take it from them.
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
-        S::destroy(&self.cloud, known, permit).await
-    }
-}
-
-/// How this cluster's are told from all others.
-#[derive(Clone, Debug, Default)]
-pub struct Marks {
-    /// The owner's tag.
-    pub tag: String,
-    /// The cluster's own VPC.
-    pub vpc: Option<String>,
-    /// Its droplets.
-    pub droplets: BTreeSet<String>,
-    /// Ids of what is on record as kplan's own.
-    pub ours: BTreeSet<String>,
-    /// By id: what of the cluster something was made for, as the cluster's API tells.
-    pub told: BTreeMap<String, String>,
-    /// Ids of what the cluster uses and did not make, as its API tells.
-    pub foreign: BTreeSet<String>,
-}
-
-/// One of them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Leaving {
-    /// Its kind.
-    pub kind: Kind,
-    /// Whether it holds data.
-    pub holds_data: bool,
-    /// What it was made for, where that is known.
-    pub args: LeftArgs,
-    /// What is seen of it.
-    pub attrs: LeftAttrs,
-    /// When it was created.
-    pub created_at: Option<Timestamp>,
-}
-
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Look {
-    /// What is this cluster's.
-    pub found: Vec<Leaving>,
-    /// Load balancers in the cluster's VPC of which nothing proves that the cluster made them.
-    pub strangers: Vec<Member>,
-}
-
-impl Look {
-    /// Names of the strangers, with their ids.
-    pub fn strangers(&self) -> String {
-        let all = self.strangers.iter();
-        let all: Vec<String> = all.map(|it| format!("{} ({})", it.name, it.id)).collect();
-        all.join(", ")
-    }
-}
-
-impl Marks {
-    fn tagged(&self, tags: Option<&Vec<String>>) -> bool {
-        let same = |tag: &String| tag.eq_ignore_ascii_case(&self.tag);
-        tags.is_some_and(|tags| tags.iter().any(same))
-    }
-
-    fn leaving<S: Sort>(&self, found: &S::Shown) -> Leaving {
-        let attrs = found.attrs(None);
-        Leaving {
-            kind: S::INFO.kind.clone(),
-            holds_data: S::INFO.holds.is_some(),
-            args: LeftArgs {
-                id: attrs.id.clone(),
-                name: attrs.name.clone(),
-                region: attrs.region.clone(),
-                size: attrs.size,
-                stored: attrs.stored.clone(),
-                size_unit: attrs.size_unit,
-                made_for: self.told.get(&attrs.id).cloned(),
-            },
-            created_at: found.created_at().and_then(parse_timestamp),
-            attrs,
-        }
-    }
-
-    fn volume(&self, volume: &LeftVolume) -> bool {
-        let made = volume.description.as_deref() == Some(DESCRIPTION);
-        let named = is_called("pvc-", &volume.name);
-        // The driver tags what it attaches, also what another cluster made.
-        let tags = volume.tags.as_ref();
-        let shared = tags.into_iter().flatten().any(|tag| self.is_others(tag));
-        let mut users = volume.droplet_ids.iter().flatten();
-        let elsewhere = users.any(|id| !self.droplets.contains(&id.to_string()));
-        let theirs = shared || elsewhere || self.is_foreign(&volume.id);
-        made && named && self.tagged(tags) && !theirs
-    }
-
-    /// Whether a tag says that another cluster has to do with something.
-    fn is_others(&self, tag: &str) -> bool {
-        let tag = tag.to_ascii_lowercase();
-        let owner = tag.starts_with("kplan:") && !tag.eq_ignore_ascii_case(&self.tag);
-        owner || tag == "k8s" || tag.starts_with("k8s:")
-    }
-
-    /// Whether it is kplan's own, or the cluster only uses it.
-    fn is_foreign(&self, id: &str) -> bool {
-        self.ours.contains(id) || self.foreign.contains(id)
-    }
-
-    fn snapshot(&self, snapshot: &LeftSnapshot) -> bool {
-        let tags = snapshot.tags.as_ref();
-        let shared = tags.into_iter().flatten().any(|tag| self.is_others(tag));
-        let named = is_called("snapshot-", &snapshot.name);
-        named && self.tagged(tags) && !shared && !self.is_foreign(&snapshot.id)
-    }
-
-    /// Whether it stands in the cluster's VPC beside what kplan made there.
-    fn inside(&self, balancer: &LeftBalancer) -> bool {
-        let inside = self.vpc.is_some() && balancer.vpc_uuid == self.vpc;
-        inside && !self.ours.contains(&balancer.id)
-    }
-
-    fn proven(&self, balancer: &LeftBalancer) -> bool {
-        let mut targets = balancer.droplet_ids.iter().flatten();
-        let only_ours = targets.all(|id| self.droplets.contains(&id.to_string()));
-        let named = is_a_services_name(&balancer.name) || self.told.contains_key(&balancer.id);
-        only_ours && named && !self.foreign.contains(&balancer.id)
-    }
-}
-
-/// Whether a name is this and a uid, as the driver gives them.
-pub(super) fn is_called(before: &str, name: &str) -> bool {
-    let uid = name.strip_prefix(before).unwrap_or_default();
-    let parts: Vec<usize> = uid.split('-').map(str::len).collect();
-    let plain = |c: char| c.is_ascii_hexdigit() || c == '-';
-    parts == [8, 4, 4, 4, 12] && uid.chars().all(plain)
-}
-
-/// The name Kubernetes gives to the load balancer of a Service: `a` and its uid, 32 characters.
-pub(super) fn is_a_services_name(name: &str) -> bool {
-    let uid = name.strip_prefix('a').unwrap_or_default();
-    let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    uid.len() == 31 && uid.chars().all(hexadecimal)
-}
-
-/// Looks for what the cluster made, by three lists.
-///
-/// # Errors
-/// Those of DigitalOcean.
-pub async fn leavings(cloud: &DigitalOcean, marks: &Marks) -> Result<Look, ProviderError> {
-    let volumes: Vec<LeftVolume> = cloud.http().list(&LeftVolume::all()).await?;
-    let snapshots: Vec<LeftSnapshot> = cloud.http().list(&LeftSnapshot::all()).await?;
-    let mut balancers: Vec<LeftBalancer> = cloud.http().list(&LeftBalancer::all()).await?;
-    balancers.retain(|balancer| marks.inside(balancer));
-    let (proven, others): (Vec<_>, Vec<_>) = balancers
-        .iter()
-        .partition(|balancer| marks.proven(balancer));
-    let volumes = volumes.iter().filter(|volume| marks.volume(volume));
-    let snapshots = snapshots.iter().filter(|snapshot| marks.snapshot(snapshot));
-    let mut found: Vec<Leaving> = volumes.map(|it| marks.leaving::<Volumes>(it)).collect();
-    found.extend(snapshots.map(|it| marks.leaving::<Snapshots>(it)));
-    found.extend(proven.into_iter().map(|it| marks.leaving::<Balancers>(it)));
-    let strangers = others.into_iter().map(|it| Member {
-        what: "load balancer".to_owned(),
-        name: it.name.clone(),
-        id: it.id.clone(),
-    });
-    Ok(Look {
-        found,
-        strangers: strangers.collect(),
-    })
-}
-
-object! {
-    /// How the last look tells this cluster's.
-    pub struct LastLookArgs {
-        /// The owner's tag.
-        pub tag: String,
-        /// The cluster's own VPC.
-        pub vpc_id: Option<String>,
-        /// Whether what holds data stays.
-        pub keeps_data: bool,
-        /// The cluster's droplets. They are gone by then, and a list may lag behind and still show a
-        /// volume on one.
-        pub droplets: Option<Vec<String>>,
-        /// Load balancers that kplan made itself.
-        pub ours: Vec<String>,
-        /// What the cluster used and did not make.
-        pub foreign: Vec<String>,
-        /// The last backup that was agreed to; `None` is none.
-        pub final_backup: Option<String>,
-    }
-}
-
-static LAST_LOOK_FIELDS: &[Field] = &[
-    Field::ignored("tag", "The owner's tag."),
-    Field::ignored("vpc_id", "The cluster's own VPC."),
-    Field::ignored(
-        "keeps_data",
-        "Whether volumes and snapshots stay (`--orphans keep`).",
-    ),
-    Field::ignored("droplets", "The cluster's droplets."),
-    Field::ignored("ours", "Load balancers that kplan made itself."),
-    Field::ignored("foreign", "What the cluster used and did not make."),
-    Field::ignored("final_backup", "The last backup that was agreed to."),
-];
-
-static LAST_LOOK: KindInfo = info(
-    ("cluster_leavings", "kplan_cluster_leavings"),
-    "The last look of `destroy`: whether anything is left that the cluster made, before the tag and \
-     the VPC go by which it is found.",
-    (LAST_LOOK_FIELDS, None),
-);
-
-/// The last look.
-pub struct LastLook(pub DigitalOcean);
-
-impl Resource for LastLook {
-    type Args = LastLookArgs;
-    type Attrs = LastLookArgs;
-    const INFO: &'static KindInfo = &LAST_LOOK;
-    const GONE_AT_ONCE: bool = true;
-
-    async fn read(&self, known: &Known) -> Result<Option<LastLookArgs>, ProviderError> {
-        Ok(Some(LastLookArgs::from_object(&known.args)?))
-    }
-
-    async fn find(
-        &self,
-        _wanted: Wanted<'_, LastLookArgs>,
-    ) -> Result<Vec<Found<LastLookArgs>>, ProviderError> {
-        Ok(Vec::new())
-    }
-
-    async fn create(
-        &self,
-        wanted: Wanted<'_, LastLookArgs>,
-        _permit: &Permit,
-    ) -> Result<Found<LastLookArgs>, CreateFailed<LastLookArgs>> {
-        Err(not_ours(wanted.address).into())
-    }
-
-    async fn update(
-        &self,
-        known: &Known,
-        _args: &LastLookArgs,
-        _changed: &FieldSet,
-        _permit: &Permit,
-    ) -> Result<LastLookArgs, ProviderError> {
-        Err(not_ours(&known.address))
-    }
-
-    /// Refuses to be over while data is left that nobody was shown. A load balancer that came meanwhile
-    /// goes, as every other: it holds nothing.
-    async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
-        let args = LastLookArgs::from_object(&known.args)?;
-        let marks = Marks {
-            tag: args.tag,
-            vpc: args.vpc_id,
-            droplets: args.droplets.into_iter().flatten().collect(),
-            ours: args.ours.into_iter().collect(),
-            foreign: args.foreign.into_iter().collect(),
-            ..Marks::default()
+        let path = path_of::<S::Shown>(known.id.as_str());
+        let shown: Option<S::Shown> = self.cloud.one(&path, S::Shown::ONE).await?;
+        let Some(shown) = shown else {
+            return Ok(());
         };
-        let look = leavings(&self.0, &marks).await?;
-        for late in look.found.iter().filter(|one| !one.holds_data) {
-            let path = format!("{}/{}", LeftBalancer::PATH, encode(&late.attrs.id));
-            self.0.http().delete(permit, &path).await?;
+        let args = LeftArgs::from_object(&known.args)?;
+        if !S::is_still_ours(&args.marks.map(Marks::from).unwrap_or_default(), &shown) {
+            self.spare(known);
+            return Ok(());
         }
-        let left = look
-            .found
-            .iter()
-            .filter(|one| one.holds_data && !args.keeps_data);
-        let left = left.map(|one| format!("{} {} ({})", one.kind, one.attrs.name, one.attrs.id));
-        let left: Vec<String> = left.collect();
-        if !left.is_empty() {
-            let message = format!(
-                "the cluster made these after the plan was shown: {}",
-                left.join(", ")
-            );
-            let error = ProviderError::new(ErrorKind::Failed, message);
-            return Err(error.help("run destroy again: it shows them and destroys them"));
-        }
-        if !look.strangers.is_empty() {
-            let message = format!(
-                "these load balancers stand in the cluster's VPC, and nothing proves that the \
-                 cluster made them: {}",
-                look.strangers()
-            );
-            let error = ProviderError::new(ErrorKind::Failed, message);
-            return Err(error.help(
-                "the VPC cannot go while they are there: delete them or have them deleted, then run \
-                 destroy again",
-            ));
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn marks() -> Marks {
-        Marks {
-            tag: "kplan:demo-3f9a1c2e".to_owned(),
-            vpc: Some("vpc".to_owned()),
-            droplets: BTreeSet::from(["7".to_owned()]),
-            ours: BTreeSet::from(["ours".to_owned()]),
-            told: BTreeMap::from([("told".to_owned(), "Service shop/web".to_owned())]),
-            foreign: BTreeSet::from(["foreign".to_owned()]),
-        }
+        S::destroy(&self.cloud, &shown, permit).await
     }
 
-    #[test]
-    fn a_volume_needs_the_tag_and_the_drivers_marks() {
-        const NAME: &str = "pvc-0b1c2d3e-0000-4000-8000-0123456789ab";
-        let volume = |id: &str, name: &str, description: &str, tag: &str| LeftVolume {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            size_gigabytes: 1,
-            region: None,
-            description: Some(description.to_owned()),
-            droplet_ids: Some(vec![7]),
-            tags: Some(vec![tag.to_owned(), "backup".to_owned()]),
-            created_at: None,
-        };
-        let tag = &marks().tag;
-        let own = || volume("a", NAME, DESCRIPTION, tag);
-        let tagged = |other: &str| LeftVolume {
-            tags: Some(vec![tag.to_owned(), other.to_owned()]),
-            ..own()
-        };
-        assert!(marks().volume(&own()));
-        for other in [
-            volume("ours", NAME, DESCRIPTION, tag),
-            volume("foreign", NAME, DESCRIPTION, tag),
-            volume("a", "data", DESCRIPTION, tag),
-            volume("a", "pvc-before-the-upgrade", DESCRIPTION, tag),
-            volume("a", NAME, "mine", tag),
-            volume("a", NAME, DESCRIPTION, "kplan:demo-00000000"),
-            // Another cluster made it, and this one attached it.
-            tagged("kplan:other-3f9a1c2e"),
-            tagged("k8s:0b1c2d3e"),
-            // Somebody copies what it holds.
-            LeftVolume {
-                droplet_ids: Some(vec![8]),
-                ..own()
-            },
-        ] {
-            assert!(!marks().volume(&other), "{other:?}");
+    fn going(&self, attrs: &LeftAttrs) -> Readiness {
+        if self.spared().contains(&attrs.id) {
+            return Readiness::Ready;
         }
-    }
-
-    #[test]
-    fn a_load_balancer_needs_the_vpc_the_droplets_and_a_name() {
-        let name = format!("a{}", "0".repeat(31));
-        let balancer = |id: &str, name: &str, vpc: &str, droplets: &[u64]| LeftBalancer {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            ip: None,
-            region: None,
-            vpc_uuid: Some(vpc.to_owned()),
-            droplet_ids: Some(droplets.to_vec()),
-            size_unit: Some(1),
-            created_at: None,
-        };
-        let made = |it: &LeftBalancer| marks().inside(it) && marks().proven(it);
-        assert!(made(&balancer("a", &name, "vpc", &[7])));
-        assert!(made(&balancer("a", &name, "vpc", &[])));
-        assert!(made(&balancer("told", "front", "vpc", &[7])));
-        for other in [
-            balancer("ours", &name, "vpc", &[7]),
-            balancer("foreign", &name, "vpc", &[7]),
-            balancer("a", "front", "vpc", &[7]),
-            balancer("a", &name, "other", &[7]),
-            balancer("told", "front", "other", &[7]),
-            balancer("a", &name, "vpc", &[7, 8]),
-            balancer("a", &name[..31], "vpc", &[7]),
-        ] {
-            assert!(!made(&other), "{other:?}");
-        }
+        Readiness::Waiting("it is still there".to_owned())
     }
 }

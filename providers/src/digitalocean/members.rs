@@ -108,7 +108,8 @@ async fn members(cloud: &DigitalOcean, vpc: &str) -> Result<Vec<Member>, Provide
 }
 
 /// What a refusal to delete a VPC for its members comes to: members that are there keep it for good,
-/// and are named; those that are gone and only still listed are waited for.
+/// and are named; those that are gone and only still listed are waited for, and so are those that this
+/// run deleted itself and that take a while to go.
 pub(super) async fn held(
     cloud: &DigitalOcean,
     known: &Known,
@@ -143,7 +144,9 @@ pub(super) async fn held(
 async fn staying(cloud: &DigitalOcean, known: &Known) -> Vec<Member> {
     let listed = members(cloud, known.id.as_str()).await.unwrap_or_default();
     let mut staying = Vec::new();
-    for member in listed.into_iter().take(ASKED) {
+    let others = listed.into_iter();
+    let others = others.filter(|it| !path(it).is_some_and(|path| cloud.http().has_deleted(&path)));
+    for member in others.take(ASKED) {
         if is_there(cloud, &member).await == Some(true) {
             staying.push(member);
         }
@@ -151,13 +154,18 @@ async fn staying(cloud: &DigitalOcean, known: &Known) -> Vec<Member> {
     staying
 }
 
+/// Where a member is read; nothing of a kind that cannot be asked for.
+fn path(member: &Member) -> Option<String> {
+    let (.., path) = KINDS.iter().find(|(_, what, _)| *what == member.what)?;
+    Some(format!("{path}/{}", encode(&member.id)))
+}
+
 /// Whether a member is there; nothing where that could not be read. What cannot be asked for is none of
 /// kplan's kinds, so nothing of kplan's that would only linger.
 async fn is_there(cloud: &DigitalOcean, member: &Member) -> Option<bool> {
-    let Some((.., path)) = KINDS.iter().find(|(_, what, _)| *what == member.what) else {
+    let Some(path) = path(member) else {
         return Some(true);
     };
-    let path = format!("{path}/{}", encode(&member.id));
     let seen = cloud.http().get_optional::<Value>(&path).await.ok()?;
     Some(seen.is_some())
 }
@@ -263,6 +271,30 @@ mod tests {
             said.contains("database x (13f7a2f6), nfs x (share)"),
             "{said}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_this_run_deleted_are_waited_for_however_long_they_are_shown() {
+        let script = Script::answers([
+            empty(204),
+            refused(),
+            json(
+                200,
+                &value!({"vpc": {"id": "net", "name": "demo", "region": "fra1"}}),
+            ),
+            listed(&["do:loadbalancer:late"]),
+        ]);
+        let cloud = DigitalOcean::new(script.config());
+        let http = cloud.http();
+        http.delete(&permit(), "/v2/load_balancers/late")
+            .await
+            .unwrap();
+        let error = super::super::Vpc(cloud)
+            .delete(&known(), &permit())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Busy, "{error}");
+        assert_eq!(script.calls().len(), 4, "{:?}", script.calls());
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,8 +12,10 @@ mod discover;
 mod domain_record;
 mod droplet;
 mod firewall;
+mod last_look;
 mod leavings;
 mod load_balancer;
+mod marks;
 mod members;
 mod names;
 mod owner_tag;
@@ -40,14 +42,13 @@ pub use discover::{Discovered, Discovery, KINDS, UNKEPT};
 pub use domain_record::{DomainRecord, DomainRecordArgs, DomainRecordAttrs};
 pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};
-pub use leavings::{
-    Balancers, LastLook, LastLookArgs, Leaving, Left, LeftArgs, LeftAttrs, Look, Marks, Snapshots,
-    Volumes, leavings,
-};
+pub use last_look::{LastLook, LastLookArgs};
+pub use leavings::{Balancers, Left, LeftArgs, LeftAttrs, LeftMarks, Snapshots, Volumes};
 pub use load_balancer::{
     ForwardingRule, HealthCheck, LoadBalancer, LoadBalancerArgs, LoadBalancerAttrs,
     LoadBalancerFirewall,
 };
+pub use marks::{Leaving, Look, Marks, leavings, name_for};
 pub use members::{Member, strangers_in};
 pub use names::{Taken, is_unique, taken};
 pub use owners::{Claim, other_owners};

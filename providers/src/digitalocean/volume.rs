@@ -214,7 +214,7 @@ impl Volume {
     }
 
     /// Attached to `wanted` and nothing else; looks at nothing, so `now` must be fresh.
-    async fn attach(
+    pub(super) async fn attach(
         &self,
         permit: &Permit,
         id: &str,

@@ -13,8 +13,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use kplan_model::{ErrorKind, Permit, ProviderError, Secret, Timestamp, Tried};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often one call is made at most.
@@ -61,6 +62,8 @@ struct Inner {
     random: AtomicU64,
     flights: Flights,
     per_page: u32,
+    /// Paths of what was deleted with this client.
+    deleted: Mutex<BTreeSet<String>>,
 }
 
 /// A client of one API with one token. Clones share the limiter and the lists under way.
@@ -84,6 +87,7 @@ impl Client {
             random: AtomicU64::new(config.seed),
             flights: Flights::default(),
             per_page: config.per_page.clamp(1, MAX_PER_PAGE),
+            deleted: Mutex::default(),
         }))
     }
 
@@ -162,10 +166,23 @@ impl Client {
     /// Destroys something; already gone is fine.
     pub async fn delete(&self, _permit: &Permit, path: &str) -> Result<(), ProviderError> {
         match self.send(&Method::DELETE, path, Bytes::new()).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.deleted().insert(path.to_owned());
+                Ok(())
+            }
             Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether this client deleted what is at that path: it may be shown for a while.
+    pub fn has_deleted(&self, path: &str) -> bool {
+        self.deleted().contains(path)
+    }
+
+    fn deleted(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        let deleted = self.0.deleted.lock();
+        deleted.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run ends: nothing waits any longer to be sent, and nothing is tried again.

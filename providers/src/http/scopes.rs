@@ -43,6 +43,9 @@ pub(super) fn needed(asked: Asked<'_>) -> Option<String> {
         (&Method::POST, 0) => "create",
         (&Method::PUT | &Method::PATCH, 1) => "update",
         (&Method::DELETE, 1) => "delete",
+        // A tag is given to a resource and taken off it.
+        (&Method::POST, 2) if name == "tag" => "create",
+        (&Method::DELETE, 2) if name == "tag" => "delete",
         _ => return None,
     };
     Some(format!("{name}:{verb}"))
@@ -103,6 +106,17 @@ mod tests {
                 "/v2/domains/example.com/records/7",
                 Some("domain:delete"),
             ),
+            (
+                Method::POST,
+                "/v2/tags/kplan%3Ademo/resources",
+                Some("tag:create"),
+            ),
+            (
+                Method::DELETE,
+                "/v2/tags/kplan%3Ademo/resources",
+                Some("tag:delete"),
+            ),
+            (Method::DELETE, "/v2/firewalls/1/tags", None),
             (Method::GET, "/v2/dropletsandmore", None),
             (Method::GET, "/v2/regions?page=1", Some("regions:read")),
             (Method::GET, "/v2/sizes?page=1", Some("sizes:read")),

@@ -58,13 +58,13 @@ pub(super) static VIEWS: [View; 23] = [
     },
     View {
         kind: "cluster_load_balancer",
-        own: &["size", "stored", "made_for", "created_at"],
+        own: &["size", "stored", "made_for", "created_at", "marks"],
         attributes: &[],
         decided: &[],
     },
     View {
         kind: "cluster_snapshot",
-        own: &["made_for", "ip", "size_unit", "stored"],
+        own: &["made_for", "ip", "size_unit", "stored", "marks"],
         attributes: &[Attribute::new(
             "region",
             "regions",
@@ -74,7 +74,14 @@ pub(super) static VIEWS: [View; 23] = [
     },
     View {
         kind: "cluster_volume",
-        own: &["made_for", "ip", "created_at", "size_unit", "stored"],
+        own: &[
+            "made_for",
+            "ip",
+            "created_at",
+            "size_unit",
+            "stored",
+            "marks",
+        ],
         attributes: &[],
         decided: &[],
     },
