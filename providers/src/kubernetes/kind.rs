@@ -568,7 +568,12 @@ impl<K: BundleKind> Resource for Bundled<K> {
         } else {
             ByHand::Undo
         };
-        let earlier = self.earlier(&session, known, &before).await?;
+        // Nor what was applied where the same is asked for.
+        let earlier = if args.to_object() == known.args {
+            None
+        } else {
+            self.earlier(&session, known, &before).await?
+        };
         let recorded_args = K::Args::from_object(&known.args)?;
         let basis = Basis {
             lines: &before,

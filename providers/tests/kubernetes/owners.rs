@@ -20,11 +20,17 @@ const TEAM: &str = "apps/v1 Deployment owners/web: metadata.labels.team is \"two
 pub(crate) struct Others(pub(crate) kube::Client);
 
 impl Others {
+    /// Once more where the object changed meanwhile, as every such program does.
     async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> Json {
-        let request = http::Request::builder().method(method).uri(path);
-        let request = request.header("content-type", "application/merge-patch+json");
-        let answer = self.0.request(request.body(body).unwrap()).await;
-        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        for _ in 0..20 {
+            let request = http::Request::builder().method(method).uri(path);
+            let request = request.header("content-type", "application/merge-patch+json");
+            match self.0.request(request.body(body.clone()).unwrap()).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                answer => return answer.unwrap_or_else(|error| panic!("{method} {path}: {error}")),
+            }
+        }
+        panic!("{method} {path} is always a conflict");
     }
 
     async fn get(&self, path: &str) -> Json {

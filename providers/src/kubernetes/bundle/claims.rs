@@ -127,7 +127,9 @@ impl Bundle {
             Some(line) => line.shows(object, live, &theirs, basis),
             None => theirs.is_empty(),
         };
-        let ownership = if is_shown && (now.is_shared || !theirs.is_empty()) {
+        // What kplan has there may be what it found.
+        let is_left = (basis.is_left)(object);
+        let ownership = if !is_left && is_shown && (now.is_shared || !theirs.is_empty()) {
             Ownership::Take
         } else {
             Ownership::Respect
@@ -164,7 +166,7 @@ impl Bundle {
 impl Line {
     /// Whether a plan showed each of these fields, which others hold, with its value now.
     fn shows(&self, object: &Object, live: &Value, paths: &[&String], basis: &Basis<'_>) -> bool {
-        let undoes = basis.by_hand == ByHand::Undo && !(basis.is_left)(object);
+        let undoes = basis.by_hand == ByHand::Undo;
         let is_taken = undoes && self.is_taken(live);
         if is_taken && live["metadata"]["annotations"][DIGEST] != self.digest.as_str() {
             // It was shown as changed altogether.
