@@ -1,6 +1,6 @@
 //! A set of objects that belong together: labelled, applied in order, pruned, found again.
 
-use super::by_hand::{self, Edit};
+use super::by_hand;
 use super::connect::Kubernetes;
 use super::managed::Managed;
 use super::manifest::is_built_in;
@@ -13,8 +13,12 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+mod claims;
 #[cfg(test)]
 mod tests;
+
+use claims::Claim;
+pub use claims::{Basis, ByHand};
 
 /// The label that says whose an object is.
 pub const OWNER: &str = "kplan.dev/owner";
@@ -56,15 +60,6 @@ pub struct Line {
     /// A digest of which fields were kplan's then by the server's book; `None` where that is not
     /// known.
     pub fields: Option<String>,
-}
-
-/// What an update does about what somebody changed by hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByHand {
-    /// Puts it back.
-    Undo,
-    /// Leaves it.
-    Leave,
 }
 
 /// What the server's book says of what was applied, by object.
@@ -250,16 +245,26 @@ impl Bundle {
         which: impl Fn(&Object, &str) -> bool,
         ownership: Ownership,
     ) -> Result<Marks, ProviderError> {
+        let due = self.objects.iter();
+        let due = due.filter(|(object, entry)| which(object, &entry.digest));
+        let due = due.map(|(object, entry)| (object, Claim::of(&entry.value, ownership)));
+        self.apply_claims(to, &due.collect()).await
+    }
+
+    async fn apply_claims(
+        &self,
+        to: &Target<'_>,
+        claims: &BTreeMap<&Object, Claim>,
+    ) -> Result<Marks, ProviderError> {
         let mut marks = Marks::new();
         for now in 0..STAGES {
             let mut due: Vec<BoxFuture<'_, Result<_, ProviderError>>> = Vec::new();
-            for (object, entry) in &self.objects {
-                if stage(&object.of) == now && which(object, &entry.digest) {
-                    due.push(Box::pin(async move {
-                        let applied = to.apply(&entry.value, ownership, now == STAGES - 1);
-                        Ok(by_hand::mark(&applied.await?).map(|mark| (object.clone(), mark)))
-                    }));
-                }
+            for (object, claim) in claims.iter().filter(|(object, _)| stage(&object.of) == now) {
+                due.push(Box::pin(async move {
+                    let applied = to.apply(&claim.value, claim.ownership, now == STAGES - 1);
+                    let mark = claim.mark(&applied.await?);
+                    Ok(mark.map(|mark| ((*object).clone(), mark)))
+                }));
             }
             let any = !due.is_empty();
             marks.extend(parallel::all(PARALLEL, due).await?.into_iter().flatten());
@@ -323,31 +328,33 @@ impl Bundle {
     }
 
     /// Brings what is there to what the bundle says: applies what is missing or differs, and every
-    /// secret, then prunes. `before` is the recorded inventory. Gives the new one.
+    /// secret, then prunes. Gives the new inventory.
     pub async fn update(
         &self,
         to: &Target<'_>,
-        before: &[Line],
-        managed: &Managed,
-        by_hand: ByHand,
+        basis: &Basis<'_>,
     ) -> Result<Vec<String>, ProviderError> {
-        let live = labelled(to.session, &self.owner, &self.name, &self.lines()).await?;
-        let mut marks = self.kept_marks(before, &live);
-        let differs = |object: &Object, digest: &str| {
-            let other = |value: &Value| value["metadata"]["annotations"][DIGEST] != digest;
-            object.is_secret() || !managed.covers(object) && live.get(object).is_none_or(other)
+        let managed = basis.managed;
+        let live = self.live(to.session).await?;
+        let mut marks = self.kept_marks(basis.lines, &live);
+        let taken = match basis.by_hand {
+            ByHand::Undo => self.taken_by_hand(basis.lines, &live),
+            ByHand::Leave => BTreeMap::new(),
         };
-        if by_hand == ByHand::Undo {
-            let taken = self.taken_by_hand(before, &live);
-            let is_due = |object: &Object, digest: &str| {
-                let edited = taken.get(object).is_some_and(|edits| !edits.is_empty());
-                let moved = taken.contains_key(object) && differs(object, digest);
-                !managed.covers(object) && (edited || moved)
-            };
-            marks.extend(self.apply(to, is_due, Ownership::Take).await?);
-        }
-        marks.extend(self.apply(to, differs, Ownership::Respect).await?);
-        self.prune(to, before, managed).await?;
+        let is_due = |object: &Object, digest: &str| {
+            let other = |value: &Value| value["metadata"]["annotations"][DIGEST] != digest;
+            let edited = taken.get(object).is_some_and(|edits| !edits.is_empty());
+            object.is_secret()
+                || !managed.covers(object) && (edited || live.get(object).is_none_or(other))
+        };
+        let due = self.objects.iter();
+        let due = due.filter(|(object, entry)| is_due(object, &entry.digest));
+        let due = due.map(|(object, _)| (object, self.claim(object, live.get(object), basis)));
+        let due: BTreeMap<&Object, Claim> = due
+            .filter_map(|(object, claim)| Some((object, claim?)))
+            .collect();
+        marks.extend(self.apply_claims(to, &due).await?);
+        self.prune(to, basis.lines, managed).await?;
         Ok(self.marked(&marks))
     }
 
@@ -391,26 +398,6 @@ impl Bundle {
         marks
     }
 
-    /// Of which objects somebody took fields from kplan since they were applied, and which of those
-    /// have other values now.
-    pub(super) fn taken_by_hand(
-        &self,
-        before: &[Line],
-        live: &BTreeMap<Object, Value>,
-    ) -> BTreeMap<Object, Vec<Edit>> {
-        let mut found = BTreeMap::new();
-        for line in before {
-            if let (Some(entry), Some(value)) =
-                (self.objects.get(&line.object), live.get(&line.object))
-                && line.is_taken(value)
-            {
-                let edits = by_hand::edits(&entry.value, value);
-                found.insert(line.object.clone(), edits);
-            }
-        }
-        found
-    }
-
     /// Deletes what carries the bundle's labels and is not in it any more. What stays all the same is
     /// nobody's from then on: it may hold what others made. `before` is the recorded inventory: it
     /// says where to look.
@@ -439,13 +426,6 @@ impl Bundle {
             }
         }
         Ok(())
-    }
-}
-
-impl Line {
-    /// Whether somebody took fields of it from kplan since it was applied.
-    pub(super) fn is_taken(&self, live: &Value) -> bool {
-        self.fields.is_some() && by_hand::mark(live) != self.fields
     }
 }
 

@@ -10,6 +10,7 @@ use super::object::{Object, canonical_digest};
 use super::session::FIELD_MANAGER;
 use super::suspend;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 #[cfg(test)]
 mod tests;
@@ -17,19 +18,29 @@ mod tests;
 /// Managers of fields that programs of the cluster set in what others applied: an autoscaler's
 /// replicas, a certificate's bundle. Put back, each would change them again, and every plan would
 /// find a change.
-const PROGRAMS: [&str; 11] = [
+///
+/// `argocd-server` and `velero` are none: that is what Argo CD's pages and its command line write as,
+/// and Velero's command line. They are somebody's hand.
+const PROGRAMS: [&str; 9] = [
     "argocd-application-controller",
     "argocd-controller",
-    "argocd-server",
     "cainjector",
     "cert-manager-cainjector",
     "cluster-autoscaler",
     "k3s",
     "keda-operator",
     "kube-controller-manager",
-    "velero",
     "velero-server",
 ];
+/// Programs that bring whole objects, from Git or from a backup. Only where an object is of their own
+/// group does a field that they hold say that it is theirs to set.
+const BRINGERS: [(&str, &str); 3] = [
+    ("argocd-application-controller", "argoproj.io/"),
+    ("argocd-controller", "argoproj.io/"),
+    ("velero-server", "velero.io/"),
+];
+/// The beginning of kplan's own labels and annotations, which nobody else has a say in.
+const OWN_MARKS: &str = "f:kplan.dev/";
 /// Which certificates a webhook or an API may show: put there by whoever makes them.
 const BUNDLE_OF_CERTIFICATES: &str = "caBundle";
 /// How many signs of a value are shown.
@@ -83,16 +94,38 @@ pub(super) fn mark(live: &Value) -> Option<String> {
 
 /// The fields of `applied` that are not kplan's any more in `live` and have another value.
 pub(super) fn edits(applied: &Value, live: &Value) -> Vec<Edit> {
+    compared(applied, live).edits
+}
+
+/// What was, or is to be, applied beside an object as it is.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// Fields that are not kplan's and have another value, or none.
+    pub edits: Vec<Edit>,
+    /// Where fields are that are not kplan's and have the same value.
+    pub same: BTreeSet<String>,
+    /// Where fields are that a program sets to another value, as pointers (RFC 6901) into what is
+    /// applied.
+    pub programs: Vec<String>,
+    /// Where fields are that a program brought with another value, and that are not its own to set.
+    pub brought: BTreeSet<String>,
+    /// Whether another value is to be applied where somebody else has kplan's value, too.
+    pub is_shared: bool,
+}
+
+/// Holds what was, or is to be, applied beside an object as it is.
+pub(super) fn compared(applied: &Value, live: &Value) -> Compared {
     let applied = as_stored(applied);
     let mut look = Look {
         others: entries(live)
             .filter(|entry| entry.manager != FIELD_MANAGER)
             .collect(),
         suspended: suspend::is_suspended(live),
-        found: Vec::new(),
+        api_version: live["apiVersion"].as_str().unwrap_or_default(),
+        found: Compared::default(),
     };
     let Some(map) = applied.as_object() else {
-        return Vec::new();
+        return look.found;
     };
     for (name, value) in map {
         match (name.as_str(), value) {
@@ -111,6 +144,25 @@ pub(super) fn edits(applied: &Value, live: &Value) -> Vec<Edit> {
         }
     }
     look.found
+}
+
+/// What is applied, without the fields at these pointers.
+pub(super) fn without(applied: &Value, pointers: &[String]) -> Value {
+    let mut rest = applied.clone();
+    for pointer in pointers {
+        // What a Secret has as text, the server has among its data.
+        let written = pointer.replacen("/data/", "/stringData/", 1);
+        for pointer in [pointer, &written] {
+            let Some((parent, name)) = pointer.rsplit_once('/') else {
+                continue;
+            };
+            let parent = rest.pointer_mut(parent).and_then(Value::as_object_mut);
+            if let Some(parent) = parent {
+                parent.remove(&name.replace("~1", "/").replace("~0", "~"));
+            }
+        }
+    }
+    rest
 }
 
 /// A Secret's values as the server keeps them.
@@ -135,6 +187,8 @@ fn as_stored(applied: &Value) -> Value {
 #[derive(Clone)]
 struct Spot<'a> {
     path: String,
+    /// The way in what is applied, as a pointer (RFC 6901).
+    pointer: String,
     /// The way in the book.
     keys: Vec<String>,
     live: Option<&'a Value>,
@@ -146,13 +200,14 @@ struct Spot<'a> {
 
 impl<'a> Spot<'a> {
     fn root(path: &str, live: &'a Value, mine: Option<&'a Value>) -> Self {
-        let keys = if path.is_empty() {
-            Vec::new()
+        let (keys, pointer) = if path.is_empty() {
+            (Vec::new(), String::new())
         } else {
-            vec![format!("f:{path}")]
+            (vec![format!("f:{path}")], format!("/{path}"))
         };
         Self {
             path: path.to_owned(),
+            pointer,
             keys,
             live: Some(live),
             mine,
@@ -160,11 +215,13 @@ impl<'a> Spot<'a> {
         }
     }
 
-    fn below(&self, key: String, path: String, live: Option<&'a Value>) -> Self {
+    fn below(&self, key: String, (path, step): (String, &str), live: Option<&'a Value>) -> Self {
         let mine = self.mine.and_then(|mine| mine.get(&key));
         let keys = self.keys.iter().cloned().chain([key]).collect();
+        let step = step.replace('~', "~0").replace('/', "~1");
         Self {
             path,
+            pointer: format!("{}/{step}", self.pointer),
             keys,
             live,
             mine,
@@ -181,7 +238,7 @@ impl<'a> Spot<'a> {
         };
         let live = self.live.and_then(|live| live.get(name));
         let live = live.filter(|live| !live.is_null());
-        self.below(format!("f:{name}"), path, live)
+        self.below(format!("f:{name}"), (path, name), live)
     }
 
     /// Whether it is kplan's, and the book has nothing inside of it.
@@ -195,7 +252,8 @@ impl<'a> Spot<'a> {
 struct Look<'a> {
     others: Vec<Entry<'a>>,
     suspended: bool,
-    found: Vec<Edit>,
+    api_version: &'a str,
+    found: Compared,
 }
 
 impl<'a> Look<'a> {
@@ -209,9 +267,10 @@ impl<'a> Look<'a> {
                     self.visit(value, at.field(name));
                 }
             }
-            _ if at.is_owned() => {}
+            _ if at.is_owned() => self.own(applied, &at),
             Value::Array(items) => match self.keys(&at) {
                 Some(keys) => self.items(items, &at, &keys),
+                None if self.is_set(&at) => self.members(items, &at),
                 None => self.leaf(applied, at),
             },
             _ => self.leaf(applied, at),
@@ -228,8 +287,41 @@ impl<'a> Look<'a> {
         Some(one.keys().cloned().collect())
     }
 
-    fn items(&mut self, items: &[Value], at: &Spot<'a>, keys: &[String]) {
+    /// Whether the server takes a list as a set of values, of which others may have some.
+    fn is_set(&self, at: &Spot<'a>) -> bool {
+        let books = at.mine.into_iter().chain(self.theirs(at));
+        let mut items = books.filter_map(Value::as_object).flat_map(Map::keys);
+        items.any(|key| key.starts_with("v:"))
+    }
+
+    fn members(&mut self, items: &[Value], at: &Spot<'a>) {
+        let live = at.live.and_then(Value::as_array);
         for item in items {
+            if !live.is_some_and(|live| live.contains(item)) {
+                self.found.edits.push(Edit {
+                    path: format!("{}[{}]", at.path, short(item)),
+                    real: None,
+                });
+            }
+        }
+    }
+
+    /// A field that is kplan's, and perhaps somebody else's, too.
+    fn own(&mut self, applied: &Value, at: &Spot<'a>) {
+        let whole = |fields: &Value| fields.as_object().is_some_and(Map::is_empty);
+        let is_other = at.live.is_some_and(|live| !says(live, applied));
+        if !is_other || !self.theirs(at).any(whole) {
+            return;
+        }
+        if self.holders(at).any(|entry| self.sets(&entry, at)) {
+            self.found.programs.push(at.pointer.clone());
+        } else {
+            self.found.is_shared = true;
+        }
+    }
+
+    fn items(&mut self, items: &[Value], at: &Spot<'a>, keys: &[String]) {
+        for (number, item) in items.iter().enumerate() {
             // What the manifest leaves out, the server fills in.
             let fits = |other: &Value| {
                 keys.iter().all(|key| {
@@ -251,54 +343,70 @@ impl<'a> Look<'a> {
                 });
                 format!("k:{}", Value::Object(ids.collect()))
             });
-            self.visit(item, at.below(book.unwrap_or_default(), path, live));
+            let number = number.to_string();
+            let at = at.below(book.unwrap_or_default(), (path, &number), live);
+            self.visit(item, at);
         }
+    }
+
+    /// Which other managers own something there.
+    fn holders(&self, at: &Spot<'a>) -> impl Iterator<Item = Entry<'a>> {
+        let of = |entry: &&Entry<'a>| within(entry, at).is_some();
+        let found: Vec<Entry<'a>> = self.others.iter().filter(of).copied().collect();
+        found.into_iter()
     }
 
     /// What other managers own there.
     fn theirs(&self, at: &Spot<'a>) -> impl Iterator<Item = &'a Value> {
-        let of = |entry: &Entry<'a>| {
-            let mut keys = at.keys.iter();
-            keys.try_fold(entry.fields, |fields, key| fields.get(key))
-        };
-        self.others
-            .iter()
-            .filter_map(of)
-            .collect::<Vec<_>>()
-            .into_iter()
+        let of = |entry: &Entry<'a>| within(entry, at);
+        let found: Vec<&'a Value> = self.others.iter().filter_map(of).collect();
+        found.into_iter()
     }
 
     fn leaf(&mut self, applied: &Value, at: Spot<'a>) {
-        let is_same = at.live.is_some_and(|live| says(live, applied));
-        let is_own = at.in_own && at.live.is_some() && self.theirs(&at).next().is_none();
-        if is_same || is_own || self.is_a_programs(&at) {
+        if at.live.is_some_and(|live| says(live, applied)) {
+            self.found.same.insert(at.path);
             return;
         }
-        self.found.push(Edit {
-            path: at.path,
-            real: at.live.cloned(),
-        });
+        if at.in_own && at.live.is_some() && self.theirs(&at).next().is_none() {
+            return;
+        }
+        let is_replicas = self.suspended && at.path == "spec.replicas";
+        if at.path.ends_with(BUNDLE_OF_CERTIFICATES)
+            || is_replicas
+            || self.holders(&at).any(|entry| self.sets(&entry, &at))
+        {
+            self.found.programs.push(at.pointer);
+        } else if self.holders(&at).any(|entry| is_program(&entry)) {
+            self.found.brought.insert(at.path);
+        } else {
+            self.found.edits.push(Edit {
+                path: at.path,
+                real: at.live.cloned(),
+            });
+        }
     }
 
-    /// Whether a program of the cluster has it.
-    fn is_a_programs(&self, at: &Spot<'a>) -> bool {
-        if at.path.ends_with(BUNDLE_OF_CERTIFICATES)
-            || (self.suspended && at.path == "spec.replicas")
-        {
-            return true;
-        }
-        self.others.iter().any(|entry| {
-            // `kubectl scale` is somebody's hand, an autoscaler is not.
-            let scales = entry.subresource == "scale" && !entry.manager.starts_with("kubectl");
-            let is_program =
-                scales || entry.subresource == "status" || PROGRAMS.contains(&entry.manager);
-            let mut keys = at.keys.iter();
-            is_program
-                && keys
-                    .try_fold(entry.fields, |fields, key| fields.get(key))
-                    .is_some()
-        })
+    /// Whether a manager is a program that sets such a field, whoever made the object.
+    fn sets(&self, entry: &Entry<'a>, at: &Spot<'a>) -> bool {
+        let brings = |(manager, group): (&str, &str)| {
+            manager == entry.manager && !self.api_version.starts_with(group)
+        };
+        let is_mark = at.keys.last().is_some_and(|key| key.starts_with(OWN_MARKS));
+        is_program(entry) && !is_mark && !BRINGERS.into_iter().any(brings)
     }
+}
+
+/// What of an entry is in a place.
+fn within<'a>(entry: &Entry<'a>, at: &Spot<'a>) -> Option<&'a Value> {
+    let mut keys = at.keys.iter();
+    keys.try_fold(entry.fields, |fields, key| fields.get(key))
+}
+
+/// Whether it is a program of the cluster. `kubectl scale` is somebody's hand, an autoscaler is not.
+fn is_program(entry: &Entry<'_>) -> bool {
+    let scales = entry.subresource == "scale" && !entry.manager.starts_with("kubectl");
+    scales || entry.subresource == "status" || PROGRAMS.contains(&entry.manager)
 }
 
 /// Whether a value is what was applied, with what the server fills in.

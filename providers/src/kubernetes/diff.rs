@@ -1,11 +1,10 @@
 //! What the server says an update would change: its own dry run beside the object as it is, as
 //! YAML, without what only machines read and without secrets.
 
-use super::bundle::{Bundle, DIGEST, Line};
-use super::managed::Managed;
+use super::bundle::{Basis, Bundle, DIGEST, Line};
 use super::object::{Object, masked};
 use super::parallel;
-use super::session::{Ownership, Session};
+use super::session::Session;
 use kplan_model::{BoxFuture, ErrorKind, Preview, ProviderError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -78,16 +77,20 @@ fn preview(
     })
 }
 
+/// As the update applies it.
 async fn asked(
     session: &Session,
     object: &Object,
-    value: &Value,
+    (bundle, basis): (&Bundle, &Basis<'_>),
 ) -> Result<Preview, ProviderError> {
     let live = session.get(object).await?;
-    let after = match session.dry_run(value, Ownership::Respect).await {
+    let Some(claim) = bundle.claim(object, live.as_ref(), basis) else {
+        return preview(object, live.as_ref(), live.as_ref());
+    };
+    let after = match session.dry_run(&claim.value, claim.ownership).await {
         Ok(after) => after,
         // Its namespace or its type is not there before this very update.
-        Err(error) if error.kind == ErrorKind::NotFound => value.clone(),
+        Err(error) if error.kind == ErrorKind::NotFound => claim.value,
         Err(error) => return Err(error),
     };
     preview(object, live.as_ref(), Some(&after))
@@ -98,26 +101,26 @@ async fn asked(
 pub async fn previews(
     session: &Session,
     bundle: &Bundle,
-    before: &[Line],
-    managed: &Managed,
+    basis: &Basis<'_>,
 ) -> Result<Vec<Preview>, ProviderError> {
-    let recorded: BTreeMap<&Object, &str> = before
+    let (lines, managed) = (basis.lines, basis.managed);
+    let recorded: BTreeMap<&Object, &str> = lines
         .iter()
         .map(|line| (&line.object, line.digest.as_str()))
         .collect();
     let mut calls: Vec<BoxFuture<'_, Result<Preview, ProviderError>>> = Vec::new();
-    for (object, value, digest) in bundle.iter() {
+    for (object, _, digest) in bundle.iter() {
         if managed.covers(object) {
             continue;
         }
         if object.is_secret() || recorded.get(object) != Some(&digest) {
-            calls.push(Box::pin(asked(session, object, value)));
+            calls.push(Box::pin(asked(session, object, (bundle, basis))));
         }
     }
     let mut found = parallel::all(PARALLEL, calls).await?;
     let kept: Vec<&Object> = bundle.iter().map(|(object, _, _)| object).collect();
     let gone = |line: &&Line| !kept.contains(&&line.object) && !managed.covers(&line.object);
-    for line in before.iter().filter(gone) {
+    for line in lines.iter().filter(gone) {
         if let Some(live) = session.get(&line.object).await? {
             found.push(preview(&line.object, Some(&live), None)?);
         }

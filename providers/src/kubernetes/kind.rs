@@ -1,7 +1,7 @@
 //! What every kind made of Kubernetes objects shares: a kind says which objects it consists of,
 //! and everything else is here.
 
-use super::bundle::{self, APPLIED, Bundle, ByHand, Line, Target, label_of, read_inventory};
+use super::bundle::{self, APPLIED, Basis, Bundle, ByHand, Line, Target, label_of, read_inventory};
 use super::by_hand;
 use super::connect::{Kubernetes, Role};
 use super::diff;
@@ -207,6 +207,27 @@ impl<K: BundleKind> Bundled<K> {
         let before = K::Args::from_object(&known.args)?;
         let is_left = |object: &Object| K::is_left_to_others(&before, args, object);
         bundle.with_others_values(session, is_left).await
+    }
+
+    /// The objects as they were applied last. Only where somebody took fields of them is that needed;
+    /// where the manifests cannot be read any more, nobody knows.
+    async fn earlier(
+        &self,
+        session: &Session,
+        known: &Known,
+        lines: &[Line],
+    ) -> Result<Option<Bundle>, ProviderError> {
+        let (owner, name) = (owner(known)?, label_of(&known.address));
+        let found = bundle::labelled(session, owner, &name, lines).await?;
+        let is_taken = |line: &Line| {
+            let live = found.get(&line.object);
+            live.is_some_and(|live| line.is_taken(live))
+        };
+        if !lines.iter().any(is_taken) {
+            return Ok(None);
+        }
+        let before = K::Args::from_object(&known.args)?;
+        Ok(self.bundle(owner, &known.address, &before).await.ok())
     }
 
     /// What Argo CD manages of what was found.
@@ -475,8 +496,8 @@ impl<K: BundleKind> Resource for Bundled<K> {
         K::before_apply(&to, args).await?;
         if recorded.managed_by.is_some() || recorded.objects == NO_LONGER_MANAGED {
             // The marks say nothing about what Argo CD made of it meanwhile.
-            let ours = |object: &Object, _: &str| !managed.covers(object);
-            bundle.apply(&to, ours, Ownership::Take).await?;
+            let ours = |object: &Object| !managed.covers(object);
+            bundle.take_over(&to, ours).await?;
         }
         // Only what the plan showed is put back, and nothing that the file leaves to others.
         let by_hand = if changed.contains("objects") {
@@ -484,8 +505,16 @@ impl<K: BundleKind> Resource for Bundled<K> {
         } else {
             ByHand::Leave
         };
-        let inventory = bundle.update(&to, &before, &managed, by_hand).await?;
-        Ok(applied(inventory))
+        let earlier = self.earlier(&session, known, &before).await?;
+        let recorded_args = K::Args::from_object(&known.args)?;
+        let basis = Basis {
+            lines: &before,
+            before: earlier.as_ref(),
+            managed: &managed,
+            by_hand,
+            is_left: &|object| K::is_left_to_others(&recorded_args, &recorded_args, object),
+        };
+        Ok(applied(bundle.update(&to, &basis).await?))
     }
 
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
@@ -526,14 +555,34 @@ impl<K: BundleKind> Resource for Bundled<K> {
         }
         let session = self.session(args)?;
         let bundle = self.renewed(&session, known, args).await?;
-        let before = read_inventory(&BundleAttrs::from_object(&known.attrs)?.inventory)?;
+        let recorded = BundleAttrs::from_object(&known.attrs)?;
+        let before = read_inventory(&recorded.inventory)?;
         // Most plans change nothing of it, and need not ask who manages what.
         let managed = if bundle.differs_from(&before) {
             Self::managed_of(&session, known, &before).await?
         } else {
             Managed::default()
         };
-        diff::previews(&session, &bundle, &before, &managed).await
+        let by_hand = if recorded.objects == APPLIED {
+            ByHand::Leave
+        } else {
+            ByHand::Undo
+        };
+        // Nor what was applied where the same is asked for.
+        let earlier = if args.to_object() == known.args {
+            None
+        } else {
+            self.earlier(&session, known, &before).await?
+        };
+        let recorded_args = K::Args::from_object(&known.args)?;
+        let basis = Basis {
+            lines: &before,
+            before: earlier.as_ref(),
+            managed: &managed,
+            by_hand,
+            is_left: &|object| K::is_left_to_others(&recorded_args, &recorded_args, object),
+        };
+        diff::previews(&session, &bundle, &basis).await
     }
 }
 

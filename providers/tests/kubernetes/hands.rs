@@ -2,8 +2,8 @@
 //! kplan's.
 
 use kplan_model::{
-    Address, FieldSet, Found, Known, Object, Owner, Permit, Preview, ProviderError, Readiness,
-    Registry, WantedObject,
+    Address, Codec as _, FieldSet, Found, Known, Object, Owner, Permit, Preview, ProviderError,
+    Readiness, Registry, WantedObject,
 };
 use kplan_providers::registry::{self, Clients};
 use std::time::Duration;
@@ -132,6 +132,21 @@ impl Hands {
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", known.address));
         found.remove(&known.id)
+    }
+
+    /// Waits until it says that of its objects: a list that was read just now is read once.
+    pub(crate) async fn says(&self, known: &Known, is: impl Fn(&str) -> bool) -> Object {
+        let mut last = String::new();
+        for _ in 0..400 {
+            let seen = self.read(known).await;
+            let seen = seen.unwrap_or_else(|| panic!("{} is gone", known.address));
+            last = String::decode(&seen["objects"]).unwrap();
+            if is(&last) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{} says: {last}", known.address);
     }
 
     pub(crate) async fn preview(&self, known: &Known, args: &Object) -> Vec<Preview> {

@@ -12,6 +12,8 @@ mod hands;
 #[path = "../../src/kubernetes/known.rs"]
 mod known;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod rig;

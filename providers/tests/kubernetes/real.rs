@@ -12,6 +12,7 @@ mod kinds;
 mod nodes;
 
 use super::hands::{Hands, permit};
+use super::owners::{Others, each_keeps_what_is_theirs};
 use super::rig::cloud;
 use super::upstream::{Upstream, upstream};
 use base64::Engine as _;
@@ -23,7 +24,7 @@ use kplan_providers::artifacts::{ArtifactRef, ArtifactSource};
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{Reqwest, Transport, system_clock};
 use kplan_providers::k3s::{Access, ClusterArgs};
-use kplan_providers::kubernetes::bundle::{Bundle, ByHand, Target, read_inventory};
+use kplan_providers::kubernetes::bundle::{Basis, Bundle, ByHand, Line, Target, read_inventory};
 use kplan_providers::kubernetes::managed::Managed;
 use kplan_providers::kubernetes::object::Object;
 use kplan_providers::kubernetes::session::{Ownership, Session};
@@ -146,6 +147,17 @@ fn named() -> Option<(Endpoint, Access)> {
     Some((endpoint, access))
 }
 
+/// Nothing of it changed by hand.
+fn basis<'a>(lines: &'a [Line], managed: &'a Managed) -> Basis<'a> {
+    Basis {
+        lines,
+        before: None,
+        managed,
+        by_hand: ByHand::Leave,
+        is_left: &|_| false,
+    }
+}
+
 impl Real {
     fn with(artifacts: Arc<dyn ArtifactSource>) -> Option<Self> {
         let (endpoint, access) = named()?;
@@ -222,7 +234,8 @@ impl Real {
         for line in &mut lines {
             "another".clone_into(&mut line.digest);
         }
-        let differ = diff::previews(&self.session, &bundle, &lines, &Managed::default()).await;
+        let managed = Managed::default();
+        let differ = diff::previews(&self.session, &bundle, &basis(&lines, &managed)).await;
         let differ = differ.unwrap_or_else(|error| panic!("{address}: {error}"));
         assert!(differ.is_empty(), "{address}: {differ:#?}");
         bundle
@@ -282,6 +295,8 @@ async fn a_real_server_takes_everything_and_a_second_plan_is_empty() {
     println!("kube-apiserver {}", version["gitVersion"]);
     let (first, second) = nodes::register(&real).await;
     let cluster = real.cluster(&[first, second]).await;
+    let others = Others(real.others.clone());
+    each_keeps_what_is_theirs(&real.hands, &others, real.access()).await;
     let made = kinds::make(&real).await;
     let differ = compared::with_the_sandbox(&real, &made).await;
     assert!(differ.is_empty(), "{differ:#?}");
@@ -329,9 +344,9 @@ async fn a_real_server_prunes_and_says_who_else_manages_a_field() {
         vec![map("one", "green")],
     );
     let less = less.unwrap();
-    less.update(&real.target(), &before, &Managed::default(), ByHand::Leave)
-        .await
-        .unwrap();
+    let managed = Managed::default();
+    let updated = less.update(&real.target(), &basis(&before, &managed)).await;
+    updated.unwrap();
     assert_eq!(real.session.get(&two).await.unwrap(), None);
     // Somebody else takes the field over; kplan neither fights nor stays silent.
     let theirs = json!({ "data": { "colour": "blue" } });

@@ -1,20 +1,21 @@
 //! A sandbox of its own, on loopback.
 
 use crate::hands::Hands;
-use kplan_model::{Input, Secret};
+use kplan_model::{Input, ProviderError, Secret};
 use kplan_providers::artifacts::{Fetcher, FetcherConfig, Mirror, VersionSet};
 use kplan_providers::digitalocean::DigitalOcean;
 use kplan_providers::http::{ClientConfig, Rate, Reqwest, Statistics, Transport, system_clock};
 use kplan_providers::k3s::Access;
 use kplan_providers::kubernetes::{
-    Applied, ArgocdApplicationArgs, Kubernetes, KubernetesCalls, KubernetesConfig, Network,
+    Applied, ArgocdApplicationArgs, Connector, Endpoint, Kubernetes, KubernetesCalls,
+    KubernetesConfig, Network,
 };
 use kplan_providers::recovery::MemoryKits;
 use kplan_providers::registry::Clients;
 use kplan_providers::spaces::{Spaces, SpacesConfig};
-use kplan_sandbox::{Config, Endpoints, Running};
+use kplan_sandbox::{Config, Endpoints as Addresses, Running};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// How many times faster than the real cloud's the sandbox's clock runs.
@@ -30,8 +31,21 @@ pub(crate) struct Rig {
     /// Where the manifests come from.
     pub(crate) manifests: VersionSet,
     pub(crate) spaces: Spaces,
+    /// What reaches the cluster that was connected with last.
+    pub(crate) client: Arc<Mutex<Option<kube::Client>>>,
     hands: Hands,
     _cache: TempDir,
+}
+
+/// Keeps the last client that was made.
+struct Noted(Network, Arc<Mutex<Option<kube::Client>>>);
+
+impl Connector for Noted {
+    fn connect(&self, endpoint: &Endpoint) -> Result<kube::Client, ProviderError> {
+        let client = self.0.connect(endpoint)?;
+        *self.1.lock().unwrap() = Some(client.clone());
+        Ok(client)
+    }
 }
 
 impl Deref for Rig {
@@ -89,7 +103,7 @@ pub(crate) fn cloud(
 }
 
 /// The version set the sandbox's mirror serves.
-async fn version_set(at: &Endpoints, transport: &Arc<dyn Transport>) -> VersionSet {
+async fn version_set(at: &Addresses, transport: &Arc<dyn Transport>) -> VersionSet {
     let listing = http::Request::get(format!("{}/version-set.json", at.mirror_url));
     let listing = listing.body(bytes::Bytes::new()).unwrap();
     let listing = transport.call(listing).await.unwrap();
@@ -117,10 +131,12 @@ impl Rig {
         let transport: Arc<dyn Transport> = Arc::new(Reqwest::new().unwrap());
         let (digitalocean, spaces) = cloud((&at.api_url, &at.spaces_url), &transport);
         let calls = Arc::new(KubernetesCalls::default());
+        let network = Network {
+            proxy_url: Some(at.proxy_url.clone()),
+        };
+        let client = Arc::default();
         let kubernetes = Kubernetes::new(KubernetesConfig {
-            connector: Arc::new(Network {
-                proxy_url: Some(at.proxy_url.clone()),
-            }),
+            connector: Arc::new(Noted(network, Arc::clone(&client))),
             now: system_clock(),
             calls: Arc::clone(&calls),
             scale: SCALE,
@@ -154,6 +170,7 @@ impl Rig {
             running,
             spaces,
             calls,
+            client,
             hands: Hands::new(&clients),
             _cache: folder,
         }

@@ -6,6 +6,7 @@ use crate::support::cluster::Cluster;
 use crate::support::{Folder, Run};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A request by hand.
@@ -17,6 +18,8 @@ pub(super) enum Deed {
     /// New values in an object in the cluster: `apiVersion kind namespace/name`; each with its way,
     /// such as `spec/ports/name=http/port`. Nothing takes it out.
     Edit(String, BTreeMap<String, Value>),
+    /// The same, written as a manager of that name, where there is a `kubectl` to say it.
+    EditAs(String, String, BTreeMap<String, Value>),
     /// A new object in the cluster.
     Apply(Value),
     /// Takes a node off the API once its kubelet is silent.
@@ -87,6 +90,16 @@ pub(super) struct Site<'a> {
     pub(super) spaces: Option<SpacesAccess>,
 }
 
+fn has_kubectl() -> bool {
+    let asked = Command::new("kubectl")
+        .args(["version", "--client"])
+        .output();
+    if asked.is_err() {
+        kplan_conformance::skipped("kubectl");
+    }
+    asked.is_ok()
+}
+
 impl Site<'_> {
     /// Does it, and waits until it is done.
     pub(super) fn act(&self, hands: &[Hand]) {
@@ -97,7 +110,8 @@ impl Site<'_> {
                     let spaces = self.spaces.as_ref().expect("a key");
                     spaces.set(name, setting, value);
                 }
-                Deed::Edit(what, values) => self.edit(what, values),
+                Deed::Edit(what, values) => self.edit(None, what, values),
+                Deed::EditAs(by, what, values) => self.edit(Some(by), what, values),
                 Deed::Apply(object) => self.cluster().apply(object),
                 Deed::Leave(node) => self.leave(node),
             }
@@ -124,7 +138,7 @@ impl Site<'_> {
     }
 
     /// As `kubectl edit` does it: reads, changes, and sends what differs.
-    fn edit(&self, what: &str, values: &BTreeMap<String, Value>) {
+    fn edit(&self, by: Option<&str>, what: &str, values: &BTreeMap<String, Value>) {
         let mut object = self.cluster().get(what).expect(what);
         let mut tops = BTreeSet::new();
         for (way, value) in values {
@@ -141,7 +155,10 @@ impl Site<'_> {
         if let Some(metadata) = patch.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.retain(|name, _| ["labels", "annotations"].contains(&name.as_str()));
         }
-        self.cluster().merge(what, &patch);
+        match by.filter(|_| has_kubectl()) {
+            Some(by) => self.cluster().merge_as(by, what, &patch),
+            None => self.cluster().merge(what, &patch),
+        }
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) {

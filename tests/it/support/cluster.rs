@@ -3,13 +3,14 @@
 use super::Folder;
 use kplan_model::{Address, Codec as _, Permit};
 use kplan_providers::http::system_clock;
-use kplan_providers::k3s::Access;
+use kplan_providers::k3s::{Access, Kubeconfig, kubeconfig};
 use kplan_providers::kubernetes::object::Object;
 use kplan_providers::kubernetes::session::Ownership;
 use kplan_providers::kubernetes::{
     Kubernetes, KubernetesCalls, KubernetesConfig, Network, Role, Session,
 };
 use serde_json::Value;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -19,6 +20,8 @@ pub(crate) struct Cluster {
     session: Session,
     runtime: Runtime,
     permit: Permit,
+    access: Access,
+    proxy_url: String,
 }
 
 impl Cluster {
@@ -59,6 +62,8 @@ impl Cluster {
             session,
             runtime,
             permit: kplan_model::testing::permit(&cluster()).expect("a permit"),
+            access: access.clone(),
+            proxy_url: proxy.to_owned(),
         }
     }
 
@@ -79,6 +84,46 @@ impl Cluster {
         let merged = self.session.merge(&self.permit, &object, patch);
         let merged = self.runtime.block_on(merged);
         merged.unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    /// The same as a manager of that name: with `kubectl`, which must be there.
+    #[track_caller]
+    pub(crate) fn merge_as(&self, manager: &str, what: &str, patch: &Value) {
+        let Object {
+            of,
+            namespace,
+            name,
+        } = object(what);
+        let kind = match of.api_version.split_once('/') {
+            Some((group, version)) => format!("{}.{version}.{group}", of.kind),
+            None => of.kind,
+        };
+        let config = Kubeconfig {
+            name: "demo",
+            user: "test",
+            proxy_url: Some(&self.proxy_url),
+            now: system_clock()(),
+            valid: Duration::from_mins(10),
+        };
+        let config = kubeconfig(&self.access, config).expect("a kubeconfig");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), config.expose().expect("a text")).expect("a file");
+        let output = Command::new("kubectl")
+            .env("KUBECONFIG", file.path())
+            .args([
+                "patch",
+                &kind,
+                &name,
+                "--type=merge",
+                "-p",
+                &patch.to_string(),
+            ])
+            .args(["-n", namespace.as_deref().unwrap_or("default")])
+            .arg(format!("--field-manager={manager}"))
+            .output()
+            .expect("kubectl");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{what}: {error}");
     }
 
     /// Deletes an object. `what` as for [`Self::get`].

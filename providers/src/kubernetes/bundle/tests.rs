@@ -55,6 +55,18 @@ fn stages_follow_what_needs_what() {
     );
 }
 
+/// Nothing of it changed by hand.
+fn basis(lines: &[Line]) -> Basis<'_> {
+    static NOBODY: std::sync::LazyLock<Managed> = std::sync::LazyLock::new(Managed::default);
+    Basis {
+        lines,
+        before: None,
+        managed: &NOBODY,
+        by_hand: ByHand::Leave,
+        is_left: &|_| false,
+    }
+}
+
 /// What is stored, by path.
 type Stored = Arc<Mutex<BTreeMap<String, Value>>>;
 
@@ -196,11 +208,7 @@ async fn what_left_the_set_is_pruned_but_never_with_more_than_itself() {
         vec![object("v1", "Secret", Some("n"), "s")],
     );
     let lines = read_inventory(&before.inventory()).unwrap();
-    after
-        .unwrap()
-        .update(&to, &lines, &Managed::default(), ByHand::Leave)
-        .await
-        .unwrap();
+    after.unwrap().update(&to, &basis(&lines)).await.unwrap();
     assert_eq!(names(&stored), ["n", "s", "things.example.org"]);
 }
 
@@ -246,10 +254,7 @@ async fn what_is_missing_or_changed_is_seen_and_applied_again_alone() {
             .count()
     };
     let earlier = patches(&fake);
-    bundle
-        .update(&to, &lines, &Managed::default(), ByHand::Leave)
-        .await
-        .unwrap();
+    bundle.update(&to, &basis(&lines)).await.unwrap();
     assert_eq!(patches(&fake) - earlier, 2);
     assert_eq!(seen().await.as_deref(), Some("applied"));
 }
@@ -291,4 +296,63 @@ async fn a_delete_waits_for_finalizers_and_leaves_what_others_made() {
     .await
     .unwrap();
     assert_eq!(names(&stored), ["theirs"]);
+}
+
+/// A map of which somebody else holds fields, as it was, as it is, and as it is to be.
+#[test]
+fn a_field_of_somebody_elses_is_taken_only_where_the_plan_showed_it() {
+    const SHOWN: [ByHand; 2] = [ByHand::Leave, ByHand::Undo];
+    let at = address("addon_manifest.a");
+    let map = |data: Value| {
+        let mut map = object("v1", "ConfigMap", Some("n"), "c");
+        map["data"] = data;
+        map
+    };
+    let bundle = |data: Value| Bundle::new("o", &at, vec![map(data)]).unwrap();
+    let taken = |data: Value, before: Value, now: Value, is_known: bool, is_left: bool| {
+        let (before, now) = (bundle(before), bundle(now));
+        let (object, stamped, _) = before.iter().next().unwrap();
+        let mut live = stamped.clone();
+        let fields: serde_json::Map<String, Value> = data
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|name| (format!("f:{name}"), json!({})))
+            .collect();
+        live["data"] = data;
+        live["metadata"]["managedFields"] = json!([
+            { "manager": "kplan", "operation": "Apply", "fieldsV1": { "f:metadata": {
+                "f:labels": { format!("f:{OWNER}"): {}, format!("f:{BUNDLE}"): {} },
+                "f:annotations": { format!("f:{DIGEST}"): {} },
+            } } },
+            { "manager": "kubectl-edit", "operation": "Update", "fieldsV1": { "f:data": fields } },
+        ]);
+        let mut lines = read_inventory(&before.inventory()).unwrap();
+        lines[0].fields = Some("before".to_owned());
+        let managed = Managed::default();
+        SHOWN.map(|by_hand| {
+            let basis = Basis {
+                lines: &lines,
+                before: is_known.then_some(&before),
+                managed: &managed,
+                by_hand,
+                is_left: &|_| is_left,
+            };
+            let claim = now.claim(object, Some(&live), &basis).unwrap();
+            assert_eq!(now.iter().next().unwrap().1, &claim.value);
+            claim.ownership == Ownership::Take
+        })
+    };
+    let a = |text: &str| json!({ "a": text });
+    // The file changes what somebody changed and changed back.
+    assert_eq!(taken(a("1"), a("1"), a("2"), true, false), [true, true]);
+    // Somebody changed it: only what a plan showed is put back, to whatever the file says now.
+    assert_eq!(taken(a("9"), a("1"), a("1"), true, false), [false, true]);
+    assert_eq!(taken(a("9"), a("1"), a("2"), true, false), [false, true]);
+    // No plan shows what is left to others, nor what others added.
+    assert_eq!(taken(a("9"), a("1"), a("2"), true, true), [false, false]);
+    let (both, more) = (json!({ "a": "9", "b": "9" }), json!({ "a": "1", "b": "2" }));
+    assert_eq!(taken(both, a("1"), more, true, false), [false, false]);
+    // Where nobody knows what was applied, a plan says that somebody took something.
+    assert_eq!(taken(a("9"), a("1"), a("2"), false, false), [false, true]);
 }

@@ -195,6 +195,10 @@ fn programs_of_the_cluster_are_nobodys_hand() {
         ("kubectl", Some("scale"), true),
         ("kubectl-edit", None, true),
         ("somebody", None, true),
+        // What Argo CD's pages and Velero's command line write as.
+        ("argocd-server", None, true),
+        ("velero", None, true),
+        ("velero-server", None, false),
     ] {
         let by = entry(manager, "Update", subresource, &json!({}));
         let mut scaled = live();
@@ -207,6 +211,97 @@ fn programs_of_the_cluster_are_nobodys_hand() {
     change(&mut stopped, &replicas, json!(0), &hand);
     stopped["metadata"]["annotations"] = json!({ "kplan.dev/replicas": "2" });
     assert_eq!(seen(&stopped), [""; 0]);
+}
+
+#[test]
+fn what_a_program_sets_is_left_out_of_what_is_applied() {
+    let replicas = ["f:spec", "f:replicas"];
+    let left = |manager: &str, live: &Value| {
+        let by = entry(manager, "Update", Some("scale"), &json!({}));
+        let mut scaled = live.clone();
+        change(&mut scaled, &replicas, json!(7), &by);
+        without(&applied(), &compared(&applied(), &scaled).programs)
+    };
+    let rest = left("kube-controller-manager", &live());
+    let mut expected = applied();
+    expected["spec"].as_object_mut().unwrap().remove("replicas");
+    assert_eq!(rest, expected);
+    assert_eq!(left("kubectl", &live()), applied());
+    // It has the same value, or kplan's alone is another one: there is nothing to leave to anybody.
+    assert_eq!(compared(&applied(), &live()).programs, [""; 0]);
+    let mut more = applied();
+    more["spec"]["replicas"] = json!(3);
+    assert_eq!(compared(&more, &live()).programs, [""; 0]);
+    // It has kplan's value, too, and the next one is another.
+    let mut shared = live();
+    let theirs = json!({ "f:spec": { "f:replicas": {} } });
+    let scaler = entry("hpa", "Update", Some("scale"), &theirs);
+    let hand = entry("kubectl-edit", "Update", None, &theirs);
+    for (by, programs, is_shared) in [
+        (scaler, vec!["/spec/replicas"], false),
+        (hand, vec![], true),
+    ] {
+        let entries = shared["metadata"]["managedFields"].as_array_mut().unwrap();
+        entries.truncate(2);
+        entries.push(by);
+        let seen = compared(&more, &shared);
+        assert_eq!(
+            (seen.programs, seen.is_shared),
+            (programs_of(&programs), is_shared)
+        );
+    }
+}
+
+fn programs_of(pointers: &[&str]) -> Vec<String> {
+    pointers.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_a_program_brought_is_its_own_in_its_own_objects_alone() {
+    let seen = |api_version: &str, manager: &str| {
+        let applied = json!({
+            "apiVersion": api_version, "kind": "A", "metadata": { "name": "a" }, "spec": { "b": 1 },
+        });
+        let mut live = applied.clone();
+        live["spec"]["b"] = json!(2);
+        let theirs = json!({ "f:spec": { "f:b": {} } });
+        live["metadata"]["managedFields"] = json!([entry(manager, "Update", None, &theirs)]);
+        let seen = compared(&applied, &live);
+        (seen.programs.len(), seen.brought.len(), seen.edits.len())
+    };
+    assert_eq!(seen("velero.io/v1", "velero-server"), (1, 0, 0));
+    assert_eq!(seen("apps/v1", "velero-server"), (0, 1, 0));
+    assert_eq!(seen("apps/v1", "argocd-controller"), (0, 1, 0));
+    assert_eq!(
+        seen("argoproj.io/v1alpha1", "argocd-application-controller"),
+        (1, 0, 0)
+    );
+    assert_eq!(seen("argoproj.io/v1alpha1", "argocd-server"), (0, 0, 1));
+    assert_eq!(seen("apps/v1", "keda-operator"), (1, 0, 0));
+}
+
+#[test]
+fn of_a_set_that_others_add_to_only_what_is_missing_was_changed() {
+    let applied = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "c", "finalizers": ["example.org/a", "example.org/c"] },
+    });
+    let own = json!({ "f:metadata": { "f:finalizers": { "v:\"example.org/a\"": {} } } });
+    let theirs = json!({ "f:metadata": { "f:finalizers": { "v:\"other.io/b\"": {} } } });
+    let mut live = applied.clone();
+    live["metadata"]["finalizers"] = json!(["other.io/b", "example.org/a", "example.org/c"]);
+    live["metadata"]["managedFields"] = json!([
+        entry(FIELD_MANAGER, "Apply", None, &own),
+        entry("other", "Update", None, &theirs),
+    ]);
+    assert_eq!(edits(&applied, &live), []);
+    live["metadata"]["finalizers"] = json!(["other.io/b", "example.org/a"]);
+    let found = edits(&applied, &live);
+    let found: Vec<(&str, &Option<Value>)> = found
+        .iter()
+        .map(|edit| (edit.path.as_str(), &edit.real))
+        .collect();
+    assert_eq!(found, [("metadata.finalizers[example.org/c]", &None)]);
 }
 
 #[test]

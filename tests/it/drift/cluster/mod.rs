@@ -45,6 +45,8 @@ struct Edited {
 #[derive(Deserialize)]
 struct Edit {
     is: String,
+    /// As whom.
+    by: Option<String>,
     sets: BTreeMap<String, Value>,
     says: Vec<String>,
 }
@@ -74,7 +76,10 @@ impl From<Edited> for Hand {
             place: Place::Objects(places.collect()),
         };
         let deeds = objects.into_iter();
-        let deeds = deeds.map(|edit| Deed::Edit(edit.is, edit.sets));
+        let deeds = deeds.map(|edit| match edit.by {
+            Some(by) => Deed::EditAs(by, edit.is, edit.sets),
+            None => Deed::Edit(edit.is, edit.sets),
+        });
         Self {
             address: edited.address,
             carried: edited.carries,
