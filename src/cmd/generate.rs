@@ -5,7 +5,7 @@ use crate::cli::{Global, ImportArgs};
 use crate::cmd::import::nothing_like;
 use crate::cmd::session::Session;
 use crate::compose;
-use crate::discover::{self, Found, Only};
+use crate::discover::{self, Account, Found, Only};
 use crate::error::{CommandResult, Failure, Problem};
 use crate::exit::Exit;
 use crate::generate::{self, Draft, Generated, Ground, Key};
@@ -13,7 +13,7 @@ use crate::load::{self, Loaded, Secrets};
 use crate::relocate;
 use crate::render::Terminal;
 use crate::wire::StatePlace;
-use kplan_model::{Address, Recorded, RemoteId, Snapshot};
+use kplan_model::{Address, Snapshot};
 use kplan_providers::digitalocean::{Discovered, KINDS};
 use kplan_schema::Spec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,18 +43,16 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
     let only = Only::of_arguments(args);
     nothing_like(&only, &account.existing)?;
     let open = only.of(account.existing.clone());
-    let ground = Ground {
-        access_key: account.access_key.clone(),
-        ..ground(&session, &snapshot, &open, (is_new, &file))
-    };
-    let (all, unread) = (&account.existing, &account.unread);
-    if has_list(&file, "import") && !has_header(&file, "import") {
+    let lists = lists(&file);
+    if lists.get("import") == Some(&Written::Inline) {
         let problem = Problem::error(
             "import::inline",
             "`import = [...]` stands in the file, and no [[import]] can stand behind it",
         );
         return Err(problem.help("write it as [[import]] blocks first").into());
     }
+    let ground = ground(&session, &snapshot, (&account, &open), (is_new, &lists));
+    let (all, unread) = (&account.existing, &account.unread);
     let mut generated = generate::generate(&ground, all, &open, &file).map_err(unwritable)?;
     differences(&session, &snapshot, &ground, all, &mut generated);
     let text = generate::text(&ground, &generated.draft, unread);
@@ -118,8 +116,8 @@ fn unwritable(why: String) -> Failure {
 fn ground<'a>(
     session: &'a Session,
     snapshot: &'a Snapshot,
-    open: &[Discovered],
-    (is_new, file): (bool, &str),
+    (account, open): (&Account, &[Discovered]),
+    (is_new, lists): (bool, &BTreeMap<String, Written>),
 ) -> Ground<'a> {
     let spec = &session.loaded.spec;
     let declarations = session.references(snapshot);
@@ -147,24 +145,39 @@ fn ground<'a>(
         asked,
         inline: KINDS
             .into_iter()
-            .filter(|kind| has_list(file, kind) && !has_header(file, kind))
+            .filter(|kind| lists.get(*kind) == Some(&Written::Inline))
             .collect(),
         known: known.collect(),
-        access_key: None,
-        balancers_are_listed: has_list(file, "load_balancer"),
+        access_key: account.access_key.clone(),
+        balancers_are_listed: lists.contains_key("load_balancer"),
         claimed: claimed(&found, open),
     }
 }
 
-fn has_header(file: &str, name: &str) -> bool {
-    let header = format!("[[{name}]]");
-    let mut lines = file.lines();
-    lines.any(|line| line.trim_start().starts_with(&header))
+/// How a file writes a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// As `[[name]]` blocks.
+    Blocks,
+    /// Within brackets: no block can stand behind it.
+    Inline,
 }
 
-fn has_list(file: &str, name: &str) -> bool {
-    let table: Option<toml::Table> = toml::from_str(file).ok();
-    table.is_some_and(|table| table.get(name).is_some_and(toml::Value::is_array))
+/// The lists of a file, by name.
+fn lists(file: &str) -> BTreeMap<String, Written> {
+    let table: toml::Table = toml::from_str(file).unwrap_or_default();
+    let lists = table.into_iter().filter(|(_, value)| value.is_array());
+    let written = lists.map(|(name, _)| {
+        let header = format!("[[{name}]]");
+        let mut lines = file.lines();
+        let how = if lines.any(|line| line.trim_start().starts_with(&header)) {
+            Written::Blocks
+        } else {
+            Written::Inline
+        };
+        (name, how)
+    });
+    written.collect()
 }
 
 fn by_id(all: &[Discovered]) -> BTreeMap<(&str, &str), &Discovered> {
@@ -206,21 +219,12 @@ fn differences(
     let new: BTreeMap<Address, Key> = holds
         .filter_map(|(key, address)| Some((address.parse().ok()?, key.clone())))
         .collect();
-    let known = ground
-        .known
-        .iter()
-        .map(|((_, id), address)| (address.clone(), id.clone()));
-    let known = known.chain(
-        new.iter()
-            .map(|(address, (_, id))| (address.clone(), id.clone())),
-    );
     let mut standing = snapshot.clone();
-    for (address, id) in known {
-        let bare = || Recorded::bare(address.clone(), RemoteId::new(id));
-        standing
-            .resources
-            .entry(address.clone())
-            .or_insert_with(bare);
+    for ((_, id), address) in &ground.known {
+        discover::stand_in(&mut standing, address, id);
+    }
+    for (address, (_, id)) in &new {
+        discover::stand_in(&mut standing, address, id);
     }
     let asked = asked(session, &generated.spec, &standing, &new);
     let kinds = session.kinds();

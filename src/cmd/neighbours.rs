@@ -4,6 +4,7 @@
 use crate::cmd::session::Session;
 use crate::cmd::traces;
 use crate::relocate;
+use crate::render::value::some;
 use kplan_model::{Address, Snapshot, Value};
 use kplan_providers::digitalocean::{Look, Member};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,20 +107,11 @@ impl Neighbours {
 }
 
 fn note(vpc: &Address, members: &[Member]) -> String {
-    let named: Vec<String> = members
-        .iter()
-        .take(NAMED)
-        .map(ToString::to_string)
-        .collect();
-    let more = match members.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     format!(
-        "{vpc} stays until these are gone that stand in it and are on no record of kplan's: {}{more}. \
+        "{vpc} stays until these are gone that stand in it and are on no record of kplan's: {}. \
          Nothing is done to them; everything else is destroyed, and destroy ends with 3. Once they are \
          deleted, run destroy again: it removes {vpc}",
-        named.join(", ")
+        some(members, NAMED)
     )
 }
 

@@ -88,10 +88,13 @@ pub fn matched(
     found
 }
 
-/// A record of which only the id is known, for references to it.
-fn stand_in(snapshot: &mut Snapshot, address: &Address, id: &str) {
-    let record = Recorded::bare(address.clone(), RemoteId::new(id.to_owned()));
-    snapshot.resources.insert(address.clone(), record);
+/// A record of which only the id is known, for references to it, where there is none yet.
+pub fn stand_in(snapshot: &mut Snapshot, address: &Address, id: &str) {
+    let bare = || Recorded::bare(address.clone(), RemoteId::new(id.to_owned()));
+    snapshot
+        .resources
+        .entry(address.clone())
+        .or_insert_with(bare);
 }
 
 /// What the file says of a field, and what is there, where both are known.
@@ -212,6 +215,7 @@ fn by_identity(
                 let (differs, fixed) = differences(info, &asked, one);
                 let proposal = Proposal {
                     id: one.id.clone(),
+                    // Another droplet has it: binding it moves it in the next apply.
                     confidence: if fixed || differs.iter().any(|name| name == "droplet_id") {
                         Confidence::Likely
                     } else {
@@ -244,12 +248,10 @@ fn is_alike<'f>(info: &'static KindInfo, asked: &Object, one: &Discovered) -> Op
     };
     let said = agreed(info, fields, asked, one)?;
     let (differs, fixed) = differences(info, asked, one);
-    let fixed = fixed && !(differs.iter().all(|name| name == "name") && kind == "droplet");
     // Machines are many and alike; of everything else all but the name has to be as the file says.
     let whole = kind == "droplet" || differs.iter().all(|name| name == "name");
     let complete = kind != "vpc" || said.len() == fields.len();
-    let is_default = one.attrs.get("default") == Some(&Value::Bool(true));
-    (!fixed && whole && complete && !is_default).then_some(said)
+    (!fixed && whole && complete && !one.is_default_vpc()).then_some(said)
 }
 
 /// What has another name, and otherwise is as the file says: only where nobody else asks for it, or the

@@ -5,7 +5,7 @@
 mod matching;
 mod render;
 
-pub use matching::{Confidence, Proposal, differing, matched};
+pub use matching::{Confidence, Proposal, differing, matched, stand_in};
 pub use render::{blocks, document, reasons, text};
 
 use crate::cli::ImportArgs;
@@ -45,11 +45,10 @@ impl Only {
 
     /// What it says of an account that has nothing like that.
     pub fn misses(&self, all: &[Discovered]) -> Option<String> {
-        if let Some(wanted) = &self.vpc {
-            let mut networks = all.iter().filter(|it| it.kind == "vpc");
-            if !networks.any(|it| it.id == *wanted || it.name == *wanted) {
-                return Some(format!("the account has no VPC `{wanted}`"));
-            }
+        if let Some(wanted) = &self.vpc
+            && network(wanted, all).is_none()
+        {
+            return Some(format!("the account has no VPC `{wanted}`"));
         }
         if let Some(wanted) = &self.tag
             && !all.iter().any(|it| it.tags.contains(wanted))
@@ -64,18 +63,15 @@ impl Only {
     /// Those of what exists that are looked at. Kinds without tags, or that stand in no VPC, are left
     /// out where that is asked for.
     pub fn of(&self, all: Vec<Discovered>) -> Vec<Discovered> {
-        let network = |it: &Discovered| it.kind == "vpc";
-        let named = |wanted: &str, it: &Discovered| it.id == wanted || it.name == wanted;
         let vpc = self.vpc.as_ref().map(|wanted| {
-            let mut networks = all.iter().filter(|it| network(it));
-            let found = networks.find(|it| named(wanted, it));
+            let found = network(wanted, &all);
             found.map_or_else(|| wanted.clone(), |it| it.id.clone())
         });
         let fits = |it: &Discovered| {
             let tagged = self.tag.as_ref().is_none_or(|tag| it.tags.contains(tag));
-            let inside = vpc
-                .as_ref()
-                .is_none_or(|vpc| it.vpc.as_ref() == Some(vpc) || (network(it) && it.id == *vpc));
+            let inside = vpc.as_ref().is_none_or(|vpc| {
+                it.vpc.as_ref() == Some(vpc) || (it.kind == "vpc" && it.id == *vpc)
+            });
             let called = self
                 .name
                 .as_ref()
@@ -84,6 +80,12 @@ impl Only {
         };
         all.into_iter().filter(fits).collect()
     }
+}
+
+/// The VPC of that name or id.
+fn network<'a>(wanted: &str, all: &'a [Discovered]) -> Option<&'a Discovered> {
+    let mut networks = all.iter().filter(|it| it.kind == "vpc");
+    networks.find(|it| it.id == wanted || it.name == wanted)
 }
 
 /// Whether a text is as a pattern says. Linear in the text for each star, so bounded by both lengths.

@@ -261,10 +261,8 @@ fn site(ground: &Ground<'_>, all: &[Discovered], cluster: Option<&Cluster<'_>>) 
             }
         }
     }
-    let is_default = |one: &&Discovered| {
-        one.kind == "vpc" && one.attrs.get("default") == Some(&kplan_model::Value::Bool(true))
-    };
-    let defaults = all.iter().filter(is_default).map(|it| it.id.clone());
+    let defaults = all.iter().filter(|it| it.is_default_vpc());
+    let defaults = defaults.map(|it| it.id.clone());
     let defaults: BTreeSet<String> = defaults.collect();
     let first = cluster.and_then(|it| it.servers.members.first());
     let stands = first.and_then(|it| it.vpc.clone());

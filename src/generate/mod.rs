@@ -14,7 +14,7 @@ mod traffic;
 pub use block::{Block, Key};
 pub use draft::{Draft, Ground};
 
-use crate::render::value::printable;
+use crate::render::value::{printable, some};
 use draft::Refused;
 use kplan_providers::digitalocean::Discovered;
 use kplan_schema::{Code, Source, Spec};
@@ -146,13 +146,7 @@ pub fn text(ground: &Ground<'_>, draft: &Draft, unread: &[String]) -> String {
         out.push_str("\n# Left out:\n");
     }
     for (reason, what) in &draft.left {
-        let named = what.iter().take(NAMED);
-        let named: Vec<&str> = named.map(String::as_str).collect();
-        let more = match what.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let line = format!("{}{more}: {reason}", named.join(", "));
+        let line = format!("{}: {reason}", some(what, NAMED));
         let _ = writeln!(out, "#   {}", printable(&line));
     }
     for why in unread {

@@ -2,7 +2,7 @@
 //! record of it here would let two of them change one thing.
 
 use kplan_model::{Owner, Value};
-use kplan_providers::digitalocean::Discovered;
+use kplan_providers::digitalocean::{Discovered, owning_cluster};
 use kplan_schema::value::StateBackend;
 use std::collections::BTreeSet;
 
@@ -19,12 +19,6 @@ pub(super) struct Outside {
     vpcs: BTreeSet<String>,
     /// This file's own tag.
     owner: String,
-}
-
-/// The cluster in an owner's tag.
-fn cluster(tag: &str) -> Option<&str> {
-    let (cluster, suffix) = tag.strip_prefix("kplan:")?.rsplit_once('-')?;
-    (!cluster.is_empty() && suffix.len() == 8).then_some(cluster)
 }
 
 fn text<'a>(one: &'a Discovered, name: &str) -> Option<&'a str> {
@@ -69,7 +63,7 @@ impl Outside {
         for one in all {
             let theirs = one.tags.iter().filter(|tag| **tag != outside.owner);
             let theirs: Vec<(&String, &str)> = theirs
-                .filter_map(|tag| Some((tag, cluster(tag)?)))
+                .filter_map(|tag| Some((tag, owning_cluster(tag)?)))
                 .collect();
             if theirs.is_empty() {
                 continue;
@@ -118,7 +112,7 @@ impl Outside {
                     .to_owned(),
             );
         }
-        if let Some(cluster) = one.tags.iter().find_map(|tag| cluster(tag)) {
+        if let Some(cluster) = one.tags.iter().find_map(|tag| owning_cluster(tag)) {
             return Some(format!("belongs to the kplan cluster {cluster}"));
         }
         let targets = text(one, "droplet_tag");
@@ -163,7 +157,7 @@ fn by_kind(one: &Discovered) -> Option<String> {
         };
         return Some(maker.to_owned());
     }
-    if one.kind == "vpc" && one.attrs.get("default") == Some(&Value::Bool(true)) {
+    if one.is_default_vpc() {
         return Some(
             "the default of its region, which a block without a `vpc` stands in".to_owned(),
         );

@@ -4,6 +4,7 @@ use super::{Arranged, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
 use crate::load::{Secrets, origin};
+use crate::render::value::some;
 use crate::wire::SystemClock;
 use kplan_engine::clock::Clock as _;
 use kplan_engine::import::{self, Existing};
@@ -98,7 +99,7 @@ fn notes(session: &Session, snapshot: &Snapshot, new: &[Wanted]) -> Vec<String> 
         };
         format!(
             "{}: {} cannot be read, and {be} taken to be as the file says {them} {be}",
-            told(&all),
+            some(&all, NAMED),
             fields.join(", ")
         )
     });
@@ -111,19 +112,10 @@ fn notes(session: &Session, snapshot: &Snapshot, new: &[Wanted]) -> Vec<String> 
             "{}: kplan manages the droplets (size, tags, backups, power) and not the K3s on them, which \
              it did not install: neither its version, its configuration and its certificates nor what \
              runs in the cluster",
-            told(&nodes)
+            some(&nodes, NAMED)
         ));
     }
     notes
-}
-
-/// Some addresses, and how many more.
-fn told(all: &[&Address]) -> String {
-    let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
-    match all.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
 }
 
 /// Whether it is the droplet of a server or agent.

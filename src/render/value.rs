@@ -68,6 +68,15 @@ pub fn printable(line: &str) -> String {
         .collect()
 }
 
+/// The first of several, with how many more there are.
+pub fn some(all: &[impl ToString], most: usize) -> String {
+    let named: Vec<String> = all.iter().take(most).map(ToString::to_string).collect();
+    match all.len().saturating_sub(most) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// Text in quotes with control characters made visible, so that no value can move the cursor.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

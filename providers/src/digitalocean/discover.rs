@@ -104,6 +104,11 @@ impl Discovered {
 }
 
 impl Discovered {
+    /// Whether it is the VPC in which everything of its region stands that names none.
+    pub fn is_default_vpc(&self) -> bool {
+        self.kind == "vpc" && self.attrs.get("default") == Some(&Value::Bool(true))
+    }
+
     /// Whether a cluster's storage driver or cloud controller made it, by the name they give.
     pub fn is_made_by_cluster(&self) -> bool {
         match self.kind {
@@ -176,23 +181,35 @@ impl Discovery {
 
     /// With the image each was made of, which observations leave out.
     async fn droplets(&self) -> Result<Vec<Discovered>, ProviderError> {
-        let list = DropletRemote::list();
-        let (droplets, whole) = futures_util::try_join!(
-            self.list::<DropletRemote>("droplet"),
-            self.cloud.http.list::<Json>(&list)
-        )?;
-        let images: BTreeMap<String, String> = whole
-            .iter()
-            .filter_map(|droplet| Some((droplet["id"].to_string(), image(&droplet["image"])?)))
-            .collect();
-        let with_image = |mut droplet: Discovered| {
-            let image = images.get(&droplet.id).map(Value::str);
-            droplet
-                .attrs
-                .extend(image.map(|it| ("image".to_owned(), it)));
-            droplet
+        let field = |droplet: &Json| Some(Value::str(image(&droplet["image"])?));
+        self.list_with::<DropletRemote>("droplet", "image", field)
+            .await
+    }
+
+    /// A list, with something of each that the kind's observations leave out. Both are one request.
+    async fn list_with<R: Remote>(
+        &self,
+        kind: &'static str,
+        name: &str,
+        field: impl Fn(&Json) -> Option<Value>,
+    ) -> Result<Vec<Discovered>, ProviderError> {
+        let list = R::list();
+        let (mut all, whole) =
+            futures_util::try_join!(self.list::<R>(kind), self.cloud.http.list::<Json>(&list))?;
+        let id = |one: &Json| match &one[R::ID] {
+            Json::String(id) => id.clone(),
+            other => other.to_string(),
         };
-        Ok(droplets.into_iter().map(with_image).collect())
+        let fields: BTreeMap<String, Value> = whole
+            .iter()
+            .filter_map(|one| Some((id(one), field(one)?)))
+            .collect();
+        for one in &mut all {
+            let value = fields.get(&one.id).cloned();
+            one.attrs
+                .extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Ok(all)
     }
 
     /// Without the comments of keys, which do not count.
@@ -209,22 +226,9 @@ impl Discovery {
 
     /// With the settings that are no fields of kplan's, by name.
     async fn load_balancers(&self) -> Result<Vec<Discovered>, ProviderError> {
-        let list = LoadBalancerRemote::list();
-        let (balancers, whole) = futures_util::try_join!(
-            self.list::<LoadBalancerRemote>("load_balancer"),
-            self.cloud.http.list::<Json>(&list)
-        )?;
-        let unkept: BTreeMap<&str, Value> = whole
-            .iter()
-            .filter_map(|it| Some((it["id"].as_str()?, unkept(it).encode())))
-            .collect();
-        let with_unkept = |mut balancer: Discovered| {
-            let names = unkept.get(balancer.id.as_str()).cloned();
-            let names = names.map(|names| (UNKEPT.to_owned(), names));
-            balancer.attrs.extend(names);
-            balancer
-        };
-        Ok(balancers.into_iter().map(with_unkept).collect())
+        let field = |balancer: &Json| Some(unkept(balancer).encode());
+        self.list_with::<LoadBalancerRemote>("load_balancer", UNKEPT, field)
+            .await
     }
 
     /// With who may connect to each.

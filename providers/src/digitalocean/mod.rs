@@ -51,6 +51,7 @@ pub use load_balancer::{
 pub use marks::{Leaving, Look, Marks, leavings, name_for};
 pub use members::{Member, strangers_in};
 pub use names::{Taken, is_unique, taken};
+pub use owner_tag::owning_cluster;
 pub use owners::{Claim, other_owners};
 pub use project::{Project, ProjectArgs, ProjectAttrs};
 pub use remainder::{Remnant, Seen, Traces, remainder};

@@ -5,19 +5,18 @@
 use super::remote::applied;
 use kplan_model::{Known, Owner};
 
-/// Whether this is the tag of an owner: `kplan:`, the cluster's name, a dash, and eight
-/// characters of a state's lineage. Tags of roles have another colon and are not.
+/// The cluster in the tag of an owner: `kplan:`, the cluster's name, a dash, and eight characters of a
+/// state's lineage. Nothing in any other; tags of roles have another colon.
+pub fn owning_cluster(tag: &str) -> Option<&str> {
+    let (cluster, suffix) = tag.strip_prefix("kplan:")?.rsplit_once('-')?;
+    let named = !cluster.is_empty() && !cluster.contains(':');
+    let marked = suffix.len() == 8 && suffix.chars().all(|c| c.is_ascii_alphanumeric());
+    (named && marked).then_some(cluster)
+}
+
+/// Whether this is the tag of an owner.
 pub(super) fn is_owner_tag(tag: &str) -> bool {
-    let Some(id) = tag.strip_prefix("kplan:") else {
-        return false;
-    };
-    let Some((cluster, suffix)) = id.rsplit_once('-') else {
-        return false;
-    };
-    !cluster.is_empty()
-        && !cluster.contains(':')
-        && suffix.len() == 8
-        && suffix.chars().all(|c| c.is_ascii_alphanumeric())
+    owning_cluster(tag).is_some()
 }
 
 /// The tags people asked for, sorted, and the owner's tag.

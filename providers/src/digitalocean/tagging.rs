@@ -9,6 +9,12 @@ use kplan_model::{ErrorKind, Known, Permit, ProviderError};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+/// Where it is said that a resource carries a tag, and in which words.
+fn carriers(tag: &str, kind: &str, id: &str) -> (String, Value) {
+    let body = json!({ "resources": [{ "resource_id": id, "resource_type": kind }] });
+    (format!("/v2/tags/{}/resources", encode(tag)), body)
+}
+
 impl DigitalOcean {
     /// Makes `from` into `to` on one resource; other tags are not touched, nor is the owner's
     /// taken off. `kind` is DigitalOcean's `resource_type`.
@@ -20,29 +26,43 @@ impl DigitalOcean {
         from: &[String],
         to: &[String],
     ) -> Result<(), ProviderError> {
-        let body = json!({ "resources": [{ "resource_id": id, "resource_type": kind }] });
-        let path = |tag: &str| format!("/v2/tags/{}/resources", encode(tag));
         for tag in to.iter().filter(|tag| !from.contains(tag)) {
-            // Making a tag that is there already changes nothing.
+            self.make_tag(permit, tag).await?;
+            let (path, body) = carriers(tag, kind, id);
             self.http
-                .change_only(permit, &Method::POST, "/v2/tags", &json!({ "name": tag }))
-                .await?;
-            self.http
-                .change_only(permit, &Method::POST, &path(tag), &body)
+                .change_only(permit, &Method::POST, &path, &body)
                 .await?;
         }
         let stale = |tag: &&String| !to.contains(tag) && !is_owner_tag(tag);
         for tag in from.iter().filter(stale) {
-            match self
-                .http
-                .change_only(permit, &Method::DELETE, &path(tag), &body)
-                .await
-            {
-                Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            self.untag(permit, tag, kind, id).await?;
         }
         Ok(())
+    }
+
+    /// Makes a tag; one that is there already stays as it is.
+    async fn make_tag(&self, permit: &Permit, tag: &str) -> Result<(), ProviderError> {
+        let body = json!({ "name": tag });
+        let made = self
+            .http
+            .change_only(permit, &Method::POST, "/v2/tags", &body);
+        made.await.map(drop)
+    }
+
+    /// Takes a tag off one resource; one that it does not carry is fine.
+    async fn untag(
+        &self,
+        permit: &Permit,
+        tag: &str,
+        kind: &str,
+        id: &str,
+    ) -> Result<(), ProviderError> {
+        let (path, body) = carriers(tag, kind, id);
+        let off = self.http.change_only(permit, &Method::DELETE, &path, &body);
+        match off.await {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Takes the owner's tag off a resource that is not kplan's any more. `kind` is DigitalOcean's
@@ -53,20 +73,9 @@ impl DigitalOcean {
         kind: &str,
         known: &Known,
     ) -> Result<(), ProviderError> {
-        let Some(tag) = recorded::<String>(Some(known), "owner_tag") else {
-            return Ok(());
-        };
-        let body = json!({
-            "resources": [{ "resource_id": known.id.as_str(), "resource_type": kind }],
-        });
-        let path = format!("/v2/tags/{}/resources", encode(&tag));
-        match self
-            .http
-            .change_only(permit, &Method::DELETE, &path, &body)
-            .await
-        {
-            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        match recorded::<String>(Some(known), "owner_tag") {
+            Some(tag) => self.untag(permit, &tag, kind, known.id.as_str()).await,
+            None => Ok(()),
         }
     }
 
@@ -99,11 +108,7 @@ impl DigitalOcean {
             return Err(refusal);
         }
         for tag in tags {
-            let body = json!({ "name": tag });
-            let made = self
-                .http
-                .change_only(permit, &Method::POST, "/v2/tags", &body);
-            if made.await.is_err() {
+            if self.make_tag(permit, tag).await.is_err() {
                 return Err(refusal);
             }
         }
