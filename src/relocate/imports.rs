@@ -182,7 +182,7 @@ fn new(session: &Session, arranged: &Arranged, wanted: &[Wanted]) -> Result<Vec<
             (
                 "import::not_declared",
                 format!("nothing in the file has the address {to}"),
-                "write its block first".to_owned(),
+                "write its block first, or correct the address".to_owned(),
             )
         } else {
             new.push(one.clone());

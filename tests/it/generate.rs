@@ -227,8 +227,10 @@ fn droplets_that_form_a_k3s_cluster_become_its_servers_and_agents() {
     account.folder.write("");
     let file = account.generate(&["--vpc", "legacy"]).ok().out;
     golden("import/k3s.toml", &file);
+    // What carries no tag of K3s stands by itself.
+    assert!(file.contains("[[droplet]]\nname  = \"proxy\"\n"), "{file}");
     assert!(
-        !file.contains(&proxy) || file.contains("[[droplet]]"),
+        file.contains(&format!("to = \"droplet.proxy\"\nid = \"{proxy}\"")),
         "{file}"
     );
     account.planned(&file).assert_says(&[
