@@ -254,8 +254,13 @@ impl<'a> Execution<'a> {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.unwritten) else {
             return Ok(());
         };
-        let mut next = writer.snapshot().clone();
-        records.retain(|record| !next.resources.contains_key(&record.address));
+        let now = writer.snapshot();
+        records.retain(|record| !now.resources.contains_key(&record.address));
+        // Seldom is anything let go of, and a state is not copied for nothing.
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut next = now.clone();
         if traces::let_go(&mut next, &records) {
             writer.replace(next)?;
         }
