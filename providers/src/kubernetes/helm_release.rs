@@ -141,9 +141,12 @@ impl BundleKind for HelmRelease {
         let Some(found) = found else {
             return Ok(Some("its job is not there yet".to_owned()));
         };
+        if found.pointer("/metadata/deletionTimestamp").is_some() {
+            return Ok(Some("its job is being replaced".to_owned()));
+        }
         // A chart that was only written anew has no newer job, and needs none.
         let is_new = is_newer(&found, &chart);
-        if !is_new && !is_handed_over(session, &chart, &args.name).await? {
+        if !is_new && !is_handed_over(session, &chart, (&args.name, &found)).await? {
             return Ok(Some("its job is still the one before".to_owned()));
         }
         match wait::state(&found) {
@@ -189,26 +192,39 @@ fn seconds(text: Option<&Value>) -> Option<i64> {
     Some(at.as_second())
 }
 
-/// Whether the job was certainly made after the chart was written last.
-fn is_newer(job: &Value, chart: &Value) -> bool {
-    let managed = chart.pointer("/metadata/managedFields");
-    let applied = managed
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry["operation"] == "Apply" && entry["manager"] == FIELD_MANAGER)
+/// When the fields were written last for which an entry in the server's book of them stands.
+fn written(object: &Value, of: impl Fn(&Value) -> bool) -> Option<i64> {
+    let managed = object.pointer("/metadata/managedFields");
+    let entries = managed.and_then(Value::as_array).into_iter().flatten();
+    entries
+        .filter(|entry| of(entry))
         .filter_map(|entry| seconds(entry.get("time")))
-        .max();
-    let made = seconds(job.pointer("/metadata/creationTimestamp"));
-    matches!((made, applied), (Some(made), Some(applied)) if made - applied > UNSURE)
+        .max()
 }
 
-/// Whether what the job works with is what the chart says now: the controller writes that when it
-/// makes the job.
+/// Whether `later` is certainly after `earlier`.
+fn is_after(later: Option<i64>, earlier: Option<i64>) -> bool {
+    matches!((later, earlier), (Some(later), Some(earlier)) if later - earlier > UNSURE)
+}
+
+fn made(job: &Value) -> Option<i64> {
+    seconds(job.pointer("/metadata/creationTimestamp"))
+}
+
+/// Whether the job was certainly made after the chart was written last.
+fn is_newer(job: &Value, chart: &Value) -> bool {
+    let applied = written(chart, |entry| {
+        entry["operation"] == "Apply" && entry["manager"] == FIELD_MANAGER
+    });
+    is_after(made(job), applied)
+}
+
+/// Whether what the job works with is what the chart says now. The controller writes that first,
+/// then deletes the job of the old chart and makes another: a job from before is the old one.
 async fn is_handed_over(
     session: &Session,
     chart: &Value,
-    name: &str,
+    (name, job): (&str, &Value),
 ) -> Result<bool, ProviderError> {
     let spec = &chart["spec"];
     let values = spec["valuesContent"].as_str().unwrap_or_default();
@@ -222,7 +238,8 @@ async fn is_handed_over(
         let data = found["data"].as_object();
         // Without values there are none of ours; the keys differ between versions.
         let ours = data.is_some_and(|data| data.values().any(|value| *value == content));
-        if !ours && content != "" {
+        let wrote = written(&found, |entry| entry.pointer("/fieldsV1/f:data").is_some());
+        if (!ours && content != "") || is_after(wrote, made(job)) {
             return Ok(false);
         }
     }
@@ -346,6 +363,9 @@ mod tests {
         made: &'static str,
         job: Value,
         values: &'static str,
+        /// When what the job works with was written last.
+        wrote: &'static str,
+        is_going: bool,
         releases: Vec<(&'static str, &'static str)>,
         available: i64,
     }
@@ -357,6 +377,8 @@ mod tests {
                 made: "2026-11-29T12:00:10Z",
                 job: json!({ "conditions": [{ "type": "Complete", "status": "True" }] }),
                 values: "a: 1",
+                wrote: "2026-11-29T11:00:00Z",
+                is_going: false,
                 releases: vec![("1", "deployed")],
                 available: 1,
             }
@@ -386,10 +408,16 @@ mod tests {
                     ("daemonsets", "DaemonSet"),
                 ]),
                 "/apis/helm.cattle.io/v1/namespaces/kube-system/helmcharts/app" => self.chart(),
-                "/apis/batch/v1/namespaces/kube-system/jobs/helm-install-app" => json!({
-                    "apiVersion": "batch/v1", "kind": "Job", "status": self.job,
-                    "metadata": { "creationTimestamp": self.made },
-                }),
+                "/apis/batch/v1/namespaces/kube-system/jobs/helm-install-app" => {
+                    let mut metadata = json!({ "creationTimestamp": self.made });
+                    if self.is_going {
+                        metadata["deletionTimestamp"] = json!(self.made);
+                    }
+                    json!({
+                        "apiVersion": "batch/v1", "kind": "Job", "status": self.job,
+                        "metadata": metadata,
+                    })
+                }
                 "/api/v1/secrets" => self.releases(query),
                 "/apis/apps/v1/deployments" => listed(vec![self.deployment()]),
                 "/api/v1/pods" | "/apis/apps/v1/statefulsets" | "/apis/apps/v1/daemonsets" => {
@@ -400,6 +428,12 @@ mod tests {
                 }
                 "~/secrets/chart-values-app" => json!({
                     "data": { "HelmChartValuesContent": STANDARD.encode(self.values) },
+                    "metadata": { "managedFields": [
+                        { "manager": "k3s", "time": self.wrote, "fieldsV1": { "f:data": {} } },
+                        // A label that somebody gives it says nothing.
+                        { "manager": "edit", "time": "2026-11-29T12:59:00Z",
+                            "fieldsV1": { "f:metadata": {} } },
+                    ] },
                 }),
                 _ => return None,
             })
@@ -447,78 +481,71 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_release_is_ready_when_its_own_job_its_record_and_its_workloads_say_so() {
-        let now = "2026-11-29T12:00:01Z";
-        let cases = [
-            (World::default(), ""),
-            (
-                World {
-                    available: 0,
-                    ..World::default()
-                },
-                "0 of 1 available",
-            ),
-            (
-                World {
-                    made: "2026-11-29T11:00:00Z",
-                    values: "a: 0",
-                    ..World::default()
-                },
-                "the one before",
-            ),
-            // Written anew as it was: there is no newer job.
-            (
-                World {
-                    made: "2026-11-29T11:00:00Z",
-                    ..World::default()
-                },
-                "",
-            ),
-            // Within the same seconds the times say nothing: what the job works with does.
-            (
-                World {
-                    made: now,
-                    ..World::default()
-                },
-                "",
-            ),
-            (
-                World {
-                    made: now,
-                    values: "a: 0",
-                    ..World::default()
-                },
-                "the one before",
-            ),
-            (
-                World {
-                    job: json!({ "failed": 3 }),
-                    ..World::default()
-                },
-                "Helm failed 3 times",
-            ),
-            // The job of a failed upgrade ends well.
-            (
-                World {
-                    releases: vec![("1", "deployed"), ("2", "failed")],
-                    ..World::default()
-                },
-                "revision 2 of the release app failed",
-            ),
-            (
-                World {
-                    releases: vec![("9", "failed"), ("10", "deployed")],
-                    ..World::default()
-                },
-                "",
-            ),
-        ];
+    async fn assert_waits(cases: &[(World, &str)]) {
         for (world, told) in cases {
-            let waits = world.waits_for().await;
+            let waits = world.clone().waits_for().await;
             assert_eq!(waits.is_empty(), told.is_empty(), "{told}: {waits}");
             assert!(waits.contains(told), "{told}: {waits}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_release_is_ready_when_its_own_job_its_record_and_its_workloads_say_so() {
+        let unavailable = World {
+            available: 0,
+            ..World::default()
+        };
+        let failing = World {
+            job: json!({ "failed": 3 }),
+            ..World::default()
+        };
+        // The job of a failed upgrade ends well.
+        let failed = World {
+            releases: vec![("1", "deployed"), ("2", "failed")],
+            ..World::default()
+        };
+        let mended = World {
+            releases: vec![("9", "failed"), ("10", "deployed")],
+            ..World::default()
+        };
+        assert_waits(&[
+            (World::default(), ""),
+            (unavailable, "0 of 1 available"),
+            (failing, "Helm failed 3 times"),
+            (failed, "revision 2 of the release app failed"),
+            (mended, ""),
+        ])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_job_of_the_chart_before_says_nothing_of_this_one() {
+        let made = |made: &'static str| World {
+            made,
+            ..World::default()
+        };
+        let (before, now) = ("2026-11-29T11:00:00Z", "2026-11-29T12:00:01Z");
+        let with = |values: &'static str, world: World| World { values, ..world };
+        // The controller wrote what the next job works with, and has not replaced this one yet.
+        let early = World {
+            wrote: "2026-11-29T12:00:00Z",
+            ..made(before)
+        };
+        let going = World {
+            is_going: true,
+            ..World::default()
+        };
+        assert_waits(&[
+            (with("a: 0", made(before)), "the one before"),
+            // Written anew as it was: there is no newer job.
+            (made(before), ""),
+            (early, "the one before"),
+            (going, "being replaced"),
+            // Within the same seconds the times say nothing: what the job works with does.
+            (made(now), ""),
+            (with("a: 0", made(now)), "the one before"),
+        ])
+        .await;
     }
 
     #[test]
