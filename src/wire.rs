@@ -280,6 +280,18 @@ impl Adapters {
         kplan_providers::digitalocean::strangers_in(&self.digitalocean, vpc, is_known).await
     }
 
+    /// The records of a domain that DigitalOcean did not put there and that `is_known` says it does
+    /// not know.
+    pub async fn strange_records(
+        &self,
+        domain: &str,
+        is_known: impl Fn(&Member) -> bool,
+    ) -> Result<Vec<Member>, ProviderError> {
+        let there =
+            kplan_providers::digitalocean::strange_records(&self.digitalocean, domain, is_known);
+        Ok(there.await?.unwrap_or_default())
+    }
+
     /// The droplets of an owner, by id, with their names.
     pub async fn droplets_of(
         &self,

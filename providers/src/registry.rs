@@ -92,6 +92,7 @@ pub fn cloud(cloud: &DigitalOcean, spaces: &Spaces) -> Registry {
     registry.add(digitalocean::Database(cloud.clone()));
     registry.add(digitalocean::DatabaseUser(cloud.clone()));
     registry.add(digitalocean::DatabaseDb(cloud.clone()));
+    registry.add(digitalocean::Domain(cloud.clone()));
     registry.add(digitalocean::DomainRecord(cloud.clone()));
     registry.add(digitalocean::SpacesKey(cloud.clone()));
     registry.add(Bucket(spaces.clone()));

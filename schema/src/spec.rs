@@ -72,6 +72,8 @@ pub struct Spec {
     pub buckets: Vec<FreeBucket>,
     /// `[[reserved_ip]]`
     pub reserved_ips: Vec<FreeReservedIp>,
+    /// `[[domain]]`
+    pub domains: Vec<FreeDomain>,
     /// `[[domain_record]]`
     pub domain_records: Vec<DomainRecord>,
     /// `[[import]]`

@@ -1,7 +1,7 @@
 //! Random files and random edits of them. Every file is one that kplan accepts, and every edit
 //! one that it carries out: what is refused has tests of its own.
 
-use crate::life::{CLUSTER, DOMAIN};
+use crate::life::{CLUSTER, DOMAIN, OWN_DOMAIN};
 use kplan_sandbox::Rng;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,6 +37,13 @@ struct Droplet {
     image: usize,
     tags: Vec<&'static str>,
     backups: bool,
+}
+
+impl Droplet {
+    /// Where its record is: another image brings it to another domain, which comes and goes with it.
+    fn domain(&self) -> &'static str {
+        if self.image == 0 { DOMAIN } else { OWN_DOMAIN }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -341,6 +348,9 @@ impl File {
                 pool.name, pool.count, SIZES[pool.size], pool.backups
             )?;
         }
+        if self.droplets.iter().any(|it| it.domain() == OWN_DOMAIN) {
+            writeln!(out, "[[domain]]\nname = \"{OWN_DOMAIN}\"\n")?;
+        }
         for droplet in &self.droplets {
             writeln!(
                 out,
@@ -355,7 +365,8 @@ impl File {
             // mean stays as it is.
             writeln!(
                 out,
-                "[[domain_record]]\ndomain = \"{DOMAIN}\"\ntype = \"A\"\nname = \"{}\"\nvalue = \"203.0.113.{}\"\nttl = {}\n",
+                "[[domain_record]]\ndomain = \"{}\"\ntype = \"A\"\nname = \"{}\"\nvalue = \"203.0.113.{}\"\nttl = {}\n",
+                droplet.domain(),
                 droplet.name,
                 droplet.size,
                 if droplet.backups { 300 } else { 1800 }

@@ -20,13 +20,16 @@ pub const FOLDER: &str = "/project/.kplan/sim";
 pub const CLUSTER: &str = "sim";
 /// The domain that the account has.
 pub const DOMAIN: &str = "sim.example";
+/// The domain that files make, where anything has a record in it.
+pub const OWN_DOMAIN: &str = "sim-own.example";
 
 /// The kinds that need no node and no cluster.
-const CLOUD: [&str; 20] = [
+const CLOUD: [&str; 21] = [
     "bucket",
     "database",
     "database_db",
     "database_user",
+    "domain",
     "domain_record",
     "droplet",
     "firewall",

@@ -1,7 +1,7 @@
 //! What must be true in the end: cloud, state and file say the same, nothing exists twice, nothing
 //! exists unknown, nothing was destroyed that nobody wanted gone, and no secret is on the disk.
 
-use crate::life::CLUSTER;
+use crate::life::{CLUSTER, DOMAIN};
 use kplan_model::{Address, Object, Recorded, Snapshot, Status, Value};
 use kplan_sandbox::Sandbox;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +11,11 @@ use std::path::PathBuf;
 const SHORTEST: usize = 12;
 
 /// Kinds of the cloud's summary and ours.
-const KINDS: [(&str, &str); 13] = [
+const KINDS: [(&str, &str); 14] = [
     ("buckets", "bucket"),
     ("databases", "database"),
     ("domain_records", "domain_record"),
+    ("domains", "domain"),
     ("droplets", "droplet"),
     ("firewalls", "firewall"),
     ("load_balancers", "load_balancer"),
@@ -53,6 +54,7 @@ fn living(sandbox: &Sandbox) -> BTreeMap<(String, String), String> {
 fn is_ours(kind: &str, name: &str) -> bool {
     match kind {
         "tag" => name.starts_with("kplan:") || name.starts_with(CLUSTER),
+        "domain" => name != DOMAIN,
         _ => name != "neighbour",
     }
 }

@@ -15,7 +15,7 @@ use crate::relocate::{self, Arranged, Wanted, Which};
 use crate::render::Terminal;
 use crate::whole::{self, Readers};
 use kplan_engine::PlanOptions;
-use kplan_model::{Origin, PlanMode, RemoteId};
+use kplan_model::{Origin, PlanMode};
 use kplan_providers::digitalocean::Discovered;
 use serde_json::json;
 use std::path::Path;
@@ -41,11 +41,7 @@ pub async fn run(global: &Global, args: &ImportArgs, terminal: &mut Terminal) ->
         let problem = Problem::error("cli::no_consent", "--json cannot ask for consent");
         return Err(problem.help("add --auto-approve").into());
     }
-    let wanted = Wanted {
-        to: address(to)?,
-        id: RemoteId::new(id.clone()),
-        origin: Origin::Default,
-    };
+    let wanted = Wanted::new(address(to)?, id, Origin::Default);
     let interrupts = Interrupts::listen();
     let session = interrupts.unless(Session::open(global, terminal)).await?;
     let opening = Execution::open(

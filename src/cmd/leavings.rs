@@ -142,7 +142,7 @@ pub async fn look(
     } else {
         Look::default()
     };
-    let neighbours = neighbours::look(session, snapshot, &look).await;
+    let neighbours = neighbours::of_all(session, snapshot, &look).await;
     let mut reached = None;
     if silent.is_none() {
         let keeps = orphans == Some(Orphans::Keep);
@@ -239,7 +239,7 @@ impl Looked {
             self.silent,
             self.orphans.unwrap_or(Orphans::Delete),
         );
-        notes.extend(self.neighbours.notes());
+        notes.extend(self.neighbours.notes("destroy"));
         notes.extend(backup.note());
         notes.extend(stays_since(&self.kept_before));
         let strangers = self.look.strangers.iter().map(|one| one.id.clone());
@@ -487,13 +487,16 @@ fn record(left: &mut Left, look: &Look, marks: &Marks, (keeps, backup): (bool, &
         .resources
         .retain(|address, _| !is_leaving(address));
     let last = Address::new(Kind::new(LAST), "main");
-    let behind: Vec<Address> = [network::vpc(), network::owner_tag()]
+    let mut behind: Vec<Address> = [network::vpc(), network::owner_tag()]
         .into_iter()
         .filter(|it| before.contains_key(it))
         .collect();
     if behind.is_empty() {
         return;
     }
+    // The cluster's controllers take a while to take their records out of a domain.
+    let domains = before.keys().filter(|it| it.kind().as_str() == "domain");
+    behind.extend(domains.cloned());
     let balancers = look
         .found
         .iter()

@@ -1,5 +1,6 @@
-//! Who else stands in the networks that a destroy is to take: DigitalOcean deletes no VPC with members,
-//! whoever they belong to. They are named before anybody agrees, and nothing is done to them.
+//! Who else stands in the networks and domains that a destroy is to take: DigitalOcean deletes no VPC
+//! with members, whoever they belong to, and kplan no domain with records of others. They are named
+//! before anybody agrees, and nothing is done to them.
 
 use crate::cmd::session::Session;
 use crate::cmd::traces;
@@ -15,32 +16,56 @@ const NAMED: usize = 20;
 /// What stands in them and is neither on record nor the cluster's own.
 #[derive(Debug, Default)]
 pub struct Neighbours {
-    /// By the address of the VPC.
+    /// By the address of the VPC, or of the domain.
     inside: BTreeMap<Address, Vec<Member>>,
-    /// Of which VPC that could not be read, and why.
+    /// Of which of them that could not be read, and why.
     unread: Vec<String>,
 }
 
-/// Asks for the members of every VPC that goes. `look` are what was found as the cluster's, and the
-/// load balancers that are told apart. Changes nothing.
-pub async fn look(session: &Session, snapshot: &Snapshot, look: &Look) -> Neighbours {
-    let known = Known::of(snapshot, look);
+/// Asks for the members of every VPC, and the records of every domain, that a destroy takes. `look` are
+/// what was found as the cluster's, and the load balancers that are told apart. Changes nothing.
+pub async fn of_all(session: &Session, snapshot: &Snapshot, look: &Look) -> Neighbours {
     let stays = relocate::kept_from_all(&session.loaded.spec, snapshot);
+    let going = |address: &Address| !stays.contains_key(address);
+    among(session, (snapshot, Known::of(snapshot, look)), going).await
+}
+
+/// The same of those at these addresses.
+pub async fn of_some(
+    session: &Session,
+    snapshot: &Snapshot,
+    going: &BTreeSet<Address>,
+) -> Neighbours {
+    let known = Known::of(snapshot, &Look::default());
+    among(session, (snapshot, known), |address| {
+        going.contains(address)
+    })
+    .await
+}
+
+async fn among(
+    session: &Session,
+    (snapshot, known): (&Snapshot, Known),
+    going: impl Fn(&Address) -> bool,
+) -> Neighbours {
     let mut neighbours = Neighbours::default();
     let records = snapshot.resources.values().chain(&snapshot.deposed);
-    for vpc in records.filter(|it| it.address.kind().as_str() == "vpc") {
-        if stays.contains_key(&vpc.address) {
-            continue;
-        }
-        let listed = session
-            .adapters
-            .strangers_in(vpc.id.as_str(), |one| known.has(one));
-        match listed.await {
+    for place in records.filter(|it| going(&it.address)) {
+        let id = place.id.as_str();
+        let is_known = |one: &Member| known.has(one);
+        let listed = match place.address.kind().as_str() {
+            "vpc" => session.adapters.strangers_in(id, is_known).await,
+            "domain" => session.adapters.strange_records(id, is_known).await,
+            _ => continue,
+        };
+        match listed {
             Ok(others) => {
-                let inside = neighbours.inside.entry(vpc.address.clone()).or_default();
+                let inside = neighbours.inside.entry(place.address.clone()).or_default();
                 inside.extend(others);
             }
-            Err(error) => neighbours.unread.push(format!("{}: {error}", vpc.address)),
+            Err(error) => neighbours
+                .unread
+                .push(format!("{}: {error}", place.address)),
         }
     }
     neighbours.inside.retain(|_, members| !members.is_empty());
@@ -91,14 +116,15 @@ impl Neighbours {
         all.map(|one| one.id.clone())
     }
 
-    /// What is told of them before anybody agrees.
-    pub fn notes(&self) -> Vec<String> {
+    /// What is told of them before anybody agrees to `command`: `destroy` or `apply`.
+    pub fn notes(&self, command: &str) -> Vec<String> {
         let each = self.inside.iter();
-        let mut notes: Vec<String> = each.map(|(vpc, members)| note(vpc, members)).collect();
+        let note = |(place, members): (&Address, &Vec<Member>)| note(place, members, command);
+        let mut notes: Vec<String> = each.map(note).collect();
         if !self.unread.is_empty() {
             notes.push(format!(
-                "whether anybody else's stands in the cluster's network could not be read ({}); if so, it \
-                 stays as it is, and the network with it",
+                "whether anything of somebody else's stands in what is destroyed could not be read ({}); if \
+                 so, it stays as it is, and that with it",
                 self.unread.join("; ")
             ));
         }
@@ -106,11 +132,16 @@ impl Neighbours {
     }
 }
 
-fn note(vpc: &Address, members: &[Member]) -> String {
+fn note(place: &Address, members: &[Member], command: &str) -> String {
+    let rest = if command == "destroy" {
+        "destroyed"
+    } else {
+        "done"
+    };
     format!(
-        "{vpc} stays until these are gone that stand in it and are on no record of kplan's: {}. \
-         Nothing is done to them; everything else is destroyed, and destroy ends with 3. Once they are \
-         deleted, run destroy again: it removes {vpc}",
+        "{place} stays until these are gone that stand in it and are on no record of kplan's: {}. \
+         Nothing is done to them; everything else is {rest}, and {command} ends with 3. Once they are \
+         deleted, run {command} again: it removes {place}",
         some(members, NAMED)
     )
 }
@@ -129,10 +160,10 @@ mod tests {
         };
         let vpc = Address::new(Kind::new("vpc"), "main");
         let all: Vec<Member> = (0..23).map(member).collect();
-        let said = note(&vpc, &all[..1]);
+        let said = note(&vpc, &all[..1], "destroy");
         assert!(said.starts_with("vpc.main stays until"), "{said}");
         assert!(said.contains("droplet web-0 (0). Nothing"), "{said}");
-        let said = note(&vpc, &all);
+        let said = note(&vpc, &all, "apply");
         assert!(said.contains("droplet web-19 (19) and 3 more."), "{said}");
     }
 

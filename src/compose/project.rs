@@ -5,12 +5,13 @@ use kplan_model::Input;
 use kplan_providers::digitalocean::ProjectArgs;
 
 /// Kinds that DigitalOcean lets into projects; each has its uniform resource name as `urn`.
-const MEMBERS: [&str; 5] = [
+const MEMBERS: [&str; 6] = [
     "droplet",
     "load_balancer",
     "reserved_ip",
     "volume",
     "database",
+    "domain",
 ];
 
 /// Declares it; must come last, when every member is declared.

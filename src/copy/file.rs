@@ -199,6 +199,11 @@ fn beside(copying: &mut Copying, spec: &Spec) {
 /// Names that lead to the first cluster.
 fn names_in_dns(copying: &mut Copying, spec: &Spec) {
     copying.take_out(
+        !spec.domains.is_empty(),
+        "domain",
+        "the domain is the first cluster's",
+    );
+    copying.take_out(
         !spec.domain_records.is_empty(),
         "domain_record",
         "these names are the first cluster's",

@@ -6,7 +6,7 @@ use super::k3s::Pool;
 use super::names::Names;
 use super::read::{Machine, typed};
 use kplan_providers::digitalocean::{
-    Discovered, DomainRecordAttrs, ReservedIpAttrs, SshKeyAttrs, VolumeAttrs, VpcAttrs,
+    Discovered, DomainAttrs, DomainRecordAttrs, ReservedIpAttrs, SshKeyAttrs, VolumeAttrs, VpcAttrs,
 };
 use kplan_providers::spaces::{BucketAttrs, LifecycleRule};
 use kplan_schema::value::DnsLabel;
@@ -213,6 +213,12 @@ fn lifecycle(rule: &LifecycleRule) -> Inline {
         }
     }
     inline
+}
+
+/// One `[[domain]]`.
+pub(super) fn domain(site: &Site, key: Key, one: &Discovered) -> Option<Block> {
+    let attrs: DomainAttrs = typed(one)?;
+    Some(site.named(key, &attrs.name))
 }
 
 /// One `[[domain_record]]`.

@@ -14,7 +14,7 @@ use kplan_schema::value::DnsLabel;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The order in which a reader meets them.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "vpc",
     "ssh_key",
     "droplet",
@@ -24,6 +24,7 @@ const ORDER: [&str; 10] = [
     "load_balancer",
     "database",
     "bucket",
+    "domain",
     "domain_record",
 ];
 
@@ -193,6 +194,9 @@ fn kept<'a>(
             Some(reason) => draft.leave(one, &reason),
             None => kept.push(one),
         }
+    }
+    if kept.iter().any(|it| it.kind == "domain") {
+        draft.notes.extend(outside.domains());
     }
     kept
 }
@@ -426,6 +430,7 @@ fn block(site: &Site, key: Key, one: &Discovered) -> Option<Block> {
         "load_balancer" => traffic::load_balancer(site, key, one),
         "database" => traffic::database(site, key, one),
         "bucket" => blocks::bucket(site, key, one),
+        "domain" => blocks::domain(site, key, one),
         "domain_record" => blocks::domain_record(site, key, one),
         _ => None,
     }

@@ -86,7 +86,6 @@ impl Outside {
             // A tag comes with what carries it.
             "tag" => return Some(String::new()),
             "project" => return Some("[project] is for what a file has made".to_owned()),
-            "domain" => return Some("a domain has no block, only its records have".to_owned()),
             _ => {}
         }
         if one.kind == "bucket" {
@@ -95,6 +94,19 @@ impl Outside {
         self.by_tag(one)
             .or_else(|| self.by_place(one))
             .or_else(|| by_kind(one))
+    }
+
+    /// What a reader has to know of domains, which carry no tag, where there are other clusters.
+    pub(super) fn domains(&self) -> Option<String> {
+        if self.clusters.is_empty() {
+            return None;
+        }
+        let clusters: Vec<&str> = self.clusters.iter().map(String::as_str).collect();
+        Some(format!(
+            "Nothing tells whose a domain is, and the account has other clusters of kplan's ({}): take \
+             out of this file the domains and records that one of theirs has.",
+            clusters.join(", ")
+        ))
     }
 
     fn by_name(&self, bucket: &str) -> Option<String> {
@@ -214,6 +226,7 @@ mod tests {
         let outside = Outside::of(std::slice::from_ref(&node), &owner(), &StateBackend::Local);
         let left = |one: &Discovered| outside.reason(one).is_some();
         assert!(left(&node));
+        assert!(outside.domains().expect("a note").contains("(shop)"));
         assert!(left(&one("vpc", "net", &[])));
         assert!(left(&one("firewall", "f", &["shop-server"])));
         assert!(left(&with(

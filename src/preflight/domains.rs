@@ -14,15 +14,17 @@ pub(super) fn there(sight: &Sight<'_>) -> Vec<Finding> {
     let made = made.filter(|step| step.action == Action::Create);
     made.filter_map(|step| {
         let domain = text(step, "domain")?;
-        let known = domains
+        let mut made = sight.of_kind("domain");
+        let made = made.any(|step| text(step, "name") == Some(domain));
+        let there = domains
             .iter()
             .any(|known| known.name.eq_ignore_ascii_case(domain));
         let message = format!("the account has no domain `{domain}`");
         let help = format!(
-            "`doctl compute domain create {domain}`, and name DigitalOcean's name servers \
+            "add a `[[domain]]` of that name, or `doctl compute domain create {domain}`, and name DigitalOcean's name servers \
              (ns1.digitalocean.com and so on) where it is registered. Everything else is made without it"
         );
-        (!known).then(|| Finding {
+        (!made && !there).then(|| Finding {
             severity: Severity::Warning,
             ..sight.error("preflight::domain", (step, "domain"), message, help)
         })

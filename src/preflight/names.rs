@@ -6,8 +6,9 @@ use kplan_model::{Action, Step};
 use kplan_providers::digitalocean::{Taken, without_comment};
 
 /// Kinds of which an account has a name once; a volume's in its region.
-const NAMED: [&str; 6] = [
+const NAMED: [&str; 7] = [
     "database",
+    "domain",
     "firewall",
     "load_balancer",
     "project",
@@ -49,7 +50,7 @@ pub(super) fn free(sight: &Sight<'_>) -> Vec<Finding> {
             "preflight::name_taken",
             (step, field),
             said(kind, holder),
-            help(kind),
+            help(step, holder),
         ));
     }
     found
@@ -77,13 +78,21 @@ fn said(kind: &str, holder: &Taken) -> String {
     }
 }
 
-fn help(kind: &str) -> &'static str {
-    if kind == "ssh_key" {
+fn help(step: &Step, holder: &Taken) -> String {
+    let otherwise = if step.address.kind().as_str() == "ssh_key" {
         "an account has a key once: take it out of the account, or leave the `[[ssh_key]]` out, or use \
          another key"
     } else {
         "give it another name in the file, or rename or destroy the other one where nobody needs it"
+    };
+    // The new half of something that is on record cannot be taken over.
+    if step.action != Action::Create || step.pair.is_some() {
+        return otherwise.to_owned();
     }
+    format!(
+        "where it is the one that the file means, `kplan import {} {}` takes it over; else {otherwise}",
+        step.address, holder.id
+    )
 }
 
 #[cfg(test)]

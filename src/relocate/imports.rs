@@ -28,15 +28,29 @@ pub struct Wanted {
     pub origin: Origin,
 }
 
+impl Wanted {
+    /// An import. Names of domains have no case, and DigitalOcean has them in lower case.
+    pub fn new(to: Address, id: &str, origin: Origin) -> Self {
+        let is_named = matches!(to.kind().as_str(), "domain" | "domain_record");
+        let id = if is_named {
+            id.to_lowercase()
+        } else {
+            id.to_owned()
+        };
+        Self {
+            to,
+            id: RemoteId::new(id),
+            origin,
+        }
+    }
+}
+
 /// The file's own.
 pub fn in_file(spec: &Spec) -> Vec<Wanted> {
     let blocks = spec.imports.iter();
     let wanted = blocks.filter_map(|block| {
-        Some(Wanted {
-            to: block.to.as_str().parse().ok()?,
-            id: RemoteId::new(block.id.value.clone()),
-            origin: origin(block.to.span),
-        })
+        let to = block.to.as_str().parse().ok()?;
+        Some(Wanted::new(to, &block.id.value, origin(block.to.span)))
     });
     wanted.collect()
 }

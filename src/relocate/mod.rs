@@ -7,6 +7,7 @@
 
 mod imports;
 mod moves;
+mod places;
 mod removals;
 
 pub use imports::{Wanted, in_file};
@@ -26,7 +27,7 @@ pub struct Arranged {
     pub snapshot: Snapshot,
     /// What the file asks for; says what was moved and what is imported.
     pub declarations: Declarations,
-    /// What a reader should know of imports.
+    /// What a reader should know of imports, and of what goes.
     pub notes: Vec<String>,
 }
 
@@ -141,6 +142,9 @@ pub async fn arrange(
         arranged.declarations.forgotten = kept;
     } else {
         removals::of(session, &mut arranged, options)?;
+        if options.mode == PlanMode::Apply && options.targets.is_empty() {
+            places::check(session, &mut arranged, options.refresh).await?;
+        }
     }
     Ok(arranged)
 }

@@ -20,7 +20,7 @@ fn kept(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
     all.map(|address| (address, LET_GO.to_owned())).collect()
 }
 
-/// The same where everything else is to go: the network of what stays has to stay, too.
+/// The same where everything else is to go: the network or domain of what stays has to stay, too.
 pub fn kept_from_all(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, String> {
     let mut kept = kept(spec, snapshot);
     for address in before_a_move(spec, snapshot) {
@@ -29,10 +29,10 @@ pub fn kept_from_all(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, Stri
     for address in kept.keys().cloned().collect::<Vec<_>>() {
         let record = snapshot.resources.get(&address);
         let needs = record.into_iter().flat_map(|record| &record.depends_on);
-        let networks = needs.filter(|it| it.kind().as_str() == "vpc");
-        for network in networks {
+        let places = needs.filter(|it| matches!(it.kind().as_str(), "vpc" | "domain"));
+        for place in places {
             let why = format!("{address} stands in it, and stays");
-            kept.entry(network.clone()).or_insert(why);
+            kept.entry(place.clone()).or_insert(why);
         }
     }
     kept

@@ -204,7 +204,7 @@ fn a_file_for_everything_there_is_plans_nothing_but_its_import() {
     account.shop();
     let file = account.generate(&[]).ok().out;
     golden("import/shop.toml", &file);
-    account.taken_over(&file, 13);
+    account.taken_over(&file, 14);
     // With all of it on record there is nothing to be written.
     let again = account.generate(&["--json"]).ok().json();
     assert_eq!(again["imports"], json!([]), "{again:#}");

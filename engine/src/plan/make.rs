@@ -50,6 +50,7 @@ pub fn make(inputs: &Inputs<'_, '_>) -> Result<(Plan, PlanReport), Vec<Refusal>>
     let rollouts = groups::require(inputs, &relations, &mut drafts);
     deleting::require_softly(wishes, &mut drafts);
     needs::require_of_waits(inputs, &relations, &mut drafts);
+    needs::require_of_old_halves(inputs, &relations, &mut drafts);
     remake::require(&mut drafts);
     operations::require(inputs, &selection.chosen, &mut drafts);
     policy::check(inputs, &relations, &drafts, &mut refused);

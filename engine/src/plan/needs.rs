@@ -47,6 +47,33 @@ pub(super) fn require_of_waits(
     }
 }
 
+/// The old half of what is replaced goes after everything is made that only the new half needs: where
+/// that cannot be made, what there is stays.
+pub(super) fn require_of_old_halves(
+    inputs: &Inputs<'_, '_>,
+    relations: &Relations,
+    drafts: &mut Drafts,
+) {
+    for at in inputs.graph.order() {
+        let Some(going) = drafts.unmake[at].filter(|_| drafts.make[at].is_some()) else {
+            continue;
+        };
+        let needs = relations.needs[at].iter();
+        let made = needs.filter(|need| drafts.unmake[**need].is_none());
+        let made = made.filter_map(|need| drafts.make[*need]);
+        let made: Vec<usize> = made
+            .filter(|first| drafts.all[*first].action == Action::Create)
+            .collect();
+        if made.is_empty() {
+            continue;
+        }
+        let after = drafts.dependents_of(going);
+        for first in made {
+            drafts.require_softly(going, first, &after);
+        }
+    }
+}
+
 /// Whether a step that only waits cannot do without `first`: that makes something it refers to,
 /// or interrupts what it runs on.
 fn is_needed_by_wait(drafts: &Drafts, step: usize, first: usize) -> bool {

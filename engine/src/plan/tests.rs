@@ -94,6 +94,19 @@ async fn a_delete_first_replacement_takes_its_dependents_down_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_old_half_goes_once_what_the_new_one_needs_is_made() {
+    let other = || decl("net.other").with("name", string("o"));
+    let moved_vm = || vm("vm.a").with("net", reference("net.other", "id"));
+    let mut lab = lab([net(), vm("vm.a")]).await;
+    let moved = declare([net(), other(), moved_vm()]);
+    assert_eq!(
+        text(&lab, &moved).await,
+        "0 + net.other\n1 - vm.a {net} after 0 pair 2\n2 + vm.a {net} after 0 1 pair 1\n"
+    );
+    converges(&mut lab, &moved, &options()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_create_first_replacement_keeps_the_old_half_until_dependents_let_go() {
     let lb = |net: &str| {
         decl("lb.api")

@@ -40,10 +40,11 @@ impl Account {
 }
 
 /// The kinds that DigitalOcean lists, and where.
-const LISTS: [(&str, &str); 14] = [
+const LISTS: [(&str, &str); 15] = [
     ("database", "/v2/databases"),
     ("database_db", "/v2/databases"),
     ("database_user", "/v2/databases"),
+    ("domain", "/v2/domains"),
     ("domain_record", "/v2/domains"),
     ("droplet", "/v2/droplets"),
     ("firewall", "/v2/firewalls"),

@@ -4,6 +4,7 @@
 //! list and are one request each. The way to the account carries nothing but what reads.
 
 use super::database::{Database, DatabaseRemote};
+use super::domain::DomainRemote;
 use super::domain_record::records_in;
 use super::droplet::DropletRemote;
 use super::firewall::FirewallRemote;
@@ -17,7 +18,7 @@ use super::tag::TagRemote;
 use super::volume::VolumeRemote;
 use super::vpc::VpcRemote;
 use super::{DigitalOcean, DigitalOceanConfig};
-use crate::http::{List, ReadOnly, parse_timestamp};
+use crate::http::{ReadOnly, parse_timestamp};
 use crate::spaces::{Keys, Spaces};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -30,7 +31,7 @@ use std::sync::Arc;
 /// How many domains, or databases, are read at once.
 const PARALLEL: usize = 8;
 
-/// What [`Discovery::kind`] reads. `domain` is no kind of kplan's: its records are.
+/// What [`Discovery::kind`] reads.
 pub const KINDS: [&str; 12] = [
     "database",
     "domain",
@@ -153,7 +154,7 @@ impl Discovery {
     pub async fn kind(&self, kind: &str) -> Result<Vec<Discovered>, ProviderError> {
         match kind {
             "database" => self.databases().await,
-            "domain" => self.domains().await,
+            "domain" => self.list::<DomainRemote>("domain").await,
             "domain_record" => self.records().await,
             "droplet" => self.droplets().await,
             "firewall" => self.list::<FirewallRemote>("firewall").await,
@@ -243,27 +244,17 @@ impl Discovery {
         whole.buffered(PARALLEL).try_collect().await
     }
 
-    async fn domains(&self) -> Result<Vec<Discovered>, ProviderError> {
-        let list = List::new("/v2/domains", "domains", "name");
-        let domains: Vec<Json> = self.cloud.http.list(&list).await?;
-        let names = domains.iter().filter_map(|domain| domain["name"].as_str());
-        let one = |name: &str| {
-            let attrs = Object::from([("name".to_owned(), Value::str(name))]);
-            Discovered::of("domain", (name.to_owned(), None), attrs)
-        };
-        Ok(names.map(one).collect())
-    }
-
     async fn records(&self) -> Result<Vec<Discovered>, ProviderError> {
-        let domains = self.domains().await?;
+        let domains: Vec<DomainRemote> = self.cloud.http.list(&DomainRemote::list()).await?;
         let read = stream::iter(domains)
             .map(|domain| async move { records_in(&self.cloud, &domain.name).await });
-        let all: Vec<_> = read.buffered(PARALLEL).try_collect().await?;
+        let all: Vec<Option<Vec<_>>> = read.buffered(PARALLEL).try_collect().await?;
+        let all = all.into_iter().flatten();
         let one = |(id, attrs): (kplan_model::RemoteId, super::DomainRecordAttrs)| {
             let place = (id.as_str().to_owned(), None);
             Discovered::of("domain_record", place, attrs.to_object())
         };
-        Ok(all.into_iter().flatten().map(one).collect())
+        Ok(all.flatten().map(one).collect())
     }
 
     /// The buckets that a key sees in these regions, with their settings, which are requests of their

@@ -6,7 +6,8 @@
 //! records of the name are other records, and left alone.
 
 use super::DigitalOcean;
-use super::remote::{applied, vanished};
+use super::domain::DomainRemote;
+use super::remote::{Remote as _, applied, path_of, vanished};
 use crate::http::{List, encode};
 use futures_util::future::{join_all, try_join_all};
 use http::Method;
@@ -23,7 +24,7 @@ use std::net::IpAddr;
 object! {
     /// What is asked of a record.
     pub struct DomainRecordArgs {
-        /// The domain; it must exist.
+        /// The domain; it must exist by then.
         pub domain: String,
         /// `A`, `AAAA`, `CNAME`, `MX`, `NS`, `SRV` or `TXT`.
         pub r#type: String,
@@ -71,7 +72,7 @@ object! {
 pub struct DomainRecord(pub DigitalOcean);
 
 static FIELDS: [Field; 9] = [
-    Field::replace("domain", "The domain; it must exist.").by(Compare::CaseFold),
+    Field::replace("domain", "The domain; it must exist by then.").by(Compare::CaseFold),
     Field::replace("type", "What it is about."),
     Field::in_place(
         "name",
@@ -258,17 +259,14 @@ fn body(args: &DomainRecordArgs) -> Result<Value, ShapeError> {
 }
 
 /// A refusal because the domain is not there.
-fn without_domain(domain: &str, refusal: ProviderError) -> ProviderError {
-    if refusal.kind != ErrorKind::NotFound {
-        return refusal;
-    }
+fn no_domain(domain: &str, refusal: ProviderError) -> ProviderError {
     let mut error = ProviderError::new(
         ErrorKind::Invalid,
         format!("the DigitalOcean account has no domain `{domain}`"),
     )
     .help(format!(
-        "add it (`doctl compute domain create {domain}`, or Networking in the control panel), and \
-         let its registrar name ns1.digitalocean.com, ns2.digitalocean.com and \
+        "add it (a `[[domain]]` of that name, `doctl compute domain create {domain}`, or Networking in \
+         the control panel), and let its registrar name ns1.digitalocean.com, ns2.digitalocean.com and \
          ns3.digitalocean.com as its name servers; then run this again"
     ));
     error.code = refusal.code;
@@ -288,24 +286,41 @@ fn beside_cname(refusal: ProviderError) -> ProviderError {
     .help("a name with a CNAME record has no other: remove the other one, then run this again")
 }
 
-/// All records of a domain but the one that DigitalOcean keeps itself.
+/// All records of a domain but the one that DigitalOcean keeps itself; nothing where their list is
+/// not there.
 pub(super) async fn records_in(
     cloud: &DigitalOcean,
     domain: &str,
-) -> Result<Vec<(RemoteId, DomainRecordAttrs)>, ProviderError> {
-    let records = DomainRecord(cloud.clone()).records(domain).await?;
+) -> Result<Option<Vec<(RemoteId, DomainRecordAttrs)>>, ProviderError> {
+    let Some(records) = DomainRecord(cloud.clone()).records(domain).await? else {
+        return Ok(None);
+    };
     let records = records.iter().filter(|record| record.r#type != "SOA");
-    Ok(records
-        .map(|record| (record.id(domain), record.attrs(domain, None)))
-        .collect())
+    let shown = records.map(|record| (record.id(domain), record.attrs(domain, None)));
+    Ok(Some(shown.collect()))
 }
 
 impl DomainRecord {
-    /// All records of a domain; none where the domain is gone.
-    async fn records(&self, domain: &str) -> Result<Vec<RecordRemote>, ProviderError> {
+    /// All records of a domain; nothing where their list is not there.
+    async fn records(&self, domain: &str) -> Result<Option<Vec<RecordRemote>>, ProviderError> {
         match self.0.http.list(&list_of(domain)).await {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(Vec::new()),
-            other => other,
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// A refusal because the domain is not there; or not yet, where it was made a moment ago.
+    async fn without_domain(&self, domain: &str, refusal: ProviderError) -> ProviderError {
+        if refusal.kind != ErrorKind::NotFound {
+            return refusal;
+        }
+        let path = path_of::<DomainRemote>(domain);
+        match self.0.one::<DomainRemote>(&path, DomainRemote::ONE).await {
+            Ok(Some(_)) => ProviderError {
+                kind: ErrorKind::Busy,
+                ..refusal
+            },
+            _ => no_domain(domain, refusal),
         }
     }
 
@@ -317,12 +332,10 @@ impl DomainRecord {
     ) -> FoundOrNot<DomainRecordAttrs> {
         let args = wanted.args;
         let asked = key(&args.r#type, &args.name, args.value.known()?);
-        let records: Vec<RecordRemote> = self
-            .0
-            .http
-            .list(&list)
-            .await
-            .map_err(|error| without_domain(&args.domain, error))?;
+        let records: Vec<RecordRemote> = match self.0.http.list(&list).await {
+            Ok(records) => records,
+            Err(error) => return Err(self.without_domain(&args.domain, error).await),
+        };
         let fitting = records.iter().filter(|record| record.key() == asked);
         Ok(fitting
             .map(|record| record.found(args))
@@ -353,7 +366,7 @@ impl Resource for DomainRecord {
         }
         let domains: BTreeSet<&str> = ours.values().map(|(at, _)| at.domain).collect();
         let lists = domains.into_iter().map(|domain| async move {
-            let records = self.records(domain).await?;
+            let records = self.records(domain).await?.unwrap_or_default();
             Ok::<_, ProviderError>(records.into_iter().map(move |record| (domain, record)))
         });
         let all = try_join_all(lists).await?.into_iter().flatten();
@@ -398,8 +411,13 @@ impl Resource for DomainRecord {
             .0
             .changed(permit, &Method::POST, &path, ONE, &body)
             .await;
-        let record: RecordRemote =
-            made.map_err(|error| beside_cname(without_domain(&args.domain, error)))?;
+        let record: RecordRemote = match made {
+            Ok(record) => record,
+            Err(error) => {
+                let error = self.without_domain(&args.domain, error).await;
+                return Err(beside_cname(error).into());
+            }
+        };
         Ok(record.found(args).map_err(ProviderError::from)?)
     }
 

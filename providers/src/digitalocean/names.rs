@@ -21,8 +21,9 @@ pub struct Taken {
 }
 
 /// Kinds of which two of a name cannot be, and how DigitalOcean lists them: path, key, id.
-const UNIQUE: [(&str, &str, &str, &str); 8] = [
+const UNIQUE: [(&str, &str, &str, &str); 9] = [
     ("database", "/v2/databases", "databases", "id"),
+    ("domain", "/v2/domains", "domains", "name"),
     ("domain_record", "/v2/domains", "domains", "name"),
     ("firewall", "/v2/firewalls", "firewalls", "id"),
     (

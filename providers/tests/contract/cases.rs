@@ -4,8 +4,8 @@ use crate::world::{World, attr};
 use kplan_model::codec::ObjectCodec;
 use kplan_model::{Address, Codec, Input, Known, Object, Value};
 use kplan_providers::digitalocean::{
-    DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs, DomainRecordArgs, DropletArgs,
-    FirewallArgs, FirewallRule, ForwardingRule, HealthCheck, LoadBalancerArgs,
+    DatabaseArgs, DatabaseDbArgs, DatabaseRule, DatabaseUserArgs, DomainArgs, DomainRecordArgs,
+    DropletArgs, FirewallArgs, FirewallRule, ForwardingRule, HealthCheck, LoadBalancerArgs,
     LoadBalancerFirewall, ProjectArgs, ReservedIpArgs, SpacesGrant, SpacesKeyArgs, SshKeyArgs,
     TagArgs, VolumeArgs, VpcArgs, all_ports,
 };
@@ -242,6 +242,19 @@ pub(crate) fn record_args(kind: &str, name: &str, value: &str) -> DomainRecordAr
         port: None,
         weight: None,
     }
+}
+
+pub(crate) async fn domain(_world: &World) -> Case {
+    let args = |name: &str| {
+        let name = name.to_owned();
+        DomainArgs { name }.to_object()
+    };
+    case(
+        "domain",
+        "/v2/domains",
+        args("example.com"),
+        args("example.org"),
+    )
 }
 
 pub(crate) async fn domain_record(world: &World) -> Case {

@@ -60,6 +60,7 @@ kinds!(
     database,
     database_db,
     database_user,
+    domain,
     domain_record,
     droplet,
     firewall,

@@ -43,6 +43,7 @@ impl Lowerer<'_> {
             databases: self.databases(&raw.database, &cluster),
             buckets: self.buckets(&raw.bucket, &cluster),
             reserved_ips: self.reserved_ips(&raw.reserved_ip, &cluster),
+            domains: self.domains(&raw.domain),
             domain_records: self.domain_records(&raw.domain_record),
             imports: self.imports(&raw.import),
             moves: self.moves(&raw.moved),

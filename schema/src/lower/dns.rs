@@ -1,11 +1,11 @@
-//! `[[domain_record]]`.
+//! `[[domain]]` and `[[domain_record]]`.
 
 use super::{Lowerer, optional_flag};
 use crate::code::Code;
 use crate::diagnostic::Finding;
-use crate::raw::{Leaf, Opt, RawDomainRecord, Req};
+use crate::raw::{Leaf, Opt, RawDomain, RawDomainRecord, Req};
 use crate::span::{Span, Spanned};
-use crate::spec::DomainRecord;
+use crate::spec::{DomainRecord, FreeDomain};
 use crate::value::{DnsLabel, Domain, RecordName, RecordType, record_label};
 
 /// Seconds; DigitalOcean takes no less.
@@ -18,6 +18,20 @@ const DEFAULT_TTL: u32 = 1800;
 const MAX_NUMBER: u32 = 65_535;
 
 impl Lowerer<'_> {
+    pub(super) fn domains(&mut self, raw: &Opt<Vec<Leaf<RawDomain>>>) -> Vec<FreeDomain> {
+        Self::tables(raw)
+            .map(|domain| {
+                let name: Spanned<Domain> = self.required(&domain.name);
+                FreeDomain {
+                    label: self.label(&domain.label, name.as_str(), name.span),
+                    name,
+                    protect: optional_flag(&domain.protect),
+                    span: Some(domain.span),
+                }
+            })
+            .collect()
+    }
+
     pub(super) fn domain_records(
         &mut self,
         raw: &Opt<Vec<Leaf<RawDomainRecord>>>,

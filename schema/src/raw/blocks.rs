@@ -421,12 +421,26 @@ raw_table! {
 }
 
 raw_table! {
+    /// `[[domain]]`: a domain whose records DigitalOcean serves.
+    RawDomain {
+        /// DNS label, unique; part of its address, `domain.<label>`. Default: the name in lower case,
+        /// with hyphens for all that is no letter or digit.
+        label: Opt<String>,
+        /// The domain, such as `example.com`.
+        name: Req<String>,
+        /// Whether it may not be destroyed. Default: `false`; in a file in which kplan runs no
+        /// cluster, `[cluster] protect`.
+        protect: Opt<bool>,
+    }
+}
+
+raw_table! {
     /// `[[domain_record]]`: a DNS record in a domain that DigitalOcean serves.
     RawDomainRecord {
         /// Part of its address, `domain_record.<label>`. Default: its type and full name, such as
         /// `a-www-example-com`; several records of one type and name need labels of their own.
         label: Opt<String>,
-        /// The domain, which has to exist at DigitalOcean.
+        /// The domain: a `[[domain]]` of the file, or one that exists at DigitalOcean.
         domain: Req<String>,
         /// What the record is about.
         #[schemars(extend("enum" = RecordType::WORDS))]

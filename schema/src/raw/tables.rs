@@ -3,8 +3,8 @@
 
 use super::balancers::RawLoadBalancers;
 use super::blocks::{
-    RawDomainRecord, RawDroplet, RawFirewall, RawFreeBucket, RawFreeDatabase, RawFreeVpc,
-    RawReservedIp, RawSshKey, RawVolume,
+    RawDomain, RawDomainRecord, RawDroplet, RawFirewall, RawFreeBucket, RawFreeDatabase,
+    RawFreeVpc, RawReservedIp, RawSshKey, RawVolume,
 };
 use super::leaf::{Leaf, Map, Opt, Req};
 use super::reader::raw_table;
@@ -66,6 +66,8 @@ raw_table! {
         bucket: Opt<Vec<Leaf<RawFreeBucket>>>,
         /// Public addresses that outlive droplets.
         reserved_ip: Opt<Vec<Leaf<RawReservedIp>>>,
+        /// Domains whose records DigitalOcean serves.
+        domain: Opt<Vec<Leaf<RawDomain>>>,
         /// DNS records in domains that DigitalOcean serves.
         domain_record: Opt<Vec<Leaf<RawDomainRecord>>>,
         /// Resources that exist already and become kplan's.

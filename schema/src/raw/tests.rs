@@ -104,6 +104,7 @@ fn the_reader_accepts_exactly_the_keys_of_the_schema() {
         RawFreeBucket,
         RawLifecycleRule,
         RawReservedIp,
+        RawDomain,
         RawDomainRecord,
         RawImport,
         RawMoved,
@@ -154,6 +155,7 @@ fn the_reader_reads_every_key_it_lists() {
     known::<RawGitops>();
     known::<RawCredentials>();
     known::<RawSecretSource>();
+    known::<RawDomain>();
     known::<RawDomainRecord>();
 }
 

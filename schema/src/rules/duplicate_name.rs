@@ -37,6 +37,7 @@ fn blocks(spec: &Spec, report: &mut Report) {
     named!("load balancer", spec.load_balancers);
     named!("database", spec.databases);
     named!("bucket", spec.buckets);
+    named!("domain", spec.domains);
     distinct("reserved address", spec.reserved_ips.iter().map(|ip| &ip.name), report);
 }
 

@@ -366,13 +366,26 @@ pub struct FreeReservedIp {
     pub span: Option<Span>,
 }
 
+/// One `[[domain]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeDomain {
+    /// Part of the address (`domain.<label>`); default: made of the name.
+    pub label: Spanned<DnsLabel>,
+    /// The domain.
+    pub name: Spanned<Domain>,
+    /// Whether it may not be destroyed.
+    pub protect: Option<Spanned<bool>>,
+    /// The table's header.
+    pub span: Option<Span>,
+}
+
 /// One `[[domain_record]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainRecord {
     /// Part of the address (`domain_record.<label>`); default: type and full name, such as
     /// `a-www-example-com`. A default has the place of the table.
     pub label: Spanned<String>,
-    /// The domain; it is there already.
+    /// The domain: a `[[domain]]` of the file, or one that is there already.
     pub domain: Spanned<Domain>,
     /// What the record is about.
     pub kind: Spanned<RecordType>,
@@ -416,6 +429,7 @@ impl Spec {
             "database" => said!(self.databases, label),
             "bucket" => said!(self.buckets, label),
             "reserved_ip" => said!(self.reserved_ips, name),
+            "domain" => said!(self.domains, label),
             "domain_record" => said!(self.domain_records, label),
             _ => None,
         };

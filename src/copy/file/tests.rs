@@ -45,6 +45,9 @@ size = "s-1vcpu-1gb"
 name = "scratch"
 size = 10
 
+[[domain]]
+name = "example.com"
+
 [[domain_record]]
 domain = "example.com"
 type   = "CNAME"
@@ -86,6 +89,7 @@ fn what_exists_once_is_the_first_clusters_and_the_rest_is_as_it_was() {
     assert!(copy.gitops.as_ref().unwrap().ingress.is_none());
     assert!(copy.ssh_keys.is_empty() && copy.droplets.is_empty());
     assert!(copy.volumes.is_empty() && copy.domain_records.is_empty());
+    assert!(copy.domains.is_empty());
     let Some(BackupStore::Own { bucket, region, .. }) = copy.backup.map(|it| it.store) else {
         panic!("{text}")
     };
@@ -104,6 +108,7 @@ fn what_exists_once_is_the_first_clusters_and_the_rest_is_as_it_was() {
             "ssh_key",
             "droplet",
             "volume",
+            "domain",
             "domain_record",
             "endpoint",
             "load_balancer.api",

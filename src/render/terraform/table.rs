@@ -45,7 +45,7 @@ const LIFECYCLE: &[Attribute] = &[
 ];
 
 /// Every kind that a provider of Terraform's has.
-pub(super) static VIEWS: [View; 23] = [
+pub(super) static VIEWS: [View; 24] = [
     View {
         kind: "bucket",
         own: &["name_prefix", "access_key", "secret_key"],
@@ -112,6 +112,12 @@ pub(super) static VIEWS: [View; 23] = [
     View {
         kind: "database_user",
         own: &["password_after"],
+        attributes: &[],
+        decided: &[],
+    },
+    View {
+        kind: "domain",
+        own: &[],
         attributes: &[],
         decided: &[],
     },

@@ -29,9 +29,10 @@ pub(crate) enum Finding {
 }
 
 /// Kinds with a list of their own in the cloud: the kind, and the list's name.
-const LISTED: [(&str, &str); 12] = [
+const LISTED: [(&str, &str); 13] = [
     ("bucket", "buckets"),
     ("database", "databases"),
+    ("domain", "domains"),
     ("droplet", "droplets"),
     ("firewall", "firewalls"),
     ("load_balancer", "load_balancers"),

@@ -51,6 +51,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
         "id name description purpose environment owner_uuid owner_id is_default created_at \
          updated_at resources",
     ),
+    ("digitalocean_domain", "id name ip_address urn ttl"),
     (
         "digitalocean_record",
         "id type domain name port priority weight ttl value fqdn flags tag",
