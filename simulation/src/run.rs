@@ -265,6 +265,17 @@ mod tests {
         });
     }
 
+    /// Found by a campaign: Velero had made a password for itself when the file got volumes.
+    const FOUND: [u64; 1] = [689];
+
+    #[test]
+    fn what_a_campaign_found_ends_well() {
+        for seed in FOUND {
+            let verdict = run(&Schedule::of(seed), Discipline::default(), false);
+            assert_eq!(verdict.wrong, Vec::<String>::new(), "seed {seed}");
+        }
+    }
+
     #[test]
     fn a_seed_is_the_same_run_again() {
         for seed in [3, 4] {

@@ -151,6 +151,13 @@ pub trait BundleKind: Send + Sync + 'static {
         false
     }
 
+    /// Whether a program that is installed makes an object for itself, with something in it that serves
+    /// until there is ours: where that comes later, it takes the place of what is there.
+    fn is_standin(object: &Object) -> bool {
+        let _ = object;
+        false
+    }
+
     /// What it waits for besides its own objects.
     fn waits_for(
         session: &Session,
@@ -513,6 +520,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             managed: &managed,
             by_hand,
             is_left: &|object| K::is_left_to_others(&recorded_args, &recorded_args, object),
+            is_standin: &K::is_standin,
         };
         Ok(applied(bundle.update(&to, &basis).await?))
     }
@@ -581,6 +589,7 @@ impl<K: BundleKind> Resource for Bundled<K> {
             managed: &managed,
             by_hand,
             is_left: &|object| K::is_left_to_others(&recorded_args, &recorded_args, object),
+            is_standin: &K::is_standin,
         };
         diff::previews(&session, &bundle, &basis).await
     }

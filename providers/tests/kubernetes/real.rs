@@ -155,6 +155,7 @@ fn basis<'a>(lines: &'a [Line], managed: &'a Managed) -> Basis<'a> {
         managed,
         by_hand: ByHand::Leave,
         is_left: &|_| false,
+        is_standin: &|_| false,
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Basis<'a> {
     pub by_hand: ByHand,
     /// Of which objects the values are somebody else's to change: no plan shows that.
     pub is_left: &'a (dyn Fn(&Object) -> bool + Sync),
+    /// Which objects a program makes for itself until kplan has something to put there.
+    pub is_standin: &'a (dyn Fn(&Object) -> bool + Sync),
 }
 
 /// One object as it is to be applied.
@@ -116,13 +118,16 @@ impl Bundle {
         basis: &Basis<'_>,
     ) -> Option<Claim> {
         let value = &self.objects.get(object)?.value;
+        let line = basis.lines.iter().find(|line| line.object == *object);
+        if line.is_none() && (basis.is_standin)(object) {
+            return Some(Claim::of(value, Ownership::Take));
+        }
         let (Some(live), false) = (live, basis.managed.covers(object)) else {
             return Some(Claim::of(value, Ownership::Respect));
         };
         let now = by_hand::compared(value, live);
         let there = now.edits.iter().filter(|edit| edit.real.is_some());
         let theirs: Vec<&String> = there.map(|edit| &edit.path).chain(&now.brought).collect();
-        let line = basis.lines.iter().find(|line| line.object == *object);
         let is_shown = match line {
             Some(line) => line.shows(object, live, &theirs, basis),
             None => theirs.is_empty(),

@@ -64,6 +64,7 @@ fn basis(lines: &[Line]) -> Basis<'_> {
         managed: &NOBODY,
         by_hand: ByHand::Leave,
         is_left: &|_| false,
+        is_standin: &|_| false,
     }
 }
 
@@ -337,6 +338,7 @@ fn a_field_of_somebody_elses_is_taken_only_where_the_plan_showed_it() {
                 managed: &managed,
                 by_hand,
                 is_left: &|_| is_left,
+                is_standin: &|_| false,
             };
             let claim = now.claim(object, Some(&live), &basis).unwrap();
             assert_eq!(now.iter().next().unwrap().1, &claim.value);
@@ -355,4 +357,36 @@ fn a_field_of_somebody_elses_is_taken_only_where_the_plan_showed_it() {
     assert_eq!(taken(both, a("1"), more, true, false), [false, false]);
     // Where nobody knows what was applied, a plan says that somebody took something.
     assert_eq!(taken(a("9"), a("1"), a("2"), false, false), [false, true]);
+}
+
+/// What a program made for itself, and an update brings along for the first time.
+#[test]
+fn what_is_new_takes_a_place_only_from_what_a_program_put_there_until_then() {
+    let at = address("velero.main");
+    let mut secret = object("v1", "Secret", Some("velero"), "passwords");
+    secret["data"] = json!({ "password": "b3Vycw==" });
+    let bundle = Bundle::new("o", &at, vec![secret.clone()]).unwrap();
+    let (object, ..) = bundle.iter().next().unwrap();
+    let mut live = secret.clone();
+    live["data"]["password"] = json!("dGhlaXJz");
+    live["metadata"]["managedFields"] = json!([{
+        "manager": "velero-server", "operation": "Update",
+        "fieldsV1": { "f:data": { ".": {}, "f:password": {} }, "f:type": {} },
+    }]);
+    let managed = Managed::default();
+    for (is_standin, wanted) in [(false, Ownership::Respect), (true, Ownership::Take)] {
+        let basis = Basis {
+            lines: &[],
+            before: None,
+            managed: &managed,
+            by_hand: ByHand::Leave,
+            is_left: &|_| false,
+            is_standin: &|_| is_standin,
+        };
+        // It has no label of kplan's, so a list of what is kplan's does not show it.
+        for live in [None, Some(&live)] {
+            let claim = bundle.claim(object, live, &basis).unwrap();
+            assert_eq!(claim.ownership, wanted);
+        }
+    }
 }
