@@ -45,7 +45,9 @@ fn continuing(prices: &Prices) -> Vec<(String, Option<Cents>)> {
         };
         (label, Some(line.change.after))
     });
+    // What costs nothing, such as a domain, is not billed.
     let staying = prices.staying.iter();
+    let staying = staying.filter(|one| one.monthly != Some(Cents(0)));
     kept.chain(staying.map(|one| (one.what.clone(), one.monthly)))
         .collect()
 }

@@ -206,7 +206,9 @@ fn a_destroy_says_what_ends_and_what_goes_on_being_billed() {
     size.insert("size", Value::Int(30));
     let kept = Kind::new("cluster_volume");
     let kept = Staying::of("pvc-1 (9d, 30 GiB)".to_owned(), &kept, &size);
-    let prices = of(&rig.plan, &rig.snapshot, &catalogue()).beside(&[kept]);
+    let domain = Kind::new("domain");
+    let free = Staying::of("domain.a".to_owned(), &domain, &Object::new());
+    let prices = of(&rig.plan, &rig.snapshot, &catalogue()).beside(&[kept, free]);
     let said = "What ends: $24.50 a month. What goes on being billed: $8.00 a month: bucket.backup \
                 $5.00, pvc-1 (9d, 30 GiB) $3.00.";
     assert!(text(&prices).contains(said), "{}", text(&prices));
