@@ -45,17 +45,17 @@ fn continuing(prices: &Prices) -> Vec<(String, Option<Cents>)> {
         };
         (label, Some(line.change.after))
     });
-    // What costs nothing, such as a domain, is not billed.
     let staying = prices.staying.iter();
-    let staying = staying.filter(|one| one.monthly != Some(Cents(0)));
     kept.chain(staying.map(|one| (one.what.clone(), one.monthly)))
         .collect()
 }
 
 /// What goes on being billed after a destroy, in a sentence.
 pub fn goes_on(prices: &Prices) -> String {
+    // What costs nothing, such as a domain, is not billed.
     let all: Vec<String> = continuing(prices)
         .into_iter()
+        .filter(|(_, monthly)| *monthly != Some(Cents(0)))
         .map(|(what, monthly)| match monthly {
             Some(monthly) => format!("{what} {monthly}"),
             None => format!("{what}, whose price is not known"),
