@@ -2,7 +2,7 @@
 //! record of it here would let two of them change one thing.
 
 use kplan_model::{Owner, Value};
-use kplan_providers::digitalocean::{Discovered, owning_cluster};
+use kplan_providers::digitalocean::{Discovered, is_digitaloceans, owning_cluster};
 use kplan_schema::value::StateBackend;
 use std::collections::BTreeSet;
 
@@ -37,11 +37,6 @@ fn texts<'a>(one: &'a Discovered, name: &str) -> Vec<&'a str> {
         _ => None,
     });
     texts.collect()
-}
-
-/// Whether a name server is DigitalOcean's.
-fn is_digitaloceans(host: &str) -> bool {
-    host.trim_end_matches('.').ends_with(".digitalocean.com")
 }
 
 /// Whether a tag is one of DigitalOcean's own Kubernetes.
@@ -178,10 +173,10 @@ fn by_kind(one: &Discovered) -> Option<String> {
         return None;
     }
     let (kind, name) = (text(one, "type")?, text(one, "name")?);
+    if text(one, "value").is_some_and(|value| is_digitaloceans(kind, name, value)) {
+        return Some(String::new());
+    }
     match kind {
-        "NS" if name == "@" && text(one, "value").is_some_and(is_digitaloceans) => {
-            Some(String::new())
-        }
         "A" | "AAAA" | "CNAME" | "MX" | "NS" | "SRV" | "TXT" => None,
         // The domain's own is DigitalOcean's.
         "SOA" => Some(String::new()),

@@ -5,7 +5,7 @@ use super::{Arranged, refused};
 use crate::cmd::neighbours;
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
-use kplan_model::{Address, Declaration, Object, Value};
+use kplan_model::{Address, Declaration, Object};
 use std::collections::BTreeSet;
 
 /// Refuses what cannot be done, and notes who else stands in what goes.
@@ -25,24 +25,26 @@ pub(super) async fn check(
     Ok(())
 }
 
+/// Whether it is something that other things stand in, and that does not go from under them.
+pub(super) fn is_place(address: &Address) -> bool {
+    matches!(address.kind().as_str(), "vpc" | "domain")
+}
+
 /// Networks and domains on record that the file neither asks for nor lets go.
 fn going(arranged: &Arranged) -> BTreeSet<Address> {
-    let declared = arranged.declarations.resources.iter();
-    let declared: BTreeSet<&Address> = declared.map(|it| &it.address).collect();
     let forgotten = &arranged.declarations.forgotten;
-    let records = arranged.snapshot.resources.keys();
-    records
-        .filter(|it| matches!(it.kind().as_str(), "vpc" | "domain"))
-        .filter(|it| !declared.contains(it) && !forgotten.contains_key(*it))
-        .cloned()
-        .collect()
+    let places = arranged.snapshot.resources.keys();
+    let places = places.filter(|it| is_place(it) && !forgotten.contains_key(*it));
+    // Places are few, and what is declared is much.
+    let mut going: BTreeSet<Address> = places.cloned().collect();
+    for declared in &arranged.declarations.resources {
+        going.remove(&declared.address);
+    }
+    going
 }
 
 fn text<'a>(args: &'a Object, field: &str) -> Option<&'a str> {
-    match args.get(field) {
-        Some(Value::Str(text)) => Some(text.as_str()),
-        _ => None,
-    }
+    args.get(field)?.as_str()
 }
 
 /// The name that a domain has on record.

@@ -1,5 +1,6 @@
 //! `[[removed]]`: what leaves the file on purpose, and whether it stays in the account.
 
+use super::places::is_place;
 use super::{Arranged, meant, refused};
 use crate::cmd::session::Session;
 use crate::error::{Failure, Problem};
@@ -29,7 +30,7 @@ pub fn kept_from_all(spec: &Spec, snapshot: &Snapshot) -> BTreeMap<Address, Stri
     for address in kept.keys().cloned().collect::<Vec<_>>() {
         let record = snapshot.resources.get(&address);
         let needs = record.into_iter().flat_map(|record| &record.depends_on);
-        let places = needs.filter(|it| matches!(it.kind().as_str(), "vpc" | "domain"));
+        let places = needs.filter(|it| is_place(it));
         for place in places {
             let why = format!("{address} stands in it, and stays");
             kept.entry(place.clone()).or_insert(why);

@@ -4,9 +4,9 @@
 //! one only when nothing is left in it but what DigitalOcean put there.
 
 use super::DigitalOcean;
-use super::domain_record::{DomainRecordAttrs, records_in};
+use super::domain_record::{DomainRecordAttrs, path_by_id, records_in};
 use super::members::Member;
-use super::remote::{Remote, path_of};
+use super::remote::Remote;
 use kplan_model::{
     Compare, CreateFailed, ErrorKind, Field, FieldSet, Found, FoundOrNot, Kind, KindInfo, Known,
     Permit, ProviderError, RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
@@ -92,10 +92,10 @@ impl Remote for DomainRemote {
     }
 }
 
-/// Whether DigitalOcean put a record there itself, with the domain.
-fn is_own(record: &DomainRecordAttrs) -> bool {
-    let server = record.value.trim_end_matches('.');
-    record.r#type == "NS" && record.name == "@" && server.ends_with(".digitalocean.com")
+/// Whether DigitalOcean put a record there itself, with the domain: by its type, name and value.
+pub fn is_digitaloceans(kind: &str, name: &str, value: &str) -> bool {
+    let server = value.trim_end_matches('.');
+    kind == "NS" && name == "@" && server.ends_with(".digitalocean.com")
 }
 
 /// The records of a domain that DigitalOcean did not put there and that `is_known` says it does not
@@ -111,7 +111,15 @@ pub async fn strange_records(
     let Some(records) = records_in(cloud, domain).await? else {
         return Ok(None);
     };
-    let records = records.into_iter().filter(|(_, record)| !is_own(record));
+    let records = records.into_iter().filter(|(_, record)| {
+        let DomainRecordAttrs {
+            r#type,
+            name,
+            value,
+            ..
+        } = record;
+        !is_digitaloceans(r#type, name, value)
+    });
     let members = records.map(|(id, record)| Member {
         what: "DNS record".to_owned(),
         name: format!("{} {}", record.r#type, record.fqdn),
@@ -171,20 +179,12 @@ impl Resource for Domain {
     }
 
     async fn find(&self, wanted: Wanted<'_, DomainArgs>) -> FoundOrNot<DomainAttrs> {
-        let path = path_of::<DomainRemote>(&wanted.args.name);
-        let domain: Option<DomainRemote> = self.0.one(&path, DomainRemote::ONE).await?;
-        Ok(domain.iter().map(Remote::found).collect())
+        self.0.named::<DomainRemote>(&wanted.args.name).await
     }
 
-    /// One by its name; many by the list of all.
     async fn find_all(&self, wanted: &[Wanted<'_, DomainArgs>]) -> Vec<FoundOrNot<DomainAttrs>> {
-        if let [one] = wanted {
-            return vec![self.find(*one).await];
-        }
-        let names = wanted.iter().map(|one| one.args.name.to_lowercase());
-        let names: Vec<String> = names.collect();
-        let key = |domain: &DomainRemote| Some(domain.name.to_lowercase());
-        self.0.search_all(&DomainRemote::list(), &names, key).await
+        let names: Vec<String> = wanted.iter().map(|one| one.args.name.clone()).collect();
+        self.0.all_named::<DomainRemote>(&names).await
     }
 
     async fn create(
@@ -215,9 +215,7 @@ impl Resource for Domain {
     async fn delete(&self, known: &Known, permit: &Permit) -> Result<(), ProviderError> {
         let domain = known.id.as_str();
         let strangers = strange_records(&self.0, domain, |one| {
-            let number = one.id.rsplit('/').next().unwrap_or_default();
-            let path = format!("{}/records/{number}", path_of::<DomainRemote>(domain));
-            self.0.http.has_deleted(&path)
+            path_by_id(&one.id).is_some_and(|path| self.0.http.has_deleted(&path))
         });
         let strangers = strangers.await?;
         let Some(strangers) = strangers else {

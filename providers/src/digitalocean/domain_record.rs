@@ -228,7 +228,7 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     /// From `<domain>/<number>`.
     fn of(known: &'a Known) -> Result<Self, ProviderError> {
-        let (domain, number) = known.id.as_str().split_once('/').ok_or_else(|| {
+        Self::parse(known.id.as_str()).ok_or_else(|| {
             ProviderError::new(
                 ErrorKind::Bug,
                 format!(
@@ -236,13 +236,22 @@ impl<'a> Place<'a> {
                     known.address, known.id
                 ),
             )
-        })?;
-        Ok(Self { domain, number })
+        })
+    }
+
+    fn parse(id: &'a str) -> Option<Self> {
+        let (domain, number) = id.split_once('/')?;
+        Some(Self { domain, number })
     }
 
     fn path(self) -> String {
         format!("{}/{}", records_of(self.domain), encode(self.number))
     }
+}
+
+/// Where a record is read and destroyed, by its id.
+pub(super) fn path_by_id(id: &str) -> Option<String> {
+    Place::parse(id).map(Place::path)
 }
 
 /// The whole record: both the create and the update send all of it.

@@ -40,7 +40,7 @@ pub use database::{Database, DatabaseArgs, DatabaseAttrs, DatabaseRule};
 pub use database_db::{DatabaseDb, DatabaseDbArgs, DatabaseDbAttrs};
 pub use database_user::{DatabaseUser, DatabaseUserArgs, DatabaseUserAttrs};
 pub use discover::{Discovered, Discovery, KINDS, UNKEPT};
-pub use domain::{Domain, DomainArgs, DomainAttrs, strange_records};
+pub use domain::{Domain, DomainArgs, DomainAttrs, is_digitaloceans, strange_records};
 pub use domain_record::{DomainRecord, DomainRecordArgs, DomainRecordAttrs};
 pub use droplet::{Droplet, DropletArgs, DropletAttrs, droplets_of};
 pub use firewall::{Firewall, FirewallArgs, FirewallAttrs, FirewallRule, all_ports};

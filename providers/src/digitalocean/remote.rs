@@ -204,6 +204,22 @@ impl DigitalOcean {
         wanted.iter().map(of).collect()
     }
 
+    /// What has this name, of a kind whose id is the name.
+    pub(super) async fn named<R: Remote>(&self, name: &str) -> FoundOrNot<R::Attrs> {
+        let one: Option<R> = self.one(&path_of::<R>(name), R::ONE).await?;
+        Ok(one.iter().map(Remote::found).collect())
+    }
+
+    /// The same of several: one by its name, many by the list of all. Names have no case.
+    pub(super) async fn all_named<R: Remote>(&self, names: &[String]) -> Vec<FoundOrNot<R::Attrs>> {
+        if let [one] = names {
+            return vec![self.named::<R>(one).await];
+        }
+        let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let key = |one: &R| Some(one.id().to_lowercase());
+        self.search_all(&R::list(), &names, key).await
+    }
+
     /// A changing call whose answer holds the thing under its key.
     pub(super) async fn change<R: Remote>(
         &self,

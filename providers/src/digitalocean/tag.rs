@@ -1,7 +1,7 @@
 //! `tag`: a tag, its own kind because firewalls and load balancers can only name one that exists.
 
 use super::DigitalOcean;
-use super::remote::{Remote, path_of};
+use super::remote::Remote;
 use kplan_model::{
     CreateFailed, Field, FieldSet, Found, FoundOrNot, Kind, KindInfo, Known, Permit, ProviderError,
     RemoteId, ReplaceOrder, Resource, Typical, Wanted, object,
@@ -126,22 +126,12 @@ impl Resource for Tag {
         &self,
         wanted: Wanted<'_, TagArgs>,
     ) -> Result<Vec<Found<TagAttrs>>, ProviderError> {
-        let tag: Option<TagRemote> = self
-            .0
-            .one(&path_of::<TagRemote>(&name(wanted)), TagRemote::ONE)
-            .await?;
-        Ok(tag.iter().map(Remote::found).collect())
+        self.0.named::<TagRemote>(&name(wanted)).await
     }
 
-    /// One by its name; many by the list of all.
     async fn find_all(&self, wanted: &[Wanted<'_, TagArgs>]) -> Vec<FoundOrNot<TagAttrs>> {
-        if let [one] = wanted {
-            return vec![self.find(*one).await];
-        }
-        let folded = |name: &str| name.to_lowercase();
-        let names: Vec<String> = wanted.iter().map(|one| folded(&name(*one))).collect();
-        let key = |tag: &TagRemote| Some(folded(&tag.name));
-        self.0.search_all(&TagRemote::list(), &names, key).await
+        let names: Vec<String> = wanted.iter().map(|one| name(*one)).collect();
+        self.0.all_named::<TagRemote>(&names).await
     }
 
     async fn create(
